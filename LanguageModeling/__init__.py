@@ -1,0 +1,1 @@
+"""Language modelling on the Penn Treebank, by words or by characters."""

@@ -1,0 +1,1 @@
+"""Number prediction: recall the digit that the last input points to."""

@@ -1,0 +1,1 @@
+"""Sentiment classification on IMDB and the Stanford Sentiment Treebank."""
