@@ -1,0 +1,53 @@
+"""Files that are whole or not there: one atomic write for everything that is kept."""
+
+import os
+import pathlib
+from collections.abc import Callable
+from typing import BinaryIO
+
+
+def atomic_write(path: str | os.PathLike, content: bytes | str | Callable[[BinaryIO], None]) -> None:
+    """Write a file under a temporary name, force it to the disk, then rename it to `path`.
+
+    A process killed at any moment leaves either the old file or the new one, never a mixture, and at worst a temporary
+    file beside it (`remove_temporary`). `content` is the bytes, a string (written as UTF-8), or a function that writes
+    to the open binary file, which can be read and moved about in as well. If that function raises, the old file stays.
+    """
+    path = pathlib.Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "w+b") as file:
+            if callable(content):
+                content(file)
+            else:
+                file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: str | os.PathLike) -> None:
+    """Force a folder's list of names to the disk (a rename is not safe from a power cut before that)."""
+    if os.name == "nt":  # Windows opens no folders
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def is_temporary(name: str) -> bool:
+    """Whether this is the name of a file that `atomic_write` had not finished."""
+    return name.startswith(".") and name.endswith(".tmp")
+
+
+def remove_temporary(folder: str | os.PathLike) -> None:
+    """Remove what killed processes left of `atomic_write` in a folder."""
+    for path in pathlib.Path(folder).iterdir():
+        if is_temporary(path.name):
+            path.unlink(missing_ok=True)

@@ -1,0 +1,374 @@
+"""Flags from a dataclass, and the wrapper around every entrypoint.
+
+An entrypoint is a config dataclass, its presets and one call of `main`. What travels further is the config, never a
+flag. Nothing here imports TensorFlow, so a mistyped flag is answered at once.
+"""
+
+import dataclasses
+import difflib
+import errno
+import importlib
+import math
+import os
+import signal
+import sys
+import textwrap
+import threading
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from absl import flags
+
+from .errors import InputError
+
+Presets = Mapping[str, Mapping[str, Any]]
+
+CELLS = (
+    "dynamic_skip", "lstm", "gru", "fixed_skip", "random_skip", "attention", "skip_lstm", "time_delay", "leaky",
+    "clockwork", "skip_rnn", "peephole_lstm", "highway_lstm", "grid_lstm",
+)  # fmt: skip
+
+
+def setting(
+    default: Any,
+    help: str | None = None,
+    *,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    choices: Sequence[Any] | None = None,
+    affects_result: bool | None = None,
+) -> Any:
+    """A dataclass field that is a flag: its default, help text, bounds (inclusive) and choices.
+
+    `affects_result=False` marks what may change when a run is resumed. A subclass that declares the field anew, with
+    `setting` or a bare default, inherits whatever it does not give.
+    """
+    given = {
+        "help": help, "minimum": minimum, "maximum": maximum, "choices": choices, "affects_result": affects_result
+    }  # fmt: skip
+    metadata = {name: value for name, value in given.items() if value is not None}
+    if isinstance(default, list):
+        return dataclasses.field(default_factory=lambda: list(default), metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """The settings that every training run has; a task subclasses it, overrides defaults and adds its own."""
+
+    task: typing.ClassVar[str] = "task"
+
+    preset: str = setting("paper", "which set of defaults to start from")
+    cell: str = setting("dynamic_skip", "recurrent cell", choices=CELLS)
+    lamda: float = setting(
+        1.0, "weight of the chosen past state; 1 - lamda goes to the previous one", minimum=0, maximum=1
+    )
+    n_actions: int = setting(5, "how many past states the agent chooses from", minimum=1)
+    agent_units: int = setting(50, "hidden units of the agent", minimum=1)
+    observation: str = setting(
+        "previous", "what the agent sees beside the input: the previous state or the mean of the past n_actions",
+        choices=("previous", "mean"),
+    )  # fmt: skip
+    history: str = setting(
+        "carried", "states before a window of text: carried over, or zero (window)", choices=("carried", "window")
+    )
+    reward: str = setting("log_likelihood", "reward of the agent")
+    credit: str = setting(
+        "to_go", "return of an action: rewards from its step on, or all of them", choices=("to_go", "total")
+    )
+    baseline: str = setting(
+        "none", "subtracted from the return: nothing, or the mean over the other sequences of the batch",
+        choices=("none", "leave_one_out"),
+    )  # fmt: skip
+    entropy: str = setting(
+        "analytic", "entropy of the policy: summed over the distances, or through the sampled log-probabilities",
+        choices=("analytic", "sampled"),
+    )  # fmt: skip
+    rl_weight: float = setting(1.0, "weight of the policy-gradient loss", minimum=0)
+    entropy_weight: float = setting(0.0, "weight of the policy's entropy", minimum=0)
+    rnn_size: int = setting(200, "units of a recurrent layer", minimum=1)
+    max_epochs: int = setting(10, "passes over the training data", minimum=1)
+    batch_size: int = setting(20, "sequences in a batch", minimum=1)
+    learning_rate: float = setting(1e-3, "initial learning rate", minimum=0)
+    max_grad_norm: float = setting(5.0, "global norm that gradients are clipped to (0: no clipping)", minimum=0)
+    dropout: float = setting(0.0, "probability of dropping a unit", minimum=0, maximum=0.999)
+    seed: int = setting(0, "every random number follows from it", minimum=0, maximum=2**31 - 1)
+    data_dir: str = setting("", "folder with the data (empty: the default place)")
+    run_dir: str = setting(
+        "", "folder of this run (empty: runs/<task>/<preset>-<cell>-seed<seed>)", affects_result=False
+    )
+    max_train_steps: int = setting(0, "stop after so many steps (0: no limit)", minimum=0)
+    print_every: int = setting(100, "steps between two lines of progress", minimum=1, affects_result=False)
+    checkpoint_seconds: float = setting(60.0, "seconds between two checkpoints", minimum=0, affects_result=False)
+    tensorboard: bool = setting(True, "write summaries for TensorBoard", affects_result=False)
+    jit_compile: bool = setting(True, "compile the training step with XLA")
+    mixed_precision: bool = setting(False, "compute in 16 bits, keep the weights in 32")
+    deterministic: bool = setting(False, "same numbers on every run, also on a GPU (slower there)")
+    strategy: str = setting("none", "several devices or machines", choices=("none", "mirrored", "multi_worker"))
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM has come. A trainer catches `KeyboardInterrupt`, saves, and raises it again: that covers both."""
+
+
+# ---------------------------------------------------------------------------------------------------- fields and values
+
+
+@dataclasses.dataclass(frozen=True)
+class _Setting:
+    """One field of a config class, with what it inherits from the classes above."""
+
+    name: str
+    type: Any
+    default: Any
+    help: str = ""
+    minimum: float | None = None
+    maximum: float | None = None
+    choices: Sequence[Any] | None = None
+    affects_result: bool = True
+
+    @property
+    def type_name(self) -> str:
+        return self.type.__name__ if isinstance(self.type, type) else str(self.type)
+
+    def convert(self, value: Any) -> Any:
+        """The value, typed and checked; from the text of a flag, or from Python or JSON."""
+        try:
+            value = _convert(self.type, value)
+        except (ValueError, TypeError, OverflowError):
+            raise InputError(f"--{self.name} expects {_describe(self.type)}, got {value!r}") from None
+        for one in value if isinstance(value, list | tuple) else [value]:
+            self._check(one)
+        return value
+
+    def _check(self, value: Any) -> None:
+        if value is None:
+            return
+        if self.choices is not None and value not in self.choices:
+            hint = _hint(str(value), map(str, self.choices))
+            raise InputError(f"--{self.name} expects one of {', '.join(map(str, self.choices))}; got {value!r}{hint}")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise InputError(f"--{self.name} expects a finite number, got {value}")
+        low, high = self.minimum, self.maximum
+        if (low is not None and value < low) or (high is not None and value > high):
+            bounds = f">= {low}" if high is None else f"<= {high}" if low is None else f"from {low} to {high}"
+            raise InputError(f"--{self.name} expects a value {bounds}, got {value}")
+
+
+def _convert(kind: Any, value: Any) -> Any:
+    options = typing.get_args(kind)
+    if isinstance(kind, types.UnionType) or typing.get_origin(kind) is typing.Union:  # X | None
+        if value is None or (isinstance(value, str) and value.lower() in ("", "none")):
+            return None
+        return _convert(next(option for option in options if option is not type(None)), value)
+    if typing.get_origin(kind) in (list, tuple):
+        parts = [part for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+        return typing.get_origin(kind)(_convert(options[0], part) for part in parts)
+    if kind is bool:
+        if isinstance(value, str):
+            return {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}[value.lower()]
+        if not isinstance(value, bool):
+            raise TypeError
+        return value
+    if kind is str:
+        if not isinstance(value, str):
+            raise TypeError
+        return value
+    if isinstance(value, bool) or (kind is int and isinstance(value, float)):
+        raise TypeError
+    return kind(value)
+
+
+def _describe(kind: Any) -> str:
+    names = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+    if kind in names:
+        return names[kind]
+    parts = [part for part in typing.get_args(kind) if part not in (type(None), Ellipsis)]
+    if typing.get_origin(kind) in (list, tuple):
+        return f"{ {int: 'whole numbers', float: 'numbers'}.get(parts[0], 'values') } separated by commas"
+    return f"{_describe(parts[0])} or none"
+
+
+def _hint(word: str, known: Any) -> str:
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f" (did you mean {close[0]}?)" if close else ""
+
+
+def settings(config_class: type) -> dict[str, _Setting]:
+    """The settings of a config class by name, with their defaults, help texts, bounds and choices."""
+    hints = typing.get_type_hints(config_class)
+    found = {}
+    for field in dataclasses.fields(config_class):
+        metadata: dict[str, Any] = {}
+        for base in reversed(config_class.__mro__):
+            declared = vars(base).get("__dataclass_fields__", {}).get(field.name)
+            metadata |= declared.metadata if declared else {}
+        default = field.default_factory() if field.default_factory is not dataclasses.MISSING else field.default
+        if default is dataclasses.MISSING:
+            raise TypeError(f"{config_class.__name__}.{field.name} needs a default")
+        found[field.name] = _Setting(name=field.name, type=hints[field.name], default=default, **metadata)
+    return found
+
+
+def from_dict(config_class: type, values: Mapping[str, Any]) -> Any:
+    """The config with these values, each typed and checked; what is not named keeps its default.
+
+    Raises `InputError` for a name that the class does not have or a value out of its bounds.
+    """
+    known = settings(config_class)
+    for name in values:
+        if name not in known:
+            raise InputError(f"{config_class.__name__} has no setting {name!r}{_hint(name, known)}")
+    return config_class(**{name: one.convert(values.get(name, one.default)) for name, one in known.items()})
+
+
+# ------------------------------------------------------------------------------------------------------------- parsing
+
+
+class _Text(flags.ArgumentParser):
+    """Takes the text as it is: `_Setting.convert` does the rest, for flags and presets alike."""
+
+    def parse(self, argument: str) -> str:
+        return argument
+
+
+def parse(config_class: type, presets: Presets | None = None, argv: Sequence[str] | None = None) -> Any:
+    """The config that a command line asks for: explicit flags over the preset over the defaults of the class.
+
+    Args:
+      config_class: a frozen dataclass of `setting` fields.
+      presets: field values by preset name; needed if the class has a field `preset`.
+      argv: program name and arguments; `sys.argv` if None.
+
+    Raises `InputError`, one line, for anything that cannot be used. `--help` prints the flags and leaves with status 0.
+    """
+    argv, presets = list(sys.argv if argv is None else argv), presets or {}
+    known = settings(config_class)
+    if {"--help", "-help", "-h"} & set(argv[1:]):
+        print(help_text(config_class, presets, argv[0]))
+        raise SystemExit(0)
+
+    given = _given(known, argv)
+    values: dict[str, Any] = {}
+    if "preset" in known:
+        preset = given.get("preset", known["preset"].default)
+        if preset not in presets:
+            raise InputError(f"--preset expects one of {', '.join(presets)}; got {preset!r}{_hint(preset, presets)}")
+        values |= presets[preset]
+    config = from_dict(config_class, values | given)
+    if isinstance(config, RunConfig) and not config.run_dir:
+        name = f"{config.preset}-{config.cell}-seed{config.seed}"
+        config = dataclasses.replace(config, run_dir=os.path.join("runs", config.task, name))
+    return config
+
+
+def _given(known: dict[str, _Setting], argv: list[str]) -> dict[str, str]:
+    """The text of every flag on the command line."""
+    values = flags.FlagValues()  # not the process-wide one: several configs can be read in one process
+    for one in known.values():
+        if one.type is bool:
+            flags.DEFINE_boolean(one.name, None, one.help, flag_values=values)
+        else:
+            flags.DEFINE(_Text(), one.name, None, one.help, flag_values=values)
+    try:
+        rest = values(argv)[1:]
+    except flags.UnrecognizedFlagError as error:
+        raise InputError(f"unknown flag --{error.flagname}{_hint(error.flagname, known)}; --help lists them") from None
+    except flags.Error as error:
+        raise InputError(" ".join(str(error).split())) from None
+    if rest:
+        raise InputError(f"expected flags only (--name=value; --name or --noname for a switch), found {rest[0]!r}")
+    return {name: values[name].value for name in known if values[name].present}
+
+
+def help_text(config_class: type, presets: Presets | None = None, program: str = "") -> str:
+    """What `--help` prints: every flag with its type, default and limits, then the presets."""
+    summary = (config_class.__doc__ or "").split("\n")[0]
+    lines = [f"usage: python {program or 'PROGRAM'} [--flag=value ...]", "", summary, ""]
+    for one in settings(config_class).values():
+        limits = [f"default {_show(one.default)}"]
+        if one.name == "preset" and presets:
+            limits.append("one of " + ", ".join(presets))
+        if one.choices is not None:
+            limits.append("one of " + ", ".join(map(str, one.choices)))
+        bounds = (("min", one.minimum), ("max", one.maximum))
+        limits += [f"{word} {bound}" for word, bound in bounds if bound is not None]
+        lines.append(f"  --{'[no]' if one.type is bool else ''}{one.name}  ({one.type_name})")
+        lines.append(textwrap.fill(f"{one.help} [{'; '.join(limits)}]", 110, initial_indent=" " * 6,
+                                   subsequent_indent=" " * 6))  # fmt: skip
+    if presets:
+        lines += ["", "presets (an explicit flag wins over them):"]
+        for name, values in presets.items():
+            shown = " ".join(f"{field}={_show(value)}" for field, value in values.items()) or "the defaults above"
+            lines.append(textwrap.fill(f"{name}: {shown}", 110, initial_indent="  ", subsequent_indent=" " * 6))
+    return "\n".join(lines)
+
+
+def _show(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ",".join(map(str, value))
+    return '""' if value == "" else str(value)
+
+
+# ---------------------------------------------------------------------------------------------------------- entrypoint
+
+# What the machine, not the program, is to be blamed for: no space, over quota, no permission, read-only.
+_ENVIRONMENT = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+def main(
+    config_class: type,
+    presets: Presets | None,
+    train: Callable[[Any], Any] | str,
+    argv: Sequence[str] | None = None,
+) -> None:
+    """Read the flags, then call `train(config)`: the whole body of an entrypoint.
+
+    `train` is the function, or "module:function", imported only once the flags are accepted (TensorFlow takes seconds).
+    Bad input, a full disk or a missing permission end with one line on stderr and status 2; Ctrl-C and SIGTERM with
+    status 130 and 143, after the trainer had its chance to save (see `Terminated`). Errors of the program itself keep
+    their traceback.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    config = None
+    try:
+        with _sigterm_raises():
+            config = parse(config_class, presets, argv)
+            if isinstance(train, str):
+                module, name = train.split(":")
+                train = getattr(importlib.import_module(module), name)
+            train(config)
+    except InputError as error:
+        _leave(f"error: {' '.join(str(error).split())}", 2)
+    except KeyboardInterrupt as error:
+        how = ": run the same command to go on" if hasattr(config, "run_dir") else ""
+        _leave(f"interrupted{how}", 143 if isinstance(error, Terminated) else 130)
+    except OSError as error:
+        if error.errno not in _ENVIRONMENT:
+            raise
+        where = f": {error.filename}" if error.filename else ""
+        _leave(f"error: {error.strerror}{where}; make room or give access there, then run the same command again", 2)
+
+
+def _leave(line: str, status: int) -> typing.NoReturn:
+    print(line, file=sys.stderr, flush=True)
+    raise SystemExit(status) from None
+
+
+class _sigterm_raises:
+    """While it lasts, SIGTERM raises `Terminated` in the main thread."""
+
+    def __enter__(self):
+        self.main_thread = threading.current_thread() is threading.main_thread()
+        if self.main_thread:
+            self.before = signal.signal(signal.SIGTERM, self._raise)
+
+    def __exit__(self, *_):
+        if self.main_thread:
+            signal.signal(signal.SIGTERM, self.before)
+
+    @staticmethod
+    def _raise(*_):
+        raise Terminated

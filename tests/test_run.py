@@ -1,0 +1,245 @@
+"""common/run.py: flags, presets, one-line errors, exit statuses."""
+
+import dataclasses
+import errno
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from common import run
+from common.errors import InputError
+from common.run import RunConfig, setting
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(RunConfig):
+    """A task."""
+
+    task = "Toy"
+    rnn_size: int = 650
+    reward: str = setting("log_likelihood", choices=("log_likelihood", "probability"))
+    widths: list[int] = setting([1, 2], "filter widths", minimum=1)
+    limit: int | None = setting(None, "how many")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Tool:
+    """A tool without presets."""
+
+    out: str = setting("x.txt", "where to")
+    fraction: float = setting(0.5, "how much", minimum=0.0)
+    greedy: bool = setting(True, "argmax")
+
+
+FLAGS_ONLY = "expected flags only (--name=value; --name or --noname for a switch), found "
+PRESETS = {"paper": {}, "small": {"lamda": 0.5, "rnn_size": 20, "jit_compile": False}}
+
+
+def parse(*arguments):
+    return run.parse(Config, PRESETS, ["RL_train.py", *arguments])
+
+
+def test_defaults_of_the_subclass_over_those_of_the_base():
+    config = parse()
+    assert (config.rnn_size, config.lamda, config.n_actions, config.agent_units) == (650, 1.0, 5, 50)
+    assert config.run_dir == os.path.join("runs", "Toy", "paper-dynamic_skip-seed0")
+    assert run.settings(Config)["rnn_size"].minimum == 1  # inherited, though the subclass gives a bare default
+    assert run.settings(Config)["rnn_size"].help == run.settings(RunConfig)["rnn_size"].help
+
+
+def test_flag_wins_over_preset_wins_over_default():
+    config = parse("--preset=small", "--lamda", "1", "--seed=3", "--cell=lstm")
+    assert (config.lamda, config.rnn_size, config.jit_compile, config.n_actions) == (1.0, 20, False, 5)
+    assert config.run_dir == os.path.join("runs", "Toy", "small-lstm-seed3")
+    assert isinstance(config.lamda, float)
+    assert parse("--preset=small", "--jit_compile").jit_compile is True  # given, and equal to the default of the class
+
+
+@pytest.mark.parametrize(
+    "arguments, field, value",
+    [
+        (["--nojit_compile"], "jit_compile", False),
+        (["--jit_compile=false"], "jit_compile", False),
+        (["--mixed_precision"], "mixed_precision", True),
+        (["--widths=3,4,5"], "widths", [3, 4, 5]),
+        (["--widths="], "widths", []),
+        (["--limit=7"], "limit", 7),
+        (["--limit=none"], "limit", None),
+        (["--learning_rate", "1e-2"], "learning_rate", 0.01),
+        (["--lamda", "0"], "lamda", 0.0),
+        (["--run_dir=here"], "run_dir", "here"),
+        (["--seed=1", "--seed=2"], "seed", 2),
+    ],
+)
+def test_values(arguments, field, value):
+    found = getattr(parse(*arguments), field)
+    assert found == value and type(found) is type(value)
+
+
+@pytest.mark.parametrize(
+    "arguments, line",
+    [
+        (["--lambda=1"], "unknown flag --lambda (did you mean lamda?); --help lists them"),
+        (["--zzz"], "unknown flag --zzz; --help lists them"),
+        (["--lamda=2"], "--lamda expects a value from 0 to 1, got 2.0"),
+        (["--lamda=-0.1"], "--lamda expects a value from 0 to 1, got -0.1"),
+        (["--lamda=nan"], "--lamda expects a finite number, got nan"),
+        (["--learning_rate=inf"], "--learning_rate expects a finite number, got inf"),
+        (["--lamda=half"], "--lamda expects a number, got 'half'"),
+        (["--lamda="], "--lamda expects a number, got ''"),
+        (["--n_actions=0"], "--n_actions expects a value >= 1, got 0"),
+        (["--n_actions=2.5"], "--n_actions expects a whole number, got '2.5'"),
+        (["--widths=3,x"], "--widths expects whole numbers separated by commas, got '3,x'"),
+        (["--widths=3,0"], "--widths expects a value >= 1, got 0"),
+        (["--limit=many"], "--limit expects a whole number or none, got 'many'"),
+        (["--observation=all"], "--observation expects one of previous, mean; got 'all'"),
+        (
+            ["--reward=probabilty"],
+            "--reward expects one of log_likelihood, probability; got 'probabilty' (did you mean probability?)",
+        ),
+        (["--preset=papr"], "--preset expects one of paper, small; got 'papr' (did you mean paper?)"),
+        (["stray"], FLAGS_ONLY + "'stray'"),
+        (["--jit_compile", "false"], FLAGS_ONLY + "'false'"),
+        (["--seed=-1"], "--seed expects a value from 0 to 2147483647, got -1"),
+    ],
+)  # fmt: skip
+def test_one_line_for_bad_flags(arguments, line):
+    with pytest.raises(InputError) as caught:
+        parse(*arguments)
+    assert str(caught.value) == line
+
+
+@pytest.mark.parametrize("arguments", [["--seed"], ["--jit_compile=maybe"], ["--flagfile=/no/such/file"]])
+def test_what_absl_refuses_is_one_line_too(arguments):
+    with pytest.raises(InputError) as caught:
+        parse(*arguments)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) > 10
+
+
+def test_unknown_cell_lists_the_known_ones():
+    with pytest.raises(InputError) as caught:
+        parse("--cell=dynamic_skp")
+    assert all(cell in str(caught.value) for cell in run.CELLS)
+    assert str(caught.value).endswith("got 'dynamic_skp' (did you mean dynamic_skip?)")
+
+
+def test_a_preset_is_checked_like_a_flag():
+    with pytest.raises(InputError, match="--lamda expects a value from 0 to 1, got 3.0"):
+        run.parse(Config, {"paper": {"lamda": 3}}, ["x"])
+    with pytest.raises(InputError, match="has no setting 'lambda'"):
+        run.parse(Config, {"paper": {"lambda": 1}}, ["x"])
+
+
+def test_config_without_presets():
+    config = run.parse(Tool, None, ["evaluate.py", "--out", "y", "--nogreedy"])
+    assert config == Tool(out="y", fraction=0.5, greedy=False)
+    with pytest.raises(InputError, match="unknown flag --preset"):
+        run.parse(Tool, None, ["evaluate.py", "--preset=small"])
+
+
+def test_from_dict_round_trip():
+    config = parse("--widths=3", "--lamda=.25")
+    assert run.from_dict(Config, dataclasses.asdict(config)) == config
+    with pytest.raises(InputError, match="--rnn_size expects a whole number, got 2.5"):
+        run.from_dict(Config, {"rnn_size": 2.5})
+    with pytest.raises(InputError, match="--jit_compile expects true or false, got 1"):
+        run.from_dict(Config, {"jit_compile": 1})
+
+
+def test_a_default_list_is_not_shared():
+    parse().widths.append(9)
+    assert parse().widths == [1, 2]
+
+
+def test_help_names_every_flag_and_preset(capsys):
+    with pytest.raises(SystemExit) as left:
+        run.main(Config, PRESETS, lambda config: pytest.fail("ran"), ["RL_train.py", "--help"])
+    assert left.value.code == 0
+    printed = capsys.readouterr().out
+    assert all(f"{field.name}  (" in printed for field in dataclasses.fields(Config))
+    assert "small: lamda=0.5 rnn_size=20 jit_compile=False" in printed
+    assert "[default 1.0; min 0; max 1]" in " ".join(printed.split())
+    assert all(one.help for one in run.settings(Config).values())
+
+
+def raises(error):
+    def train(config):
+        raise error
+
+    return train
+
+
+def terminates_itself(config):
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+GO_ON = "interrupted: run the same command to go on\n"
+
+
+@pytest.mark.parametrize(
+    "train, status, line",
+    [
+        (raises(InputError("no file a.txt:\n get it")), 2, "error: no file a.txt: get it\n"),
+        (raises(KeyboardInterrupt()), 130, GO_ON),
+        (raises(run.Terminated()), 143, GO_ON),
+        (terminates_itself, 143, GO_ON),
+        (
+            raises(OSError(errno.ENOSPC, "No space left on device", "/x/y")), 2,
+            "error: No space left on device: /x/y; make room or give access there, then run the same command again\n",
+        ),
+        ("no_such_module_at_all:train", ModuleNotFoundError, ""),
+        (raises(OSError(errno.EIO, "Input/output error")), OSError, ""),
+        (raises(ValueError("a bug")), ValueError, ""),
+    ],
+)  # fmt: skip
+def test_exit_status_and_line(train, status, line, capsys):
+    before = signal.getsignal(signal.SIGTERM)
+    expected = status if isinstance(status, type) else SystemExit
+    with pytest.raises(expected) as left:
+        run.main(Config, PRESETS, train, ["x"])
+    if expected is SystemExit:
+        assert left.value.code == status
+    assert capsys.readouterr().err == line
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_an_interrupted_tool_promises_nothing(capsys):
+    with pytest.raises(SystemExit):
+        run.main(Tool, None, raises(KeyboardInterrupt()), ["x"])
+    assert capsys.readouterr().err == "interrupted\n"
+
+
+def test_train_may_save_before_it_leaves():
+    saved = []
+
+    def train(config):
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        except KeyboardInterrupt:
+            saved.append(config.seed)
+            raise
+
+    with pytest.raises(SystemExit):
+        run.main(Config, PRESETS, train, ["x", "--seed=4"])
+    assert saved == [4]
+
+
+def test_train_by_name_and_success(monkeypatch, tmp_path):
+    (tmp_path / "toy_train.py").write_text("seen = []\ntrain = seen.append\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    run.main(Tool, None, "toy_train:train", ["x", "--fraction=.25"])
+    assert sys.modules["toy_train"].seen == [Tool(fraction=0.25)]
+
+
+def test_flag_errors_do_not_import_tensorflow(root):
+    program = (
+        "import sys; from common import run\n"
+        "try: run.main(run.RunConfig, {'paper': {}}, 'tensorflow:train', ['x', '--lamda=3'])\n"
+        "finally: print('tensorflow' in sys.modules, 'numpy' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "False False\n")
+    assert done.stderr == "error: --lamda expects a value from 0 to 1, got 3.0\n"
