@@ -1,0 +1,136 @@
+"""Checkpoints: one file each, written whole or not at all, checked to the last bit when read.
+
+A checkpoint is an `.npz` file (a zip of arrays, readable with `numpy.load`) whose zip comment is the SHA-256 of all the
+bytes before it. The arrays stand under `array/<name>`, the step and the meta data as JSON bytes under `meta`.
+"""
+
+import hashlib
+import io
+import json
+import os
+import pathlib
+import sys
+import zipfile
+from collections.abc import Mapping
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from .errors import InputError
+from .files import atomic_write, remove_temporary
+
+Checkpoint = tuple[int, dict[str, np.ndarray], dict[str, Any]]
+
+_DIGEST = 64  # characters of a SHA-256 in hexadecimal
+_KEPT = 2
+
+
+def save(
+    folder: str | os.PathLike,
+    step: int,
+    arrays: Mapping[str, np.ndarray],
+    meta: Mapping[str, Any] | None = None,
+    name: str | None = None,
+) -> pathlib.Path:
+    """Write `checkpoint-<step>.npz`, or `<name>.npz`, atomically; returns its path.
+
+    Of the numbered checkpoints the newest two stay; numbers above `step` go too, since a run that saves a lower step
+    has resumed before them. Named ones are not counted. `meta` is anything JSON can hold.
+    """
+    folder = pathlib.Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    remove_temporary(folder)
+    arrays = {key: np.asarray(array) for key, array in arrays.items()}
+    for key, array in arrays.items():
+        if array.dtype.kind not in "biufcSU":  # objects would need a pickle
+            raise TypeError(f"array {key!r} of type {array.dtype} cannot be stored in a checkpoint")
+    header = json.dumps({"step": int(step), "meta": dict(meta or {})}).encode()
+    path = folder / f"{name or f'checkpoint-{int(step)}'}.npz"
+
+    def write(file: BinaryIO) -> None:
+        np.savez(file, meta=np.frombuffer(header, np.uint8), **{f"array/{key}": array for key, array in arrays.items()})
+        with zipfile.ZipFile(file, "a") as archive:
+            archive.comment = b"0" * _DIGEST
+        end = file.seek(0, io.SEEK_END) - _DIGEST
+        digest = _sha256(file, end)
+        file.seek(end)
+        file.write(digest)
+
+    atomic_write(path, write)
+    if name is None:
+        numbered = _numbered(folder)
+        for other in numbered:
+            if other > step or other in [one for one in numbered if one <= step][:-_KEPT]:
+                numbered[other].unlink(missing_ok=True)
+    return path
+
+
+def load(path: str | os.PathLike) -> Checkpoint:
+    """Step, arrays and meta data of one checkpoint.
+
+    Raises `InputError` if the file is missing, is not a checkpoint, or differs in a single bit from what was written.
+    """
+    path = pathlib.Path(path)
+    try:
+        with open(path, "rb") as file:
+            start = file.read(4)
+            end = file.seek(0, io.SEEK_END) - _DIGEST
+            if start != b"PK\x03\x04":
+                raise InputError(f"expected a checkpoint, found another kind of file: {path}")
+            if end <= 0 or _sha256(file, end) != file.read():
+                raise InputError(f"damaged or unfinished checkpoint (its SHA-256 does not match): {path}")
+            file.seek(0)
+            return _read(file, path)
+    except FileNotFoundError:
+        raise InputError(f"no checkpoint at {path}: expected a file that training wrote") from None
+    except IsADirectoryError:
+        raise InputError(f"expected a checkpoint file, found a folder: {path}") from None
+
+
+def load_latest(folder: str | os.PathLike) -> Checkpoint | None:
+    """The newest numbered checkpoint of a folder that is whole; None if there is none at all.
+
+    A damaged one is reported on stderr, one line each, and the one before it is used. Raises `InputError` if all of
+    them are damaged.
+    """
+    numbered = _numbered(pathlib.Path(folder))
+    for step in reversed(numbered):
+        try:
+            return load(numbered[step])
+        except InputError as error:
+            print(f"warning: {error}; trying the one before", file=sys.stderr, flush=True)
+    if numbered:
+        raise InputError(f"no usable checkpoint among the {len(numbered)} in {folder}: delete them to start anew")
+    return None
+
+
+def _read(file: BinaryIO, path: pathlib.Path) -> Checkpoint:
+    with np.load(file, allow_pickle=False) as stored:
+        if "meta" not in stored.files:
+            raise InputError(f"expected a checkpoint, found other arrays: {path}")
+        header = json.loads(stored["meta"].tobytes())
+        arrays = {key.removeprefix("array/"): stored[key] for key in stored.files if key != "meta"}
+    return header["step"], arrays, header["meta"]
+
+
+def _sha256(file: BinaryIO, end: int) -> bytes:
+    """SHA-256 of the first `end` bytes, in hexadecimal; the file is left standing there."""
+    digest = hashlib.sha256()
+    file.seek(0)
+    while end > 0:
+        block = file.read(min(end, 1 << 20))
+        if not block:
+            break
+        digest.update(block)
+        end -= len(block)
+    return digest.hexdigest().encode()
+
+
+def _numbered(folder: pathlib.Path) -> dict[int, pathlib.Path]:
+    """The numbered checkpoints of a folder by step, ascending."""
+    found = {}
+    for path in folder.glob("checkpoint-*.npz"):
+        number = path.stem.removeprefix("checkpoint-")
+        if number.isdecimal():
+            found[int(number)] = path
+    return dict(sorted(found.items()))
