@@ -1,7 +1,7 @@
 """Linear-chain conditional random field: pure functions on batches, and a Keras layer that owns the weights.
 
 Letters: B sequences, T steps, N tags. Sequences are padded on the right: `mask [B, T]` is true on real steps, and they
-come first. A row without any real step scores 0 everywhere. Everything runs eagerly, as a graph and under XLA; the loops
+come first. A row without any real step scores 0 everywhere. All of it runs eagerly, as a graph and under XLA; the loops
 count over T, so nothing is unrolled.
 
 Lafferty, McCallum & Pereira (2001), "Conditional Random Fields"; the form with emissions from a network is
