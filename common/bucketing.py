@@ -1,0 +1,93 @@
+"""Batches of examples of like length, so that little is padded and a compiled step meets few shapes."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from .errors import InputError
+
+
+class Batch(NamedTuple):
+    """Which examples, how much each counts, and how long to pad them.
+
+    indices: [B] int64. weights: [B] float32, 1, or 0 where an example only fills up the batch. length: T.
+    """
+
+    indices: np.ndarray
+    weights: np.ndarray
+    length: int
+
+
+def bucket_lengths(lengths: Sequence[int] | np.ndarray, n_buckets: int) -> list[int]:
+    """The `n_buckets` lengths (fewer if there are fewer) that pad least when every example takes the next longer one.
+
+    Exact, by dynamic programming over the distinct lengths l_1 < l_2 < ..., n_i examples having length l_i:
+
+        cost(j, k) = min_{i<j} cost(i, k-1) + l_j * (n_{i+1} + ... + n_j)
+
+    Returns them in ascending order; the last is the longest example's.
+    """
+    distinct, counts = np.unique(np.asarray(lengths), return_counts=True)
+    up_to = np.concatenate([[0], np.cumsum(counts)])
+    # whole[i, j]: padded size of the distinct lengths i..j-1 in one bucket; infinite where that is none.
+    whole = np.where(
+        np.tri(len(distinct) + 1, k=-1).T > 0, np.append(0, distinct)[None] * (up_to[None] - up_to[:, None]), np.inf
+    )
+    cost, cuts = whole[0], []
+    for _ in range(min(n_buckets, len(distinct)) - 1):
+        options = cost[:, None] + whole
+        cuts.append(options.argmin(axis=0))
+        cost = options.min(axis=0)
+    ends = [len(distinct)]
+    for cut in reversed(cuts):
+        ends.append(int(cut[ends[-1]]))
+    return [int(distinct[end - 1]) for end in reversed(ends)]
+
+
+def batches(
+    lengths: Sequence[int] | np.ndarray, batch_size: int, seed: int, epoch: int, round_to: int | Sequence[int] = 1
+) -> list[Batch]:
+    """One epoch: every example once with weight 1, in batches of exactly `batch_size` examples of like length.
+
+    Which examples of one length meet in a batch, and the order of the batches, are drawn from (seed, epoch) alone, so that
+    a resumed run sees the same epoch. Every batch has the same size, which keeps the shapes static: one batch, of the
+    shortest examples, is filled up by repeating its first with weight 0.
+
+    Args:
+      lengths: of every example, at least 1 each.
+      batch_size: B.
+      seed, epoch: non-negative; they determine the result.
+      round_to: a padded length is rounded up to a multiple of this number, or, given a sequence, to the next of these
+        lengths (`bucket_lengths`) and, above the largest of them, to a multiple of that.
+
+    Raises:
+      InputError: if there are no examples, or one is empty.
+    """
+    lengths = np.asarray(lengths)
+    if not lengths.size or lengths.min() < 1:
+        found = f"example {lengths.argmin()} is empty" if lengths.size else "there are none"
+        raise InputError(f"batches are made of examples with at least one token, but {found}: check the data")
+    rng = np.random.default_rng([seed, epoch])
+    shuffled = rng.permutation(len(lengths))
+    longest_first = shuffled[np.argsort(-lengths[shuffled], kind="stable")]
+    made = []
+    for at in range(0, len(lengths), batch_size):
+        indices = longest_first[at : at + batch_size]
+        missing = batch_size - len(indices)
+        weights = np.pad(np.ones(len(indices), np.float32), (0, missing))
+        indices = np.concatenate([indices, np.repeat(indices[:1], missing)])
+        made.append(Batch(indices, weights, _round_up(int(lengths[indices[0]]), round_to)))
+    return [made[i] for i in rng.permutation(len(made))]
+
+
+def padding_share(lengths: Sequence[int] | np.ndarray, epoch: Sequence[Batch]) -> float:
+    """Part of an epoch's B x T places that hold no token of an example that counts, 0 to 1."""
+    places = sum(len(batch.indices) * batch.length for batch in epoch)
+    return 1.0 - float(np.sum(lengths)) / places
+
+
+def _round_up(length: int, round_to: int | Sequence[int]) -> int:
+    if np.ndim(round_to) == 0:
+        return -(-length // round_to) * round_to
+    return min((bucket for bucket in round_to if bucket >= length), default=_round_up(length, max(round_to)))
