@@ -1,0 +1,85 @@
+"""How far a run is: a bar on a terminal, plain lines elsewhere."""
+
+import sys
+import time
+from typing import TextIO
+
+
+class Progress:
+    """A context manager that shows steps, metrics, steps per second and the time left, for one epoch or one pass.
+
+    On a terminal it is one bar; elsewhere a line every `print_every` steps, and one at the end. `first_step` is how
+    many steps were done before (a resumed epoch), so that the speed is that of this process.
+    """
+
+    def __init__(
+        self,
+        total_steps: int,
+        description: str,
+        *,
+        print_every: int = 100,
+        first_step: int = 0,
+        stream: TextIO | None = None,
+    ):
+        self.total_steps = total_steps
+        self.description = description
+        self.print_every = print_every
+        self._stream = sys.stdout if stream is None else stream
+        self._first = self._done = self._printed = first_step
+        self._metrics = ""
+        self._start = time.monotonic()
+        self._bar = None
+
+    def __enter__(self) -> "Progress":
+        self._start = time.monotonic()
+        if self._stream.isatty():
+            # Imported here: rich takes a tenth of a second, and logs do without it.
+            from rich.console import Console
+            from rich.progress import BarColumn, Progress, TextColumn
+
+            columns = (TextColumn("{task.description}", markup=False), BarColumn(bar_width=20),
+                       TextColumn("{task.fields[text]}", markup=False))  # fmt: skip
+            self._bar = Progress(*columns, console=Console(file=self._stream))
+            self._task = self._bar.add_task(self.description, total=self.total_steps, completed=self._done, text="")
+            self._bar.start()
+        return self
+
+    def update(self, steps_done: int, **metrics: float) -> None:
+        """Say how many steps of `total_steps` are done, and what to show beside them."""
+        self._done = steps_done
+        self._metrics = "".join(f"  {name} {float(value):.4g}" for name, value in metrics.items())
+        if self._bar is not None:
+            self._bar.update(self._task, completed=steps_done, text=self._text())
+        elif steps_done // self.print_every > self._printed // self.print_every:
+            self._print_line()
+
+    def message(self, text: str) -> None:
+        """Print a line of its own, above the bar if there is one."""
+        if self._bar is not None:
+            self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        else:
+            print(text, file=self._stream, flush=True)
+
+    def __exit__(self, error_type: type | None, *_) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+        elif error_type is None and self._done != self._printed:
+            self._print_line()
+
+    def _print_line(self) -> None:
+        self._printed = self._done
+        print(f"{self.description}  {self._text()}", file=self._stream, flush=True)
+
+    def _text(self) -> str:
+        text = f"{self._done}/{self.total_steps}{self._metrics}"
+        seconds, steps = time.monotonic() - self._start, self._done - self._first
+        if steps <= 0 or seconds <= 0:
+            return text
+        left = clock(seconds / steps * max(0, self.total_steps - self._done))
+        return f"{text}  {steps / seconds:.3g} steps/s  {left} left"
+
+
+def clock(seconds: float) -> str:
+    """Seconds as h:mm:ss."""
+    minutes, seconds = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"

@@ -1,0 +1,332 @@
+"""The folder of one run: its flags, where it ran, a line of metrics per epoch, the result.
+
+    flags.json      settings, and for every start of the run: command, commit, versions, hardware, time
+    metrics.jsonl   one JSON object per epoch
+    result.json     written once, at the end
+    checkpoints/    common/checkpoint.py
+    tensorboard/    summaries
+"""
+
+import dataclasses
+import datetime
+import importlib.metadata
+import json
+import math
+import os
+import pathlib
+import platform
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from . import run
+from .errors import InputError
+from .files import atomic_write, is_temporary, remove_temporary
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
+_ROOT = pathlib.Path(__file__).resolve().parent.parent
+_PACKAGES = ("tensorflow", "keras", "tensorflow-probability", "numpy")
+_LOCK = ".lock"
+
+
+class RunDirectory:
+    """Reads the folder of a run; `RunDirectory.open` is how a trainer begins or resumes one.
+
+    `seconds_before` is the time the run took before this start (a trainer keeps `seconds` in its checkpoint and sets
+    this when it resumes), so that the result states the time of the whole run.
+    """
+
+    def __init__(self, path: str | os.PathLike):
+        self.path = pathlib.Path(path)
+        self.checkpoints = self.path / "checkpoints"
+        self.tensorboard = self.path / "tensorboard"
+        self.seconds_before = 0.0
+        self._started = time.monotonic()
+        self._lock = None
+
+    @classmethod
+    def open(cls, path: str | os.PathLike, config: Any, argv: Sequence[str] | None = None) -> "RunDirectory":
+        """Begin a run in a new folder, or go on with the one there if its flags are the same.
+
+        Flags marked `affects_result=False` may differ. A finished run (see `result`) is left as it is.
+
+        Raises `InputError` if the folder belongs to other flags, is not a run's, is damaged, cannot be made, or is in
+        use by another process.
+        """
+        self = cls(path)
+        flags_file = self.path / "flags.json"
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except FileExistsError:
+            raise InputError(f"--run_dir expects a folder, found a file: {self.path}") from None
+        except (NotADirectoryError, PermissionError) as error:
+            raise InputError(f"--run_dir {self.path} cannot be made ({error.strerror}): choose another") from None
+        found = [name for name in os.listdir(self.path) if not is_temporary(name) and name != _LOCK]
+        if found and not flags_file.exists():
+            raise InputError(f"{self.path} is not empty and holds no run (no flags.json): choose another --run_dir")
+        self._hold()
+        remove_temporary(self.path)
+        starts = []
+        if flags_file.exists():
+            stored = _read_flags(self.path)
+            _check_same_run(self.path, stored, config)
+            if self.result is not None:
+                return self
+            starts = stored["starts"]
+        starts.append(describe_start(argv))
+        flags = {"task": _task(config), "flags": dataclasses.asdict(config), "starts": starts}
+        atomic_write(flags_file, to_json(flags, indent=2) + "\n")
+        return self
+
+    def _hold(self) -> None:
+        """Keep other processes out as long as this object lives; the system lets go however the process ends."""
+        if fcntl is None:
+            return
+        self._lock = open(self.path / _LOCK, "w")  # noqa: SIM115
+        try:
+            fcntl.lockf(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):
+            raise InputError(f"another process runs in {self.path}: wait for it, or choose another --run_dir") from None
+        except OSError:  # a file system without locks
+            pass
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of the run so far, over all its starts."""
+        return self.seconds_before + time.monotonic() - self._started
+
+    def log_epoch(self, record: Mapping[str, Any]) -> None:
+        """Append one line to metrics.jsonl, forced to the disk; to be called before the checkpoint of that epoch."""
+        with open(self.path / "metrics.jsonl", "a", encoding="utf-8") as file:
+            file.write(to_json(record) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def truncate_metrics(self, n_epochs: int) -> None:
+        """Keep the first `n_epochs` lines: what a resumed run does first, also from step 0.
+
+        Drops the epochs past the checkpoint, which will come again, and a line that a killed process left half-written.
+        """
+        path = self.path / "metrics.jsonl"
+        if not path.exists() and n_epochs == 0:
+            return
+        records = self.read_metrics()
+        if len(records) < n_epochs:
+            print(f"warning: expected {n_epochs} epochs in {path}, found {len(records)}: going on without the others",
+                  file=sys.stderr, flush=True)  # fmt: skip
+        atomic_write(path, "".join(to_json(record) + "\n" for record in records[:n_epochs]))
+
+    def read_metrics(self) -> list[dict[str, Any]]:
+        """The records of metrics.jsonl, without a half-written last line. Raises `InputError` for other damage."""
+        path = self.path / "metrics.jsonl"
+        if not path.exists():
+            return []
+        records = []
+        lines = path.read_bytes().split(b"\n")
+        for number, line in enumerate(lines[:-1], 1):  # what follows the last newline was never finished
+            try:
+                record = json.loads(line)
+            except ValueError:
+                record = None
+            if not isinstance(record, dict):
+                raise InputError(f"{path}, line {number}: expected a JSON object, found {line[:40]!r}; delete the run")
+            records.append(record)
+        return records
+
+    def write_result(self, result: Mapping[str, Any]) -> None:
+        """Write result.json: the given numbers with flags, command, commit, versions, hardware, seed and wall time."""
+        stored = _read_flags(self.path)
+        last = stored["starts"][-1]
+        provenance = {
+            "task": stored["task"],
+            "flags": stored["flags"],
+            "seed": stored["flags"].get("seed"),
+            **last,
+            "started_at": stored["starts"][0]["started_at"],
+            "finished_at": _now(),
+            "wall_seconds": round(self.seconds, 3),
+            # More than one where the run was interrupted; the commit of a result holds only if all of them agree.
+            "starts": [{key: start[key] for key in ("started_at", "commit", "command")} for start in stored["starts"]],
+        }
+        if clash := set(result) & set(provenance):
+            raise ValueError(f"a result cannot be called {', '.join(sorted(clash))}")
+        atomic_write(self.path / "result.json", to_json({**result, **provenance}, indent=2) + "\n")
+
+    @property
+    def result(self) -> dict[str, Any] | None:
+        """What result.json holds, None if the run has not finished. Raises `InputError` if it is damaged."""
+        path = self.path / "result.json"
+        return _read_object(path) if path.exists() else None
+
+
+def load_config(path: str | os.PathLike, config_class: type) -> Any:
+    """The config that a run was started with, for tools that use what it trained.
+
+    Raises `InputError` if there is no run, or it is damaged, of another task, or of a version with other flags.
+    """
+    stored = _read_flags(pathlib.Path(path))
+    task = getattr(config_class, "task", None)
+    if stored["task"] != task:
+        raise InputError(f"{path} holds a run of {stored['task']}, expected one of {task}")
+    known = set(run.settings(config_class))
+    if other := known ^ set(stored["flags"]):
+        names = ", ".join(sorted(other))
+        raise InputError(f"{path} was written by another version of this program (differing in {names}): train anew")
+    return run.from_dict(config_class, stored["flags"])
+
+
+def to_json(value: Any, indent: int | None = None) -> str:
+    """JSON text in which numbers that are not finite are null, and NumPy scalars and arrays are numbers and lists."""
+    return json.dumps(_plain(value), indent=indent, allow_nan=False, ensure_ascii=False)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    if hasattr(value, "tolist"):
+        return _plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return str(value) if isinstance(value, os.PathLike) else value
+
+
+def _task(config: Any) -> str | None:
+    return getattr(config, "task", None)
+
+
+def _read_object(path: pathlib.Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_bytes())
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise InputError(f"{path} is damaged (expected a JSON object): delete the folder, or choose another --run_dir")
+    return value
+
+
+def _read_flags(path: pathlib.Path) -> dict[str, Any]:
+    file = path / "flags.json"
+    if not file.exists():
+        raise InputError(f"no run in {path}: expected the folder that training wrote, with a flags.json")
+    stored = _read_object(file)
+    starts = stored.get("starts")
+    if not (
+        isinstance(stored.get("flags"), dict)
+        and "task" in stored
+        and isinstance(starts, list)
+        and all(isinstance(start, dict) and {"started_at", "commit", "command"} <= set(start) for start in starts)
+    ):
+        what = "flags, task or starts missing"
+        raise InputError(f"{file} is damaged ({what}): delete the folder, or choose another --run_dir")
+    return stored
+
+
+def _check_same_run(path: pathlib.Path, stored: Mapping[str, Any], config: Any) -> None:
+    if stored["task"] != _task(config):
+        raise InputError(f"{path} holds a run of {stored['task']}, not of {_task(config)}: choose another --run_dir")
+    old, new = stored["flags"], json.loads(to_json(dataclasses.asdict(config)))
+    free = {one.name for one in run.settings(type(config)).values() if not one.affects_result}
+    absent = "absent"
+    differing = [
+        f"--{name} was {old.get(name, absent)}, now {new.get(name, absent)}"
+        for name in [*new, *(name for name in old if name not in new)]
+        if name not in free and old.get(name, absent) != new.get(name, absent)
+    ]
+    if differing:
+        raise InputError(f"{path} belongs to other flags ({'; '.join(differing)}): give those, or another --run_dir")
+
+
+# ----------------------------------------------------------------------------------------------- where a number is from
+
+
+def describe_start(argv: Sequence[str] | None = None) -> dict[str, Any]:
+    """Command, commit, versions, hardware and time: what has to stand beside any number that is measured."""
+    return {
+        "started_at": _now(),
+        "command": command_line(argv),
+        "commit": git_commit(),
+        "versions": versions(),
+        "hardware": hardware(),
+    }
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def command_line(argv: Sequence[str] | None = None) -> str:
+    """The command as typed in a shell, the script relative to the checkout."""
+    script, *arguments = sys.argv if argv is None else argv
+    absolute = pathlib.Path(script).resolve()
+    if absolute.is_relative_to(_ROOT):
+        script = absolute.relative_to(_ROOT).as_posix()
+    return shlex.join(["python", script, *arguments])
+
+
+def git_commit() -> str | None:
+    """The commit of the checkout, with "-dirty" if tracked files differ from it; None outside a checkout."""
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(_ROOT), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.strip()
+
+    try:
+        if pathlib.Path(git("rev-parse", "--show-toplevel")).resolve() != _ROOT:
+            return None  # installed somewhere below another repository
+        return git("rev-parse", "HEAD") + ("-dirty" if git("status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def versions() -> dict[str, str | None]:
+    """Versions of Python and of the packages that make the numbers."""
+    found: dict[str, str | None] = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            found[package] = None
+    return found
+
+
+def hardware() -> dict[str, Any]:
+    """Processor model, cores this process may use, memory in GiB, names of the GPUs (if TensorFlow is loaded)."""
+    usable = getattr(os, "sched_getaffinity", None)
+    memory = None
+    if hasattr(os, "sysconf"):
+        memory = round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
+    return {
+        "processor": _processor(),
+        "cores": len(usable(0)) if usable else os.cpu_count(),
+        "memory_gib": memory,
+        "gpus": _gpus(),
+    }
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
+            for line in file:
+                if line.startswith("model name"):
+                    return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def _gpus() -> list[str]:
+    tensorflow = sys.modules.get("tensorflow")
+    if tensorflow is None:
+        return []
+    config = tensorflow.config
+    devices = config.list_physical_devices("GPU")
+    return [config.experimental.get_device_details(device).get("device_name", device.name) for device in devices]

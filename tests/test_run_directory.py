@@ -1,0 +1,313 @@
+"""common/run_directory.py and common/progress.py: one folder, one run; lines that say how far it is."""
+
+import dataclasses
+import io
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from common import progress, run_directory
+from common.errors import InputError
+from common.progress import Progress
+from common.run import RunConfig, setting
+from common.run_directory import RunDirectory, load_config
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(RunConfig):
+    """A task."""
+
+    task = "Toy"
+    widths: list[int] = setting([1, 2], "filter widths")
+    limit: int | None = setting(None, "how many")
+
+
+def flags_of(folder):
+    return json.loads((folder / "flags.json").read_text())
+
+
+# ------------------------------------------------------------------------------------------------------------- opening
+
+
+def test_flags_json_says_what_ran_where(tmp_path, root):
+    folder = tmp_path / "a" / "run"
+    RunDirectory.open(folder, Config(seed=3), [str(root / "Toy" / "RL_train.py"), "--seed", "3", "--data_dir=a b"])
+    stored = flags_of(folder)
+    assert stored["task"] == "Toy" and stored["flags"] == dataclasses.asdict(Config(seed=3))
+    [start] = stored["starts"]
+    assert start["command"] == "python Toy/RL_train.py --seed 3 '--data_dir=a b'"
+    assert set(start["versions"]) == {"python", "tensorflow", "keras", "tensorflow-probability", "numpy"}
+    assert start["versions"]["numpy"] == np.__version__
+    assert start["versions"]["python"] == ".".join(map(str, sys.version_info[:3]))
+    assert start["hardware"]["cores"] >= 1 and start["hardware"]["memory_gib"] > 0 and start["hardware"]["processor"]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", start["started_at"])
+
+
+def test_commit(root):
+    commit = run_directory.git_commit()
+    if not (root / ".git").exists() or shutil.which("git") is None:
+        assert commit is None
+    else:
+        assert re.fullmatch(r"[0-9a-f]{40}(-dirty)?", commit)
+
+
+def test_no_commit_outside_a_checkout(tmp_path, monkeypatch):
+    monkeypatch.setattr(run_directory, "_ROOT", tmp_path)
+    assert run_directory.git_commit() is None
+
+
+def test_the_same_flags_resume_and_harmless_ones_may_change(tmp_path):
+    RunDirectory.open(tmp_path, Config(), ["x", "1"])
+    RunDirectory.open(tmp_path, Config(print_every=7, checkpoint_seconds=1.0, tensorboard=False), ["x", "2"])
+    stored = flags_of(tmp_path)
+    assert [start["command"] for start in stored["starts"]] == ["python x 1", "python x 2"]
+    assert stored["flags"]["print_every"] == 7
+
+
+def test_other_flags_are_named(tmp_path):
+    RunDirectory.open(tmp_path, Config())
+    before = (tmp_path / "flags.json").read_bytes()
+    with pytest.raises(InputError) as caught:
+        RunDirectory.open(tmp_path, Config(lamda=0.5, widths=[1], limit=3, print_every=1))
+    assert str(caught.value) == (
+        f"{tmp_path} belongs to other flags (--lamda was 1.0, now 0.5; --widths was [1, 2], now [1]; "
+        "--limit was None, now 3): give those, or another --run_dir"
+    )
+    assert (tmp_path / "flags.json").read_bytes() == before
+
+
+def test_max_epochs_must_be_equal(tmp_path):
+    RunDirectory.open(tmp_path, Config(max_epochs=2))
+    with pytest.raises(InputError, match="--max_epochs was 2, now 3"):
+        RunDirectory.open(tmp_path, Config(max_epochs=3))
+
+
+def test_another_task(tmp_path):
+    RunDirectory.open(tmp_path, Config())
+    with pytest.raises(InputError, match="holds a run of Toy, not of task"):
+        RunDirectory.open(tmp_path, RunConfig())
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b"{}", b'{"task": "Toy", "flags": {}, "starts": [1]}', b"\xff\xfe"]
+)
+def test_damaged_flags(tmp_path, content):
+    (tmp_path / "flags.json").write_bytes(content)
+    with pytest.raises(InputError, match="flags.json is damaged .*: delete the folder, or choose another --run_dir"):
+        RunDirectory.open(tmp_path, Config())
+    with pytest.raises(InputError, match="damaged"):
+        load_config(tmp_path, Config)
+
+
+def test_a_folder_of_something_else(tmp_path):
+    (tmp_path / "thesis.tex").write_text("x")
+    with pytest.raises(InputError, match=r"is not empty and holds no run \(no flags.json\)"):
+        RunDirectory.open(tmp_path, Config())
+    with pytest.raises(InputError, match="expects a folder, found a file"):
+        RunDirectory.open(tmp_path / "thesis.tex", Config())
+    with pytest.raises(InputError, match="cannot be made"):
+        RunDirectory.open(tmp_path / "thesis.tex" / "run", Config())
+
+
+def test_killed_while_it_wrote_its_first_file(tmp_path):
+    (tmp_path / ".lock").touch()
+    (tmp_path / ".flags.json.99.tmp").write_text("{")
+    RunDirectory.open(tmp_path, Config())
+    assert sorted(os.listdir(tmp_path)) == [".lock", "flags.json"]
+
+
+@pytest.mark.skipif(run_directory.fcntl is None, reason="no file locks here")
+def test_two_processes_do_not_share_a_run(tmp_path, root):
+    held = RunDirectory.open(tmp_path, Config())
+    program = (
+        "import sys; from common.run import RunConfig; from common.run_directory import RunDirectory\n"
+        "try: RunDirectory.open(sys.argv[1], RunConfig())\n"
+        "except ValueError as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], cwd=root, capture_output=True, text=True)
+    assert done.stdout == f"another process runs in {held.path}: wait for it, or choose another --run_dir\n"
+
+
+# ------------------------------------------------------------------------------------------------------------- metrics
+
+
+def test_metrics(tmp_path):
+    directory = RunDirectory.open(tmp_path, Config())
+    assert directory.read_metrics() == []
+    directory.truncate_metrics(0)
+    bad = {"bad": float("nan"), "worse": -np.inf}
+    directory.log_epoch({"epoch": np.int64(1), "loss": np.float32(0.5), **bad, "k": np.ones((1, 2))})
+    directory.log_epoch({"epoch": 2})
+    expected = [{"epoch": 1, "loss": 0.5, "bad": None, "worse": None, "k": [[1.0, 1.0]]}, {"epoch": 2}]
+    assert directory.read_metrics() == expected
+    assert (tmp_path / "metrics.jsonl").read_text().count("\n") == 2
+
+
+@pytest.mark.parametrize("tail", ["", '{"epoch": 4, "lo', '{"epoch": 4}'])
+def test_truncate_to_the_checkpoint(tmp_path, tail):
+    directory = RunDirectory.open(tmp_path, Config())
+    for epoch in (1, 2, 3):
+        directory.log_epoch({"epoch": epoch})
+    with open(tmp_path / "metrics.jsonl", "a") as file:
+        file.write(tail)
+    assert len(directory.read_metrics()) == 3
+    directory.truncate_metrics(2)
+    directory.log_epoch({"epoch": 3, "again": True})
+    assert (tmp_path / "metrics.jsonl").read_text() == '{"epoch": 1}\n{"epoch": 2}\n{"epoch": 3, "again": true}\n'
+
+
+def test_truncate_warns_of_missing_epochs(tmp_path, capsys):
+    directory = RunDirectory.open(tmp_path, Config())
+    directory.log_epoch({"epoch": 1})
+    directory.truncate_metrics(3)
+    assert "expected 3 epochs in" in capsys.readouterr().err
+    assert directory.read_metrics() == [{"epoch": 1}]
+
+
+def test_damage_in_the_middle_is_named(tmp_path):
+    (tmp_path / "metrics.jsonl").write_text('{"epoch": 1}\n{"epo\n{"epoch": 3}\n')
+    with pytest.raises(InputError, match="metrics.jsonl, line 2: expected a JSON object"):
+        RunDirectory(tmp_path).read_metrics()
+
+
+# -------------------------------------------------------------------------------------------------------------- result
+
+
+def test_result(tmp_path):
+    directory = RunDirectory.open(tmp_path, Config(seed=5), ["x", "--seed=5"])
+    assert directory.result is None
+    directory = RunDirectory.open(tmp_path, Config(seed=5), ["x", "--seed=5", "--tensorboard=false"])
+    directory.seconds_before = 100.0
+    directory.write_result({"test_perplexity": np.float64(78.5), "nan": float("nan")})
+    result = RunDirectory.open(tmp_path, Config(seed=5)).result
+    assert (result["test_perplexity"], result["nan"], result["seed"]) == (78.5, None, 5)
+    assert result["flags"] == dataclasses.asdict(Config(seed=5))
+    assert result["command"] == "python x --seed=5 --tensorboard=false"
+    assert 100 <= result["wall_seconds"] < 110
+    assert {"commit", "versions", "hardware", "task", "started_at", "finished_at"} <= set(result)
+    assert len(result["starts"]) == 2
+    assert len(flags_of(tmp_path)["starts"]) == 2  # opening a finished run is not a start
+
+
+def test_a_result_does_not_hide_where_it_is_from(tmp_path):
+    directory = RunDirectory.open(tmp_path, Config())
+    with pytest.raises(ValueError, match="cannot be called seed"):
+        directory.write_result({"seed": 1})
+    (tmp_path / "result.json").write_text("{")
+    with pytest.raises(InputError, match="result.json is damaged"):
+        directory.result  # noqa: B018
+
+
+# --------------------------------------------------------------------------------------------------------- load_config
+
+
+def test_load_config(tmp_path):
+    config = Config(lamda=0.25, widths=[3], limit=4)
+    RunDirectory.open(tmp_path, config)
+    assert load_config(tmp_path, Config) == config
+    assert isinstance(load_config(tmp_path, Config).lamda, float)
+
+
+def test_load_config_refuses(tmp_path):
+    with pytest.raises(InputError, match="no run in .*: expected the folder that training wrote"):
+        load_config(tmp_path / "absent", Config)
+    RunDirectory.open(tmp_path, Config())
+    with pytest.raises(InputError, match="holds a run of Toy, expected one of task"):
+        load_config(tmp_path, RunConfig)
+    stored = flags_of(tmp_path)
+    stored["flags"]["lamda"] = 7
+    (tmp_path / "flags.json").write_text(json.dumps(stored))
+    with pytest.raises(InputError, match="--lamda expects a value from 0 to 1, got 7.0"):
+        load_config(tmp_path, Config)
+    del stored["flags"]["lamda"]
+    (tmp_path / "flags.json").write_text(json.dumps(stored))
+    with pytest.raises(InputError, match=r"another version of this program \(differing in lamda\)"):
+        load_config(tmp_path, Config)
+
+
+def test_nothing_here_imports_tensorflow(root):
+    program = "import sys, common.run_directory, common.progress, common.checkpoint; print('tensorflow' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
+def test_command_outside_the_checkout():
+    assert run_directory.command_line(["/elsewhere/a b.py", "-x"]) == "python '/elsewhere/a b.py' -x"
+    assert run_directory.to_json({"path": pathlib.PurePosixPath("a/b")}) == '{"path": "a/b"}'
+
+
+# ------------------------------------------------------------------------------------------------------------ progress
+
+
+class Clock:
+    now = 0.0
+
+    def monotonic(self):
+        return self.now
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.fixture
+def at(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(progress, "time", clock)
+    return clock
+
+
+def test_plain_lines(at):
+    stream = io.StringIO()
+    with Progress(250, "epoch 1/2", print_every=100, stream=stream) as bar:
+        for step in range(30, 251, 30):
+            at.now = step / 10
+            bar.update(step, loss=np.float32(2.34567))
+        bar.message("[saved]")
+        at.now = 25.0
+        bar.update(250, loss=2, perplexity=7.389)
+    assert stream.getvalue().splitlines() == [
+        "epoch 1/2  120/250  loss 2.346  10 steps/s  0:00:13 left",
+        "epoch 1/2  210/250  loss 2.346  10 steps/s  0:00:04 left",
+        "[saved]",
+        "epoch 1/2  250/250  loss 2  perplexity 7.389  10 steps/s  0:00:00 left",
+    ]
+
+
+def test_the_last_line_comes_once_and_a_resumed_epoch_counts_its_own_speed(at):
+    stream = io.StringIO()
+    with Progress(200, "e", print_every=100, first_step=150, stream=stream) as bar:
+        at.now = 10.0
+        bar.update(200)
+    assert stream.getvalue() == "e  200/200  5 steps/s  0:00:00 left\n"
+
+
+def test_an_interrupted_epoch_prints_no_last_line():
+    stream = io.StringIO()
+    with pytest.raises(KeyboardInterrupt), Progress(10, "e", stream=stream) as bar:
+        bar.update(5)
+        raise KeyboardInterrupt
+    assert stream.getvalue() == ""
+
+
+def test_bar_on_a_terminal(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    stream = Terminal()
+    with Progress(10, "epoch [1/2]", stream=stream) as bar:
+        bar.update(10, loss=1.5)
+        bar.message("a message")
+    assert all(text in stream.getvalue() for text in ("epoch [1/2]", "10/10", "loss 1.5", "a message\n", "left"))
+
+
+@pytest.mark.parametrize("seconds, text", [(0, "0:00:00"), (59.6, "0:01:00"), (3725, "1:02:05"), (360000, "100:00:00")])
+def test_clock(seconds, text):
+    assert progress.clock(seconds) == text
