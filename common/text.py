@@ -1,0 +1,139 @@
+"""Text files as they come, and the vocabularies made of them."""
+
+import collections
+import dataclasses
+import functools
+import os
+import pathlib
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from .errors import InputError
+from .files import atomic_write
+
+PADDING = "<pad>"
+UNKNOWN = "<unk>"
+EOS = "<eos>"
+
+
+def decode(data: bytes, name: str) -> str:
+    """The text of a file or archive member: strict UTF-8, without the byte order mark, lines ending in a newline.
+
+    `name` is what error messages call it. Raises `InputError`, with the line number, for bytes that are not text.
+    """
+    bad, what = data.find(b"\0"), "a NUL byte"
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        if bad < 0 or error.start < bad:
+            bad, what = error.start, f"byte 0x{data[error.start]:02x} ({error.reason})"
+    if bad >= 0:
+        line = data.count(b"\n", 0, bad) + 1
+        raise InputError(f"{name}:{line}: expected UTF-8 text, found {what}; convert the file to UTF-8")
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n")
+    if not text:
+        raise InputError(f"{name}: expected text, found an empty file; get or write it again")
+    return text
+
+
+def lines(text: str) -> list[str]:
+    """The lines of a text. Only a newline ends one: `str.splitlines` would break at U+0085 and U+2028 too."""
+    return text.removesuffix("\n").split("\n")
+
+
+def read_lines(path: str | os.PathLike) -> list[str]:
+    """The lines of a UTF-8 text file, without their ends.
+
+    Raises `InputError` naming the file (and the line, where there is one) if it is missing, empty or not UTF-8.
+    """
+    path = pathlib.Path(path)
+    try:
+        data = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputError(f"{path}: expected a text file, found nothing there; check the path") from None
+    except IsADirectoryError:
+        raise InputError(f"{path}: expected a text file, found a folder; give the file itself") from None
+    return lines(decode(data, str(path)))
+
+
+@dataclasses.dataclass(frozen=True)
+class Vocabulary:
+    """V words; the id of a word is its place. If `<unk>` is one of them, it stands for every unknown word."""
+
+    words: tuple[str, ...]
+
+    def __post_init__(self):
+        object.__setattr__(self, "words", tuple(self.words))
+        if len(self.ids) != len(self.words):
+            twice = next(word for word, count in collections.Counter(self.words).items() if count > 1)
+            raise InputError(f"expected a list of different words, found {twice!r} more than once; remove it")
+        for word in self.words:
+            if not word or any(mark in word for mark in "\n\r\0"):
+                raise InputError(f"expected words that fit on a line each, found {word!r}; clean the text")
+
+    @classmethod
+    def build(
+        cls, tokens: Iterable[str], max_size: int | None = None, min_count: int = 1, specials: Sequence[str] = ()
+    ) -> "Vocabulary":
+        """`specials` in the order given, then the other words: the most frequent first, equals alphabetically.
+
+        Args:
+          tokens: the training text.
+          max_size: the most words to keep, specials included; None keeps all.
+          min_count: words seen less often are left out; specials stay.
+          specials: words that are in the vocabulary whether the text has them or not.
+        """
+        if max_size is not None and max_size < max(1, len(specials)):
+            raise InputError(f"expected max_size of at least {max(1, len(specials))}, found {max_size}; raise it")
+        counts = collections.Counter(tokens)
+        for word in specials:
+            counts.pop(word, None)
+        kept = sorted((word for word, count in counts.items() if count >= min_count), key=lambda w: (-counts[w], w))
+        return cls((*specials, *kept)[:max_size])
+
+    @functools.cached_property
+    def ids(self) -> dict[str, int]:
+        """The id of every word."""
+        return {word: place for place, word in enumerate(self.words)}
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    def __contains__(self, word: object) -> bool:
+        return word in self.ids
+
+    def encode(self, tokens: Iterable[str]) -> np.ndarray:
+        """The ids of the tokens, int32 [N]. Raises `InputError` naming an unknown word if there is no `<unk>`."""
+        unknown = self.ids.get(UNKNOWN)
+        tokens = list(tokens)
+        found = [self.ids.get(token, unknown) for token in tokens]
+        if unknown is None and None in found:
+            word = tokens[found.index(None)]
+            raise InputError(f"the word {word!r} is not in the vocabulary, which has no {UNKNOWN} for it; add either")
+        return np.array(found, np.int32)
+
+    def decode(self, ids: Iterable[int]) -> list[str]:
+        """The words of the ids."""
+        ids = np.asarray(ids if isinstance(ids, np.ndarray) else list(ids), np.int64)
+        if ids.size and not 0 <= ids.min() <= ids.max() < len(self):
+            raise InputError(f"expected word ids from 0 to {len(self) - 1}, found {ids.min()} to {ids.max()}")
+        return [self.words[place] for place in ids]
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write one word a line, in the order of the ids."""
+        text = "".join(word + "\n" for word in self.words)
+        # A first word that starts with U+FEFF would be read as a byte order mark: put a real one before it.
+        atomic_write(path, "\ufeff" + text if text.startswith("\ufeff") else text)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> "Vocabulary":
+        """Read what `save` wrote. Raises `InputError` for a file that is no such list."""
+        found: dict[str, int] = {}
+        for number, word in enumerate(read_lines(path), 1):
+            if not word:
+                raise InputError(f"{path}:{number}: expected one word a line, found an empty line; remove it")
+            if word in found:
+                raise InputError(f"{path}:{number}: {word!r} is in line {found[word]} already; remove one of them")
+            found[word] = number
+        return cls(tuple(found))
