@@ -50,7 +50,7 @@ def batches(
 ) -> list[Batch]:
     """One epoch: every example once with weight 1, in batches of exactly `batch_size` examples of like length.
 
-    Which examples of one length meet in a batch, and the order of the batches, are drawn from (seed, epoch) alone, so that
+    Which examples of one length meet in a batch, and the order of the batches, come from (seed, epoch) alone, so that
     a resumed run sees the same epoch. Every batch has the same size, which keeps the shapes static: one batch, of the
     shortest examples, is filled up by repeating its first with weight 0.
 
