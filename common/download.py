@@ -1,0 +1,88 @@
+"""Files from elsewhere: fetched with a checksum, archives extracted without trusting their members."""
+
+import gzip
+import hashlib
+import http.client
+import lzma
+import os
+import pathlib
+import shutil
+import tarfile
+import tempfile
+import urllib.request
+import zlib
+from typing import BinaryIO
+
+from .errors import InputError
+from .files import atomic_write
+
+_CHUNK = 1 << 20  # bytes
+_TIMEOUT = 60  # seconds without an answer
+
+
+def sha256_of(path: str | os.PathLike) -> str:
+    """The SHA-256 of a file, in lower-case hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def fetch(url: str, path: str | os.PathLike, sha256: str) -> pathlib.Path:
+    """Download `url` to `path` unless it lies there already; either way its SHA-256 is checked.
+
+    The file appears under its name only when it is whole and right. Raises `InputError` that says what to get, from
+    where and where to put it, for whatever goes wrong; a file that was there before is never replaced.
+    """
+    path, sha256 = pathlib.Path(path), sha256.lower()
+    if path.exists():
+        if not path.is_file() or (found := sha256_of(path)) != sha256:
+            what = f"a file with SHA-256 {found}" if path.is_file() else "a folder"
+            raise InputError(f"{path}: expected SHA-256 {sha256}, found {what}; move it away to have {url} downloaded")
+        return path
+
+    def download(file: BinaryIO) -> None:
+        digest = hashlib.sha256()
+        with urllib.request.urlopen(url, timeout=_TIMEOUT) as answer:
+            while chunk := answer.read(_CHUNK):
+                digest.update(chunk)
+                file.write(chunk)
+        if digest.hexdigest() != sha256:
+            raise ValueError(f"its SHA-256 is {digest.hexdigest()}")
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        atomic_write(path, download)
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        reason = str(error) or type(error).__name__
+        raise InputError(
+            f"could not download {url}: {reason}; get that file by hand (SHA-256 {sha256}) and put it at {path}"
+        ) from None
+    return path
+
+
+def safe_extract(archive: str | os.PathLike, folder: str | os.PathLike) -> pathlib.Path:
+    """Extract a tar archive, compressed or not, into a new folder: all of it or nothing.
+
+    Members are held to Python's `data` filter: no path or link out of the folder, no device. Raises `InputError` for
+    such a member, for an archive that is broken, and for a folder that has something in it.
+    """
+    archive, folder = pathlib.Path(archive), pathlib.Path(folder)
+    if not archive.is_file():
+        raise InputError(f"{archive}: expected a tar archive, found no file; check the path")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"{folder}: expected a new or empty folder to extract {archive.name} into; name another")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = pathlib.Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent))
+    try:
+        with tarfile.open(archive) as tar:
+            tar.extractall(temporary, filter="data")
+        temporary.chmod(0o755)  # mkdtemp's folders are for the owner alone
+        if folder.exists():
+            folder.rmdir()
+        temporary.rename(folder)
+    except tarfile.FilterError as error:
+        raise InputError(f"{archive}: expected members that stay inside {folder}: {error}; do not use it") from None
+    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError) as error:
+        raise InputError(f"{archive}: expected a whole tar archive, found: {error}; get it again") from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return folder
