@@ -1,0 +1,163 @@
+"""Word vectors from every format, the same rows from each; random rows; and bad files named with their line."""
+
+import gzip
+import struct
+
+import numpy as np
+import pytest
+
+from common.embeddings import load_vectors
+from common.errors import InputError
+
+FILE = {"the": [0.1, -0.2], "Oslo": [1.5, 2.5], "oslo": [3.0, -4.0], "b": [0.0, 7.0]}
+WORDS = ["<pad>", "<unk>", "The", "the", "Oslo", "OSLO", "zebra"]
+EXPECTED = {"The": FILE["the"], "the": FILE["the"], "Oslo": FILE["Oslo"], "OSLO": FILE["oslo"]}
+
+
+def lines(rows=FILE):
+    return "".join(f"{word} {' '.join(map(str, row))}\n" for word, row in rows.items())
+
+
+def write_glove(path):
+    path.write_text(lines())
+
+
+def write_word2vec(path):
+    path.write_text("4 2\n" + lines().replace("\n", " \n"))  # the C program ends its lines with a space
+
+
+def write_gzip(path):
+    path.write_bytes(gzip.compress(lines().encode()))
+
+
+def write_binary(path, newline=b"\n"):
+    rows = (word.encode() + b" " + struct.pack("<2f", *row) + newline for word, row in FILE.items())
+    path.write_bytes(b"4 2\n" + b"".join(rows))
+
+
+def write_npz(path):
+    np.savez(path, words=np.array(list(FILE)), vectors=np.array(list(FILE.values()), np.float32))
+
+
+WRITERS = {
+    "glove.txt": write_glove,
+    "w2v.txt": write_word2vec,
+    "glove.txt.gz": write_gzip,
+    "w2v.bin": write_binary,
+    "plain.bin": lambda path: write_binary(path, b""),
+    "vectors.npz": write_npz,
+}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_exact_then_lower_case_then_random(tmp_path, name):
+    WRITERS[name](tmp_path / name)
+    vectors = load_vectors(tmp_path / name, WORDS, dim=2)
+    assert vectors.matrix.dtype == np.float32 and vectors.matrix.shape == (7, 2)
+    for word, row in EXPECTED.items():
+        np.testing.assert_array_equal(vectors.matrix[WORDS.index(word)], np.float32(row))
+    assert not vectors.matrix[0].any()
+    assert (np.abs(vectors.matrix[[1, 6]]) <= 0.25).all() and vectors.matrix[[1, 6]].all()
+    assert (vectors.exact, vectors.lower) == (2, 2)
+    assert vectors.summary().startswith("4 of 7 words (57.1 %) have a pretrained vector: 2 as written, 2 in lower case")
+
+
+def test_random_rows_depend_on_seed_and_bound_alone(tmp_path):
+    write_glove(tmp_path / "g.txt")
+    words = [f"w{i}" for i in range(500)] + ["the"]
+    alone = load_vectors("", words, dim=2, seed=3)
+    with_file = load_vectors(tmp_path / "g.txt", words, seed=3)
+    np.testing.assert_array_equal(alone.matrix[:500], with_file.matrix[:500])
+    assert (alone.matrix != load_vectors("", words, dim=2, seed=4).matrix).all()
+    assert (alone.exact, alone.lower) == (0, 0)
+    wide = load_vectors("", words, dim=12, bound=None).matrix  # sqrt(3 / 12) = .5: unit variance over 12 dimensions
+    assert 0.49 < wide.max() <= 0.5 and -0.5 <= wide.min() < -0.49
+    assert abs(wide.mean()) < 0.02 and wide.std() == pytest.approx(0.5 / np.sqrt(3), rel=0.03)
+
+
+def test_words_with_spaces_and_first_of_two_rows(tmp_path):
+    (tmp_path / "g.txt").write_text("a 1 2\n. . . 3 4\na 5 6\n")
+    np.testing.assert_array_equal(load_vectors(tmp_path / "g.txt", ["a", ". . ."]).matrix, [[1, 2], [3, 4]])
+
+
+def test_cache_is_used_and_follows_file_and_words(tmp_path, monkeypatch):
+    path, cache = tmp_path / "g.txt", tmp_path / "cache"
+    write_glove(path)
+    first = load_vectors(path, WORDS, cache_dir=cache)
+    np.testing.assert_array_equal(first.matrix, load_vectors(path, WORDS).matrix)
+    (kept,) = cache.iterdir()
+    with monkeypatch.context() as patch:
+        patch.setattr("common.embeddings._look_up", None)  # calling it would raise
+        again = load_vectors(path, WORDS, cache_dir=cache)
+        np.testing.assert_array_equal(again.matrix, first.matrix)
+        assert again[1:] == first[1:]
+    kept.write_bytes(b"PK not an archive")
+    np.testing.assert_array_equal(load_vectors(path, WORDS, cache_dir=cache).matrix, first.matrix)
+    load_vectors(path, WORDS[::-1], cache_dir=cache)
+    path.write_text(lines() + "more 1 1\n")
+    load_vectors(path, WORDS, cache_dir=cache)
+    assert len(list(cache.iterdir())) == 3
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("a 1 2\nb 1\n", r"g\.txt:2: expected a word and 2 numbers, found 1"),
+        ("a 1 2\nb 1 2 3\n", r":2: expected a word and 2 numbers, found 3"),
+        ("a 1 2\n\n", r":2: expected a word and 2 numbers, found 0"),
+        ("a 1 2\nb 1 x\n", r":2: expected 2 numbers after the word, but .*'x'"),
+        ("a 1 2\nb 1 nan\n", r":2: expected 2 numbers after the word, but one is not finite"),
+        ("a\n", r":1: expected a word and its numbers, found 0"),
+        ("", "found an empty file"),
+        ("3 2\na 1 2\n", "promises 3 rows, found 1"),
+    ],
+)
+def test_bad_text_is_named_with_its_line(tmp_path, content, message):
+    (tmp_path / "g.txt").write_text(content)
+    with pytest.raises(InputError, match=message):
+        load_vectors(tmp_path / "g.txt", ["a", "b"])
+
+
+def test_bad_files(tmp_path):
+    latin, cut, broken, pickled = (tmp_path / name for name in ("g.txt", "w.bin", "g.txt.gz", "p.npz"))
+    latin.write_bytes("a 1 2\n\xe9 1 2\n".encode("latin-1"))
+    with pytest.raises(InputError, match=":2: expected UTF-8"):
+        load_vectors(latin, ["a"])
+    write_binary(cut)
+    cut.write_bytes(cut.read_bytes()[:-4])
+    with pytest.raises(InputError, match="row 4 is cut"):
+        load_vectors(cut, ["a"])
+    cut.write_bytes(b"\x00\x01")
+    with pytest.raises(InputError, match="a first line 'rows D'"):
+        load_vectors(cut, ["a"])
+    broken.write_bytes(gzip.compress(lines().encode())[:-12])
+    with pytest.raises(InputError, match="whole gzip file"):
+        load_vectors(broken, ["a"])
+    np.savez(pickled, words=np.array(["a", 1], object), vectors=np.zeros((2, 2), np.float32))
+    with pytest.raises(InputError, match="without pickles"):
+        load_vectors(pickled, ["a"])
+    np.savez(pickled, words=np.array(["a"]), vectors=np.zeros((2, 2), np.float32))
+    with pytest.raises(InputError, match=r"found <U1 \[1\] and float32 \[2, 2\]"):
+        load_vectors(pickled, ["a"])
+    pickled.write_bytes(b"")
+    with pytest.raises(InputError, match="without pickles"):
+        load_vectors(pickled, ["a"])
+
+
+def test_bad_arguments(tmp_path):
+    write_glove(tmp_path / "g.txt")
+    with pytest.raises(InputError, match="dimension 3, found 2"):
+        load_vectors(tmp_path / "g.txt", ["a"], dim=3)
+    with pytest.raises(InputError, match="found nothing there"):
+        load_vectors(tmp_path / "nowhere.txt", ["a"])
+    with pytest.raises(InputError, match="a file or a dimension"):
+        load_vectors("", ["a"])
+
+
+def test_distributed_files(data_dir):
+    glove = load_vectors(data_dir / "embeddings/glove.6B.100d.partial_conll.txt", ["the", "The", "qqqqq"], dim=100)
+    assert (glove.exact, glove.lower) == (1, 1)
+    np.testing.assert_allclose(glove.matrix[0, :3], [-0.038194, -0.24487, 0.72812])
+    news = load_vectors(data_dir / "embeddings/googlenews_w2v_300d_8000w.npz", ["in", "zzzzz"], dim=300)
+    assert news.exact == 1
+    np.testing.assert_allclose(news.matrix[0, :3], [0.070312, 0.086914, 0.087891], rtol=1e-4)
