@@ -1,0 +1,60 @@
+"""Writes the data of number prediction: train.npz, dev.npz, test.npz.
+
+    python NumberPrediction/produce_data.py --length 10
+
+Each file holds `numbers` [N, length + 1] (digits, the last column is the index), `labels` [N] and `settings` (JSON).
+The same seed gives the same bytes. `NumberPrediction/reader.py` defines the rules and reads the files.
+"""
+
+import dataclasses
+import json
+import pathlib
+import sys
+
+import numpy as np
+
+# A plain checkout is not installed: let the script find `common` and its own package from any directory.
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+from common import run  # noqa: E402
+from common.files import atomic_write  # noqa: E402
+from NumberPrediction.reader import LABEL_RULES, SPLITS, generate  # noqa: E402
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ProduceConfig:
+    """Write the data of number prediction."""
+
+    length: int = run.setting(10, "digits before the index (paper: 10 and 20; release: 100 written)", minimum=10)
+    label_rule: str = run.setting(
+        "paper",
+        "paper: among the first ten digits; last_ten: among the last ten; released: what the release trains on, noise "
+        "unless the length is 100",
+        choices=LABEL_RULES,
+    )
+    data_dir: str = run.setting("", "folder to write to (empty: data/numbers-<length>-<label_rule>)")
+    n_train: int = run.setting(100_000, "training examples", minimum=1)
+    n_dev: int = run.setting(10_000, "development examples", minimum=1)
+    n_test: int = run.setting(10_000, "test examples", minimum=1)
+    seed: int = run.setting(0, "every random number follows from it", minimum=0, maximum=2**31 - 1)
+
+
+def produce(config: ProduceConfig) -> pathlib.Path:
+    """Write the three files, each whole or not at all, and return their folder."""
+    folder = pathlib.Path(config.data_dir or f"data/numbers-{config.length}-{config.label_rule}")
+    sizes = dict(zip(SPLITS, (config.n_train, config.n_dev, config.n_test), strict=True))
+    for split, n in sizes.items():
+        numbers, labels = generate(config.length, config.label_rule, n, config.seed, split)
+        settings = {
+            "length": config.length, "label_rule": config.label_rule, "n": n, "seed": config.seed, "split": split
+        }  # fmt: skip
+        arrays = {"numbers": numbers, "labels": labels, "settings": np.array(json.dumps(settings))}
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{split}.npz"
+        atomic_write(path, lambda file, arrays=arrays: np.savez(file, **arrays))
+        print(f"{path}: {n} examples of {numbers.shape[1]} inputs, label rule {config.label_rule}, seed {config.seed}")
+    return folder
+
+
+if __name__ == "__main__":
+    run.main(ProduceConfig, {}, produce)
