@@ -22,19 +22,18 @@ _MISSING, _EXACT, _LOWER = 0, 1, 2
 
 
 class WordVectors(NamedTuple):
-    """matrix [V, D] float32, and how many of the V words were found as written and how many only in lower case."""
+    """matrix [V, D] float32; found [V] int8: 1 for a word found as written, 2 for one found in lower case, else 0."""
 
     matrix: np.ndarray
-    exact: int
-    lower: int
+    found: np.ndarray
 
     def summary(self) -> str:
-        """One line for the log."""
-        n = len(self.matrix)
-        share = 100 * (self.exact + self.lower) / max(n, 1)
+        """One line for the log: how many words have a vector."""
+        n, exact, lower = len(self.found), int(np.sum(self.found == _EXACT)), int(np.sum(self.found == _LOWER))
+        share = 100 * (exact + lower) / max(n, 1)
         return (
-            f"{self.exact + self.lower:,} of {n:,} words ({share:.1f} %) have a pretrained vector: "
-            f"{self.exact:,} as written, {self.lower:,} in lower case"
+            f"{exact + lower:,} of {n:,} words ({share:.1f} %) have a pretrained vector: "
+            f"{exact:,} as written, {lower:,} in lower case"
         )
 
 
@@ -80,7 +79,7 @@ def load_vectors(
     matrix = (2 * matrix - 1) * np.float32(bound)
     matrix[found != _MISSING] = vectors
     matrix[[word in zero_words for word in words]] = 0
-    return WordVectors(matrix, int(np.sum(found == _EXACT)), int(np.sum(found == _LOWER)))
+    return WordVectors(matrix, found)
 
 
 def _cached(path: pathlib.Path, words: Sequence[str], cache_dir: str | os.PathLike) -> tuple[np.ndarray, np.ndarray]:
