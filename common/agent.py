@@ -1,0 +1,68 @@
+"""The agent's policy: which of the K past states a step connects to.
+
+    s_t  = stop_gradient([x_t ; h])                              observation, [B, D + H]
+    pi_t = softmax(W2 tanh(W1 s_t + b1) + b2)                    over K distances, [B, K]
+    k_t  ~ Categorical(pi_t),  k_t in {1..K}                     "take the state of step t - k_t"
+
+(Gui et al. 2019, eq. 1-3.) W1 is kept in two parts, for the input and for the state, so that the input's part is one product for a
+whole sequence. Pure functions of tensors; the weights belong to the cell. This is the only file that touches TensorFlow Probability.
+"""
+
+from typing import NamedTuple
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+tfd = tfp.distributions
+
+
+class AgentWeights(NamedTuple):
+    """The two layers of the policy."""
+
+    input_kernel: tf.Tensor  # [D, A]
+    recurrent_kernel: tf.Tensor  # [H, A]
+    bias: tf.Tensor  # [A]
+    action_kernel: tf.Tensor  # [A, K]
+    action_bias: tf.Tensor  # [K]
+
+
+class Trace(NamedTuple):
+    """What the agent did over a sequence. Masked steps hold zeros (and a distance of 0)."""
+
+    distances: tf.Tensor  # [B, T] int32, 1..K
+    log_probs: tf.Tensor  # [B, T] log pi_t(k_t), differentiable in the agent's weights alone
+    entropies: tf.Tensor  # [B, T] H(pi_t) in nats, likewise
+    probs: tf.Tensor  # [B, T, K] pi_t, likewise
+    mask: tf.Tensor  # [B, T] float, 1 where there was a step
+
+
+def project(x: tf.Tensor, weights: AgentWeights) -> tf.Tensor:
+    """The input's part of the hidden layer, W1x x + b1: [..., D] -> [..., A]. No gradient reaches x."""
+    return tf.stop_gradient(x) @ weights.input_kernel + weights.bias
+
+
+def logits(projected: tf.Tensor, h: tf.Tensor, weights: AgentWeights) -> tf.Tensor:
+    """Unnormalised log pi over the distances 1..K: [..., A] and [..., H] -> [..., K]. No gradient reaches h."""
+    hidden = tf.tanh(projected + tf.stop_gradient(h) @ weights.recurrent_kernel)
+    return hidden @ weights.action_kernel + weights.action_bias
+
+
+def sample(logits: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Distances 1..K drawn from the policy: [..., K] -> [...] int32. `seed`: int32 [2], stateless."""
+    return tfd.Categorical(logits=logits).sample(seed=seed) + 1
+
+
+def greedy(logits: tf.Tensor) -> tf.Tensor:
+    """The most probable distances 1..K: [..., K] -> [...] int32."""
+    return tf.argmax(logits, -1, output_type=tf.int32) + 1
+
+
+def gumbel_noise(shape, seed: tf.Tensor) -> tf.Tensor:
+    """Noise g for which `greedy(logits + g)` is a draw from Categorical(logits): all of a sequence's randomness, drawn at once."""
+    return tfd.Gumbel(0.0, 1.0).sample(shape, seed=seed)
+
+
+def statistics(logits: tf.Tensor, distances: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """log pi(k) [...], H(pi) [...] in nats and pi [..., K], of logits [..., K] and distances [...] in 1..K."""
+    policy = tfd.Categorical(logits=logits)
+    return policy.log_prob(distances - 1), policy.entropy(), policy.probs_parameter()

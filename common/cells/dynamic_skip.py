@@ -1,0 +1,255 @@
+"""The paper's recurrent step: an LSTM that connects to one of its K past states, chosen by an agent."""
+
+import keras
+import tensorflow as tf
+
+from .. import agent
+from ..gates import Norm, lstm_gates
+
+OBSERVATIONS = ("previous", "mean")
+HISTORIES = ("carried", "window")
+
+
+def check_choice(name: str, value: str, choices: tuple[str, ...]) -> str:
+    """`value`, or ValueError where it is none of `choices`."""
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(choices)}; received {value!r}")
+    return value
+
+
+@keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
+class DynamicSkipLSTMCell(keras.layers.Layer):
+    """One step of the LSTM with dynamic skip connections (Gui et al. 2019, eq. 1-7).
+
+        s_t    = stop_gradient([x_t ; h_{t-1}])                      what the agent sees
+        pi_t   = softmax(W2 tanh(W1 s_t + b1) + b2)                  over the distances 1..K
+        k_t    ~ Categorical(pi_t)
+        h~, c~ = lamda (h, c)_{t-k_t} + (1 - lamda) (h, c)_{t-1}
+        z_t    = W x_t + U h~ + b
+        h_t, c_t = LSTM gates of z_t and c~                          `gates.lstm_gates`
+
+    The choice carries no gradient: the cell's weights learn from the task's loss, the agent's from a policy gradient over log pi_t(k_t)
+    (`losses.py`). `lamda = 0` and `n_actions = 1` are the plain LSTM. For whole sequences `DynamicSkipLSTM` computes the same much faster.
+
+    Weights, in the layout and order of `keras.layers.LSTM`: `kernel` [D, 4H], `recurrent_kernel` [H, 4H], `bias` [4H]; the agent's (none
+    for `n_actions = 1`): `agent_input_kernel` [D, A], `agent_recurrent_kernel` [H, A], `agent_bias` [A], `action_kernel` [A, K],
+    `action_bias` [K]; with `layer_norm`: `gate_gain`, `gate_offset` [4, H], `state_gain`, `state_offset` [H].
+
+    States: the past K states h and c, flat [B, K * H] each, oldest first (slot j is distance K - j). With `history="window"` (the
+    release's reading) the state from before the sequence enters step 0 only and is never among the K: two more states hold it until then.
+
+    Args:
+        units: H.
+        n_actions: K, how many past states the agent chooses from.
+        lamda: weight of the chosen state against the previous one, in [0, 1].
+        agent_units: A, hidden units of the agent.
+        observation: what of the past the agent sees: "previous", h_{t-1} (paper), or "mean", the mean of the K past h (release).
+        history: "carried", the K past states go on from one call to the next, or "window", see above.
+        forget_bias: initial value of the forget gate's bias (of its offset with `layer_norm`).
+        layer_norm: normalise the four gates and the new cell state.
+        dropout: share of the inputs dropped, one mask for all steps. The agent sees the input undropped.
+        recurrent_dropout: share of the candidate dropped, a new mask each step, without memory loss (Semeniuta et al. 2016).
+        greedy: take the most probable distance instead of a sample when `training` is false.
+        agent_initializer, agent_bias_initializer: of the agent's kernels and biases.
+        seed: of the cell's own random numbers.
+        The rest as for `keras.layers.LSTMCell`.
+
+    Raises:
+        ValueError: a size below 1, lamda or a dropout rate outside its interval, an unknown observation or history.
+    """
+
+    def __init__(
+        self,
+        units: int,
+        n_actions: int = 5,
+        lamda: float = 1.0,
+        agent_units: int = 50,
+        observation: str = "previous",
+        history: str = "carried",
+        forget_bias: float = 1.0,
+        layer_norm: bool = False,
+        kernel_initializer="glorot_uniform",
+        recurrent_initializer="orthogonal",
+        bias_initializer="zeros",
+        agent_initializer="glorot_uniform",
+        agent_bias_initializer="zeros",
+        kernel_regularizer=None,
+        recurrent_regularizer=None,
+        bias_regularizer=None,
+        kernel_constraint=None,
+        recurrent_constraint=None,
+        bias_constraint=None,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        greedy: bool = False,
+        seed: int | None = None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        for name, value in (("units", units), ("n_actions", n_actions), ("agent_units", agent_units)):
+            if int(value) != value or value < 1:
+                raise ValueError(f"{name} must be a whole number of at least 1; received {value!r}")
+        if not 0 <= lamda <= 1:
+            raise ValueError(f"lamda must lie in [0, 1]; received {lamda!r}")
+        for name, value in (("dropout", dropout), ("recurrent_dropout", recurrent_dropout)):
+            if not 0 <= value < 1:
+                raise ValueError(f"{name} must lie in [0, 1); received {value!r}")
+        self.units, self.n_actions, self.lamda, self.agent_units = units, n_actions, lamda, agent_units
+        self.observation = check_choice("observation", observation, OBSERVATIONS)
+        self.history = check_choice("history", history, HISTORIES)
+        self.forget_bias, self.layer_norm, self.greedy = forget_bias, layer_norm, greedy
+        self.dropout, self.recurrent_dropout = dropout, recurrent_dropout
+        for name, value in (
+            ("kernel", kernel_initializer),
+            ("recurrent", recurrent_initializer),
+            ("bias", bias_initializer),
+            ("agent", agent_initializer),
+            ("agent_bias", agent_bias_initializer),
+        ):
+            setattr(self, f"{name}_initializer", keras.initializers.get(value))
+        for name, regularizer, constraint in (
+            ("kernel", kernel_regularizer, kernel_constraint),
+            ("recurrent", recurrent_regularizer, recurrent_constraint),
+            ("bias", bias_regularizer, bias_constraint),
+        ):
+            setattr(self, f"{name}_regularizer", keras.regularizers.get(regularizer))
+            setattr(self, f"{name}_constraint", keras.constraints.get(constraint))
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.state_size = [n_actions * units] * 2 + ([units] * 2 if history == "window" else [])
+        self.output_size = units
+
+    def build(self, input_shape) -> None:
+        """Create the weights for inputs [..., D]."""
+        n_inputs, units, width = input_shape[-1], self.units, self.agent_units
+
+        def gate_bias(shape, dtype=None):
+            """The bias [4H] with `forget_bias` on the forget gate."""
+            rest = self.bias_initializer((units,), dtype=dtype)
+            return tf.concat([rest, tf.fill([units], tf.cast(self.forget_bias, rest.dtype)), rest, rest], 0)
+
+        self.kernel = self.add_weight(
+            name="kernel",
+            shape=(n_inputs, 4 * units),
+            initializer=self.kernel_initializer,
+            regularizer=self.kernel_regularizer,
+            constraint=self.kernel_constraint,
+        )
+        self.recurrent_kernel = self.add_weight(
+            name="recurrent_kernel",
+            shape=(units, 4 * units),
+            initializer=self.recurrent_initializer,
+            regularizer=self.recurrent_regularizer,
+            constraint=self.recurrent_constraint,
+        )
+        self.bias = self.add_weight(
+            name="bias",
+            shape=(4 * units,),
+            initializer=self.bias_initializer if self.layer_norm else gate_bias,
+            regularizer=self.bias_regularizer,
+            constraint=self.bias_constraint,
+        )
+        self._norm = self._agent = None
+        if self.layer_norm:
+            offset = [[0.0], [self.forget_bias], [0.0], [0.0]] * tf.ones([4, units])
+            self._norm = Norm(
+                self.add_weight(name="gate_gain", shape=(4, units), initializer="ones"),
+                self.add_weight(name="gate_offset", shape=(4, units), initializer=lambda *_, **__: offset),
+                self.add_weight(name="state_gain", shape=(units,), initializer="ones"),
+                self.add_weight(name="state_offset", shape=(units,), initializer="zeros"),
+            )
+        if self.n_actions > 1:
+            kernel, bias = self.agent_initializer, self.agent_bias_initializer
+            self._agent = agent.AgentWeights(
+                self.add_weight(name="agent_input_kernel", shape=(n_inputs, width), initializer=kernel),
+                self.add_weight(name="agent_recurrent_kernel", shape=(units, width), initializer=kernel),
+                self.add_weight(name="agent_bias", shape=(width,), initializer=bias),
+                self.add_weight(name="action_kernel", shape=(width, self.n_actions), initializer=kernel),
+                self.add_weight(name="action_bias", shape=(self.n_actions,), initializer=bias),
+            )
+
+    @property
+    def agent_weights(self) -> "agent.AgentWeights | None":
+        """The agent's weights as tensors, or None for `n_actions = 1`."""
+        return self._agent and agent.AgentWeights(*map(tf.convert_to_tensor, self._agent))
+
+    @property
+    def norm_weights(self) -> Norm | None:
+        """Gains and offsets as tensors, or None without `layer_norm`."""
+        return self._norm and Norm(*map(tf.convert_to_tensor, self._norm))
+
+    def observe(self, past_h: tf.Tensor) -> tf.Tensor:
+        """What the agent sees of the past states h [K, B, H], oldest first: [B, H]."""
+        return tf.reduce_mean(past_h, 0) if self.observation == "mean" else past_h[-1]
+
+    def new_seed(self) -> tf.Tensor:
+        """The next seed of the cell's own stream, int32 [2]."""
+        return tf.cast(self.seed_generator.next(), tf.int32)
+
+    def input_mask(self, shape, seed: tf.Tensor) -> tf.Tensor:
+        """A dropout mask for inputs of that shape, scaled to keep their mean."""
+        return dropout_mask(shape, self.dropout, tf.random.experimental.stateless_fold_in(seed, 1))
+
+    def candidate_mask(self, shape, seed: tf.Tensor) -> tf.Tensor:
+        """A dropout mask for candidates of that shape, likewise."""
+        return dropout_mask(shape, self.recurrent_dropout, tf.random.experimental.stateless_fold_in(seed, 2))
+
+    def step(self, x: tf.Tensor, states: list, distances: tf.Tensor | None, candidate_mask: tf.Tensor | None = None):
+        """The deterministic part: x [B, D], states, distances [B] in 1..K (None: 1) -> h [B, H] and the new states."""
+        (hs, cs), carried = [self._slots(s) for s in states[:2]], states[2:]
+        h, c = hs[-1], cs[-1]
+        if distances is not None:
+            chosen = tf.one_hot(self.n_actions - distances, self.n_actions, axis=0, dtype=hs.dtype)[:, :, None]
+            h = self.lamda * tf.reduce_sum(chosen * hs, 0) + (1 - self.lamda) * h
+            c = self.lamda * tf.reduce_sum(chosen * cs, 0) + (1 - self.lamda) * c
+        if carried:  # non-zero at step 0 only, where all K slots are zero
+            h, c = h + carried[0], c + carried[1]
+        z = x @ tf.convert_to_tensor(self.kernel) + h @ tf.convert_to_tensor(self.recurrent_kernel) + self.bias
+        h, c = lstm_gates(z, c, self.norm_weights, candidate_mask)
+        states = [self._flat(tf.concat([s[1:], new[None]], 0)) for s, new in ((hs, h), (cs, c))]
+        return h, states + [tf.zeros_like(s) for s in carried]
+
+    def logits(self, x: tf.Tensor, states: list) -> tf.Tensor:
+        """The agent's logits [B, K] for x [B, D]."""
+        seen = self.observe(self._slots(states[0])) + (states[2] if self.history == "window" else 0)
+        return agent.logits(agent.project(x, self.agent_weights), seen, self.agent_weights)
+
+    def call(self, inputs, states, training=False):
+        """inputs [B, D], states -> h [B, H] and the new states."""
+        seed, distances, mask, dropped = self.new_seed(), None, None, inputs
+        if self.n_actions > 1:
+            logits = self.logits(inputs, states)
+            distances = agent.greedy(logits) if self.greedy and not training else agent.sample(logits, seed)
+        if training and self.dropout:
+            dropped = inputs * tf.cast(self.input_mask(tf.shape(inputs), seed), inputs.dtype)
+        if training and self.recurrent_dropout:
+            mask = tf.cast(self.candidate_mask([tf.shape(inputs)[0], self.units], seed), inputs.dtype)
+        return self.step(dropped, states, distances, mask)
+
+    def get_initial_state(self, batch_size=None):
+        """Zero states."""
+        return [tf.zeros([batch_size, size], self.compute_dtype) for size in self.state_size]
+
+    def _slots(self, flat):  # [B, K * H] -> [K, B, H]
+        return tf.transpose(tf.reshape(flat, [-1, self.n_actions, self.units]), [1, 0, 2])
+
+    def _flat(self, slots):  # [K, B, H] -> [B, K * H]
+        return tf.reshape(tf.transpose(slots, [1, 0, 2]), [-1, self.n_actions * self.units])
+
+    def get_config(self) -> dict:
+        """The constructor's arguments."""
+        plain = (
+            "units n_actions lamda agent_units observation history forget_bias layer_norm dropout recurrent_dropout greedy seed".split()
+        )
+        config = {name: getattr(self, name) for name in plain}
+        for name in ("kernel", "recurrent", "bias", "agent", "agent_bias"):
+            config[f"{name}_initializer"] = keras.initializers.serialize(getattr(self, f"{name}_initializer"))
+        for name in ("kernel", "recurrent", "bias"):
+            config[f"{name}_regularizer"] = keras.regularizers.serialize(getattr(self, f"{name}_regularizer"))
+            config[f"{name}_constraint"] = keras.constraints.serialize(getattr(self, f"{name}_constraint"))
+        return {**super().get_config(), **config}
+
+
+def dropout_mask(shape, rate: float, seed: tf.Tensor) -> tf.Tensor:
+    """Zeros with probability `rate`, else 1 / (1 - rate); float32, stateless."""
+    return tf.where(tf.random.stateless_uniform(shape, seed) < rate, 0.0, 1 / (1 - rate))

@@ -1,0 +1,245 @@
+"""The LSTM with dynamic skip connections over whole sequences: the layer that the tasks use and that a Keras user imports."""
+
+import keras
+import tensorflow as tf
+
+from . import agent
+from .cells.dynamic_skip import DynamicSkipLSTMCell
+from .recurrence import Policy, SkipRecurrence
+
+
+@keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
+class DynamicSkipLSTM(keras.layers.RNN):
+    """LSTM with dynamic skip connections (Gui et al. 2019): `keras.layers.RNN(DynamicSkipLSTMCell(...))`, several times faster.
+
+        s_t    = stop_gradient([x_t ; h_{t-1}])
+        pi_t   = softmax(W2 tanh(W1 s_t + b1) + b2),   k_t ~ Categorical(pi_t) in {1..K}
+        h~, c~ = lamda (h, c)_{t-k_t} + (1 - lamda) (h, c)_{t-1}
+        h_t, c_t = LSTM(x_t, h~, c~)
+
+    A drop-in for `keras.layers.LSTM`: inputs [B, T, D], outputs [B, H] or [B, T, H]; masks, `go_backwards`, `Bidirectional`, `stateful`
+    and mixed precision as there. A masked step leaves everything as it is; distances count the steps that were not masked.
+
+    The agent learns only if its log-probabilities enter a loss: train with `PolicyGradientModel`, or read `layer.trace` (an
+    `agent.Trace`) right after the call, inside the same function, and add the terms of `losses.py`.
+
+    Initial and final states: h and c of the K past steps, [B, K * H] each, oldest first; with `history="window"` those of the last
+    step alone, [B, H] each, as for `keras.layers.LSTM`.
+
+    Args:
+        units ... seed: as for `DynamicSkipLSTMCell`, which holds the weights (`layer.cell`).
+        return_sequences, return_state, go_backwards, stateful, zero_output_for_mask: as for `keras.layers.LSTM`.
+        jit_compile: compile the recurrence with XLA, whatever the caller does (once per shape of the input).
+
+    Call arguments:
+        inputs: [B, T, D]. initial_state: see above; zeros unless given. mask: [B, T] bool.
+        distances: [B, T] int32 in 1..K, to replay given choices instead of asking the agent.
+        greedy: take the most probable distances; default: the layer's `greedy` when `training` is false.
+        seed: int32 [2], determines dropout and samples; default: the next of the layer's own stream.
+
+    Raises:
+        ValueError: see `DynamicSkipLSTMCell`.
+    """
+
+    cell_class = DynamicSkipLSTMCell
+
+    def __init__(
+        self,
+        units: int,
+        *args,
+        return_sequences: bool = False,
+        return_state: bool = False,
+        go_backwards: bool = False,
+        stateful: bool = False,
+        zero_output_for_mask: bool = False,
+        jit_compile: bool = True,
+        name: str | None = None,
+        dtype=None,
+        trainable: bool = True,
+        activity_regularizer=None,
+        **kwargs,
+    ):
+        cell = self.cell_class(units, *args, **kwargs, name="cell", dtype=dtype, trainable=trainable)
+        super().__init__(
+            cell,
+            return_sequences=return_sequences,
+            return_state=return_state,
+            go_backwards=go_backwards,
+            stateful=stateful,
+            zero_output_for_mask=zero_output_for_mask,
+            name=name,
+            dtype=dtype,
+            trainable=trainable,
+            activity_regularizer=activity_regularizer,
+        )
+        self.jit_compile = jit_compile
+        self.state_size = [units, units] if cell.history == "window" else cell.state_size
+        self.recurrence = SkipRecurrence(cell.n_actions, cell.lamda, cell.observe, jit_compile)
+        self._trace = ()
+
+    @property
+    def trace(self) -> agent.Trace:
+        """What the agent did in the latest call; to be read inside the function that made the call."""
+        return self._trace[0]
+
+    def get_initial_state(self, batch_size):
+        """Zero states."""
+        return [tf.zeros([batch_size, size], self.compute_dtype) for size in self.state_size]
+
+    def call(self, inputs, initial_state=None, mask=None, training=False, distances=None, greedy=None, seed=None):
+        """See the class."""
+        cell = self.cell
+        if initial_state is None:
+            initial_state = self.states if self.stateful else self.get_initial_state(tf.shape(inputs)[0])
+        if seed is None:
+            seed = cell.new_seed()
+        if greedy is None:
+            greedy = cell.greedy and not training
+
+        order = None if mask is None else _Compaction(mask, self.go_backwards)
+        if order is not None:
+            inputs = order.compact(inputs)
+            distances = None if distances is None else tf.maximum(order.compact(distances), 1)
+        elif self.go_backwards:
+            inputs = tf.reverse(inputs, [1])
+        x = tf.transpose(inputs, [1, 0, 2])  # [T, B, D]
+        if distances is not None:
+            distances = tf.transpose(tf.cast(distances, tf.int32))
+
+        past, carried = self._read_states(initial_state)
+        policy, agent_input = self._policy(x, distances, greedy, seed)
+        states, distances = self.recurrence(
+            self._project(x, training, seed),
+            tf.convert_to_tensor(cell.recurrent_kernel),
+            past,
+            carried,
+            cell.norm_weights,
+            self._candidate_mask(x, training, seed),
+            policy,
+        )
+        h = states[..., : cell.units]
+        self._trace = (self._record(agent_input, h, carried, distances, order),)
+        final_state = self._write_states(states, order)
+        if self.stateful:
+            for variable, value in zip(tf.nest.flatten(self.states), final_state, strict=True):
+                variable.assign(tf.cast(value, variable.dtype))
+
+        outputs = tf.cast(tf.transpose(h[cell.n_actions :], [1, 0, 2]), self.compute_dtype)
+        last = tf.cast(final_state[0][:, -cell.units :], self.compute_dtype)
+        if order is not None:
+            outputs = order.spread(outputs, hold=not self.zero_output_for_mask)
+        output = outputs if self.return_sequences else last
+        return (output, *final_state) if self.return_state else output
+
+    def _project(self, x, training, seed):
+        """W x + b for all steps [T, B, 4H] float32; dropout drops the same inputs at every step."""
+        cell = self.cell
+        if training and cell.dropout:
+            x *= tf.cast(cell.input_mask(tf.shape(x)[1:], seed), x.dtype)
+        return tf.cast(x @ tf.convert_to_tensor(cell.kernel) + tf.convert_to_tensor(cell.bias), tf.float32)
+
+    def _candidate_mask(self, x, training, seed):
+        if not (training and self.cell.recurrent_dropout):
+            return None
+        return self.cell.candidate_mask([*tf.unstack(tf.shape(x)[:2]), self.cell.units], seed)
+
+    def _policy(self, x, distances, greedy, seed):
+        """How the recurrence chooses, and the agent's view of the inputs, which the trace needs with its gradient."""
+        weights = self.cell.agent_weights
+        if weights is None:
+            return None, None
+        weights = agent.AgentWeights(*(tf.cast(w, tf.float32) for w in weights))
+        projected = agent.project(tf.cast(x, tf.float32), weights)
+        if distances is not None:
+            return Policy(distances=distances), projected
+        noise = None if greedy else agent.gumbel_noise([*tf.unstack(tf.shape(x)[:2]), self.cell.n_actions], seed)
+        return Policy(None, *tf.nest.map_structure(tf.stop_gradient, (projected, weights)), noise), projected
+
+    def _record(self, projected, h, carried, distances, order):
+        """The trace: the agent once more, all steps in one pass, now with its gradient. h: [K + T, B, H]."""
+        n_actions, n_steps = self.cell.n_actions, tf.shape(distances)[0]
+        if projected is None:  # K = 1: no choice
+            log_probs = entropies = tf.zeros_like(distances, tf.float32)
+            probs = tf.ones_like(distances, tf.float32)[..., None]
+        else:
+            seen = self.cell.observe([h[j : j + n_steps] for j in range(n_actions)])
+            if carried is not None:
+                seen = tf.concat([seen[:1] + carried[:, : self.cell.units], seen[1:]], 0)
+            weights = agent.AgentWeights(*(tf.cast(w, tf.float32) for w in self.cell.agent_weights))
+            log_probs, entropies, probs = agent.statistics(agent.logits(projected, seen, weights), distances)
+        entries = [tf.transpose(a, [1, 0, *range(2, a.shape.rank)]) for a in (distances, log_probs, entropies, probs)]
+        if order is None:
+            return agent.Trace(*entries, tf.ones_like(entries[1]))
+        return agent.Trace(*(order.spread(a, hold=False) for a in entries), order.mask)
+
+    def _read_states(self, states):
+        """Public states -> the K slots [K, B, 2H] and the state [B, 2H] carried into step 0 (None for the "carried" history)."""
+        cell = self.cell
+        slots = [tf.cast(tf.reshape(s, [tf.shape(s)[0], -1, cell.units]), tf.float32) for s in states]
+        slots = tf.transpose(tf.concat(slots, -1), [1, 0, 2])
+        if cell.history == "carried":
+            return slots, None
+        return tf.zeros([cell.n_actions, *tf.unstack(tf.shape(slots)[1:])]), slots[0]
+
+    def _write_states(self, states, order):
+        """All states [K + T, B, 2H] -> the public states after the last step that was not masked."""
+        n_slots = 1 if self.cell.history == "window" else self.cell.n_actions
+        if order is None:
+            final = states[-n_slots:]
+        else:
+            final = order.final(states, n_slots, self.cell.n_actions)
+        final = tf.transpose(final, [1, 0, 2])
+        return [
+            tf.cast(tf.reshape(s, [tf.shape(s)[0], n_slots * self.cell.units]), self.compute_dtype)
+            for s in tf.split(final, 2, -1)
+        ]
+
+    def get_config(self) -> dict:
+        """The constructor's arguments."""
+        config = super().get_config()
+        config.pop("cell")
+        config.pop("unroll", None)
+        cell = self.cell.get_config()
+        for name in ("name", "trainable", "dtype"):
+            cell.pop(name)
+        return {**config, **cell, "jit_compile": self.jit_compile}
+
+    @classmethod
+    def from_config(cls, config):
+        """The layer of a `get_config()`."""
+        return cls(**config)
+
+
+class _Compaction:
+    """Moves the unmasked steps of each sequence to its front, and back.
+
+    The steps behind them compute on padding and reach nothing: so the recurrence need not know about masks.
+
+    Args:
+        mask: [B, T], true for the steps that count. reverse: last step first.
+    """
+
+    def __init__(self, mask, reverse: bool):
+        mask = tf.cast(tf.reverse(mask, [1]) if reverse else mask, tf.bool)
+        self.order = tf.argsort(tf.where(mask, 0, 1), axis=1, stable=True)
+        if reverse:
+            self.order = tf.shape(mask)[1] - 1 - self.order
+        self.latest = tf.cumsum(tf.cast(mask, tf.int32), axis=1) - 1  # [B, T] where a step's result lies after compaction
+        self.lengths = self.latest[:, -1] + 1
+        self.mask = tf.cast(mask, tf.float32)
+
+    def compact(self, a):
+        return tf.gather(a, self.order, batch_dims=1)
+
+    def spread(self, a, hold: bool):
+        """Results [B, T, ...] back in place; a masked step repeats the latest result (`hold`) or is zero."""
+        spread = tf.gather(a, tf.maximum(self.latest, 0), batch_dims=1)
+        keep = self.latest >= 0 if hold else self.mask > 0
+        keep = tf.reshape(keep, tf.concat([tf.shape(keep), tf.ones([tf.rank(a) - 2], tf.int32)], 0))
+        return tf.where(keep, spread, tf.zeros_like(spread))
+
+    def final(self, states, n_slots: int, n_actions: int):
+        """The last `n_slots` states [n_slots, B, 2H] of [K + T, B, 2H]."""
+        slots = n_actions + self.lengths - n_slots + tf.range(n_slots)[:, None]
+        rows = tf.broadcast_to(tf.range(tf.shape(states)[1]), tf.shape(slots))
+        return tf.gather_nd(states, tf.stack([slots, rows], -1))

@@ -1,0 +1,247 @@
+"""A small generated English for runs and tests without any download: what decides a word stands some words away.
+
+Own work, drawn from a probabilistic grammar; the same seed gives the same text. Earlier words of a list are more frequent than later ones,
+as in real text. Three readings of it:
+
+`language_model_text` - number agreement and a word that comes back (n is singular or plural, drawn anew for each NP
+unless given; "that" VP(n) agrees with the noun it follows, across whatever stands between noun and verb):
+
+    S     -> Core 0.6 | "about the" TOPIC Core "so the" TOPIC "stays" ADJ 0.4       the same TOPIC twice
+    Core  -> NP(n) VP(n)
+    NP(n) -> DET(n) [ADJ 0.3] NOUN(n) [PP 0.25 | RC 0.25]                         the brackets end at depth 2
+    PP    -> PREPOSITION NP
+    RC    -> "that" VP(n) 0.5 | "that" NP(m) TRANSITIVE(m) 0.5
+    VP(n) -> INTRANSITIVE(n) [ADVERB 0.4] 0.4 | TRANSITIVE(n) NP 0.4 | "is"/"are" ADJ 0.2
+
+`tagged_sentences` - names that say nothing about their type, and a cue before or after them, a few words away, that does:
+
+    S      -> Clause "." | Clause ("and" | "while") Clause "."
+    Clause -> BEFORE(type) "," Filler "," NAME | NAME "," Filler "," AFTER(type)
+    Filler -> one to three phrases;   NAME -> one or two words;   type -> PER | LOC | ORG | MISC
+
+`labelled_reviews` - one verdict among neutral sentences, whose sign is that of its adjective times that of its opening,
+and perhaps a second verdict that does not count because it is the one conceded:
+
+    Review  -> Neutral{0,3} Verdict "." Neutral{0,3}
+    Verdict -> V | "although" V' "," V | V "although" V' | V' "," "but" V            the label is the sign of V
+    V       -> Opening(+1 | -1) Filler Closing ADJECTIVE(+1 | -1)
+
+Every sign is drawn evenly, so counts of words do not give the label away.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from .errors import InputError
+
+# ------------------------------------------------------------------------------------------------------------ the words
+
+NOUNS = (
+    "sailor captain teacher student farmer doctor lawyer writer singer baker banker driver painter soldier worker manager "
+    "child woman man neighbor visitor investor engineer gardener senator analyst reporter trader broker owner cousin pilot "
+    "house boat bridge garden window letter table picture story song book tower machine engine market company office school "
+    "train river mountain bird horse dog cat tree"
+).split()
+_IRREGULAR = {"child": "children", "woman": "women", "man": "men"}
+
+TRANSITIVE = (
+    "see know like watch follow help meet hear remember admire draw visit find want leave praise blame ignore support "
+    "describe mention trust expect"
+).split()
+INTRANSITIVE = "sleep wait smile laugh arrive work return sing vanish fall rise change move talk grow stop continue".split()
+
+ADJECTIVES = (
+    "old new small large young quiet strong famous cheap dark bright happy heavy honest early clever proud strange gentle "
+    "empty rich simple careful lonely"
+).split()
+ADVERBS = "slowly often today again quickly together loudly soon rarely everywhere abroad eventually twice".split()
+PREPOSITIONS = "near behind with beside under from against without".split()
+TOPICS = "harbor budget weather election festival factory storm airport museum merger harvest strike hotel library".split()
+DETERMINERS = {False: "the a this every".split(), True: "the some these many".split()}
+
+NAMES = (
+    "Jordan Lincoln Austin Chelsea Madison Florence Sydney Carter Houston Kent Santiago Victoria Marion Orlando Denver Troy "
+    "Salem Dover Marlow Preston Clifton Ashby Hilton Milton Paris Verona Alba Camden Jackson Monroe Regina Lorenz Norton "
+    "Wells Warwick Sterling Hudson Dallas Avon Mercer"
+).split()
+BEFORE = {
+    "PER": ("the jury heard", "voters elected", "she married", "he thanked his uncle", "police arrested"),
+    "LOC": ("they flew to", "we live in", "it rained in", "the road leads to", "he was buried at"),
+    "ORG": ("she owns shares of", "he joined the board of", "workers left", "banks lent money to", "he sued"),
+    "MISC": ("he won the", "she translated the", "they celebrate the", "children learn", "it was written in"),
+}
+AFTER = {
+    "PER": ("smiled", "retired at 60", "was born in May", "thanked the voters", "broke a leg"),
+    "LOC": ("was flooded", "has 40000 inhabitants", "lies in the north", "borders the sea", "was cut off by snow"),
+    "ORG": ("raised its dividend", "cut 300 jobs", "reported a loss", "was founded in 1990", "hired a new chairman"),
+    "MISC": ("is spoken by few", "was first held in 1970", "sold many copies", "is taught in schools", "is sung at night"),
+}
+FILLERS = (
+    "after a long delay", "on Monday", "with 20 others", "despite the rain", "for the second time", "as everybody knows",
+    "in spite of all warnings", "a week ago", "against all odds", "to nobody 's surprise", "in the end", "once more",
+)  # fmt: skip
+
+POSITIVE = "wonderful moving brilliant charming gripping superb delightful fresh witty touching clever great".split()
+NEGATIVE = "awful boring stupid clumsy tedious terrible dreadful stale dull annoying shallow weak".split()
+SUBJECTS = "film story script cast music ending plot dialogue".split()
+# opening (affirms, denies), closing
+OPENINGS = (
+    (("everybody", "nobody"), "who saw the {} {} called it"),
+    (("i would say", "i would never say"), "that the {} {} is"),
+    (("it is true", "it is false"), "that the {} {} was"),
+    (("few will doubt", "few will believe"), "that the {} {} seems"),
+)
+REVIEW_FILLERS = (
+    "with its many songs", "from the second hour on", "after all these years", "in the version that i know",
+    "for a work of this length", "on a small screen", "without the famous scene", "next to the book that it follows",
+)  # fmt: skip
+NEUTRAL = (
+    "it runs for two hours", "i saw it on a rainy day", "it was shot in the desert", "the tickets were sold out",
+    "my brother had read the book", "the hero is a teacher from the south", "it opens with a long journey by train",
+    "the second half takes place at sea", "we sat in the last row", "it has been shown on television since",
+)  # fmt: skip
+
+# --------------------------------------------------------------------------------------------------------- the grammars
+
+
+def plural(noun: str) -> str:
+    """The plural of one of `NOUNS`."""
+    return _IRREGULAR.get(noun, noun + "s")
+
+
+def third_person(verb: str) -> str:
+    """The singular form of a verb: "watch" -> "watches"."""
+    return verb + ("es" if verb.endswith(("ch", "sh")) else "s")
+
+
+def _random(n: int, seed: int | Sequence[int]) -> np.random.Generator:
+    if n < 1:
+        raise InputError(f"expected at least one sentence to generate, found {n}")
+    return np.random.default_rng(seed)
+
+
+def _pick(random: np.random.Generator, words: Sequence[str]) -> str:
+    return words[int(len(words) * random.random())]
+
+
+def _pick_skewed(random: np.random.Generator, words: Sequence[str]) -> str:
+    return words[int(len(words) * random.random() ** 2)]
+
+
+class _Agreement:
+    """The grammar of `language_model_text`; each method is one of its lines and returns words."""
+
+    def __init__(self, random: np.random.Generator):
+        self.random = random
+
+    def chance(self, probability: float) -> bool:
+        return self.random.random() < probability
+
+    def pick(self, words: Sequence[str]) -> str:
+        return _pick_skewed(self.random, words)
+
+    def sentence(self) -> list[str]:
+        if self.chance(0.6):
+            return self.core()
+        topic = self.pick(TOPICS)
+        return ["about", "the", topic, *self.core(), "so", "the", topic, "stays", self.pick(ADJECTIVES)]
+
+    def core(self) -> list[str]:
+        many = self.chance(0.5)
+        return self.noun_phrase(many, 0) + self.verb_phrase(many, 0)
+
+    def noun_phrase(self, many: bool, depth: int) -> list[str]:
+        noun = self.pick(NOUNS)
+        adjective = [self.pick(ADJECTIVES)] if self.chance(0.3) else []
+        words = [self.pick(DETERMINERS[many]), *adjective, plural(noun) if many else noun]
+        kind = self.random.random() if depth < 2 else 1.0
+        if kind < 0.25:
+            return [*words, self.pick(PREPOSITIONS), *self.noun_phrase(self.chance(0.5), depth + 1)]
+        if kind < 0.5:
+            return [*words, "that", *self.relative_clause(many, depth + 1)]
+        return words
+
+    def relative_clause(self, many: bool, depth: int) -> list[str]:
+        if self.chance(0.5):
+            return self.verb_phrase(many, depth)
+        other = self.chance(0.5)
+        return [*self.noun_phrase(other, depth), self.verb(TRANSITIVE, other)]
+
+    def verb_phrase(self, many: bool, depth: int) -> list[str]:
+        kind = self.random.random()
+        if kind < 0.4:
+            return [self.verb(INTRANSITIVE, many), *([self.pick(ADVERBS)] if self.chance(0.4) else [])]
+        if kind < 0.8:
+            return [self.verb(TRANSITIVE, many), *self.noun_phrase(self.chance(0.5), depth + 1)]
+        return ["are" if many else "is", self.pick(ADJECTIVES)]
+
+    def verb(self, verbs: Sequence[str], many: bool) -> str:
+        verb = self.pick(verbs)
+        return verb if many else third_person(verb)
+
+
+def language_model_text(n_sentences: int, seed: int | Sequence[int]) -> list[str]:
+    """Sentences without punctuation, one a line, as PTB's files have them; a vocabulary of a few hundred words."""
+    grammar = _Agreement(_random(n_sentences, seed))
+    return [" ".join(grammar.sentence()) for _ in range(n_sentences)]
+
+
+def tagged_sentences(n: int, seed: int | Sequence[int]) -> list[tuple[list[str], list[str]]]:
+    """Sentences with PER, LOC, ORG and MISC entities, words and tags of the same length.
+
+    The tags are B- on an entity's first word and I- on its others, else O. No two entities touch, so a reader of IOB1
+    takes them for the same entities.
+    """
+    random = _random(n, seed)
+    sentences = []
+    for _ in range(n):
+        tagged = _clause(random)
+        if random.random() < 0.5:
+            tagged += [(_pick(random, ("and", "while")), "O"), *_clause(random)]
+        tagged.append((".", "O"))
+        words, tags = map(list, zip(*tagged, strict=True))
+        words[0] = words[0][0].upper() + words[0][1:]
+        sentences.append((words, tags))
+    return sentences
+
+
+def _clause(random: np.random.Generator) -> list[tuple[str, str]]:
+    kind = _pick(random, tuple(BEFORE))
+    first = random.random() < 0.5
+    cue = _outside(_pick(random, (BEFORE if first else AFTER)[kind]))
+    filler = _outside(f", {_phrases(random, FILLERS)} ,")
+    name = [(_pick_skewed(random, NAMES), f"{mark}-{kind}") for mark in ("BI" if random.random() < 0.4 else "B")]
+    return cue + filler + name if first else name + filler + cue
+
+
+def _outside(text: str) -> list[tuple[str, str]]:
+    return [(word, "O") for word in text.split()]
+
+
+def _phrases(random: np.random.Generator, phrases: Sequence[str]) -> str:
+    """One to three different phrases."""
+    return " ".join(phrases[place] for place in random.permutation(len(phrases))[: random.integers(1, 4)])
+
+
+def labelled_reviews(n: int, seed: int | Sequence[int]) -> list[tuple[str, int]]:
+    """Reviews, words and punctuation separated by spaces, with 1 for a favourable verdict and 0 for the other."""
+    random = _random(n, seed)
+    return [_review(random) for _ in range(n)]
+
+
+def _review(random: np.random.Generator) -> tuple[str, int]:
+    verdict, favourable = _verdict(random)
+    conceded, _ = _verdict(random)
+    form = _pick(random, ("{v}", "although {c} , {v}", "{v} although {c}", "{c} , but {v}"))
+    neutral = [NEUTRAL[place] for place in random.permutation(len(NEUTRAL))]
+    before, after = random.integers(0, 4, 2)
+    sentences = [*neutral[:before], form.format(v=verdict, c=conceded), *neutral[before : before + after]]
+    return " . ".join(sentences) + " .", favourable
+
+
+def _verdict(random: np.random.Generator) -> tuple[str, int]:
+    deny, good = random.random() < 0.5, random.random() < 0.5
+    openings, closing = OPENINGS[int(len(OPENINGS) * random.random())]
+    middle = closing.format(_pick(random, SUBJECTS), _phrases(random, REVIEW_FILLERS))
+    return f"{openings[deny]} {middle} {_pick(random, POSITIVE if good else NEGATIVE)}", int(good != deny)
