@@ -1,0 +1,220 @@
+"""CoNLL-2003 as it is distributed, and sentences as padded integer arrays.
+
+Tjong Kim Sang & De Meulder (2003), "Introduction to the CoNLL-2003 Shared Task". The files have a token a line in four
+columns (word, part of speech, chunk, entity tag), a blank line after each sentence and `-DOCSTART-` lines between
+documents. The entity tags are IOB1 as distributed and BIO (IOB2) in many copies; both are read, and BIOES too.
+"""
+
+import dataclasses
+import json
+import os
+import pathlib
+import re
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from common.errors import InputError
+from common.files import atomic_write
+from common.generated_corpus import tagged_sentences
+from common.text import PADDING, UNKNOWN, Vocabulary, read_lines
+from NER.span_f1 import spans, to_tags
+
+FILE_NAMES = (("eng.train", "eng.testa", "eng.testb"), ("train.txt", "valid.txt", "test.txt"))
+GENERATED = (2000, 400, 400)
+_TAG = re.compile(r"O|[BIES]-\S+")
+_DIGIT = re.compile(r"[0-9]")
+
+
+class Sentence(NamedTuple):
+    """The words as written, and their tags in the scheme asked for; no tags for text that is to be tagged."""
+
+    words: Sequence[str]
+    tags: Sequence[str] = ()
+
+
+class Corpus(NamedTuple):
+    """Three lists of sentences."""
+
+    train: list[Sentence]
+    dev: list[Sentence]
+    test: list[Sentence]
+
+
+class Arrays(NamedTuple):
+    """words [B, T], chars [B, T, C], tags [B, T], lengths [B], all int32; 0 beyond a sentence and beyond a word."""
+
+    words: np.ndarray
+    chars: np.ndarray
+    tags: np.ndarray
+    lengths: np.ndarray
+
+
+def load(data_dir: str | os.PathLike = "", scheme: str = "BIOES", seed: int = 0) -> Corpus:
+    """The three parts of CoNLL-2003, tags converted to `scheme`.
+
+    Args:
+      data_dir: the folder that has eng.train, eng.testa, eng.testb (or train.txt, valid.txt, test.txt), or the folder
+        above it if it is called conll2003; "" generates a small corpus.
+      scheme: "BIOES" or "BIO".
+      seed: of the generated corpus.
+
+    Raises:
+      InputError: if the files are not there, or not of the format (with the line).
+    """
+    if not data_dir:
+        made = [
+            Sentence(words, to_tags(spans(tags), len(tags), scheme))
+            for words, tags in tagged_sentences(sum(GENERATED), seed)
+        ]
+        at = np.cumsum(GENERATED)
+        return Corpus(made[: at[0]], made[at[0] : at[1]], made[at[1] :])
+    for folder in (pathlib.Path(data_dir), pathlib.Path(data_dir) / "conll2003"):
+        for names in FILE_NAMES:
+            if (folder / names[0]).is_file():
+                return Corpus(*(read_conll(folder / name, scheme) for name in names))
+    raise InputError(
+        f"{data_dir}: expected {' '.join(FILE_NAMES[0])} or {' '.join(FILE_NAMES[1])}, found neither; "
+        "CoNLL-2003 is licensed: follow https://www.clips.uantwerpen.be/conll2003/ner/ and put its files there"
+    )
+
+
+def read_conll(path: str | os.PathLike, scheme: str = "BIOES") -> list[Sentence]:
+    """The sentences of one four-column file, tags converted to `scheme`, `-DOCSTART-` lines left out.
+
+    The conversion goes by entities, read as `conlleval` reads them (`NER.span_f1.spans`), so that the file's scheme
+    need not be known. Raises InputError with the line for other than four columns or a tag that is none.
+    """
+    sentences: list[Sentence] = []
+    words: list[str] = []
+    tags: list[str] = []
+    for number, line in enumerate([*read_lines(path), ""], 1):
+        columns = line.replace("\t", " ").strip(" ")
+        columns = re.split(" +", columns) if columns else []
+        if not columns or columns[0] == "-DOCSTART-":
+            if words:
+                sentences.append(Sentence(words, to_tags(spans(tags), len(tags), scheme)))
+                words, tags = [], []
+            continue
+        if len(columns) != 4:
+            raise InputError(
+                f"{path}:{number}: expected 4 columns (word, part of speech, chunk, entity tag), found {len(columns)}; "
+                "repair the line"
+            )
+        if not _TAG.fullmatch(columns[3]):
+            raise InputError(
+                f"{path}:{number}: expected an entity tag such as O, I-PER or B-LOC in column 4, found {columns[3]!r}; "
+                "repair the line"
+            )
+        words.append(columns[0])
+        tags.append(columns[3])
+    if not sentences:
+        raise InputError(f"{path}: expected sentences, found none; get the file again")
+    return sentences
+
+
+def entity_types(sentences: Iterable[Sentence]) -> tuple[str, ...]:
+    """The types of entity that occur, in the order of the alphabet."""
+    return tuple(sorted({tag[2:] for sentence in sentences for tag in sentence.tags if tag != "O"}))
+
+
+@dataclasses.dataclass(frozen=True)
+class Encoder:
+    """Everything that turns words and tags into numbers; saved with a model so that it can tag text later.
+
+    words, chars: their vocabularies; 0 is padding, 1 unknown. tags: the N tags, "O" first. scheme: "BIOES" or "BIO".
+    lower, zero_digits: whether a word is looked up in lower case and with every digit as 0; characters stay as written.
+    max_chars: C; longer words (1 in 10,000 has more than 20 characters) are cut at the end.
+    """
+
+    words: Vocabulary
+    chars: Vocabulary
+    tags: tuple[str, ...]
+    scheme: str = "BIOES"
+    lower: bool = True
+    zero_digits: bool = True
+    max_chars: int = 20
+
+    @classmethod
+    def build(
+        cls,
+        train: Sequence[Sentence],
+        extra_words: Iterable[str] = (),
+        min_count: int = 2,
+        scheme: str = "BIOES",
+        lower: bool = True,
+        zero_digits: bool = True,
+        max_chars: int = 20,
+    ) -> "Encoder":
+        """From the training sentences alone, and words known from elsewhere.
+
+        Args:
+          train: where words, characters and types of entity are taken from. All tags of a type are known if one occurs.
+          extra_words: words to know besides, such as those of all three parts that have a pretrained vector.
+          min_count: training words seen less often, and not among the extra ones, count as unknown: what the unknown
+            word stands for is learnt from them.
+          scheme: of the tags.
+          lower, zero_digits, max_chars: as in the class.
+        """
+        seen = [normalise(word, lower, zero_digits) for sentence in train for word in sentence.words]
+        frequent = Vocabulary.build(seen, min_count=min_count, specials=(PADDING, UNKNOWN)).words
+        extra = {normalise(word, lower, zero_digits) for word in extra_words}.difference(frequent)
+        words = Vocabulary((*frequent, *sorted(extra)))
+        characters = (character for sentence in train for word in sentence.words for character in word)
+        chars = Vocabulary.build(characters, specials=(PADDING, UNKNOWN))
+        tags = ("O", *(f"{prefix}-{kind}" for kind in entity_types(train) for prefix in scheme.replace("O", "")))
+        return cls(words, chars, tags, scheme, lower, zero_digits, max_chars)
+
+    def encode(self, sentences: Sequence[Sentence], length: int | None = None) -> Arrays:
+        """Sentences as padded arrays of `length` steps, by default the longest sentence's.
+
+        Words and characters that are not known become the unknown one. A tag of a type that training lacks becomes O: a
+        model cannot name it, and as scores are counted on the tags as text, it still counts as missed.
+
+        Raises:
+          InputError: if a sentence is empty or longer than `length`.
+        """
+        lengths = np.array([len(sentence.words) for sentence in sentences], np.int32)
+        length = int(lengths.max(initial=1)) if length is None else length
+        if len(lengths) and not 1 <= lengths.min() <= lengths.max() <= length:
+            found = f"{lengths.min()} to {lengths.max()}"
+            raise InputError(f"expected sentences of 1 to {length} words, found {found}; split or drop them")
+        words = np.zeros((len(sentences), length), np.int32)
+        chars = np.zeros((len(sentences), length, self.max_chars), np.int32)
+        tags = np.zeros((len(sentences), length), np.int32)
+        tag_ids = {tag: i for i, tag in enumerate(self.tags)}
+        for row, sentence in enumerate(sentences):
+            n = len(sentence.words)
+            words[row, :n] = self.words.encode(normalise(w, self.lower, self.zero_digits) for w in sentence.words)
+            tags[row, : len(sentence.tags)] = [tag_ids.get(tag, 0) for tag in sentence.tags]
+            for t, word in enumerate(sentence.words):
+                ids = self.chars.encode(word[: self.max_chars])
+                chars[row, t, : len(ids)] = ids
+        return Arrays(words, chars, tags, lengths)
+
+    def decode_tags(self, tags: np.ndarray, lengths: np.ndarray) -> list[list[str]]:
+        """Tag numbers [B, T] as text, each sentence at its own length."""
+        return [[self.tags[tag] for tag in row[:n]] for row, n in zip(tags, lengths, strict=True)]
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write everything to one JSON file."""
+        fields = dataclasses.asdict(self) | {"words": self.words.words, "chars": self.chars.words}
+        atomic_write(path, json.dumps(fields, ensure_ascii=False))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> "Encoder":
+        """Read what `save` wrote. Raises InputError for anything else."""
+        text = "\n".join(read_lines(path))
+        try:
+            fields = json.loads(text)
+            vocabularies = {name: Vocabulary(tuple(fields.pop(name))) for name in ("words", "chars")}
+            return cls(**vocabularies, **(fields | {"tags": tuple(fields["tags"])}))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(f"{path}: expected what Encoder.save wrote, but {error}; train the model again") from None
+
+
+def normalise(word: str, lower: bool = True, zero_digits: bool = True) -> str:
+    """The form in which a word is looked up: in lower case, every digit 0."""
+    word = word.lower() if lower else word
+    return _DIGIT.sub("0", word) if zero_digits else word
