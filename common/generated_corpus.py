@@ -1,7 +1,7 @@
 """A small generated English for runs and tests without any download: what decides a word stands some words away.
 
-Own work, drawn from a probabilistic grammar; the same seed gives the same text. Earlier words of a list are more frequent than later ones,
-as in real text. Three readings of it:
+Drawn from a probabilistic grammar; the same seed gives the same text. Most words are the more frequent the earlier they
+stand in their list, as in real text. Three readings of it:
 
 `language_model_text` - number agreement and a word that comes back (n is singular or plural, drawn anew for each NP
 unless given; "that" VP(n) agrees with the noun it follows, across whatever stands between noun and verb):
@@ -13,7 +13,7 @@ unless given; "that" VP(n) agrees with the noun it follows, across whatever stan
     RC    -> "that" VP(n) 0.5 | "that" NP(m) TRANSITIVE(m) 0.5
     VP(n) -> INTRANSITIVE(n) [ADVERB 0.4] 0.4 | TRANSITIVE(n) NP 0.4 | "is"/"are" ADJ 0.2
 
-`tagged_sentences` - names that say nothing about their type, and a cue before or after them, a few words away, that does:
+`tagged_sentences` - names that say nothing about their type, and a cue before or after them that does, some words away:
 
     S      -> Clause "." | Clause ("and" | "while") Clause "."
     Clause -> BEFORE(type) "," Filler "," NAME | NAME "," Filler "," AFTER(type)
@@ -38,32 +38,36 @@ from .errors import InputError
 # ------------------------------------------------------------------------------------------------------------ the words
 
 NOUNS = (
-    "sailor captain teacher student farmer doctor lawyer writer singer baker banker driver painter soldier worker manager "
-    "child woman man neighbor visitor investor engineer gardener senator analyst reporter trader broker owner cousin pilot "
-    "house boat bridge garden window letter table picture story song book tower machine engine market company office school "
-    "train river mountain bird horse dog cat tree"
+    "sailor captain teacher student farmer doctor lawyer writer singer baker banker driver painter soldier "
+    "worker manager child woman man neighbor visitor investor engineer gardener senator analyst reporter trader "
+    "broker owner cousin pilot house boat bridge garden window letter table picture story song book tower "
+    "machine engine market company office school train river mountain bird horse dog cat tree"
 ).split()
 _IRREGULAR = {"child": "children", "woman": "women", "man": "men"}
 
 TRANSITIVE = (
-    "see know like watch follow help meet hear remember admire draw visit find want leave praise blame ignore support "
-    "describe mention trust expect"
+    "see know like watch follow help meet hear remember admire draw visit find want leave praise blame ignore "
+    "support describe mention trust expect"
 ).split()
-INTRANSITIVE = "sleep wait smile laugh arrive work return sing vanish fall rise change move talk grow stop continue".split()
+INTRANSITIVE = (
+    "sleep wait smile laugh arrive work return sing vanish fall rise change move talk grow stop continue"
+).split()
 
 ADJECTIVES = (
-    "old new small large young quiet strong famous cheap dark bright happy heavy honest early clever proud strange gentle "
-    "empty rich simple careful lonely"
+    "old new small large young quiet strong famous cheap dark bright happy heavy honest early clever proud "
+    "strange gentle empty rich simple careful lonely"
 ).split()
 ADVERBS = "slowly often today again quickly together loudly soon rarely everywhere abroad eventually twice".split()
 PREPOSITIONS = "near behind with beside under from against without".split()
-TOPICS = "harbor budget weather election festival factory storm airport museum merger harvest strike hotel library".split()
+TOPICS = (
+    "harbor budget weather election festival factory storm airport museum merger harvest strike hotel library"
+).split()
 DETERMINERS = {False: "the a this every".split(), True: "the some these many".split()}
 
 NAMES = (
-    "Jordan Lincoln Austin Chelsea Madison Florence Sydney Carter Houston Kent Santiago Victoria Marion Orlando Denver Troy "
-    "Salem Dover Marlow Preston Clifton Ashby Hilton Milton Paris Verona Alba Camden Jackson Monroe Regina Lorenz Norton "
-    "Wells Warwick Sterling Hudson Dallas Avon Mercer"
+    "Jordan Lincoln Austin Chelsea Madison Florence Sydney Carter Houston Kent Santiago Victoria Marion Orlando "
+    "Denver Troy Salem Dover Marlow Preston Clifton Ashby Hilton Milton Paris Verona Alba Camden Jackson Monroe "
+    "Regina Lorenz Norton Wells Warwick Sterling Hudson Dallas Avon Mercer"
 ).split()
 BEFORE = {
     "PER": ("the jury heard", "voters elected", "she married", "he thanked his uncle", "police arrested"),
@@ -75,11 +79,12 @@ AFTER = {
     "PER": ("smiled", "retired at 60", "was born in May", "thanked the voters", "broke a leg"),
     "LOC": ("was flooded", "has 40000 inhabitants", "lies in the north", "borders the sea", "was cut off by snow"),
     "ORG": ("raised its dividend", "cut 300 jobs", "reported a loss", "was founded in 1990", "hired a new chairman"),
-    "MISC": ("is spoken by few", "was first held in 1970", "sold many copies", "is taught in schools", "is sung at night"),
+    "MISC": ("is spoken by few", "was first held in 1970", "sold many copies", "is taught in schools", "is sung here"),
 }
 FILLERS = (
-    "after a long delay", "on Monday", "with 20 others", "despite the rain", "for the second time", "as everybody knows",
-    "in spite of all warnings", "a week ago", "against all odds", "to nobody 's surprise", "in the end", "once more",
+    "after a long delay", "on Monday", "with 20 others", "despite the rain", "for the second time",
+    "as everybody knows", "in spite of all warnings", "a week ago", "against all odds", "to nobody 's surprise",
+    "in the end", "once more",
 )  # fmt: skip
 
 POSITIVE = "wonderful moving brilliant charming gripping superb delightful fresh witty touching clever great".split()
