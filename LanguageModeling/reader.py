@@ -1,0 +1,161 @@
+"""Text for the language models: PTB, another corpus of the same form, or a generated one; and its batches."""
+
+import dataclasses
+import math
+import pathlib
+import tarfile
+import zlib
+
+import numpy as np
+
+from common.errors import InputError
+from common.generated_corpus import language_model_text
+from common.text import EOS, Vocabulary, decode, lines, read_lines
+
+SPLITS = ("train", "valid", "test")
+
+_GENERATED_SENTENCES = {"train": 10_000, "valid": 1_000, "test": 1_000}
+_ARCHIVE = "simple-examples.tgz"
+_WHAT_TO_GET = (
+    f"get the Penn Treebank as Mikolov prepared it ({_ARCHIVE}, published with the RNNLM toolkit) and put it, or "
+    "ptb.train.txt, ptb.valid.txt and ptb.test.txt from it, into that folder; its licence does not allow us to ship it"
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Corpus:
+    """Word ids of the three splits, int32 [N] each, with `<eos>` after every line, and the training text's words."""
+
+    name: str
+    train: np.ndarray
+    valid: np.ndarray
+    test: np.ndarray
+    vocabulary: Vocabulary
+
+
+def load(data_dir: str = "") -> Corpus:
+    """The corpus in a folder, or the generated one (`common/generated_corpus.py`) if `data_dir` is empty.
+
+    The folder has ptb.train.txt, ptb.valid.txt and ptb.test.txt, or the same without "ptb.", or the archive
+    simple-examples.tgz as it is distributed. Words come separated by spaces, one sentence a line. A word that
+    the training text lacks becomes `<unk>`, if the training text has that.
+
+    Raises `InputError` for missing or unusable files and, with file and line, for a word that has no id.
+    """
+    name, texts = _read(pathlib.Path(data_dir)) if data_dir else ("generated", _generated())
+    sentences = {split: [line.split() for line in text] for split, (_, text) in texts.items()}
+    vocabulary = Vocabulary.build(word for words in sentences["train"] for word in (*words, EOS))
+    tokens = {split: _encode(sentences[split], vocabulary, texts[split][0]) for split in SPLITS}
+    return Corpus(name, **tokens, vocabulary=vocabulary)
+
+
+def _generated() -> dict[str, tuple[str, list[str]]]:
+    return {
+        split: (f"generated {split} text", language_model_text(_GENERATED_SENTENCES[split], [0, place]))
+        for place, split in enumerate(SPLITS)
+    }
+
+
+def _read(folder: pathlib.Path) -> tuple[str, dict[str, tuple[str, list[str]]]]:
+    """The name of the corpus and, for each split, the name of its file and its lines."""
+    if not folder.is_dir():
+        raise InputError(f"{folder}: expected a folder with a corpus, found none; check --data_dir, or {_WHAT_TO_GET}")
+    for name, prefix in (("ptb", "ptb."), (folder.resolve().name, "")):
+        paths = {split: folder / f"{prefix}{split}.txt" for split in SPLITS}
+        missing = [path.name for path in paths.values() if not path.is_file()]
+        if not missing:
+            return name, {split: (str(path), read_lines(path)) for split, path in paths.items()}
+        if len(missing) < len(SPLITS):
+            raise InputError(f"{folder}: expected all three texts, found no {' and no '.join(missing)}; add it")
+    if (folder / _ARCHIVE).is_file():
+        return "ptb", _read_archive(folder / _ARCHIVE)
+    raise InputError(f"{folder}: expected ptb.train.txt or train.txt, found neither; {_WHAT_TO_GET}")
+
+
+def _read_archive(path: pathlib.Path) -> dict[str, tuple[str, list[str]]]:
+    """The texts from the archive, which is read and not extracted."""
+    wanted = {f"simple-examples/data/ptb.{split}.txt": split for split in SPLITS}
+    texts = {}
+    try:
+        with tarfile.open(path) as archive:
+            for member in archive:
+                split = wanted.get(member.name.removeprefix("./"))
+                if split and member.isfile():
+                    name = f"{path}/{member.name.removeprefix('./')}"
+                    texts[split] = (name, lines(decode(archive.extractfile(member).read(), name)))
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+        raise InputError(f"{path}: expected a whole tar archive, found: {error}; get it again") from None
+    if len(texts) < len(SPLITS):
+        raise InputError(f"{path}: expected {', '.join(wanted)} in it, found {len(texts)} of them; get it again")
+    return texts
+
+
+def _encode(sentences: list[list[str]], vocabulary: Vocabulary, name: str) -> np.ndarray:
+    ids = []
+    for number, words in enumerate(sentences, 1):
+        try:
+            ids.append(vocabulary.encode([*words, EOS]))
+        except InputError as error:
+            raise InputError(f"{name}:{number}: {error}") from None
+    return np.concatenate(ids)
+
+
+def streams(tokens: np.ndarray, batch_size: int, n_steps: int) -> tuple[np.ndarray, np.ndarray]:
+    """B contiguous streams, cut into windows of T steps; the remainder is dropped, as the release does.
+
+    Stream b continues from window to window, so that states can be carried over; targets are the next words.
+
+    Returns inputs and targets, [n_batches, B, T] both. Raises `InputError` for a text shorter than one window a stream.
+    """
+    _check_sizes(batch_size, n_steps)
+    length = len(tokens) // batch_size
+    n_batches = (length - 1) // n_steps
+    if n_batches < 1:
+        raise InputError(
+            f"expected at least batch_size x (steps + 1) = {batch_size} x {n_steps + 1} = {batch_size * (n_steps + 1)} "
+            f"tokens, found {len(tokens)}; give more text, a smaller batch or fewer steps"
+        )
+    rows = np.reshape(tokens[: batch_size * length], (batch_size, length))
+    span = n_batches * n_steps
+    return _windows(rows[:, :span], n_steps), _windows(rows[:, 1 : span + 1], n_steps)
+
+
+def padded_streams(tokens: np.ndarray, batch_size: int, n_steps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """As `streams`, but every token except the first is a target exactly once: for evaluation.
+
+    Targets are divided into B contiguous streams whose lengths differ by one at most; each stream's first input is the
+    token before its first target. What fills the windows up has weight 0 and id 0. One stream (B = 1) reads the text in
+    order, with the whole history.
+
+    Returns inputs, targets and weights (float32, 0 or 1), [n_batches, B, T] each. Raises `InputError` for a text with
+    fewer than B + 1 tokens.
+    """
+    _check_sizes(batch_size, n_steps)
+    n_targets = len(tokens) - 1
+    if n_targets < batch_size:
+        raise InputError(
+            f"expected at least batch_size + 1 = {batch_size + 1} tokens, found {len(tokens)}; "
+            "give more text or a smaller batch"
+        )
+    shortest, longer = divmod(n_targets, batch_size)
+    lengths = np.full(batch_size, shortest) + (np.arange(batch_size) < longer)
+    starts = np.cumsum(lengths) - lengths
+    steps = np.arange(math.ceil(lengths.max() / n_steps) * n_steps)
+    scored = steps < lengths[:, None]
+    places = np.where(scored, starts[:, None] + steps, 0)
+    inputs, targets = np.where(scored, tokens[places], 0), np.where(scored, tokens[places + 1], 0)
+    return (
+        _windows(inputs.astype(tokens.dtype), n_steps),
+        _windows(targets.astype(tokens.dtype), n_steps),
+        _windows(scored.astype(np.float32), n_steps),
+    )
+
+
+def _windows(rows: np.ndarray, n_steps: int) -> np.ndarray:
+    """[B, n_batches * T] -> [n_batches, B, T]."""
+    return np.ascontiguousarray(rows.reshape(len(rows), -1, n_steps).swapaxes(0, 1))
+
+
+def _check_sizes(batch_size: int, n_steps: int) -> None:
+    if min(batch_size, n_steps) < 1:
+        raise InputError(f"expected batch_size and steps of at least 1, found {batch_size} and {n_steps}")
