@@ -17,6 +17,7 @@ import numpy as np
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from common import run  # noqa: E402
+from common.errors import InputError  # noqa: E402
 from common.files import atomic_write  # noqa: E402
 from NumberPrediction.reader import LABEL_RULES, SPLITS, generate  # noqa: E402
 
@@ -49,7 +50,10 @@ def produce(config: ProduceConfig) -> pathlib.Path:
             "length": config.length, "label_rule": config.label_rule, "n": n, "seed": config.seed, "split": split
         }  # fmt: skip
         arrays = {"numbers": numbers, "labels": labels, "settings": np.array(json.dumps(settings))}
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError):
+            raise InputError(f"{folder}: expected a folder to write to, found a file in its way; name another") from None
         path = folder / f"{split}.npz"
         atomic_write(path, lambda file, arrays=arrays: np.savez(file, **arrays))
         print(f"{path}: {n} examples of {numbers.shape[1]} inputs, label rule {config.label_rule}, seed {config.seed}")

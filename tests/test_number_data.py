@@ -195,3 +195,7 @@ def test_script_refuses(root, tmp_path):
         done = script(root, tmp_path, *flags)
         assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert not list(tmp_path.iterdir())
+    (tmp_path / "file").touch()
+    for folder in ("file", "file/below"):
+        with pytest.raises(InputError, match="a file in its way"):
+            produce_data.produce(small(tmp_path / folder))
