@@ -53,7 +53,7 @@ def produce(config: ProduceConfig) -> pathlib.Path:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError):
-            raise InputError(f"{folder}: expected a folder to write to, found a file in its way; name another") from None
+            raise InputError(f"{folder}: expected a folder, found a file in its way; name another") from None
         path = folder / f"{split}.npz"
         atomic_write(path, lambda file, arrays=arrays: np.savez(file, **arrays))
         print(f"{path}: {n} examples of {numbers.shape[1]} inputs, label rule {config.label_rule}, seed {config.seed}")
