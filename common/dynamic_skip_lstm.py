@@ -32,7 +32,7 @@ class DynamicSkipLSTM(keras.layers.RNN):
         jit_compile: compile the recurrence with XLA, whatever the caller does (once per shape of the input).
 
     Call arguments:
-        inputs: [B, T, D]. initial_state: see above; zeros unless given. mask: [B, T] bool.
+        sequences: [B, T, D]. initial_state: see above; zeros unless given. mask: [B, T] bool.
         distances: [B, T] int32 in 1..K, to replay given choices instead of asking the agent.
         greedy: take the most probable distances; default: the layer's `greedy` when `training` is false.
         seed: int32 [2], determines dropout and samples; default: the next of the layer's own stream.
@@ -74,7 +74,9 @@ class DynamicSkipLSTM(keras.layers.RNN):
         )
         self.jit_compile = jit_compile
         self.state_size = [units, units] if cell.history == "window" else cell.state_size
-        self.recurrence = SkipRecurrence(cell.n_actions, cell.lamda, cell.observe, jit_compile)
+        self.recurrence = SkipRecurrence(
+            cell.n_actions, cell.lamda, cell.observe if cell.observation == "mean" else None, jit_compile
+        )
         self._trace = ()
 
     @property
@@ -86,11 +88,11 @@ class DynamicSkipLSTM(keras.layers.RNN):
         """Zero states."""
         return [tf.zeros([batch_size, size], self.compute_dtype) for size in self.state_size]
 
-    def call(self, inputs, initial_state=None, mask=None, training=False, distances=None, greedy=None, seed=None):
+    def call(self, sequences, initial_state=None, mask=None, training=False, distances=None, greedy=None, seed=None):
         """See the class."""
         cell = self.cell
         if initial_state is None:
-            initial_state = self.states if self.stateful else self.get_initial_state(tf.shape(inputs)[0])
+            initial_state = self.states if self.stateful else self.get_initial_state(tf.shape(sequences)[0])
         if seed is None:
             seed = cell.new_seed()
         if greedy is None:
@@ -98,11 +100,11 @@ class DynamicSkipLSTM(keras.layers.RNN):
 
         order = None if mask is None else _Compaction(mask, self.go_backwards)
         if order is not None:
-            inputs = order.compact(inputs)
+            sequences = order.compact(sequences)
             distances = None if distances is None else tf.maximum(order.compact(distances), 1)
         elif self.go_backwards:
-            inputs = tf.reverse(inputs, [1])
-        x = tf.transpose(inputs, [1, 0, 2])  # [T, B, D]
+            sequences = tf.reverse(sequences, [1])
+        x = tf.transpose(sequences, [1, 0, 2])  # [T, B, D]
         if distances is not None:
             distances = tf.transpose(tf.cast(distances, tf.int32))
 

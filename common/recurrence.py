@@ -14,7 +14,9 @@ gradients of W and U. The reverse loop only carries the adjoints e_t = dL/ds~_t 
     e_t  = [U dz_t ; dc~_t]
     dL/dU = sum_t h~_t^T dz_t                               one product [H, TB] x [TB, 4H]
 
-Both loops read a slice of K slots of their buffer and write one; nothing is shifted or scattered. Arrays are time-major in this file.
+Both loops read K slots of their buffer and write one; nothing is shifted or scattered. What they read goes through a sum over the slots, and
+the latest state is carried beside the buffer: XLA fuses a plain slice into whatever uses it, also behind the write, and would then copy the
+whole buffer at every step. Arrays are time-major in this file.
 """
 
 from typing import NamedTuple
@@ -39,7 +41,7 @@ class SkipRecurrence:
 
     Args:
         n_actions: K. lamda: weight of the chosen state.
-        observe: [K, B, H] past h, oldest first -> [B, H], what the agent sees.
+        observe: [K, B, H] past h, oldest first -> [B, H], what the agent sees; None for the latest.
         jit_compile: compile both loops with XLA, also where the caller is eager or a plain graph.
     """
 
@@ -95,33 +97,32 @@ class SkipRecurrence:
         history = tf.TensorArray(tf.float32, n_actions + n_steps, element_shape=past.shape[1:])
         history = history.unstack(tf.pad(past, [[0, n_steps], [0, 0], [0, 0]]))
 
-        def step(t, history, zs, distances):
-            window = tf.slice(history.stack(), [t, 0, 0], [n_actions, -1, -1])
+        def step(t, state, history, zs, distances):
             first = tf.cast(t == 0, tf.float32) * carried
-            chosen = self._choose(t, window[:, :, :size], first[:, :size], policy)
-            state = window[-1]
+            chosen, connected = tf.ones_like(rows), state
             if policy is not None:
-                picked = tf.gather_nd(window, tf.stack([n_actions - chosen, rows], 1))
-                state = self.lamda * picked + (1 - self.lamda) * state
-            h, c = tf.split(state + first, 2, -1)
+                window = tf.slice(history.stack(), [t, 0, 0], [n_actions, -1, -1])
+                chosen = self._choose(t, window[:, :, :size], first[:, :size], state[:, :size], policy)
+                picked = tf.one_hot(n_actions - chosen, n_actions, axis=0)[:, :, None]
+                connected = self.lamda * tf.reduce_sum(picked * window, 0) + (1 - self.lamda) * state
+            h, c = tf.split(connected + first, 2, -1)
             z = projected[t] + product(h, recurrent_kernel)
             state = tf.concat(lstm_gates(z, c, norm, None if candidate_mask is None else candidate_mask[t]), -1)
-            return t + 1, history.write(n_actions + t, state), zs.write(t, z), distances.write(t, chosen)
+            return t + 1, state, history.write(n_actions + t, state), zs.write(t, z), distances.write(t, chosen)
 
         zs = tf.TensorArray(tf.float32, n_steps, element_shape=projected.shape[1:])
         distances = tf.TensorArray(tf.int32, n_steps, element_shape=projected.shape[1:2])
-        _, history, zs, distances = tf.while_loop(
-            lambda t, *_: t < n_steps, step, (0, history, zs, distances), parallel_iterations=1
+        _, _, history, zs, distances = tf.while_loop(
+            lambda t, *_: t < n_steps, step, (0, past[-1], history, zs, distances), parallel_iterations=1
         )
         return history.stack(), distances.stack(), zs.stack()
 
-    def _choose(self, t, past_h, first, policy):
+    def _choose(self, t, past_h, first, latest_h, policy):
         """Distances [B] of step t."""
-        if policy is None:
-            return tf.ones(tf.shape(past_h)[1], tf.int32)
         if policy.distances is not None:
             return policy.distances[t]
-        logits = agent.logits(policy.projected[t], self.observe(past_h) + first, policy.weights)
+        seen = latest_h if self.observe is None else self.observe(past_h)
+        logits = agent.logits(policy.projected[t], seen + first, policy.weights)
         return agent.greedy(logits if policy.noise is None else logits + policy.noise[t])
 
     def _backward_loop(self, d_states, states, distances, z, recurrent_kernel, carried, norm, candidate_mask):
@@ -142,9 +143,9 @@ class SkipRecurrence:
             weights *= tf.cast(start + ahead - u <= n_actions, tf.float32)[:, None]
             return tf.reduce_sum(weights[:, :, None] * tf.slice(adjoints, [start, 0, 0], [n_actions, -1, -1]), 0)
 
-        def step(i, adjoints, dzs, d_norm):
+        def step(i, adjoint, adjoints, dzs, d_norm):
             t = n_steps - 1 - i  # the loop counts up, so that XLA knows its trip count
-            d_state = d_states[n_actions + t] + pull(adjoints.stack(), t)
+            d_state = d_states[n_actions + t] + (adjoint if n_actions == 1 else pull(adjoints.stack(), t))
             mask = None if candidate_mask is None else candidate_mask[t]
             # One axis at a time: XLA reads the wrong row for `connected[t, :, size:]` with a `t` that it cannot know.
             inputs = (z[t], connected[t][:, size:], *(norm or ()))
@@ -153,15 +154,15 @@ class SkipRecurrence:
                 new_state = tf.concat(lstm_gates(inputs[0], inputs[1], Norm(*inputs[2:]) if norm else None, mask), -1)
             dz, dc, *dn = tape.gradient(new_state, inputs, d_state)
             adjoint = tf.concat([product(dz, transposed), dc], -1)
-            return i + 1, adjoints.write(t, adjoint), dzs.write(t, dz), [a + b for a, b in zip(d_norm, dn, strict=True)]
+            return i + 1, adjoint, adjoints.write(t, adjoint), dzs.write(t, dz), [a + b for a, b in zip(d_norm, dn, strict=True)]
 
         adjoints = tf.TensorArray(tf.float32, n_steps + n_actions, element_shape=states.shape[1:])
         adjoints = adjoints.unstack(tf.zeros(tf.stack([n_steps + n_actions, batch, 2 * size])))
         dzs = tf.TensorArray(tf.float32, n_steps, element_shape=z.shape[1:])
-        _, adjoints, dzs, d_norm = tf.while_loop(
+        _, _, adjoints, dzs, d_norm = tf.while_loop(
             lambda i, *_: i < n_steps,
             step,
-            (0, adjoints, dzs, [tf.zeros_like(n) for n in norm or ()]),
+            (0, tf.zeros_like(carried), adjoints, dzs, [tf.zeros_like(n) for n in norm or ()]),
             parallel_iterations=1,
         )
         adjoints, dz = adjoints.stack(), dzs.stack()

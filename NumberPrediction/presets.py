@@ -1,0 +1,42 @@
+"""Settings of number prediction."""
+
+import dataclasses
+
+from common.run import RunConfig, setting
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NumberConfig(RunConfig):
+    """Train a network to recall the digit that its last input points to (Gui et al. 2019, section 4.4)."""
+
+    task = "NumberPrediction"
+
+    length: int = setting(10, "digits before the index (paper: 10 and 20)", minimum=10)
+    label_rule: str = setting("paper", "which digit is the label, see produce_data.py", choices=("paper", "last_ten", "released"))
+    n_train: int = setting(100_000, "training examples, where --data_dir is empty and the data are generated", minimum=1)
+    n_dev: int = setting(10_000, "development examples, likewise", minimum=1)
+    n_test: int = setting(10_000, "test examples, likewise", minimum=1)
+    reward: str = setting(
+        "log_likelihood",
+        "reward of the agent: log p(label), +1 or -1 for a right or wrong answer, or the release's loss",
+        choices=("log_likelihood", "sign", "released"),
+    )
+    entropy_decay: float = setting(1.0, "factor on the entropy weight after each epoch", minimum=0, maximum=1)
+    n_actions: int = setting(10, minimum=1)
+    batch_size: int = setting(100, minimum=1)
+    max_grad_norm: float = setting(0.0, minimum=0)
+    baseline: str = "leave_one_out"
+
+
+PRESETS = {
+    "paper": {},
+    # The released trainer: its agent, its observation, its reward and its loss (README, "Paper and release").
+    "released": {
+        "observation": "mean",
+        "history": "window",
+        "agent_units": 10,
+        "reward": "released",
+        "baseline": "none",
+        "label_rule": "released",
+    },
+}

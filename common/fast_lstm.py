@@ -1,0 +1,19 @@
+"""A plain LSTM by the same method: the case K = 1 of the recurrence, where there is nothing to choose."""
+
+import keras
+
+from .dynamic_skip_lstm import DynamicSkipLSTM
+
+
+@keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
+class FastLSTM(DynamicSkipLSTM):
+    """`keras.layers.LSTM`, faster: projections hoisted out of the loop, one product for each weight's gradient.
+
+        z_t = W x_t + U h_{t-1} + b,     h_t, c_t = LSTM gates of z_t and c_{t-1}          `gates.lstm_gates`
+
+    Weights, states, masks and arguments as for `keras.layers.LSTM`, between which weights can be moved; `recurrent_dropout` is without
+    memory loss (Semeniuta et al. 2016), and there are no other activations than tanh and sigmoid.
+    """
+
+    def __init__(self, units: int, **kwargs):
+        super().__init__(units, **{**kwargs, "n_actions": 1})

@@ -1,0 +1,148 @@
+"""The training step, compiled: many steps in one call, over a stack of batches.
+
+A task gives the trainer a model with three methods:
+
+    initial_state(batch_size)                                    what is carried from batch to batch, () for nothing
+    losses(batch, state, seed, knobs)  -> loss, metrics, state   training: the scalar to minimise
+    evaluate(batch, state, seed, greedy) -> metrics, state       no dropout; distances sampled or the most probable ones
+
+where `batch` is a dict of tensors, `seed` an int32 [2] from which every random number of the step follows, `knobs` the scalars that may
+change from epoch to epoch, and metrics a dict of (total, weight) pairs, whose sums over the batches are divided in the end.
+
+Every random number is a function of (seed, step): there is nothing random to save, and a run that was cut off goes on exactly.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+TRAIN, EVALUATE = 0, 1  # streams of random numbers
+
+
+class Trainer:
+    """Runs a model's `losses` and `evaluate` over stacks of batches, each stack one compiled call.
+
+    Args:
+        model: see above; its weights exist.
+        optimizer: a Keras optimizer without clipping of its own, or None to evaluate only.
+        seed: the run's seed.
+        max_grad_norm: global norm that gradients are clipped to; 0 for none.
+        jit_compile: compile each call with XLA.
+        steps_per_call: batches in one call.
+    """
+
+    def __init__(self, model, optimizer=None, *, seed: int = 0, max_grad_norm: float = 0.0, jit_compile: bool = True, steps_per_call: int = 50):
+        self.model, self.optimizer, self.seed = model, optimizer, seed
+        self.max_grad_norm, self.steps_per_call = max_grad_norm, steps_per_call
+        if optimizer is not None:
+            optimizer.build(model.trainable_variables)
+        self._train = tf.function(self._train_steps, jit_compile=jit_compile)
+        self._evaluate = {
+            greedy: tf.function(lambda *args, greedy=greedy: self._evaluate_steps(*args, greedy), jit_compile=jit_compile)
+            for greedy in (False, True)
+        }
+
+    def train(self, batches: dict, state: Any, first_step: int, knobs: dict, on_call: Callable | None = None):
+        """Train on a stack of batches (arrays [N, B, ...]), from global step `first_step` on.
+
+        `on_call(n_done, state, metrics)` is called after each compiled call. Returns the state and the metrics' totals.
+        Raises:
+            FloatingPointError: a loss or gradient that is not finite; says which and at which step.
+        """
+        knobs = {name: tf.constant(value, tf.float32) for name, value in knobs.items()}
+        total: dict[str, np.ndarray] = {}
+        for start, n, part in self._parts(batches):
+            step = first_step + start
+            state, metrics, bad = self._train(part, n, state, self._seed(TRAIN), tf.constant(step), knobs)
+            if bad >= 0:
+                metrics = {name: float(value[0]) for name, value in metrics.items()}
+                raise FloatingPointError(_not_finite(metrics, step + int(bad)))
+            total = add(total, metrics)
+            if on_call:
+                on_call(start + int(n), state, total)
+        return state, total
+
+    def evaluate(self, batches: dict, state: Any = (), greedy: bool = False, sample: int = 0) -> dict[str, np.ndarray]:
+        """Metrics' totals over a stack of batches; `sample` numbers the repetition where distances are sampled."""
+        total: dict[str, np.ndarray] = {}
+        for start, n, part in self._parts(batches):
+            seed = tf.random.experimental.stateless_fold_in(self._seed(EVALUATE), sample)
+            state, metrics = self._evaluate[greedy](part, n, state, seed, tf.constant(start))
+            total = add(total, metrics)
+        return total
+
+    def _seed(self, stream: int) -> tf.Tensor:
+        return tf.constant([self.seed, stream], tf.int32)
+
+    def _parts(self, batches: dict) -> Iterable[tuple[int, tf.Tensor, dict]]:
+        """The stack in parts of `steps_per_call`; the last is filled up, so that all have one shape (and `n` says how many count)."""
+        n_batches = len(next(iter(batches.values())))
+        size = min(self.steps_per_call, n_batches)
+        for start in range(0, n_batches, size):
+            n = min(size, n_batches - start)
+            part = {name: array[start : start + n] for name, array in batches.items()}
+            if n < size:
+                part = {name: np.concatenate([a, np.repeat(a[-1:], size - n, 0)]) for name, a in part.items()}
+            yield start, tf.constant(n), {name: tf.constant(a) for name, a in part.items()}
+
+    def _train_steps(self, batches, n, state, seed, first_step, knobs):
+        """`n` training steps. Returns state, metrics, and the index of the first step that was not finite, or -1."""
+
+        def step(i, bad, state, totals):
+            batch = {name: array[i] for name, array in batches.items()}
+            step_seed = tf.random.experimental.stateless_fold_in(seed, first_step + i)
+            with tf.GradientTape() as tape:
+                loss, metrics, state = self.model.losses(batch, state, step_seed, knobs)
+            weights = self.model.trainable_variables
+            # Dense, because XLA has no sparse gradients (those of an embedding).
+            gradients = [tf.convert_to_tensor(g) for g in tape.gradient(loss, weights, unconnected_gradients="zero")]
+            norm = tf.linalg.global_norm(gradients)
+            if self.max_grad_norm:
+                scale = self.max_grad_norm / tf.maximum(norm, self.max_grad_norm)
+                gradients = [g * scale for g in gradients]
+            self.optimizer.learning_rate.assign(knobs["learning_rate"])
+            self.optimizer.apply_gradients(zip(gradients, weights, strict=True))
+            metrics = {**metrics, "loss": (loss, 1.0), "gradient_norm": (norm, 1.0)}
+            bad = tf.where(tf.math.is_finite(loss) & tf.math.is_finite(norm), bad, i)
+            return i + 1, bad, state, _accumulate(totals, metrics)
+
+        # Which metrics there are is known once the step was traced; nothing else of this is used, so the compiler drops it.
+        names = self.model.losses({k: a[0] for k, a in batches.items()}, state, seed, knobs)[1]
+        totals = {name: tf.zeros(2) for name in (*names, "loss", "gradient_norm")}
+        _, bad, state, totals = tf.while_loop(
+            lambda i, bad, *_: (i < n) & (bad < 0), step, (0, -1, state, totals), parallel_iterations=1
+        )
+        return state, totals, bad
+
+    def _evaluate_steps(self, batches, n, state, seed, first_step, greedy):
+        def step(i, state, totals):
+            batch = {name: array[i] for name, array in batches.items()}
+            step_seed = tf.random.experimental.stateless_fold_in(seed, first_step + i)
+            metrics, state = self.model.evaluate(batch, state, step_seed, greedy)
+            return i + 1, state, _accumulate(totals, metrics)
+
+        names = self.model.evaluate({k: a[0] for k, a in batches.items()}, state, seed, greedy)[0]  # as above
+        totals = {name: tf.zeros(2) for name in names}
+        _, state, totals = tf.while_loop(lambda i, *_: i < n, step, (0, state, totals), parallel_iterations=1)
+        return state, totals
+
+
+def add(total: dict[str, np.ndarray], metrics: dict) -> dict[str, np.ndarray]:
+    """Sum of two dicts of (total, weight) pairs, in float64."""
+    return {name: total.get(name, 0.0) + np.asarray(value, np.float64) for name, value in metrics.items()}
+
+
+def means(total: dict[str, np.ndarray]) -> dict[str, float]:
+    """Totals divided by their weights."""
+    return {name: float(value[0] / value[1]) if value[1] else 0.0 for name, value in total.items()}
+
+
+def _accumulate(totals, metrics):
+    return {name: total + tf.stack([tf.cast(v, tf.float32) for v in metrics[name]]) for name, total in totals.items()}
+
+
+def _not_finite(metrics: dict[str, float], step: int) -> str:
+    terms = [name for name, value in metrics.items() if not np.isfinite(value)]
+    return f"step {step}: {', '.join(terms) or 'the gradient'} not finite"

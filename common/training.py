@@ -1,0 +1,251 @@
+"""The loop around the trainer: epochs, learning-rate schedules, checkpoints, exact resume, the result.
+
+What is decided from the past (a schedule, which epoch was best) is a function of the epochs' records alone, and every random number one of
+(seed, step): so a run that was cut off anywhere goes on from its last checkpoint and ends with the same weights, bit for bit.
+"""
+
+import dataclasses
+import time
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from . import checkpoint
+from .errors import InputError
+from .progress import Progress
+from .run import RunConfig
+from .run_directory import RunDirectory
+from .trainer import Trainer, means
+
+Records = list[dict[str, Any]]
+
+_SCALAR = tf.compat.v1.SummaryMetadata(plugin_data={"plugin_name": "scalars"}, data_class="DATA_CLASS_SCALAR")
+
+
+@dataclasses.dataclass(kw_only=True)
+class Experiment:
+    """What a task hands to `run`.
+
+    Attributes:
+        model: see `trainer.py`. optimizer: a Keras optimizer.
+        train_batches: epoch (from 0) -> stacks of batches, each a dict of arrays [N, B, ...].
+        initial_state: what each epoch starts from.
+        knobs: (epoch, records so far) -> {"learning_rate": ..., and what else `model.losses` takes}.
+        evaluate: (trainer, "dev" | "test") -> metrics of the split, names as they stand in the records.
+        monitor: the metric of the dev split that selects the best epoch; with a leading "-" less is better.
+        stop_early: (records so far) -> true to end the training; never by default.
+    """
+
+    model: keras.Model
+    optimizer: keras.optimizers.Optimizer
+    train_batches: Callable[[int], list[dict[str, np.ndarray]]]
+    initial_state: Any = ()
+    knobs: Callable[[int, Records], dict[str, float]]
+    evaluate: Callable[[Trainer, str], dict[str, float]]
+    monitor: str
+    stop_early: Callable[[Records], bool] = lambda records: False
+
+
+def run(config: RunConfig, build: Callable[[RunConfig], Experiment]) -> dict[str, Any]:
+    """Train, select on dev, test once; begins, resumes, or finds the run finished. Returns the result.
+
+    Raises:
+        InputError: bad flags or data, or a loss that is not finite (the last good checkpoint stays).
+    """
+    directory = RunDirectory.open(config.run_dir, config)
+    if directory.result is not None:
+        print(f"finished before: {directory.path / 'result.json'}")
+        return directory.result
+    set_precision(config)
+    experiment = build(config)
+    trainer = make_trainer(experiment.model, config, experiment.optimizer)
+    return _Run(config, directory, experiment, trainer).go()
+
+
+def set_precision(config: RunConfig) -> None:
+    """Mixed precision and determinism are settings of the process; to be called before a model is built."""
+    keras.mixed_precision.set_global_policy("mixed_bfloat16" if config.mixed_precision else "float32")
+    keras.utils.set_random_seed(config.seed)  # the initial weights
+    if config.deterministic:
+        tf.config.experimental.enable_op_determinism()
+
+
+def make_trainer(model: keras.Model, config: RunConfig, optimizer=None) -> Trainer:
+    """The trainer that the flags ask for."""
+    return Trainer(
+        model, optimizer, seed=config.seed, max_grad_norm=config.max_grad_norm, jit_compile=config.jit_compile
+    )
+
+
+class _Run:
+    def __init__(self, config, directory, experiment, trainer):
+        self.config, self.directory, self.experiment, self.trainer = config, directory, experiment, trainer
+        self.epoch = self.step = self.step_in_epoch = 0
+        self.state, self.totals, self.epoch_seconds = experiment.initial_state, {}, 0.0
+        self.variables = [*experiment.model.variables, *experiment.optimizer.variables]
+
+    def go(self) -> dict[str, Any]:
+        self._resume()
+        try:
+            while self.epoch < self.config.max_epochs and not self._out_of_steps():
+                if self.experiment.stop_early(self.records):
+                    break
+                self._train_epoch()
+            return self._finish()
+        except FloatingPointError as error:
+            raise InputError(
+                f"{error}; the last good checkpoint stays in {self.directory.checkpoints}: "
+                "try a smaller --learning_rate or --max_grad_norm in a new --run_dir"
+            ) from None
+
+    @property
+    def records(self) -> Records:
+        return self.directory.read_metrics()
+
+    def _out_of_steps(self) -> bool:
+        return 0 < self.config.max_train_steps <= self.step
+
+    # ------------------------------------------------------------------------------------------------------- one epoch
+
+    def _train_epoch(self) -> None:
+        knobs = self.experiment.knobs(self.epoch, self.records)
+        stacks = self.experiment.train_batches(self.epoch)
+        n_steps = sum(_length(stack) for stack in stacks)
+        start, self._last_save = time.monotonic() - self.epoch_seconds, time.monotonic()
+        description = f"epoch {self.epoch + 1}/{self.config.max_epochs}"
+        with Progress(n_steps, description, print_every=self.config.print_every, first_step=self.step_in_epoch) as progress:
+            skip = self.step_in_epoch
+            for stack in stacks:
+                length = _length(stack)
+                if skip < length and not self._out_of_steps():
+                    self._train_stack({name: a[skip:] for name, a in stack.items()}, knobs, start, progress)
+                skip = max(skip - length, 0)
+        if self.step_in_epoch < n_steps and not self._out_of_steps():
+            raise AssertionError("an epoch ended before its last batch")
+        record = {"epoch": self.epoch + 1, "step": self.step, **knobs}
+        record |= {f"train_{name}": value for name, value in means(self.totals).items()}
+        train_seconds = time.monotonic() - start
+        record |= self.experiment.evaluate(self.trainer, "dev")
+        self._end_epoch(record | {"seconds": round(train_seconds, 2)})
+
+    def _train_stack(self, stack, knobs, start, progress) -> None:
+        if self.config.max_train_steps:
+            stack = {name: a[: self.config.max_train_steps - self.step] for name, a in stack.items()}
+        before, totals, step_in_epoch = self.step, self.totals, self.step_in_epoch
+
+        def on_call(n_done, state, metrics):
+            self.step, self.step_in_epoch, self.state = before + n_done, step_in_epoch + n_done, state
+            self.totals = {name: totals.get(name, 0.0) + value for name, value in metrics.items()}
+            self.epoch_seconds = time.monotonic() - start
+            progress.update(self.step_in_epoch, **means(self.totals))
+            if time.monotonic() - self._last_save >= self.config.checkpoint_seconds:
+                self._save()
+
+        try:
+            self.trainer.train(stack, self.state, before, knobs, on_call)
+        except KeyboardInterrupt:
+            self._save()
+            raise
+
+    def _end_epoch(self, record: dict[str, Any]) -> None:
+        self.directory.log_epoch(record)
+        self._summarise(record)
+        self.epoch, self.step_in_epoch, self.totals, self.epoch_seconds = self.epoch + 1, 0, {}, 0.0
+        self.state = self.experiment.initial_state
+        if _best(self.records, self.experiment.monitor) == self.epoch - 1:
+            self._save("best")
+        self._save()
+        shown = {name: value for name, value in record.items() if name.startswith("dev") or name.startswith("valid")}
+        print(f"epoch {self.epoch}: " + "  ".join(f"{n} {v:.5g}" for n, v in shown.items()) + f"  ({record['seconds']:.1f} s)", flush=True)
+
+    def _summarise(self, record: dict[str, Any]) -> None:
+        if self.config.tensorboard:
+            with tf.summary.create_file_writer(str(self.directory.tensorboard)).as_default(step=record["epoch"]):
+                for name, value in record.items():
+                    if isinstance(value, float):
+                        # `tf.summary.scalar` needs TensorBoard installed; the file it would write does not.
+                        tf.summary.write(name, tf.constant(value, tf.float32), metadata=_SCALAR)
+
+    # ------------------------------------------------------------------------------------------- checkpoints and the end
+
+    def _save(self, name: str | None = None) -> None:
+        self._last_save = time.monotonic()
+        arrays = {f"variable/{i}/{v.path}": v.numpy() for i, v in enumerate(self.variables)}
+        arrays |= {f"state/{i}": np.asarray(a) for i, a in enumerate(tf.nest.flatten(self.state))}
+        arrays |= {f"total/{name}": value for name, value in self.totals.items()}
+        meta = {
+            "epoch": self.epoch,
+            "step_in_epoch": self.step_in_epoch,
+            "epoch_seconds": self.epoch_seconds,
+            "seconds": self.directory.seconds,
+        }
+        checkpoint.save(self.directory.checkpoints, self.step, arrays, meta, name)
+
+    def _resume(self) -> None:
+        found = checkpoint.load_latest(self.directory.checkpoints) if self.directory.checkpoints.is_dir() else None
+        if found is None:
+            self.directory.truncate_metrics(0)
+            return
+        self.step, arrays, meta = found
+        restore(self.variables, arrays)
+        state = [arrays[f"state/{i}"] for i in range(len(tf.nest.flatten(self.state)))]
+        self.state = tf.nest.pack_sequence_as(self.state, state)
+        self.totals = {key.removeprefix("total/"): a for key, a in arrays.items() if key.startswith("total/")}
+        self.epoch, self.step_in_epoch, self.epoch_seconds = meta["epoch"], meta["step_in_epoch"], meta["epoch_seconds"]
+        self.directory.seconds_before = meta["seconds"]
+        self.directory.truncate_metrics(self.epoch)
+        print(f"resuming after step {self.step}", flush=True)
+
+    def _finish(self) -> dict[str, Any]:
+        records = self.records
+        best = _best(records, self.experiment.monitor)
+        _, arrays, _ = checkpoint.load(self.directory.checkpoints / "best.npz")
+        restore(self.variables, arrays)
+        result = {name: value for name, value in records[best].items() if name.startswith(("dev_", "valid_"))}
+        result |= self.experiment.evaluate(self.trainer, "test")
+        seconds = sorted(record["seconds"] for record in records)
+        result |= {
+            "best_epoch": best + 1,
+            "epochs": len(records),
+            "n_weights": count_weights(self.experiment.model),
+            "seconds_per_epoch": seconds[len(seconds) // 2],
+        }
+        self.directory.write_result(result)
+        print("  ".join(f"{n} {v:.5g}" for n, v in result.items() if n.startswith("test_")), flush=True)
+        print(f"result: {self.directory.path / 'result.json'}", flush=True)
+        return self.directory.result
+
+
+def restore(variables: list, arrays: dict[str, np.ndarray]) -> None:
+    """Assign a checkpoint's arrays to the variables they were saved from.
+
+    Raises:
+        InputError: the checkpoint is of another model.
+    """
+    stored = {int(key.split("/")[1]): array for key, array in arrays.items() if key.startswith("variable/")}
+    for i, variable in enumerate(variables):
+        if i not in stored or stored[i].shape != tuple(variable.shape):
+            found = "nothing" if i not in stored else f"shape {stored[i].shape}"
+            raise InputError(
+                f"the checkpoint is of another model: expected {variable.path} of shape {tuple(variable.shape)}, "
+                f"found {found}; use the flags it was trained with"
+            )
+        variable.assign(stored[i])
+
+
+def count_weights(model: keras.Model) -> int:
+    """The number of trainable weights."""
+    return int(sum(np.prod(v.shape, dtype=np.int64) for v in model.trainable_variables))
+
+
+def _best(records: Records, monitor: str) -> int:
+    """Index of the best record, the first of equals."""
+    sign, name = (-1, monitor[1:]) if monitor.startswith("-") else (1, monitor)
+    return max(range(len(records)), key=lambda i: (sign * records[i][name], -i))
+
+
+def _length(stack: dict[str, np.ndarray]) -> int:
+    return len(next(iter(stack.values())))
