@@ -7,6 +7,7 @@ flag. Nothing here imports TensorFlow, so a mistyped flag is answered at once.
 import dataclasses
 import difflib
 import errno
+import hashlib
 import importlib
 import math
 import os
@@ -22,6 +23,8 @@ from typing import Any
 from absl import flags
 
 from .errors import InputError
+
+_LONGEST = 120  # characters for the flags in the default name of a run; file systems take 255 in all
 
 Presets = Mapping[str, Mapping[str, Any]]
 
@@ -97,7 +100,7 @@ class RunConfig:
     seed: int = setting(0, "every random number follows from it", minimum=0, maximum=2**31 - 1)
     data_dir: str = setting("", "folder with the data (empty: the default place)")
     run_dir: str = setting(
-        "", "folder of this run (empty: runs/<task>/<preset>-<cell>-seed<seed>)", affects_result=False
+        "", "folder of this run (empty: runs/<task>/<preset>-<cell>-<other flags>-seed<seed>)", affects_result=False
     )
     max_train_steps: int = setting(0, "stop after so many steps (0: no limit)", minimum=0)
     print_every: int = setting(100, "steps between two lines of progress", minimum=1, affects_result=False)
@@ -259,9 +262,36 @@ def parse(config_class: type, presets: Presets | None = None, argv: Sequence[str
         values |= presets[preset]
     config = from_dict(config_class, values | given)
     if isinstance(config, RunConfig) and not config.run_dir:
-        name = f"{config.preset}-{config.cell}-seed{config.seed}"
-        config = dataclasses.replace(config, run_dir=os.path.join("runs", config.task, name))
+        start = from_dict(config_class, presets[config.preset])
+        config = dataclasses.replace(config, run_dir=os.path.join("runs", config.task, _run_name(config, start)))
     return config
+
+
+def _run_name(config: RunConfig, start: RunConfig) -> str:
+    """A folder's name that tells runs apart: preset, cell, what else differs from the preset and affects the result, seed.
+
+    The order is that of the fields, so it does not depend on how the command was typed. A name too long for a file system
+    ends in a digest of the whole.
+    """
+    parts = []
+    for one in settings(type(config)).values():
+        value = getattr(config, one.name)
+        if one.affects_result and one.name not in ("preset", "cell", "seed") and value != getattr(start, one.name):
+            parts.append(_name_part(one.name, value))
+    text = "-".join(parts)
+    if len(text) > _LONGEST:
+        text = f"{text[:_LONGEST]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    return "-".join([config.preset, config.cell, *([text] if text else []), f"seed{config.seed}"])
+
+
+def _name_part(name: str, value: Any) -> str:
+    """One flag in the name of a folder: lamda0.5, nojit_compile, reward_sign, data_dir_ptb (of a path the last part)."""
+    if isinstance(value, bool):
+        return name if value else f"no{name}"
+    text = f"{value:.15g}" if isinstance(value, float) else _show(value)
+    text = text.rstrip("/").rpartition("/")[2]
+    text = "".join(letter if letter.isalnum() or letter in "-._+," else "_" for letter in text)
+    return name + (text if text[:1].isdigit() else f"_{text}")
 
 
 def _given(known: dict[str, _Setting], argv: list[str]) -> dict[str, str]:
@@ -343,7 +373,7 @@ def main(
     except InputError as error:
         _leave(f"error: {' '.join(str(error).split())}", 2)
     except KeyboardInterrupt as error:
-        how = ": run the same command to go on" if hasattr(config, "run_dir") else ""
+        how = ": run the same command to go on" if isinstance(config, RunConfig) else ""
         _leave(f"interrupted{how}", 143 if isinstance(error, Terminated) else 130)
     except OSError as error:
         if error.errno not in _ENVIRONMENT:

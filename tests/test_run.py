@@ -53,9 +53,35 @@ def test_defaults_of_the_subclass_over_those_of_the_base():
 def test_flag_wins_over_preset_wins_over_default():
     config = parse("--preset=small", "--lamda", "1", "--seed=3", "--cell=lstm")
     assert (config.lamda, config.rnn_size, config.jit_compile, config.n_actions) == (1.0, 20, False, 5)
-    assert config.run_dir == os.path.join("runs", "Toy", "small-lstm-seed3")
+    assert config.run_dir == os.path.join("runs", "Toy", "small-lstm-lamda1-seed3")
     assert isinstance(config.lamda, float)
     assert parse("--preset=small", "--jit_compile").jit_compile is True  # given, and equal to the default of the class
+
+
+@pytest.mark.parametrize(
+    "arguments, name",
+    [
+        ([], "paper-dynamic_skip-seed0"),
+        (["--lamda=.50", "--seed=1"], "paper-dynamic_skip-lamda0.5-seed1"),
+        (["--max_epochs=3", "--lamda=0.5"], "paper-dynamic_skip-lamda0.5-max_epochs3-seed0"),  # in the order of the fields
+        (["--lamda=1", "--rnn_size=650"], "paper-dynamic_skip-seed0"),  # given, but what the preset says
+        (["--preset=small", "--rnn_size=650"], "small-dynamic_skip-rnn_size650-seed0"),
+        (["--nojit_compile", "--deterministic"], "paper-dynamic_skip-nojit_compile-deterministic-seed0"),
+        (["--print_every=7", "--notensorboard"], "paper-dynamic_skip-seed0"),  # a resumed run may change these
+        (["--cell=lstm", "--reward=probability", "--limit=4"], "paper-lstm-reward_probability-limit4-seed0"),
+        (["--data_dir=/some where/my data/"], "paper-dynamic_skip-data_dir_my_data-seed0"),
+        (["--widths=3,4", "--learning_rate=1e-5"], "paper-dynamic_skip-learning_rate1e-05-widths3,4-seed0"),
+    ],
+)  # fmt: skip
+def test_the_default_folder_tells_flags_apart(arguments, name):
+    assert parse(*arguments).run_dir == os.path.join("runs", "Toy", name)
+
+
+def test_a_long_name_is_cut_and_still_its_own():
+    one, other = ("--widths=" + ",".join(map(str, range(1, n))) for n in (150, 151))
+    names = [os.path.basename(parse(flag).run_dir) for flag in (one, other)]
+    assert names[0] != names[1] and all(len(name) < 200 for name in names)
+    assert names[0] == os.path.basename(parse(one).run_dir)
 
 
 @pytest.mark.parametrize(
@@ -206,9 +232,17 @@ def test_exit_status_and_line(train, status, line, capsys):
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-def test_an_interrupted_tool_promises_nothing(capsys):
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Reader:
+    """A tool that reads a run."""
+
+    run_dir: str = setting("", "which")
+
+
+@pytest.mark.parametrize("tool", [Tool, Reader])
+def test_an_interrupted_tool_promises_nothing(tool, capsys):
     with pytest.raises(SystemExit):
-        run.main(Tool, None, raises(KeyboardInterrupt()), ["x"])
+        run.main(tool, None, raises(KeyboardInterrupt()), ["x"])
     assert capsys.readouterr().err == "interrupted\n"
 
 
