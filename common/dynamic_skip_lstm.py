@@ -33,7 +33,7 @@ class DynamicSkipLSTM(keras.layers.RNN):
 
     Call arguments:
         sequences: [B, T, D]. initial_state: see above; zeros unless given. mask: [B, T] bool.
-        distances: [B, T] int32 in 1..K, to replay given choices instead of asking the agent.
+        distances: [B, T] int32 in 1..K, to replay given choices instead of asking the agent; in the order of processing, as in the trace.
         greedy: take the most probable distances; default: the layer's `greedy` when `training` is false.
         seed: int32 [2], determines dropout and samples; default: the next of the layer's own stream.
 
@@ -98,12 +98,13 @@ class DynamicSkipLSTM(keras.layers.RNN):
         if greedy is None:
             greedy = cell.greedy and not training
 
-        order = None if mask is None else _Compaction(mask, self.go_backwards)
+        if self.go_backwards:
+            sequences = tf.reverse(sequences, [1])
+            mask = None if mask is None else tf.reverse(mask, [1])
+        order = None if mask is None else _Compaction(mask)
         if order is not None:
             sequences = order.compact(sequences)
             distances = None if distances is None else tf.maximum(order.compact(distances), 1)
-        elif self.go_backwards:
-            sequences = tf.reverse(sequences, [1])
         x = tf.transpose(sequences, [1, 0, 2])  # [T, B, D]
         if distances is not None:
             distances = tf.transpose(tf.cast(distances, tf.int32))
@@ -121,7 +122,7 @@ class DynamicSkipLSTM(keras.layers.RNN):
         )
         h = states[..., : cell.units]
         self._trace = (self._record(agent_input, h, carried, distances, order),)
-        final_state = self._write_states(states, order)
+        final_state = self._write_states(states, carried, order)
         if self.stateful:
             for variable, value in zip(tf.nest.flatten(self.states), final_state, strict=True):
                 variable.assign(tf.cast(value, variable.dtype))
@@ -183,13 +184,15 @@ class DynamicSkipLSTM(keras.layers.RNN):
             return slots, None
         return tf.zeros([cell.n_actions, *tf.unstack(tf.shape(slots)[1:])]), slots[0]
 
-    def _write_states(self, states, order):
+    def _write_states(self, states, carried, order):
         """All states [K + T, B, 2H] -> the public states after the last step that was not masked."""
         n_slots = 1 if self.cell.history == "window" else self.cell.n_actions
         if order is None:
             final = states[-n_slots:]
         else:
             final = order.final(states, n_slots, self.cell.n_actions)
+            if carried is not None:  # not in the buffer: a sequence without a step still holds it
+                final += tf.where(order.lengths == 0, 1.0, 0.0)[:, None] * carried
         final = tf.transpose(final, [1, 0, 2])
         return [
             tf.cast(tf.reshape(s, [tf.shape(s)[0], n_slots * self.cell.units]), self.compute_dtype)
@@ -218,14 +221,12 @@ class _Compaction:
     The steps behind them compute on padding and reach nothing: so the recurrence need not know about masks.
 
     Args:
-        mask: [B, T], true for the steps that count. reverse: last step first.
+        mask: [B, T], true for the steps that count.
     """
 
-    def __init__(self, mask, reverse: bool):
-        mask = tf.cast(tf.reverse(mask, [1]) if reverse else mask, tf.bool)
+    def __init__(self, mask):
+        mask = tf.cast(mask, tf.bool)
         self.order = tf.argsort(tf.where(mask, 0, 1), axis=1, stable=True)
-        if reverse:
-            self.order = tf.shape(mask)[1] - 1 - self.order
         self.latest = tf.cumsum(tf.cast(mask, tf.int32), axis=1) - 1  # [B, T] where a step's result lies after compaction
         self.lengths = self.latest[:, -1] + 1
         self.mask = tf.cast(mask, tf.float32)
