@@ -290,7 +290,7 @@ def _name_part(name: str, value: Any) -> str:
         return name if value else f"no{name}"
     text = f"{value:.15g}" if isinstance(value, float) else _show(value)
     text = text.rstrip("/").rpartition("/")[2]
-    text = "".join(letter if letter.isalnum() or letter in "-._+," else "_" for letter in text)
+    text = "".join(letter if (letter.isascii() and letter.isalnum()) or letter in "-._+," else "_" for letter in text)
     return name + (text if text[:1].isdigit() else f"_{text}")
 
 

@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from .dropout import fold
+
 TRAIN, EVALUATE = 0, 1  # streams of random numbers
 
 
@@ -68,7 +70,7 @@ class Trainer:
         """Metrics' totals over a stack of batches; `sample` numbers the repetition where distances are sampled."""
         total: dict[str, np.ndarray] = {}
         for start, n, part in self._parts(batches):
-            seed = tf.random.experimental.stateless_fold_in(self._seed(EVALUATE), sample)
+            seed = fold(self._seed(EVALUATE), sample)
             state, metrics = self._evaluate[greedy](part, n, state, seed, tf.constant(start))
             total = add(total, metrics)
         return total
@@ -92,7 +94,7 @@ class Trainer:
 
         def step(i, bad, state, totals):
             batch = {name: array[i] for name, array in batches.items()}
-            step_seed = tf.random.experimental.stateless_fold_in(seed, first_step + i)
+            step_seed = fold(seed, first_step + i)
             with tf.GradientTape() as tape:
                 loss, metrics, state = self.model.losses(batch, state, step_seed, knobs)
             weights = self.model.trainable_variables
@@ -119,7 +121,7 @@ class Trainer:
     def _evaluate_steps(self, batches, n, state, seed, first_step, greedy):
         def step(i, state, totals):
             batch = {name: array[i] for name, array in batches.items()}
-            step_seed = tf.random.experimental.stateless_fold_in(seed, first_step + i)
+            step_seed = fold(seed, first_step + i)
             metrics, state = self.model.evaluate(batch, state, step_seed, greedy)
             return i + 1, state, _accumulate(totals, metrics)
 

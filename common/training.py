@@ -37,6 +37,7 @@ class Experiment:
         evaluate: (trainer, "dev" | "test") -> metrics of the split, names as they stand in the records.
         monitor: the metric of the dev split that selects the best epoch; with a leading "-" less is better.
         stop_early: (records so far) -> true to end the training; never by default.
+        tokens_per_epoch: for the speed in the result, if the task counts tokens.
     """
 
     model: keras.Model
@@ -47,6 +48,7 @@ class Experiment:
     evaluate: Callable[[Trainer, str], dict[str, float]]
     monitor: str
     stop_early: Callable[[Records], bool] = lambda records: False
+    tokens_per_epoch: int | None = None
 
 
 def run(config: RunConfig, build: Callable[[RunConfig], Experiment]) -> dict[str, Any]:
@@ -213,6 +215,8 @@ class _Run:
             "n_weights": count_weights(self.experiment.model),
             "seconds_per_epoch": seconds[len(seconds) // 2],
         }
+        if self.experiment.tokens_per_epoch and not self.config.max_train_steps:
+            result["tokens_per_second"] = self.experiment.tokens_per_epoch / result["seconds_per_epoch"]
         self.directory.write_result(result)
         print("  ".join(f"{n} {v:.5g}" for n, v in result.items() if n.startswith("test_")), flush=True)
         print(f"result: {self.directory.path / 'result.json'}", flush=True)

@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from .. import agent
+from ..dropout import dropout_mask, fold
 from ..gates import Norm, lstm_gates
 
 OBSERVATIONS = ("previous", "mean")
@@ -188,11 +189,11 @@ class DynamicSkipLSTMCell(keras.layers.Layer):
 
     def input_mask(self, shape, seed: tf.Tensor) -> tf.Tensor:
         """A dropout mask for inputs of that shape, scaled to keep their mean."""
-        return dropout_mask(shape, self.dropout, tf.random.experimental.stateless_fold_in(seed, 1))
+        return dropout_mask(shape, self.dropout, fold(seed, 1))
 
     def candidate_mask(self, shape, seed: tf.Tensor) -> tf.Tensor:
         """A dropout mask for candidates of that shape, likewise."""
-        return dropout_mask(shape, self.recurrent_dropout, tf.random.experimental.stateless_fold_in(seed, 2))
+        return dropout_mask(shape, self.recurrent_dropout, fold(seed, 2))
 
     def step(self, x: tf.Tensor, states: list, distances: tf.Tensor | None, candidate_mask: tf.Tensor | None = None):
         """The deterministic part: x [B, D], states, distances [B] in 1..K (None: 1) -> h [B, H] and the new states."""
@@ -248,8 +249,3 @@ class DynamicSkipLSTMCell(keras.layers.Layer):
             config[f"{name}_regularizer"] = keras.regularizers.serialize(getattr(self, f"{name}_regularizer"))
             config[f"{name}_constraint"] = keras.constraints.serialize(getattr(self, f"{name}_constraint"))
         return {**super().get_config(), **config}
-
-
-def dropout_mask(shape, rate: float, seed: tf.Tensor) -> tf.Tensor:
-    """Zeros with probability `rate`, else 1 / (1 - rate); float32, stateless."""
-    return tf.where(tf.random.stateless_uniform(shape, seed) < rate, 0.0, 1 / (1 - rate))

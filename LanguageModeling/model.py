@@ -1,0 +1,165 @@
+"""The language model: an embedding, LSTM layers of which the last connects dynamically, a softmax over the vocabulary."""
+
+import math
+import pathlib
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from common import checkpoint, losses, training
+from common.dropout import dropout, fold
+from common.recurrent import make_layer, run_layer
+from common.trainer import Trainer, means
+from LanguageModeling import reader
+from LanguageModeling.presets import LanguageConfig
+
+
+class LanguageModel(keras.Model):
+    """Words [B, T] -> logits [B, T, V] of the next words (Gui et al. 2019, section 4.2; Zaremba et al. 2014).
+
+        e_t = D(E[w_t]),   h^l_t = D(layer_l(h^{l-1}_t)),   p(w_{t+1}) = softmax(S h^L_t + b),     D = dropout
+
+    The agent of the last layer is rewarded at each step with log p(w_{t+1}).
+    """
+
+    def __init__(self, config: LanguageConfig, n_words: int):
+        super().__init__()
+        self.config, self.n_words = config, n_words
+        uniform = keras.initializers.RandomUniform(-config.param_init, config.param_init)
+        initializers = {"kernel_initializer": uniform, "recurrent_initializer": uniform}
+        last = dict(initializers)
+        if config.cell == "dynamic_skip":
+            last["agent_initializer"] = uniform
+            if config.preset == "released":
+                last["recurrent_initializer"] = "orthogonal"
+                last["agent_initializer"] = keras.initializers.RandomNormal(0, 0.3)
+                last["agent_bias_initializer"] = keras.initializers.Constant(0.1)
+        self.embedding = keras.layers.Embedding(n_words, config.rnn_size, embeddings_initializer=uniform, name="embedding")
+        self.recurrent = [
+            make_layer(config, config.rnn_size, "lstm", name=f"lstm_{i}", **initializers) for i in range(config.rnn_layers - 1)
+        ] + [make_layer(config, config.rnn_size, name="recurrent", **last)]
+        self.softmax = keras.layers.Dense(n_words, kernel_initializer=uniform, name="softmax")
+        self(tf.zeros([1, 1], tf.int32), self.initial_state(1))  # creates the weights
+
+    def initial_state(self, batch_size: int) -> list:
+        """Zero states of all layers."""
+        return [layer.get_initial_state(batch_size) for layer in self.recurrent]
+
+    def features(self, words, state, training=False, greedy=False, seed=None, distances=None):
+        """words [B, T] int, state -> what the softmax sees [B, T, H], the new state, the trace of the last layer (or None)."""
+        seed = tf.zeros(2, tf.int32) if seed is None else seed
+        rate = self.config.dropout if training else 0.0
+        x, new_state, trace = dropout(self.embedding(words), rate, fold(seed, 0)), [], None
+        for i, (layer, layer_state) in enumerate(zip(self.recurrent, state, strict=True)):
+            last = {"distances": distances} if i == len(self.recurrent) - 1 else {}
+            x, s, trace = run_layer(layer, x, layer_state, training=training, greedy=greedy, seed=fold(seed, 1, i), **last)
+            x = dropout(x, rate, fold(seed, 2, i))
+            new_state.append(s)
+        return x, new_state, trace
+
+    def call(self, words, state, training=False, greedy=False, seed=None, distances=None):
+        """words [B, T] int, state -> logits [B, T, V], the new state, the trace."""
+        x, state, trace = self.features(words, state, training, greedy, seed, distances)
+        return tf.cast(self.softmax(x), tf.float32), state, trace
+
+    def losses(self, batch, state, seed, knobs):
+        """See `common/trainer.py`. The task's loss is summed over the steps, the agent's a mean, as in the release."""
+        logits, state, trace = self(batch["words"], state, training=True, seed=seed)
+        loss, metrics = self.loss_terms(logits, trace, batch["targets"])
+        return loss, metrics, state
+
+    def loss_terms(self, logits, trace, targets):
+        """The loss and its terms: cross-entropy for the network, a policy gradient for the agent."""
+        config, n_steps = self.config, targets.shape[1]
+        log_likelihood = -tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
+        task_loss = -tf.reduce_mean(log_likelihood)
+        metrics = {"task_loss": (task_loss, 1.0)}
+        if trace is None:
+            return n_steps * task_loss, metrics
+        reward = log_likelihood if config.reward == "log_likelihood" else tf.exp(log_likelihood)
+        agent_loss = losses.policy_gradient(
+            trace,
+            tf.stop_gradient(reward),
+            credit=config.credit,
+            baseline=config.baseline,
+            entropy=config.entropy,
+            rl_weight=config.rl_weight,
+            entropy_weight=config.entropy_weight,
+        )
+        metrics |= {"agent_loss": (agent_loss, 1.0), "entropy": (losses.masked_mean(trace.entropies, trace.mask), 1.0)}
+        return n_steps * task_loss + agent_loss, metrics
+
+    def evaluate(self, batch, state, seed, greedy):
+        """See `common/trainer.py`."""
+        logits, state, _ = self(batch["words"], state, greedy=greedy, seed=seed)
+        cross_entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(batch["targets"], logits)
+        weights = batch["weights"]
+        return {"loss": (tf.reduce_sum(cross_entropy * weights), tf.reduce_sum(weights))}, state
+
+
+def perplexity(trainer: Trainer, tokens: np.ndarray, n_streams: int, n_steps: int, greedy: bool = False, samples: int = 1) -> float:
+    """exp of the mean negative log-likelihood of each token given those before it, in nats.
+
+    The text is read as `n_streams` parts side by side (20, as in training), or in order with `n_streams=1`.
+    """
+    words, targets, weights = reader.padded_streams(tokens, n_streams, n_steps)
+    batches = {"words": words, "targets": targets, "weights": weights}
+    state = trainer.model.initial_state(n_streams)
+    values = [means(trainer.evaluate(batches, state, greedy, i))["loss"] for i in range(1 if greedy else samples)]
+    return math.exp(sum(values) / len(values))
+
+
+def learning_rate(config: LanguageConfig, records: training.Records) -> float:
+    """The learning rate of the epoch after `records`."""
+    rate, best = config.learning_rate, math.inf
+    for i, record in enumerate(records):
+        found = record["valid_perplexity"]
+        due = i + 1 >= config.decay_after if config.decay_after else found > best - config.decay_when
+        best = min(best, found)
+        if due:
+            rate = max(rate * config.learning_rate_decay, config.lr_threshold)
+    return rate
+
+
+def build(config: LanguageConfig) -> training.Experiment:
+    """Data, model and schedule of a run."""
+    corpus = reader.load(config.data_dir)
+    words, targets = reader.streams(corpus.train, config.batch_size, config.num_unroll_steps)
+    model = LanguageModel(config, len(corpus.vocabulary))
+    if config.load_model:
+        load_weights(model, config.load_model)
+
+    def evaluate(trainer: Trainer, split: str) -> dict[str, float]:
+        size = config.batch_size, config.num_unroll_steps
+        if split == "dev":
+            return {"valid_perplexity": perplexity(trainer, corpus.valid, *size)}
+        return {
+            "valid_perplexity": perplexity(trainer, corpus.valid, *size, samples=config.eval_samples),
+            "valid_perplexity_greedy": perplexity(trainer, corpus.valid, *size, greedy=True),
+            "test_perplexity": perplexity(trainer, corpus.test, *size, samples=config.eval_samples),
+            "test_perplexity_greedy": perplexity(trainer, corpus.test, *size, greedy=True),
+        }
+
+    return training.Experiment(
+        model=model,
+        optimizer=keras.optimizers.SGD(config.learning_rate),
+        train_batches=lambda epoch: [{"words": words, "targets": targets}],
+        initial_state=model.initial_state(config.batch_size),
+        knobs=lambda epoch, records: {"learning_rate": learning_rate(config, records)},
+        evaluate=evaluate,
+        monitor="-valid_perplexity",
+        tokens_per_epoch=words.size,
+    )
+
+
+def load_weights(model: LanguageModel, path: str) -> None:
+    """Weights of a run folder (its best checkpoint) or of a checkpoint file. Raises `InputError` if they do not fit."""
+    file = pathlib.Path(path)
+    _, arrays, _ = checkpoint.load(file / "checkpoints" / "best.npz" if file.is_dir() else file)
+    training.restore(model.variables, arrays)
+
+
+def train(config: LanguageConfig) -> None:
+    """The whole run: train, select on valid, test."""
+    training.run(config, build)

@@ -1,0 +1,63 @@
+"""Settings of language modelling. Flags that the release has too keep their names and defaults."""
+
+import dataclasses
+
+from common.run import RunConfig, setting
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LanguageConfig(RunConfig):
+    """Train a language model on the Penn Treebank (Gui et al. 2019, section 4.2)."""
+
+    task = "LanguageModeling"
+
+    data_dir: str = setting("", "folder with ptb.train.txt, ptb.valid.txt, ptb.test.txt (empty: a small generated corpus)")
+    rnn_size: int = setting(650, minimum=1)
+    rnn_layers: int = setting(2, "recurrent layers; the last one is of --cell, those below plain LSTMs", minimum=1)
+    dropout: float = setting(0.5, "probability of dropping a unit, on the embedding, between layers and before the softmax")
+    num_unroll_steps: int = setting(35, "steps that gradients flow back through", minimum=1)
+    batch_size: int = setting(20, minimum=1)
+    max_epochs: int = setting(100, minimum=1)
+    learning_rate: float = setting(1.0, minimum=0)
+    learning_rate_decay: float = setting(1 / 1.2, "factor on the learning rate when it decays", minimum=0, maximum=1)
+    decay_when: float = setting(1.0, "decay whenever the validation perplexity does not beat the best by this much")
+    decay_after: int = setting(0, "decay after each epoch from this one on instead (0: use --decay_when)", minimum=0)
+    lr_threshold: float = setting(0.005, "the learning rate decays no further than this", minimum=0)
+    param_init: float = setting(0.05, "weights start uniform over plus or minus this", minimum=0)
+    max_grad_norm: float = setting(5.0, minimum=0)
+    reward: str = setting("log_likelihood", "reward of the agent at each step: log p or p of the next word", choices=("log_likelihood", "likelihood"))
+    baseline: str = "leave_one_out"
+    rl_weight: float = setting(0.3, minimum=0)
+    entropy_weight: float = setting(0.02, minimum=0)
+    print_every: int = setting(100, minimum=1)
+    load_model: str = setting("", "run folder or checkpoint whose weights to start from")
+    eval_samples: int = setting(1, "how often distances are sampled in the final evaluation (mean of the losses)", minimum=1)
+
+
+_SMALL = {
+    "rnn_size": 200,
+    "dropout": 0.0,
+    "num_unroll_steps": 20,
+    "max_epochs": 13,
+    "learning_rate_decay": 0.5,
+    "decay_after": 4,
+    "lr_threshold": 0.0,
+    "param_init": 0.1,
+}
+
+PRESETS = {
+    "paper": {},
+    # The released graph: two plain layers below the dynamic one, its agent, its observation, its reward (README, "Paper and release").
+    "released": {
+        "rnn_layers": 3,
+        "agent_units": 200,
+        "observation": "mean",
+        "history": "window",
+        "reward": "likelihood",
+        "baseline": "none",
+        "entropy_weight": 0.0,
+    },
+    # The small and the medium model of Zaremba et al. 2014; `small` is what a laptop finishes.
+    "small": _SMALL,
+    "medium": {"max_epochs": 39, "decay_after": 6, "lr_threshold": 0.0},
+}

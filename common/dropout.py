@@ -1,0 +1,20 @@
+"""Dropout whose mask follows from a seed alone, so that a run that was cut off goes on exactly."""
+
+import tensorflow as tf
+
+
+def dropout_mask(shape, rate: float, seed: tf.Tensor) -> tf.Tensor:
+    """Zeros with probability `rate`, else 1 / (1 - rate); float32. `seed`: int32 [2]."""
+    return tf.where(tf.random.stateless_uniform(shape, seed) < rate, 0.0, 1 / (1 - rate))
+
+
+def dropout(x: tf.Tensor, rate: float, seed: tf.Tensor) -> tf.Tensor:
+    """x, each element dropped with probability `rate` (Srivastava et al. 2014); x itself for a rate of 0."""
+    return x * tf.cast(dropout_mask(tf.shape(x), rate, seed), x.dtype) if rate else x
+
+
+def fold(seed: tf.Tensor, *numbers: int) -> tf.Tensor:
+    """A seed of its own for each purpose: `seed` with the numbers folded in, one after the other."""
+    for number in numbers:
+        seed = tf.random.experimental.stateless_fold_in(seed, number)
+    return seed

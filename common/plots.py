@@ -1,0 +1,90 @@
+"""Pictures as PNG and SVG, with their data as CSV beside them. Drawn without a display; matplotlib is imported on first use."""
+
+import csv
+import io
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .files import atomic_write
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
+
+_STYLE = {
+    "font.size": 10,
+    "axes.titlesize": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "svg.hashsalt": "dynamic-skip-lstm",  # the same picture gives the same bytes
+}
+
+
+def figure(width: float, height: float, columns: int = 1, **gridspec) -> tuple["Figure", list["Axes"]]:
+    """A figure of that size in inches with its axes side by side; `gridspec` as for `Figure.subplots`, e.g. width_ratios."""
+    import matplotlib
+    from matplotlib.figure import Figure  # without pyplot there is no display to look for and nothing to close
+
+    with matplotlib.rc_context(_STYLE):
+        made = Figure(figsize=(width, height), layout="constrained")
+        axes = made.subplots(1, columns, squeeze=False, gridspec_kw=gridspec or None)[0]
+    return made, list(axes)
+
+
+def caption(made: "Figure", text: str) -> None:
+    """A caption below the axes."""
+    made.supxlabel(text, fontsize=9, color="0.35")
+
+
+def heat_map(
+    axes: "Axes",
+    values: np.ndarray,
+    rows: Sequence,
+    columns: Sequence,
+    *,
+    row_label: str,
+    column_label: str,
+    value_label: str,
+    maximum: float | None = None,
+) -> "AxesImage":
+    """Values [rows, columns] from 0 to `maximum` as shades, with a scale; what is not a number is left white."""
+    image = axes.imshow(np.ma.masked_invalid(values), cmap="Blues", vmin=0, vmax=maximum, aspect="equal")
+    axes.set_xticks(range(len(columns)), [str(one) for one in columns])
+    axes.set_yticks(range(len(rows)), [str(one) for one in rows])
+    axes.set_xlabel(column_label)
+    axes.set_ylabel(row_label)
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+    axes.figure.colorbar(image, ax=axes, label=value_label, shrink=0.8)
+    return image
+
+
+def save(made: "Figure", stem: str | os.PathLike) -> list[pathlib.Path]:
+    """Write `<stem>.png` and `<stem>.svg`, each whole or not at all; returns the paths."""
+    import matplotlib
+
+    paths = []
+    for kind, options in (("png", {"dpi": 160}), ("svg", {"metadata": {"Date": None}})):
+        path = pathlib.Path(f"{stem}.{kind}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with matplotlib.rc_context(_STYLE):
+            atomic_write(path, lambda file, kind=kind, options=options: made.savefig(file, format=kind, **options))
+        paths.append(path)
+    return paths
+
+
+def write_csv(path: str | os.PathLike, columns: Mapping[str, Sequence]) -> pathlib.Path:
+    """Write columns of equal length with a line of names, whole or not at all; returns the path."""
+    path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(zip(*columns.values(), strict=True))
+    atomic_write(path, text.getvalue())
+    return path
