@@ -1,0 +1,34 @@
+# make demo    a network that learns where to look, from nothing, in a few minutes
+# make test    the tests
+# Both make .venv and install into it what requirements.txt names; VENV=... and PYTHON=... say otherwise.
+
+PYTHON ?= python3
+VENV ?= .venv
+RUN = $(VENV)/bin/python
+DEMO = runs/demo
+DEMO_DATA = data/demo
+
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+
+.PHONY: install demo test clean
+
+install: $(VENV)/.installed
+
+$(VENV)/.installed: requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	{ echo 'Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11' >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --requirement requirements.txt
+	@touch $@
+
+demo: install
+	$(RUN) NumberPrediction/produce_data.py --data_dir $(DEMO_DATA)
+	$(RUN) NumberPrediction/RL_train.py --data_dir $(DEMO_DATA) --lamda 1 --max_epochs 3 --run_dir $(DEMO)
+	$(RUN) NumberPrediction/evaluate.py --run_dir $(DEMO)
+	$(RUN) NumberPrediction/show_skips.py --run_dir $(DEMO)
+
+test: install
+	$(RUN) -m pytest -q
+
+clean:
+	rm -rf $(DEMO) $(DEMO_DATA) build *.egg-info
