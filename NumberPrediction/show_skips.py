@@ -1,0 +1,100 @@
+"""Draws where a trained network looks:  python NumberPrediction/show_skips.py --run_dir runs/NumberPrediction/paper-dynamic_skip-seed0
+
+Writes skips.png and skips.svg, and the numbers they show as skips.csv and skips_by_step.csv.
+"""
+
+import dataclasses
+import pathlib
+import sys
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+# A plain checkout is not installed: let the script find `common` and its own package from any directory.
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+from common import plots, run  # noqa: E402
+from NumberPrediction.presets import NumberConfig  # noqa: E402
+
+if TYPE_CHECKING:
+    from NumberPrediction.trained import Skips
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ShowConfig:
+    """Draw which earlier step a trained network connects to."""
+
+    run_dir: str = run.setting("", "folder of the run")
+    checkpoint: str = run.setting("", "checkpoint file (empty: the best epoch of the run)")
+    out: str = run.setting("", "where to write, without an ending (empty: skips in the folder of the run)")
+
+
+def show(config: ShowConfig) -> list[pathlib.Path]:
+    """Write picture and numbers; print and return their paths. Raises `InputError` for a run that cannot be used or has no agent."""
+    from NumberPrediction import trained  # imports TensorFlow: flags are answered before
+
+    run_config, model = trained.load(config.run_dir, config.checkpoint)
+    found = trained.skips(model, trained.examples(run_config, "dev"))
+    paths = write(found, run_config, pathlib.Path(config.out or pathlib.Path(config.run_dir, "skips")))
+    for path in paths:
+        print(path)
+    return paths
+
+
+def asked_distance(length: int, label_rule: str) -> np.ndarray:
+    """How far before the last step the asked digit stands, for each index digit: [10]. NaN where the inputs do not tell."""
+    index = np.arange(10.0)
+    return {"paper": length - index, "last_ten": 10 - index}.get(label_rule, np.full(10, np.nan))
+
+
+def write(found: "Skips", config: NumberConfig, stem: pathlib.Path) -> list[pathlib.Path]:
+    """The picture and its numbers in four files."""
+    n_actions, n_steps = found.last_step.shape[1], len(found.mean_distance)
+    digits, distances, steps = np.arange(10), np.arange(1, n_actions + 1), np.arange(1, n_steps + 1)
+    figure, (left, right) = plots.figure(11, 5, columns=2, width_ratios=(1.1, 1))
+
+    plots.heat_map(
+        left,
+        found.last_step,
+        digits,
+        distances,
+        row_label="index digit (the last input)",
+        column_label="distance back from the last step (steps)",
+        value_label="mean probability",
+        maximum=1,
+    )
+    asked = asked_distance(config.length, config.label_rule)
+    reached = np.flatnonzero(asked <= n_actions)
+    if reached.size:
+        label = "the state that has just read the asked digit"
+        left.scatter(asked[reached] - 1, reached, s=150, marker="s", facecolors="none", edgecolors="tab:orange", linewidths=1.8, label=label)
+        left.legend(loc="lower left", bbox_to_anchor=(0, 1), frameon=False, borderaxespad=0.2)
+    left.set_title("Which state the last step connects to", pad=26)
+
+    right.plot(steps, found.mean_distance, "o-", color="tab:blue", label="mean")
+    low, high = found.mean_distance - found.deviation, found.mean_distance + found.deviation
+    right.fill_between(steps, np.maximum(low, 1), np.minimum(high, n_actions), color="tab:blue", alpha=0.2, lw=0, label="mean plus and minus one standard deviation")
+    right.plot(steps[: n_actions + 1], steps[: n_actions + 1] - 1, ":", color="0.4", label="the first input; above it, states are zero")
+    right.set_xlabel(f"step (the last, {n_steps}, reads the index)")
+    right.set_ylabel("distance back (steps)")
+    right.set_xticks(steps if n_steps <= 12 else steps[:: -(-n_steps // 12)])
+    right.set_ylim(0, 1.35 * n_actions)  # room for the legend
+    right.set_yticks(distances)
+    right.legend(loc="upper left", framealpha=0.9)
+    right.set_title("How far back each step connects", pad=26)
+    plots.caption(
+        figure,
+        f"Number prediction, {config.length} + 1 inputs, preset {config.preset}, cell {config.cell}, lamda {config.lamda:g}, "
+        f"K = {n_actions}, seed {config.seed}; {found.n_examples:,} dev examples, most probable distances.",
+    )
+    rows = {"index": np.repeat(digits, n_actions), "distance": np.tile(distances, 10), "probability": found.last_step.ravel()}
+    by_step = {"step": steps, "mean_distance": found.mean_distance, "standard_deviation": found.deviation}
+    return [
+        *plots.save(figure, stem),
+        plots.write_csv(f"{stem}.csv", rows),
+        plots.write_csv(f"{stem}_by_step.csv", by_step),
+    ]
+
+
+if __name__ == "__main__":
+    run.main(ShowConfig, {}, show)
