@@ -66,14 +66,14 @@ def write(found: "Skips", config: NumberConfig, stem: pathlib.Path) -> list[path
     asked = asked_distance(config.length, config.label_rule)
     reached = np.flatnonzero(asked <= n_actions)
     if reached.size:
-        label = "the state that has just read the asked digit"
-        left.scatter(asked[reached] - 1, reached, s=150, marker="s", facecolors="none", edgecolors="tab:orange", linewidths=1.8, label=label)
+        square = {"s": 150, "marker": "s", "facecolors": "none", "edgecolors": "tab:orange", "linewidths": 1.8}
+        left.scatter(asked[reached] - 1, reached, **square, label="the state that has just read the asked digit")
         left.legend(loc="lower left", bbox_to_anchor=(0, 1), frameon=False, borderaxespad=0.2)
     left.set_title("Which state the last step connects to", pad=26)
 
     right.plot(steps, found.mean_distance, "o-", color="tab:blue", label="mean")
-    low, high = found.mean_distance - found.deviation, found.mean_distance + found.deviation
-    right.fill_between(steps, np.maximum(low, 1), np.minimum(high, n_actions), color="tab:blue", alpha=0.2, lw=0, label="mean plus and minus one standard deviation")
+    low, high = np.clip(found.mean_distance + np.outer([-1, 1], found.deviation), 1, n_actions)
+    right.fill_between(steps, low, high, color="tab:blue", alpha=0.2, lw=0, label="mean plus and minus one standard deviation")
     right.plot(steps[: n_actions + 1], steps[: n_actions + 1] - 1, ":", color="0.4", label="the first input; above it, states are zero")
     right.set_xlabel(f"step (the last, {n_steps}, reads the index)")
     right.set_ylabel("distance back (steps)")

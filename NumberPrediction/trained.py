@@ -61,7 +61,8 @@ def skips(model: NumberModel, data: reader.Examples, batch_size: int = 1000) -> 
     for start in range(0, len(data.labels), batch_size):
         trace = ask(tf.constant(data.numbers[start : start + batch_size], tf.int32))
         if trace is None:
-            raise InputError(f"expected a run of a cell with an agent, found --cell {model.config.cell} with --n_actions {model.config.n_actions}")
+            found = f"--cell {model.config.cell} --n_actions {model.config.n_actions}"
+            raise InputError(f"expected a run whose network chooses where to look, found one with {found}")
         parts.append((trace.probs[:, -1].numpy(), trace.distances.numpy()))
     probs, distances = (np.concatenate(column) for column in zip(*parts, strict=True))
     index = data.numbers[:, -1]
