@@ -38,7 +38,7 @@ class DynamicSkipLSTM(keras.layers.RNN):
         seed: int32 [2], determines dropout and samples; default: the next of the layer's own stream.
 
     Raises:
-        ValueError: see `DynamicSkipLSTMCell`.
+        ValueError: see `DynamicSkipLSTMCell`; an initial state or distances of a wrong shape.
     """
 
     cell_class = DynamicSkipLSTMCell
@@ -72,6 +72,7 @@ class DynamicSkipLSTM(keras.layers.RNN):
             trainable=trainable,
             activity_regularizer=activity_regularizer,
         )
+        self.input_spec = keras.layers.InputSpec(ndim=3)
         self.jit_compile = jit_compile
         self.state_size = [units, units] if cell.history == "window" else cell.state_size
         self.recurrence = SkipRecurrence(
@@ -97,6 +98,8 @@ class DynamicSkipLSTM(keras.layers.RNN):
             seed = cell.new_seed()
         if greedy is None:
             greedy = cell.greedy and not training
+
+        self._check_shapes(sequences, initial_state, distances)
 
         if self.go_backwards:
             sequences = tf.reverse(sequences, [1])
@@ -128,11 +131,18 @@ class DynamicSkipLSTM(keras.layers.RNN):
                 variable.assign(tf.cast(value, variable.dtype))
 
         outputs = tf.cast(tf.transpose(h[cell.n_actions :], [1, 0, 2]), self.compute_dtype)
-        last = tf.cast(final_state[0][:, -cell.units :], self.compute_dtype)
         if order is not None:
             outputs = order.spread(outputs, hold=not self.zero_output_for_mask)
-        output = outputs if self.return_sequences else last
+        output = outputs if self.return_sequences else outputs[:, -1]
         return (output, *final_state) if self.return_state else output
+
+    def _check_shapes(self, sequences, initial_state, distances):
+        shapes = [tf.TensorShape(s.shape) for s in initial_state]
+        expected = [tf.TensorShape([sequences.shape[0], size]) for size in self.state_size]
+        if len(shapes) != len(expected) or not all(a.is_compatible_with(b) for a, b in zip(shapes, expected, strict=True)):
+            raise ValueError(f"initial_state must be tensors of shapes {expected}; received {shapes}")
+        if distances is not None and not tf.TensorShape(distances.shape).is_compatible_with(sequences.shape[:2]):
+            raise ValueError(f"distances must be of shape {sequences.shape[:2]}; received {distances.shape}")
 
     def _project(self, x, training, seed):
         """W x + b for all steps [T, B, 4H] float32; dropout drops the same inputs at every step."""

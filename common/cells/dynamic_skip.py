@@ -1,6 +1,7 @@
 """The paper's recurrent step: an LSTM that connects to one of its K past states, chosen by an agent."""
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from .. import agent
@@ -48,7 +49,8 @@ class DynamicSkipLSTMCell(keras.layers.Layer):
         history: "carried", the K past states go on from one call to the next, or "window", see above.
         forget_bias: initial value of the forget gate's bias (of its offset with `layer_norm`).
         layer_norm: normalise the four gates and the new cell state.
-        dropout: share of the inputs dropped, one mask for all steps. The agent sees the input undropped.
+        dropout: share of the inputs dropped, one mask for all steps of `DynamicSkipLSTM` (the cell by itself draws one each step). The
+            agent sees the input undropped.
         recurrent_dropout: share of the candidate dropped, a new mask each step, without memory loss (Semeniuta et al. 2016).
         greedy: take the most probable distance instead of a sample when `training` is false.
         agent_initializer, agent_bias_initializer: of the agent's kernels and biases.
@@ -88,7 +90,7 @@ class DynamicSkipLSTMCell(keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         for name, value in (("units", units), ("n_actions", n_actions), ("agent_units", agent_units)):
-            if int(value) != value or value < 1:
+            if not isinstance(value, int | np.integer) or value < 1:
                 raise ValueError(f"{name} must be a whole number of at least 1; received {value!r}")
         if not 0 <= lamda <= 1:
             raise ValueError(f"lamda must lie in [0, 1]; received {lamda!r}")
