@@ -15,7 +15,7 @@ def make_layer(config: RunConfig, units: int, cell: str | None = None, **kwargs)
     `kwargs` go to the layer: initialisers, dropout, go_backwards, name.
     """
     cell = cell or config.cell
-    kwargs |= {"return_sequences": True, "return_state": True, "jit_compile": config.jit_compile}
+    kwargs |= {"return_sequences": True, "return_state": True, "jit_compile": config.jit_compile is not False}
     if cell == "lstm":
         return FastLSTM(units, **kwargs)
     if cell == "dynamic_skip":

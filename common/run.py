@@ -106,7 +106,9 @@ class RunConfig:
     print_every: int = setting(100, "steps between two lines of progress", minimum=1, affects_result=False)
     checkpoint_seconds: float = setting(60.0, "seconds between two checkpoints", minimum=0, affects_result=False)
     tensorboard: bool = setting(True, "write summaries for TensorBoard", affects_result=False)
-    jit_compile: bool = setting(True, "compile the training step with XLA")
+    jit_compile: bool | None = setting(
+        None, "compile the whole training step with XLA, or only its recurrences (none: what is faster for this model and device)"
+    )
     mixed_precision: bool = setting(False, "compute in 16 bits, keep the weights in 32")
     deterministic: bool = setting(False, "same numbers on every run, also on a GPU (slower there)")
     strategy: str = setting("none", "several devices or machines", choices=("none", "mirrored", "multi_worker"))
@@ -298,7 +300,7 @@ def _given(known: dict[str, _Setting], argv: list[str]) -> dict[str, str]:
     """The text of every flag on the command line."""
     values = flags.FlagValues()  # not the process-wide one: several configs can be read in one process
     for one in known.values():
-        if one.type is bool:
+        if bool in (one.type, *typing.get_args(one.type)):
             flags.DEFINE_boolean(one.name, None, one.help, flag_values=values)
         else:
             flags.DEFINE(_Text(), one.name, None, one.help, flag_values=values)

@@ -77,9 +77,11 @@ def set_precision(config: RunConfig) -> None:
 
 def make_trainer(model: keras.Model, config: RunConfig, optimizer=None) -> Trainer:
     """The trainer that the flags ask for."""
-    return Trainer(
-        model, optimizer, seed=config.seed, max_grad_norm=config.max_grad_norm, jit_compile=config.jit_compile
-    )
+    jit_compile = config.jit_compile
+    if jit_compile is None:
+        # On a CPU, XLA saves the overhead of many small operations, but its products of large matrices are slower than a plain graph's.
+        jit_compile = bool(tf.config.list_physical_devices("GPU")) or count_weights(model) < 1_000_000
+    return Trainer(model, optimizer, seed=config.seed, max_grad_norm=config.max_grad_norm, jit_compile=jit_compile)
 
 
 class _Run:
