@@ -10,9 +10,13 @@ import tensorflow as tf
 from common import checkpoint, losses, training
 from common.dropout import dropout, fold
 from common.recurrent import make_layer, run_layer
+from common.text import Vocabulary
 from common.trainer import Trainer, means
 from LanguageModeling import reader
 from LanguageModeling.presets import LanguageConfig
+
+
+VOCABULARY = "vocabulary.txt"  # in the run's folder
 
 
 class LanguageModel(keras.Model):
@@ -125,6 +129,7 @@ def learning_rate(config: LanguageConfig, records: training.Records) -> float:
 def build(config: LanguageConfig) -> training.Experiment:
     """Data, model and schedule of a run."""
     corpus = reader.load(config.data_dir)
+    corpus.vocabulary.save(pathlib.Path(config.run_dir, VOCABULARY))
     words, targets = reader.streams(corpus.train, config.batch_size, config.num_unroll_steps)
     model = LanguageModel(config, len(corpus.vocabulary))
     if config.load_model:
@@ -151,6 +156,16 @@ def build(config: LanguageConfig) -> training.Experiment:
         monitor="-valid_perplexity",
         tokens_per_epoch=words.size,
     )
+
+
+def load(run_dir: str, checkpoint_file: str = "") -> tuple[LanguageConfig, LanguageModel, Vocabulary]:
+    """Flags, model and vocabulary of a run; see `training.load_run`."""
+
+    def make(config: LanguageConfig) -> LanguageModel:
+        return LanguageModel(config, len(Vocabulary.load(pathlib.Path(run_dir, VOCABULARY))))
+
+    config, model = training.load_run(run_dir, LanguageConfig, make, checkpoint_file)
+    return config, model, Vocabulary.load(pathlib.Path(run_dir, VOCABULARY))
 
 
 def load_weights(model: LanguageModel, path: str) -> None:

@@ -100,6 +100,11 @@ def _encode(sentences: list[list[str]], vocabulary: Vocabulary, name: str) -> np
     return np.concatenate(ids)
 
 
+def read_tokens(path: str, vocabulary: Vocabulary) -> np.ndarray:
+    """The ids [N] of a text file, a sentence a line, `<eos>` after each. Raises `InputError` for a text that cannot be read."""
+    return _encode([line.split() for line in read_lines(path)], vocabulary, path)
+
+
 def streams(tokens: np.ndarray, batch_size: int, n_steps: int) -> tuple[np.ndarray, np.ndarray]:
     """B contiguous streams, cut into windows of T steps; the remainder is dropped, as the release does.
 

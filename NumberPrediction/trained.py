@@ -1,12 +1,11 @@
 """What is asked of a trained network: how often it is right, and where its last step looks."""
 
-import pathlib
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from common import checkpoint, run_directory, training
+from common import training
 from common.errors import InputError
 from NumberPrediction import model as number_model
 from NumberPrediction import reader
@@ -28,14 +27,7 @@ def load(run_dir: str, checkpoint_file: str = "") -> tuple[NumberConfig, NumberM
 
     Raises `InputError` if there is no run, no whole checkpoint, or one of another network.
     """
-    if not run_dir:
-        raise InputError("--run_dir is empty: name the folder of a run, such as runs/NumberPrediction/paper-dynamic_skip-seed0")
-    config = run_directory.load_config(run_dir, NumberConfig)
-    _, arrays, _ = checkpoint.load(checkpoint_file or pathlib.Path(run_dir, "checkpoints", "best.npz"))
-    training.set_precision(config)
-    model = NumberModel(config)
-    training.restore(model.variables, arrays)
-    return config, model
+    return training.load_run(run_dir, NumberConfig, NumberModel, checkpoint_file)
 
 
 def examples(config: NumberConfig, split: str, data_dir: str = "", length: int = 0, label_rule: str = "") -> reader.Examples:

@@ -108,6 +108,7 @@ class SkipRecurrence:
             h, c = tf.split(connected + first, 2, -1)
             z = projected[t] + product(h, recurrent_kernel)
             state = tf.concat(lstm_gates(z, c, norm, None if candidate_mask is None else candidate_mask[t]), -1)
+            state = tf.ensure_shape(state, past.shape[1:])  # a loop's variables keep the shapes they enter with
             return t + 1, state, history.write(n_actions + t, state), zs.write(t, z), distances.write(t, chosen)
 
         zs = tf.TensorArray(tf.float32, n_steps, element_shape=projected.shape[1:])

@@ -5,6 +5,7 @@ What is decided from the past (a schedule, which epoch was best) is a function o
 """
 
 import dataclasses
+import pathlib
 import time
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from . import checkpoint
+from . import checkpoint, run_directory
 from .errors import InputError
 from .progress import Progress
 from .run import RunConfig
@@ -223,6 +224,22 @@ class _Run:
         print("  ".join(f"{n} {v:.5g}" for n, v in result.items() if n.startswith("test_")), flush=True)
         print(f"result: {self.directory.path / 'result.json'}", flush=True)
         return self.directory.result
+
+
+def load_run(run_dir: str, config_class: type, make_model: Callable, checkpoint_file: str = "") -> tuple[Any, keras.Model]:
+    """The flags and the model of a run, with the weights of its best epoch or of another checkpoint; `make_model` takes the flags.
+
+    Raises:
+        InputError: no run there, no whole checkpoint, or one of another model.
+    """
+    if not run_dir:
+        raise InputError("--run_dir is empty: name the folder of a run, such as runs/NumberPrediction/paper-dynamic_skip-seed0")
+    config = run_directory.load_config(run_dir, config_class)
+    _, arrays, _ = checkpoint.load(checkpoint_file or pathlib.Path(run_dir, "checkpoints", "best.npz"))
+    set_precision(config)
+    model = make_model(config)
+    restore(model.variables, arrays)
+    return config, model
 
 
 def restore(variables: list, arrays: dict[str, np.ndarray]) -> None:

@@ -171,7 +171,7 @@ def test_from_dict_round_trip():
     assert run.from_dict(Config, dataclasses.asdict(config)) == config
     with pytest.raises(InputError, match="--rnn_size expects a whole number, got 2.5"):
         run.from_dict(Config, {"rnn_size": 2.5})
-    with pytest.raises(InputError, match="--jit_compile expects true or false, got 1"):
+    with pytest.raises(InputError, match="--jit_compile expects true or false or none, got 1"):
         run.from_dict(Config, {"jit_compile": 1})
 
 

@@ -1,0 +1,73 @@
+"""Text from a trained model, with the connections it made:  python LanguageModeling/generate.py --run_dir RUN --prompt "the company said" """
+
+import dataclasses
+import pathlib
+import sys
+
+import numpy as np
+
+# A plain checkout is not installed: let the script find `common` and its own package from any directory.
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+from common import run  # noqa: E402
+from common.errors import InputError  # noqa: E402
+from common.text import EOS  # noqa: E402
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GenerateConfig:
+    """Generate text with a trained language model."""
+
+    run_dir: str = run.setting("", "folder of the run")
+    checkpoint: str = run.setting("", "checkpoint file (empty: the best epoch of the run)")
+    prompt: str = run.setting("", "words to begin with")
+    n_words: int = run.setting(30, "words to add", minimum=1)
+    temperature: float = run.setting(1.0, "below 1: more probable words; 0: always the most probable", minimum=0)
+    seed: int = run.setting(0, "of the sampled words and distances", minimum=0, maximum=2**31 - 1)
+    picture: str = run.setting("", "where to draw the connections, without an ending")
+
+
+def generate(config: GenerateConfig) -> tuple[list[str], np.ndarray]:
+    """Print the text and, below each other, every word with the one whose state the network took; return words and distances."""
+    from LanguageModeling import model as language_model  # imports TensorFlow: flags are answered before
+
+    run_config, model, vocabulary = language_model.load(config.run_dir, config.checkpoint)
+    ids = vocabulary.encode([EOS, *config.prompt.split()])
+    ids, distances = continue_text(model, ids, config.n_words, config.temperature, config.seed)
+    words = vocabulary.decode(ids)
+    print(" ".join(words[1:]).replace(EOS, "\n"))
+    if distances is None:
+        if config.picture:
+            raise InputError(f"--picture needs a network that chooses connections; this one is --cell {run_config.cell}")
+        return words, None
+    from common import arcs
+
+    print("\n" + arcs.as_text(words, distances))
+    if config.picture:
+        title = f"Connections of {run_config.cell}, K = {run_config.n_actions}, lamda {run_config.lamda:g}: each word to the state it took"
+        for path in arcs.draw(words, distances, config.picture, title):
+            print(path)
+    return words, distances
+
+
+def continue_text(model, ids: np.ndarray, n_words: int, temperature: float, seed: int) -> tuple[np.ndarray, np.ndarray | None]:
+    """`ids` [N] and `n_words` sampled ones after them; the distance taken at each word [N + n_words], None without an agent."""
+    import tensorflow as tf
+
+    random = np.random.default_rng(seed)
+    state, distances, ids = model.initial_state(1), [], list(ids)
+    step = tf.function(lambda word, state, step_seed: model(word, state, seed=step_seed))
+    total = len(ids) + n_words
+    for position in range(total):
+        logits, state, trace = step(tf.constant([[ids[position]]], tf.int32), state, tf.constant([seed, position], tf.int32))
+        if trace is not None:
+            distances.append(int(trace.distances[0, 0]))
+        if position + 1 == len(ids) < total:
+            scores = logits[0, 0].numpy().astype(np.float64)
+            noise = random.gumbel(size=scores.shape) * temperature  # the largest of scores + T * Gumbel noise is a draw at temperature T
+            ids.append(int(np.argmax(scores + noise)))
+    return np.array(ids), np.array(distances) if distances else None
+
+
+if __name__ == "__main__":
+    run.main(GenerateConfig, {}, generate)

@@ -1,0 +1,66 @@
+"""Which earlier step each step of a sentence connects to, as text and as a picture."""
+
+import os
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from . import plots
+
+_WIDTH, _INCHES_A_LETTER = 11.0, 0.085
+
+
+def as_text(words: Sequence[str], distances: Sequence[int]) -> str:
+    """A line per word: the word, how far back it connects, and to which word's state (`-` before the beginning)."""
+    width = max(map(len, words))
+    lines = []
+    for i, (word, distance) in enumerate(zip(words, distances, strict=True)):
+        source = words[i - distance] if i >= distance else "-"
+        lines.append(f"{word:>{width}}  <- {distance}  {source}")
+    return "\n".join(lines)
+
+
+def draw(words: Sequence[str], distances: Sequence[int], stem: str | os.PathLike, caption: str) -> list[pathlib.Path]:
+    """Arcs over the sentence from each word to the one whose state it took; longer ones darker, the previous word left out.
+
+    Long sentences go over several lines. Writes `<stem>.png`, `.svg` and, with the numbers, `.csv`; returns the paths.
+    """
+    from matplotlib.patches import Arc
+
+    x, line, place = np.zeros(len(words)), np.zeros(len(words), int), 0.0
+    for i, word in enumerate(words):
+        width = (len(word) + 2) * _INCHES_A_LETTER
+        if place + width > _WIDTH:
+            place, line[i:] = 0.0, line[i] + 1
+        x[i], place = place + width / 2, place + width
+    longest = max(distances)
+    figure, (axes,) = plots.figure(_WIDTH + 0.5, 1.0 + 1.3 * (line[-1] + 1))
+    y = -1.3 * line
+    for i, (word, distance) in enumerate(zip(words, distances, strict=True)):
+        axes.text(x[i], y[i], word, ha="center", va="top", fontsize=9)
+        source = i - distance
+        if distance == 1 or source < 0:
+            continue
+        shade = _shade(distance, longest)
+        if line[source] == line[i]:
+            width = x[i] - x[source]
+            axes.add_patch(Arc(((x[i] + x[source]) / 2, y[i] + 0.05), width, 0.25 + 0.5 * distance / longest * 1.4, theta2=180, color=shade, lw=1.3))
+            axes.plot([x[i]], [y[i] + 0.05], marker="v", color=shade, ms=4)
+        else:  # the connection comes from the line above
+            axes.annotate("", (x[i], y[i] + 0.03), (x[i] - 0.5, y[i] + 0.35), arrowprops={"arrowstyle": "-|>", "color": shade, "lw": 1.3})
+            axes.text(x[i] - 0.5, y[i] + 0.36, words[source], ha="center", va="bottom", fontsize=7, color=shade, style="italic")
+    axes.set_xlim(0, _WIDTH)
+    axes.set_ylim(y[-1] - 0.3, 1.1)
+    axes.axis("off")
+    plots.caption(figure, caption)
+    sources = [i - d if i >= d else "" for i, d in enumerate(distances)]
+    rows = {"position": range(len(words)), "word": words, "distance": distances, "source_position": sources}
+    return [*plots.save(figure, stem), plots.write_csv(f"{stem}.csv", rows)]
+
+
+def _shade(distance: int, longest: int) -> tuple[float, float, float]:
+    """Light for short connections, dark for long ones."""
+    import matplotlib
+
+    return matplotlib.colormaps["Blues"](0.35 + 0.6 * distance / longest)[:3]
