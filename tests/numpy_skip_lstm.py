@@ -86,9 +86,9 @@ def run(
 
 def policy(w, x, seen):
     """log pi [..., B, T, K] of inputs [..., B, T, D] and observations [..., B, T, H]."""
-    n = (..., None, None, slice(None))
-    hidden = np.tanh(x @ w["agent_input_kernel"][..., None, :, :] + seen @ w["agent_recurrent_kernel"][..., None, :, :] + w["agent_bias"][n])
-    logits = hidden @ w["action_kernel"][..., None, :, :] + w["action_bias"][n]
+    *kernels, last = (w[name][..., None, :, :] for name in AGENT if name.endswith("kernel"))
+    bias, last_bias = (w[name][..., None, None, :] for name in AGENT if name.endswith("bias"))
+    logits = np.tanh(x @ kernels[0] + seen @ kernels[1] + bias) @ last + last_bias
     return logits - np.log(np.exp(logits).sum(-1, keepdims=True))
 
 

@@ -1,4 +1,4 @@
-"""common/dynamic_skip_lstm.py: the layer against NumPy, against the cell under keras.layers.RNN, against keras.layers.LSTM; as a Keras layer."""
+"""common/dynamic_skip_lstm.py: the layer against NumPy, the cell under keras.layers.RNN and keras.layers.LSTM; as a Keras layer."""
 
 import keras
 import numpy as np
@@ -388,6 +388,22 @@ def test_states_handed_on_are_the_whole_past():
     assert [s.shape for s in final] == [(B, 3 * H)] * 2
     for a, b in zip(last, final, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+@pytest.mark.parametrize("history", ["carried", "window"])
+@pytest.mark.parametrize("shape", [(B, None, D), (None, T, D), (None, None, D)])
+def test_unknown_sizes(history, shape):
+    layer = DynamicSkipLSTM(H, n_actions=2, history=history, greedy=True, jit_compile=False)
+    x = tf.constant(normal((B, T, D), 1))
+    wanted = layer(x)
+
+    @tf.function(input_signature=[tf.TensorSpec(shape)])
+    def run(x):
+        with tf.GradientTape() as tape:
+            output = layer(x)
+        return output, tape.gradient(output, layer.trainable_variables[0].value)
+
+    np.testing.assert_allclose(run(x)[0], wanted, atol=1e-6)
 
 
 @pytest.mark.parametrize("zero_output", [False, True])
