@@ -23,7 +23,7 @@ $(VENV)/.installed: requirements.txt
 
 demo: install
 	$(RUN) NumberPrediction/produce_data.py --data_dir $(DEMO_DATA)
-	$(RUN) NumberPrediction/RL_train.py --data_dir $(DEMO_DATA) --lamda 1 --max_epochs 3 --run_dir $(DEMO)
+	$(RUN) NumberPrediction/RL_train.py --data_dir $(DEMO_DATA) --lamda 1 --max_epochs 2 --run_dir $(DEMO)
 	$(RUN) NumberPrediction/evaluate.py --run_dir $(DEMO)
 	$(RUN) NumberPrediction/show_skips.py --run_dir $(DEMO)
 
