@@ -1,4 +1,4 @@
-"""Text from a trained model, with the connections it made:  python LanguageModeling/generate.py --run_dir RUN --prompt "the company said" """
+"""Text from a trained model, with its connections:  python LanguageModeling/generate.py --run_dir RUN --prompt "the company said" """
 
 import dataclasses
 import pathlib

@@ -10,11 +10,11 @@ import tensorflow as tf
 from common import checkpoint, losses, training
 from common.dropout import dropout, fold
 from common.recurrent import make_layer, run_layer
+from common.softmax import log_likelihood
 from common.text import Vocabulary
 from common.trainer import Trainer, means
 from LanguageModeling import reader
 from LanguageModeling.presets import LanguageConfig
-
 
 VOCABULARY = "vocabulary.txt"  # in the run's folder
 
@@ -69,14 +69,19 @@ class LanguageModel(keras.Model):
 
     def losses(self, batch, state, seed, knobs):
         """See `common/trainer.py`. The task's loss is summed over the steps, the agent's a mean, as in the release."""
-        logits, state, trace = self(batch["words"], state, training=True, seed=seed)
-        loss, metrics = self.loss_terms(logits, trace, batch["targets"])
+        x, state, trace = self.features(batch["words"], state, training=True, seed=seed)
+        loss, metrics = self.loss_terms(self.log_likelihood(x, batch["targets"]), trace)
         return loss, metrics, state
 
-    def loss_terms(self, logits, trace, targets):
-        """The loss and its terms: cross-entropy for the network, a policy gradient for the agent."""
-        config, n_steps = self.config, targets.shape[1]
-        log_likelihood = -tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
+    def log_likelihood(self, x, targets):
+        """log p(target) [B, T] of what the softmax sees [B, T, H], in nats."""
+        kernel, bias = (tf.cast(w, x.dtype) for w in (self.softmax.kernel, self.softmax.bias))
+        flat = log_likelihood(tf.reshape(x, [-1, x.shape[-1]]), kernel, bias, tf.reshape(targets, [-1]))
+        return tf.reshape(flat, tf.shape(targets))
+
+    def loss_terms(self, log_likelihood, trace):
+        """The loss and its terms, of log p(target) [B, T]: cross-entropy for the network, a policy gradient for the agent."""
+        config, n_steps = self.config, log_likelihood.shape[1]
         task_loss = -tf.reduce_mean(log_likelihood)
         metrics = {"task_loss": (task_loss, 1.0)}
         if trace is None:
@@ -96,10 +101,10 @@ class LanguageModel(keras.Model):
 
     def evaluate(self, batch, state, seed, greedy):
         """See `common/trainer.py`."""
-        logits, state, _ = self(batch["words"], state, greedy=greedy, seed=seed)
-        cross_entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(batch["targets"], logits)
+        x, state, _ = self.features(batch["words"], state, greedy=greedy, seed=seed)
         weights = batch["weights"]
-        return {"loss": (tf.reduce_sum(cross_entropy * weights), tf.reduce_sum(weights))}, state
+        loss = -tf.reduce_sum(self.log_likelihood(x, batch["targets"]) * weights)
+        return {"loss": (loss, tf.reduce_sum(weights))}, state
 
 
 def perplexity(trainer: Trainer, tokens: np.ndarray, n_streams: int, n_steps: int, greedy: bool = False, samples: int = 1) -> float:

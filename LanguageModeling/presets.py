@@ -25,7 +25,9 @@ class LanguageConfig(RunConfig):
     lr_threshold: float = setting(0.005, "the learning rate decays no further than this", minimum=0)
     param_init: float = setting(0.05, "weights start uniform over plus or minus this", minimum=0)
     max_grad_norm: float = setting(5.0, minimum=0)
-    reward: str = setting("log_likelihood", "reward of the agent at each step: log p or p of the next word", choices=("log_likelihood", "likelihood"))
+    reward: str = setting(
+        "log_likelihood", "reward of the agent at each step: log p or p of the next word", choices=("log_likelihood", "likelihood")
+    )
     baseline: str = "leave_one_out"
     rl_weight: float = setting(0.3, minimum=0)
     entropy_weight: float = setting(0.02, minimum=0)

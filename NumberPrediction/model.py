@@ -25,9 +25,11 @@ class NumberModel(keras.Model):
     def __init__(self, config: NumberConfig):
         super().__init__()
         self.config = config
-        released = config.reward == "released"
-        agent = {"agent_initializer": keras.initializers.RandomNormal(0, 0.3), "agent_bias_initializer": keras.initializers.Constant(0.1)}
-        self.recurrent = make_layer(config, config.rnn_size, name="recurrent", **(agent if released and config.cell == "dynamic_skip" else {}))
+        agent = {}
+        if config.preset == "released" and config.cell == "dynamic_skip":
+            agent["agent_initializer"] = keras.initializers.RandomNormal(0, 0.3)
+            agent["agent_bias_initializer"] = keras.initializers.Constant(0.1)
+        self.recurrent = make_layer(config, config.rnn_size, name="recurrent", **agent)
         self.classifier = keras.layers.Dense(N_DIGITS, name="classifier")
         self(tf.zeros([1, config.length + 1], tf.int32))  # creates the weights
 
@@ -85,7 +87,7 @@ class NumberModel(keras.Model):
 
 
 def train_batches(examples: reader.Examples, batch_size: int, seed: int, epoch: int) -> dict[str, np.ndarray]:
-    """All training examples in an order that (seed, epoch) decides: numbers [N, B, T], labels [N, B]; a remainder waits for another epoch."""
+    """Training examples in an order that (seed, epoch) decides: numbers [N, B, T], labels [N, B]; a remainder waits for another epoch."""
     n = len(examples.labels) // batch_size
     order = np.random.default_rng([seed, epoch]).permutation(len(examples.labels))[: n * batch_size]
     return {

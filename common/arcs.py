@@ -45,7 +45,8 @@ def draw(words: Sequence[str], distances: Sequence[int], stem: str | os.PathLike
         shade = _shade(distance, longest)
         if line[source] == line[i]:
             width = x[i] - x[source]
-            axes.add_patch(Arc(((x[i] + x[source]) / 2, y[i] + 0.05), width, 0.25 + 0.5 * distance / longest * 1.4, theta2=180, color=shade, lw=1.3))
+            middle, height = (x[i] + x[source]) / 2, 0.25 + 0.7 * distance / longest
+            axes.add_patch(Arc((middle, y[i] + 0.05), width, height, theta2=180, color=shade, lw=1.3))
             axes.plot([x[i]], [y[i] + 0.05], marker="v", color=shade, ms=4)
         else:  # the connection comes from the line above
             axes.annotate("", (x[i], y[i] + 0.03), (x[i] - 0.5, y[i] + 0.35), arrowprops={"arrowstyle": "-|>", "color": shade, "lw": 1.3})

@@ -14,9 +14,9 @@ gradients of W and U. The reverse loop only carries the adjoints e_t = dL/ds~_t 
     e_t  = [U dz_t ; dc~_t]
     dL/dU = sum_t h~_t^T dz_t                               one product [H, TB] x [TB, 4H]
 
-Both loops read K slots of their buffer and write one; nothing is shifted or scattered. What they read goes through a sum over the slots, and
-the latest state is carried beside the buffer: XLA fuses a plain slice into whatever uses it, also behind the write, and would then copy the
-whole buffer at every step. Arrays are time-major in this file.
+Both loops read K slots of their buffer and write one; nothing is shifted or scattered. What they read goes through a sum over the slots,
+and the latest state is carried beside the buffer: XLA fuses a plain slice into whatever uses it, also behind the write, and would then
+copy the whole buffer at every step. Arrays are time-major in this file.
 """
 
 from typing import NamedTuple

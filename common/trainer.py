@@ -35,7 +35,9 @@ class Trainer:
         steps_per_call: batches in one call.
     """
 
-    def __init__(self, model, optimizer=None, *, seed: int = 0, max_grad_norm: float = 0.0, jit_compile: bool = True, steps_per_call: int = 50):
+    def __init__(
+        self, model, optimizer=None, *, seed: int = 0, max_grad_norm: float = 0.0, jit_compile: bool = True, steps_per_call: int = 50
+    ):
         self.model, self.optimizer, self.seed = model, optimizer, seed
         self.max_grad_norm, self.steps_per_call = max_grad_norm, steps_per_call
         if optimizer is not None:
