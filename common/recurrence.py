@@ -6,7 +6,7 @@ Given the distances the recurrence is deterministic:
     z_t  = (W x_t + b) + U h~_t
     s_t  = gates(z_t, c~_t)
 
-Everything that does not depend on the state is done outside the loop: the input's products before it, and after it, in one product each, the
+All that does not depend on the state is done outside the loop: the input's products before it, and after it, in one product each, the
 gradients of W and U. The reverse loop only carries the adjoints e_t = dL/ds~_t and pulls them along the connections that were made:
 
     dL/ds_u = (from outside) + (1 - lamda) e_{u+1} + lamda sum_k [k_{u+k} = k] e_{u+k}
