@@ -1,0 +1,148 @@
+"""What `pip install .` gives, and what the READMEs promise."""
+
+import ast
+import pathlib
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tomllib
+
+import keras
+import numpy as np
+import pytest
+
+import common
+from common import run
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+READMES = sorted(ROOT.glob("*/README.md")) + [ROOT / "README.md"]
+
+
+def requirements(text: str) -> list[str]:
+    return [line for line in text.splitlines() if line and not line.startswith("#")]
+
+
+def test_one_set_of_bounds():
+    listed = requirements((ROOT / "requirements.txt").read_text())
+    assert sorted(listed) == sorted(PROJECT["project"]["dependencies"] + PROJECT["project"]["optional-dependencies"]["test"])
+
+
+def test_every_package_of_common_is_listed():
+    folders = [path.parent.relative_to(ROOT / "common") for path in (ROOT / "common").rglob("__init__.py")]
+    names = {".".join(["dynamic_skip_lstm", *folder.parts]) for folder in folders}
+    assert set(PROJECT["tool"]["setuptools"]["packages"]) == names
+    with_code = {path.parent for path in (ROOT / "common").rglob("*.py")}
+    assert with_code == {ROOT / "common" / folder for folder in folders}
+
+
+def test_nothing_in_common_knows_where_it_is_installed():
+    """Inside `common` all imports of it are relative, and none is of a task."""
+    ours = {"common", "dynamic_skip_lstm", *(path.parent.name for path in ROOT.glob("*/__init__.py"))}
+    for path in (ROOT / "common").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.level == 0:
+                names.append(node.module)
+            assert not ours & {name.split(".")[0] for name in names}, path
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory) -> pathlib.Path:
+    """A folder into which the package was installed from a copy of the sources (a build writes beside them)."""
+    pytest.importorskip("setuptools", minversion="77", reason="building the package needs setuptools 77")
+    source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("site")
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    shutil.copytree(ROOT / "common", source / "common", ignore=shutil.ignore_patterns("__pycache__"))
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--no-build-isolation"]
+    subprocess.run([*pip, "--target", str(target), str(source)], check=True, capture_output=True)
+    return target
+
+
+def test_what_is_installed(installed):
+    assert sorted(path.name for path in installed.iterdir() if path.suffix != ".dist-info") == ["dynamic_skip_lstm"]
+    theirs = {path.relative_to(installed / "dynamic_skip_lstm") for path in installed.rglob("*.py")}
+    assert theirs == {path.relative_to(ROOT / "common") for path in (ROOT / "common").rglob("*.py")}
+
+
+_ELSEWHERE = """
+import sys
+import keras, numpy as np
+from dynamic_skip_lstm import DynamicSkipLSTM, DynamicSkipLSTMCell
+
+assert "common" not in sys.modules
+folder = sys.argv[1]
+inputs = np.load(folder + "/inputs.npy")
+model = keras.models.load_model(folder + "/ours.keras")
+assert type(model.layers[1]) is DynamicSkipLSTM and type(model.layers[1].cell) is DynamicSkipLSTMCell
+np.save(folder + "/outputs.npy", model(inputs).numpy())
+model.save(folder + "/theirs.keras")
+"""
+
+
+def test_models_move_between_checkout_and_installed_package(installed, tmp_path):
+    """A layer is registered under one name in both, so a file saved in one place loads in the other."""
+    layer = common.DynamicSkipLSTM
+    assert keras.saving.get_registered_name(layer) == "dynamic_skip_lstm>DynamicSkipLSTM"
+    x = keras.Input([7, 3])
+    model = keras.Model(x, keras.layers.Dense(2)(layer(4, n_actions=3, lamda=0.5, greedy=True)(x)))
+    inputs = np.random.default_rng(0).normal(size=(2, 7, 3)).astype(np.float32)
+    np.save(tmp_path / "inputs.npy", inputs)
+    model.save(tmp_path / "ours.keras")
+    environment = {"PYTHONPATH": str(installed), "PATH": "", "TF_CPP_MIN_LOG_LEVEL": "2"}
+    subprocess.run([sys.executable, "-c", _ELSEWHERE, str(tmp_path)], cwd=tmp_path, env=environment, check=True)
+    expected = model(inputs).numpy()
+    assert np.load(tmp_path / "outputs.npy") == pytest.approx(expected, abs=1e-6)
+    back = keras.models.load_model(tmp_path / "theirs.keras")
+    assert type(back.layers[1]) is layer
+    assert back(inputs).numpy() == pytest.approx(expected, abs=1e-6)
+
+
+# ------------------------------------------------------------------------------------------------------------ the READMEs
+
+
+def commands() -> list[str]:
+    """Every `python FOLDER/SCRIPT.py ...` in the READMEs and the Makefile, without comments."""
+    texts = [path.read_text() for path in READMES]
+    texts.append((ROOT / "Makefile").read_text().replace("$(RUN)", "python").replace("$(DEMO_DATA)", "d").replace("$(DEMO)", "r"))
+    found = re.findall(r"python (\w+/\w+\.py[^\n`#|]*)", "\n".join(texts))
+    return sorted({" ".join(command.split()) for command in found})
+
+
+@pytest.mark.parametrize("command", commands())
+def test_commands_parse(command, monkeypatch):
+    """Scripts exist and take the flags that are given to them."""
+    script, *arguments = shlex.split(command)
+    parsed = []
+
+    def main(config_class, presets, *_):
+        parsed.append(run.parse(config_class, presets, [script, *arguments]))
+
+    monkeypatch.setattr(run, "main", main)
+    source = compile((ROOT / script).read_text(), str(ROOT / script), "exec")
+    exec(source, {"__name__": "__main__", "__file__": str(ROOT / script)})
+    assert len(parsed) == 1
+
+
+def test_the_readme_s_layer_example():
+    pytest.importorskip("common.policy_gradient_model")
+    (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    rng = np.random.default_rng(0)
+    values = {"texts": rng.integers(0, 1000, (64, 9)), "labels": rng.integers(0, 2, 64)}
+    exec(example.replace("from dynamic_skip_lstm", "from common"), values)
+    assert np.isfinite(values["model"].history.history["loss"]).all()
+
+
+def test_links_lead_somewhere():
+    for readme in READMES:
+        for target in re.findall(r"\]\(([^)#]+)\)", readme.read_text()):
+            assert target.startswith("https://") or (readme.parent / target).exists(), (readme, target)
+
+
+def test_the_results_that_a_command_fills_in():
+    text = (ROOT / "README.md").read_text()
+    opened, closed = re.findall(r"<!-- results:(\w+) -->", text), re.findall(r"<!-- /results:(\w+) -->", text)
+    assert opened == closed and len(set(opened)) == len(opened) > 0
