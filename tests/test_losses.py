@@ -1,0 +1,236 @@
+"""common/losses.py: by hand, and against the exact gradient of the expectation over every sequence of choices.
+
+The enumeration runs the real recurrence (`DynamicSkipLSTM` with forced distances) over all K^T sequences of distances of a tiny layer, so
+that rewards depend on what was chosen before, through the states.
+"""
+
+import itertools
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from common import losses
+from common.agent import Trace
+from common.dynamic_skip_lstm import DynamicSkipLSTM
+
+# ---------------------------------------------------------------------------------------------------------------- by hand
+
+REWARDS = tf.constant([[1.0, 2.0, 4.0], [8.0, 16.0, 0.0]])
+MASK = tf.constant([[1.0, 1.0, 1.0], [1.0, 1.0, 0.0]])
+LOG_PROBS = tf.constant([[-0.5, -1.0, -2.0], [-0.25, -0.75, 0.0]])
+ENTROPIES = tf.constant([[0.5, 0.6, 0.7], [0.8, 0.9, 0.0]])
+TRACE = Trace(tf.ones([2, 3], tf.int32), LOG_PROBS, ENTROPIES, tf.ones([2, 3, 1]), MASK)
+
+
+def test_returns():
+    np.testing.assert_array_equal(losses.returns(REWARDS, "to_go"), [[7, 6, 4], [24, 16, 0]])
+    np.testing.assert_array_equal(losses.returns(REWARDS, "total"), [[7, 7, 7], [24, 24, 24]])
+
+
+def test_leave_one_out():
+    values = tf.constant([[1.0, 2.0, 3.0], [5.0, 7.0, 99.0], [9.0, 3.0, 99.0]])
+    mask = tf.constant([[1.0, 1.0, 1.0], [1.0, 1.0, 0.0], [1.0, 0.0, 0.0]])
+    found = losses.leave_one_out(values, mask) * mask
+    np.testing.assert_allclose(found, [[7, 7, 0], [5, 2, 0], [3, 0, 0]])
+    np.testing.assert_array_equal(losses.leave_one_out(values[:1], mask[:1]), [[0, 0, 0]])
+
+
+def test_at_last_step():
+    mask = tf.constant([[1.0, 1.0, 1.0], [1.0, 1.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 0.0]])
+    found = losses.at_last_step(tf.constant([2.0, 3.0, 4.0, 5.0]), mask)
+    np.testing.assert_array_equal(found, [[0, 0, 2], [0, 3, 0], [0, 4, 0], [0, 0, 0]])
+
+
+def test_masked_mean():
+    assert losses.masked_mean(REWARDS + 1, MASK).numpy() == (2 + 3 + 5 + 9 + 17) / 5
+    assert losses.masked_mean(REWARDS, 0 * MASK).numpy() == 0
+
+
+def test_policy_gradient_to_go_analytic_leave_one_out():
+    # returns to go [7 6 4; 24 16 0] and entropies to go [1.8 1.3 0.7; 1.7 0.9 0], times 0.5 and 0.1
+    value = np.array([[3.68, 3.13, 2.07], [12.17, 8.09, 0]])
+    advantage = np.array([[3.68 - 12.17, 3.13 - 8.09, 2.07], [12.17 - 3.68, 8.09 - 3.13, 0]])
+    assert np.allclose(value[0], 0.5 * np.array([7, 6, 4]) + 0.1 * np.array([1.8, 1.3, 0.7]))
+    expected = -(LOG_PROBS * advantage).numpy().sum() / 5 - 0.1 * (0.5 + 0.6 + 0.7 + 0.8 + 0.9) / 5
+    found = losses.policy_gradient(TRACE, REWARDS, baseline="leave_one_out", rl_weight=0.5, entropy_weight=0.1)
+    assert found.numpy() == pytest.approx(expected, rel=1e-6)
+
+
+def test_policy_gradient_total_sampled():
+    # R - sum log pi - 1: 7 + 3.5 - 1 and 24 + 1 - 1
+    expected = -((-3.5) * 9.5 + (-1.0) * 24) / 5
+    found = losses.policy_gradient(TRACE, REWARDS, credit="total", entropy="sampled", entropy_weight=1.0)
+    assert found.numpy() == pytest.approx(expected, rel=1e-6)
+
+
+def test_released_number_loss():
+    probs = tf.constant([[[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]], [[0.5, 0.5], [0.7, 0.3], [1.0, 0.0]]])
+    distances = tf.constant([[1, 2, 1], [2, 2, 1]])
+    expected = -(np.log(1.8) + np.log(1.6) - np.log(1.3) - np.log(2.0)) / 4  # step 0 has no action in the release
+    assert losses.released_number_loss(probs, distances, tf.constant([1.0, -1.0])).numpy() == pytest.approx(expected, rel=1e-6)
+
+
+def test_only_the_log_probabilities_carry_a_gradient():
+    with tf.GradientTape() as tape:
+        tape.watch((REWARDS, TRACE))
+        loss = losses.policy_gradient(TRACE, REWARDS, entropy_weight=0.1, rl_weight=0.5)
+    rewards, trace = tape.gradient(loss, (REWARDS, TRACE))
+    assert rewards is None
+    np.testing.assert_allclose(trace.entropies, -0.1 * MASK / 5, rtol=1e-6)
+    value = 0.5 * np.array([[7, 6, 4], [24, 16, 0]]) + 0.1 * np.array([[1.8, 1.3, 0.7], [1.7, 0.9, 0]])
+    np.testing.assert_allclose(trace.log_probs, -value / 5, rtol=1e-6)
+
+
+# ------------------------------------------------------------------------------------------------------------ by enumeration
+
+T, K, D, H, A = 4, 3, 2, 3, 3
+RL_WEIGHT, ENTROPY_WEIGHT = 0.7, 0.3
+
+
+class Enumeration:
+    """Every sequence of distances over one sequence of inputs of `n_steps` steps (the rest masked): [n, T] arrays."""
+
+    def __init__(self, layer, n_steps, seed, rewards):
+        choices = np.array(list(itertools.product(range(1, K + 1), repeat=n_steps)))
+        self.n = len(choices)
+        distances = np.pad(choices, [(0, 0), (0, T - n_steps)], constant_values=1).astype(np.int32)
+        x = np.tile(np.random.default_rng(seed).normal(size=(1, T, D), scale=2).astype(np.float32), (self.n, 1, 1))
+        mask = np.tile(np.arange(T) < n_steps, (self.n, 1))
+        outputs = layer(x, distances=distances, mask=tf.constant(mask))
+        self.trace = layer.trace
+        per_step = tf.reduce_sum(tf.sin(5 * outputs), -1)  # any function of the states: depends on all choices up to the step
+        if rewards == "end":
+            self.rewards = losses.at_last_step(per_step[:, -1], self.trace.mask)
+        else:
+            self.rewards = tf.stop_gradient(per_step) * self.trace.mask
+        self.probs = tf.exp(tf.reduce_sum(self.trace.log_probs, 1))  # of each sequence, with its gradient
+
+    def objective(self, n_counted):
+        """J's share of this sequence, exactly: E[rl_weight sum r + entropy_weight sum H] over `n_counted` steps."""
+        value = RL_WEIGHT * tf.reduce_sum(self.rewards, 1) + ENTROPY_WEIGHT * tf.reduce_sum(self.trace.entropies, 1)
+        return tf.reduce_sum(self.probs * value) / n_counted
+
+
+def pick(trace, indices):
+    return Trace(*(tf.gather(a, indices) for a in trace))
+
+
+def mean_estimates(trace, rewards, probs, baseline):
+    """For each of OPTIONS the mean of `policy_gradient` over batches: trace and rewards [n, B, T], their probabilities [n]."""
+    return [
+        tf.reduce_sum(probs * tf.vectorized_map(
+            lambda a, o=options: losses.policy_gradient(
+                Trace(*a[0]), a[1], **o, baseline=baseline, rl_weight=RL_WEIGHT, entropy_weight=ENTROPY_WEIGHT
+            ),
+            (tuple(trace), rewards),
+        ))
+        for options in OPTIONS
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def layer():
+    layer = DynamicSkipLSTM(H, n_actions=K, agent_units=A, lamda=0.7, return_sequences=True, jit_compile=False)
+    layer.build((1, T, D))
+    for n, v in enumerate(layer.trainable_variables):
+        v.assign(np.random.default_rng(n).normal(size=v.shape))
+    return layer
+
+
+def agent_weights(layer):
+    return [v.value for v in layer.trainable_variables if v.name.startswith(("agent", "action"))]
+
+
+def assert_same(found, wanted):
+    scale = max(np.abs(w).max() for w in wanted)
+    assert scale > 1e-3
+    for a, b in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(a, b, atol=2e-5 * max(scale, 1))
+
+
+OPTIONS = [dict(credit=c, entropy=e) for c in ("to_go", "total") for e in ("analytic", "sampled")]
+
+
+@pytest.mark.parametrize("rewards", ["each", "end"])
+def test_unbiased_for_one_sequence(layer, rewards):
+    """Every credit x entropy, one sequence a batch (where leave-one-out subtracts nothing)."""
+
+    @tf.function
+    def gradients():
+        with tf.GradientTape(persistent=True) as tape:
+            every = Enumeration(layer, T, 11, rewards)
+            alone = Trace(*(a[:, None] for a in every.trace))
+            estimates = mean_estimates(alone, every.rewards[:, None], tf.stop_gradient(every.probs), "leave_one_out")
+            objective = -every.objective(T)
+        return tf.reduce_sum(every.probs), [tape.gradient(a, agent_weights(layer)) for a in (objective, *estimates)]
+
+    total, (wanted, *found) = gradients()
+    assert float(total) == pytest.approx(1, abs=1e-5)
+    for estimate in found:
+        assert_same(estimate, wanted)
+
+
+def pairs(first, second):
+    """All pairs of sequences of choices of two independent sequences: traces and rewards [pairs, 2, T], probabilities [pairs]."""
+    i, j = (a.ravel() for a in np.meshgrid(np.arange(first.n), np.arange(second.n), indexing="ij"))
+    trace = Trace(*(tf.stack([tf.gather(a, i), tf.gather(b, j)], 1) for a, b in zip(first.trace, second.trace, strict=True)))
+    rewards = tf.stack([tf.gather(first.rewards, i), tf.gather(second.rewards, j)], 1)
+    return trace, rewards, tf.stop_gradient(tf.gather(first.probs, i) * tf.gather(second.probs, j))
+
+
+@pytest.mark.parametrize("baseline", ["none", "leave_one_out"])
+def test_unbiased_for_two_sequences(layer, baseline):
+    """Every credit x entropy, over all pairs of choices of two sequences, one of them shorter."""
+
+    @tf.function
+    def gradients():
+        with tf.GradientTape(persistent=True) as tape:
+            first, second = Enumeration(layer, T, 12, "each"), Enumeration(layer, T - 1, 13, "each")
+            objective = -(first.objective(2 * T - 1) + second.objective(2 * T - 1))
+            trace, rewards, probs = pairs(first, second)
+            estimates = mean_estimates(trace, rewards, probs, baseline)
+        return [tape.gradient(a, agent_weights(layer)) for a in (objective, *estimates)]
+
+    wanted, *found = gradients()
+    for estimate in found:
+        assert_same(estimate, wanted)
+
+
+def test_the_papers_formula(layer):
+    """credit total, entropy sampled, both weights 1 is, for each sequence of choices, the paper's
+
+        grad J2 = sum_t grad log pi_t(k_t) (R - sum_t log pi_t(k_t) - 1),
+
+    here as the gradient of a loss (so its negative), and a mean over the steps.
+    """
+    for i in (0, 40, 80):
+        with tf.GradientTape(persistent=True) as tape:
+            every = Enumeration(layer, T, 11, "end")
+            one = pick(every.trace, [i])
+            reward = tf.reduce_sum(every.rewards[i])
+            loss = losses.policy_gradient(one, every.rewards[i][None], credit="total", entropy="sampled", entropy_weight=1.0)
+            steps = [one.log_probs[0, t] for t in range(T)]
+        factor = reward - sum(steps) - 1
+        grads = [tape.gradient(step, agent_weights(layer)) for step in steps]
+        literal = [-factor * sum(g) / T for g in zip(*grads, strict=True)]
+        assert_same(tape.gradient(loss, agent_weights(layer)), literal)
+
+
+def test_leave_one_out_lowers_the_variance(layer):
+    """With two sequences alike, and rewards far from zero, as log-likelihoods are."""
+    with tf.GradientTape(persistent=True) as tape:
+        every = Enumeration(layer, 2, 14, "each")
+        rewards = (every.rewards - 3) * every.trace.mask
+        trace = Trace(*(tf.repeat(a[:, None], 2, 1) for a in every.trace))
+        draws = []
+        random = np.random.default_rng(0)
+        probs = every.probs.numpy().astype(np.float64)
+        for i, j in random.choice(every.n, (40, 2), p=probs / probs.sum()):
+            pair = Trace(*(tf.stack([a[i, 0], a[j, 0]]) for a in trace))
+            draws.append([losses.policy_gradient(pair, tf.gather(rewards, [i, j]), baseline=b) for b in ("none", "leave_one_out")])
+    variances = []
+    for b in range(2):
+        found = np.array([tape.gradient(draw[b], agent_weights(layer)[-1]) for draw in draws])
+        variances.append(found.var(0).sum())
+    assert variances[1] < 0.3 * variances[0]
