@@ -1,6 +1,6 @@
 """Batches of examples of like length, so that little is padded and a compiled step meets few shapes."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -79,6 +79,28 @@ def batches(
         indices = np.concatenate([indices, np.repeat(indices[:1], missing)])
         made.append(Batch(indices, weights, _round_up(int(lengths[indices[0]]), round_to)))
     return [made[i] for i in rng.permutation(len(made))]
+
+
+def runs(epoch: Sequence[Batch], size: int, seed: int, number: int) -> list[list[Batch]]:
+    """An epoch's batches in runs of at most `size` batches of one length, the runs in an order that (seed, number) decides.
+
+    A run is one call of a compiled step: batches of mixed lengths would need a call each.
+    """
+    by_length: dict[int, list[Batch]] = {}
+    for batch in epoch:
+        by_length.setdefault(batch.length, []).append(batch)
+    made = [group[i : i + size] for group in by_length.values() for i in range(0, len(group), size)]
+    return [made[i] for i in np.random.default_rng([seed, number, 1]).permutation(len(made))]
+
+
+def stack(run: Sequence[Batch], arrays: Mapping[str, np.ndarray], padded: Collection[str]) -> dict[str, np.ndarray]:
+    """The examples of a run of one length: arrays [N, B, ...] of the given [n, ...], and their `weights` [N, B].
+
+    Those named in `padded`, [n, T, ...], are cut to the length of the run.
+    """
+    indices = np.stack([batch.indices for batch in run])
+    made = {name: (a[:, : run[0].length] if name in padded else a)[indices] for name, a in arrays.items()}
+    return made | {"weights": np.stack([batch.weights for batch in run])}
 
 
 def padding_share(lengths: Sequence[int] | np.ndarray, epoch: Sequence[Batch]) -> float:

@@ -1,10 +1,11 @@
 """The training step, compiled: many steps in one call, over a stack of batches.
 
-A task gives the trainer a model with three methods:
+A task gives the trainer a model with these methods (the last two where it needs them):
 
     initial_state(batch_size)                                    what is carried from batch to batch, () for nothing
     losses(batch, state, seed, knobs)  -> loss, metrics, state   training: the scalar to minimise
     evaluate(batch, state, seed, greedy) -> metrics, state       no dropout; distances sampled or the most probable ones
+    infer(batch, seed, greedy) -> dict of tensors                what the model says about each example, likewise
 
 where `batch` is a dict of tensors, `seed` an int32 [2] from which every random number of the step follows, `knobs` the scalars that may
 change from epoch to epoch, and metrics a dict of (total, weight) pairs, whose sums over the batches are divided in the end.
@@ -32,7 +33,7 @@ class Trainer:
         seed: the run's seed.
         max_grad_norm: global norm that gradients are clipped to; 0 for none.
         jit_compile: compile each call with XLA.
-        steps_per_call: batches in one call.
+        steps_per_call: batches in one call; shorter stacks are filled up, so that batches of one shape are compiled once.
     """
 
     def __init__(
@@ -45,6 +46,10 @@ class Trainer:
         self._train = tf.function(self._train_steps, jit_compile=jit_compile)
         self._evaluate = {
             greedy: tf.function(lambda *args, greedy=greedy: self._evaluate_steps(*args, greedy), jit_compile=jit_compile)
+            for greedy in (False, True)
+        }
+        self._infer = {
+            greedy: tf.function(lambda batch, seed, greedy=greedy: model.infer(batch, seed, greedy), jit_compile=jit_compile)
             for greedy in (False, True)
         }
 
@@ -77,13 +82,19 @@ class Trainer:
             total = add(total, metrics)
         return total
 
+    def infer(self, batches: dict, greedy: bool = False, sample: int = 0) -> dict[str, np.ndarray]:
+        """What the model says about each batch of a stack: arrays [N, B, ...]. `sample` as for `evaluate`."""
+        seed = fold(self._seed(EVALUATE), sample)
+        n_batches = len(next(iter(batches.values())))
+        found = [self._infer[greedy]({k: tf.constant(a[i]) for k, a in batches.items()}, fold(seed, i)) for i in range(n_batches)]
+        return {name: np.stack([one[name].numpy() for one in found]) for name in found[0]}
+
     def _seed(self, stream: int) -> tf.Tensor:
         return tf.constant([self.seed, stream], tf.int32)
 
     def _parts(self, batches: dict) -> Iterable[tuple[int, tf.Tensor, dict]]:
         """The stack in parts of `steps_per_call`; the last is filled up, so that all have one shape (and `n` says how many count)."""
-        n_batches = len(next(iter(batches.values())))
-        size = min(self.steps_per_call, n_batches)
+        n_batches, size = len(next(iter(batches.values()))), self.steps_per_call
         for start in range(0, n_batches, size):
             n = min(size, n_batches - start)
             part = {name: array[start : start + n] for name, array in batches.items()}

@@ -32,12 +32,14 @@ class Experiment:
 
     Attributes:
         model: see `trainer.py`. optimizer: a Keras optimizer.
-        train_batches: epoch (from 0) -> stacks of batches, each a dict of arrays [N, B, ...].
+        train_batches: epoch (from 0) -> stacks of batches, each a dict of arrays [N, B, ...]; a stack may have shapes of its own.
         initial_state: what each epoch starts from.
         knobs: (epoch, records so far) -> {"learning_rate": ..., and what else `model.losses` takes}.
         evaluate: (trainer, "dev" | "test") -> metrics of the split, names as they stand in the records.
         monitor: the metric of the dev split that selects the best epoch; with a leading "-" less is better.
-        stop_early: (records so far) -> true to end the training; never by default.
+        stop_early: (records so far) -> true to end the training; never by default. See `out_of_patience`.
+        steps_per_call: batches in one call of the compiled step; the length of the stacks where those are shorter.
+        many_shapes: the stacks are of several shapes; see `make_trainer`.
         tokens_per_epoch: for the speed in the result, if the task counts tokens.
     """
 
@@ -49,6 +51,8 @@ class Experiment:
     evaluate: Callable[[Trainer, str], dict[str, float]]
     monitor: str
     stop_early: Callable[[Records], bool] = lambda records: False
+    steps_per_call: int = 50
+    many_shapes: bool = False
     tokens_per_epoch: int | None = None
 
 
@@ -64,7 +68,7 @@ def run(config: RunConfig, build: Callable[[RunConfig], Experiment]) -> dict[str
         return directory.result
     set_precision(config)
     experiment = build(config)
-    trainer = make_trainer(experiment.model, config, experiment.optimizer)
+    trainer = make_trainer(experiment.model, config, experiment.optimizer, experiment.steps_per_call, experiment.many_shapes)
     return _Run(config, directory, experiment, trainer).go()
 
 
@@ -76,13 +80,23 @@ def set_precision(config: RunConfig) -> None:
         tf.config.experimental.enable_op_determinism()
 
 
-def make_trainer(model: keras.Model, config: RunConfig, optimizer=None) -> Trainer:
-    """The trainer that the flags ask for."""
+def make_trainer(
+    model: keras.Model, config: RunConfig, optimizer=None, steps_per_call: int = 50, many_shapes: bool = False
+) -> Trainer:
+    """The trainer that the flags ask for. With `many_shapes`, what XLA compiles by default on a CPU is the recurrences alone."""
     jit_compile = config.jit_compile
     if jit_compile is None:
         # On a CPU, XLA saves the overhead of many small operations, but its products of large matrices are slower than a plain graph's.
-        jit_compile = bool(tf.config.list_physical_devices("GPU")) or count_weights(model) < 1_000_000
-    return Trainer(model, optimizer, seed=config.seed, max_grad_norm=config.max_grad_norm, jit_compile=jit_compile)
+        # It compiles each shape anew, for longer than it then saves on a few short batches.
+        jit_compile = bool(tf.config.list_physical_devices("GPU")) or (count_weights(model) < 1_000_000 and not many_shapes)
+    return Trainer(
+        model,
+        optimizer,
+        seed=config.seed,
+        max_grad_norm=config.max_grad_norm,
+        jit_compile=jit_compile,
+        steps_per_call=steps_per_call,
+    )
 
 
 class _Run:
@@ -262,6 +276,11 @@ def restore(variables: list, arrays: dict[str, np.ndarray]) -> None:
 def count_weights(model: keras.Model) -> int:
     """The number of trainable weights."""
     return int(sum(np.prod(v.shape, dtype=np.int64) for v in model.trainable_variables))
+
+
+def out_of_patience(records: Records, monitor: str, patience: int) -> bool:
+    """Whether the best of the records lies `patience` epochs back or more; never for a patience of 0."""
+    return 0 < patience <= len(records) and len(records) - 1 - _best(records, monitor) >= patience
 
 
 def _best(records: Records, monitor: str) -> int:
