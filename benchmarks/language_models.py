@@ -1,0 +1,89 @@
+"""One training step of a whole language model: ours, Keras' under `fit`, and PyTorch's."""
+
+from collections.abc import Callable
+
+import keras
+import numpy as np
+
+from common.training import make_trainer
+from LanguageModeling.model import LanguageModel
+from LanguageModeling.presets import PRESETS, LanguageConfig
+
+N_WORDS, STEPS = 10_000, 4  # vocabulary; training steps in one call
+
+
+def tokens(config: LanguageConfig, seed: int = 0) -> np.ndarray:
+    """Random words [STEPS, B, T + 1]."""
+    return np.random.default_rng(seed).integers(0, N_WORDS, (STEPS, config.batch_size, config.num_unroll_steps + 1)).astype(np.int32)
+
+
+def config_of(preset: str, **flags) -> LanguageConfig:
+    """The settings of a preset."""
+    return LanguageConfig(**{**PRESETS[preset], "preset": preset, **flags})
+
+
+def our_steps(config: LanguageConfig) -> Callable[[], object]:
+    """STEPS training steps with dropout, clipping and update."""
+    model = LanguageModel(config, N_WORDS)
+    trainer = make_trainer(model, config, keras.optimizers.SGD(config.learning_rate))
+    words, state = tokens(config), model.initial_state(config.batch_size)
+    batches = {"words": words[:, :, :-1], "targets": words[:, :, 1:]}
+    return lambda: trainer.train(batches, state, 0, {"learning_rate": 1e-3})
+
+
+def keras_steps(config: LanguageConfig) -> Callable[[], object]:
+    """The same network of `keras.layers.LSTM` layers under `fit`."""
+    layers = [keras.layers.Embedding(N_WORDS, config.rnn_size), keras.layers.Dropout(config.dropout)]
+    for _ in range(config.rnn_layers):
+        layers += [keras.layers.LSTM(config.rnn_size, return_sequences=True), keras.layers.Dropout(config.dropout)]
+    model = keras.Sequential([*layers, keras.layers.Dense(N_WORDS)])
+    optimizer = keras.optimizers.SGD(1e-3, global_clipnorm=5.0)
+    model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    words = tokens(config).reshape(-1, config.num_unroll_steps + 1)
+    return lambda: model.fit(words[:, :-1], words[:, 1:], batch_size=config.batch_size, shuffle=False, verbose=0)
+
+
+def torch_steps(config: LanguageConfig) -> Callable[[], object] | None:
+    """The same network in PyTorch, or None where it is not installed."""
+    try:
+        import torch
+    except ImportError:
+        return None
+
+    class Model(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.embedding = torch.nn.Embedding(N_WORDS, config.rnn_size)
+            self.lstm = torch.nn.LSTM(config.rnn_size, config.rnn_size, config.rnn_layers, dropout=config.dropout, batch_first=True)
+            self.dropout = torch.nn.Dropout(config.dropout)
+            self.softmax = torch.nn.Linear(config.rnn_size, N_WORDS)
+
+        def forward(self, words):
+            return self.softmax(self.dropout(self.lstm(self.dropout(self.embedding(words)))[0]))
+
+    model = Model()
+    optimizer = torch.optim.SGD(model.parameters(), 1e-3)
+    words = torch.tensor(tokens(config).astype(np.int64))
+
+    def run():
+        for batch in words:
+            optimizer.zero_grad(set_to_none=True)
+            logits = model(batch[:, :-1])
+            loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), batch[:, 1:].flatten())
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
+            optimizer.step()
+        return loss.item()
+
+    return run
+
+
+def candidates(preset: str) -> dict[str, Callable[[], object]]:
+    """All that are compared, by name."""
+    found = {
+        "dynamic_skip": our_steps(config_of(preset)),
+        "lstm": our_steps(config_of(preset, cell="lstm")),
+        "keras LSTM, fit": keras_steps(config_of(preset)),
+        "torch LSTM": torch_steps(config_of(preset)),
+    }
+    return {name: function for name, function in found.items() if function is not None}

@@ -1,0 +1,66 @@
+"""Training steps of the number-prediction network: ours, Keras' under `fit`, and PyTorch's."""
+
+from collections.abc import Callable
+
+import keras
+import numpy as np
+
+from common.training import make_trainer
+from NumberPrediction import reader
+from NumberPrediction.model import NumberModel, train_batches
+from NumberPrediction.presets import NumberConfig
+
+STEPS = 50  # training steps in one call
+
+
+def examples() -> dict[str, np.ndarray]:
+    """STEPS batches of 100, T = 11."""
+    data = reader.load("", 10, "paper", STEPS * 100, 1, 1)
+    return train_batches(data.train, 100, 0, 0)
+
+
+def our_steps(**flags) -> Callable[[], object]:
+    """STEPS training steps of the paper's preset."""
+    config = NumberConfig(**flags)
+    model = NumberModel(config)
+    trainer = make_trainer(model, config, keras.optimizers.Adam(config.learning_rate))
+    batches = examples()
+    return lambda: trainer.train(batches, (), 0, {"learning_rate": config.learning_rate, "entropy_weight": 0.0})
+
+
+def keras_steps() -> Callable[[], object]:
+    """The same network with `keras.layers.LSTM` under `fit`."""
+    model = keras.Sequential([keras.layers.LSTM(200), keras.layers.Dense(10)])
+    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    batches = examples()
+    x, y = np.eye(10, dtype=np.float32)[batches["numbers"].reshape(STEPS * 100, -1)], batches["labels"].reshape(-1)
+    return lambda: model.fit(x, y, batch_size=100, shuffle=False, verbose=0)
+
+
+def torch_steps() -> Callable[[], object] | None:
+    """The same network in PyTorch, or None where it is not installed."""
+    try:
+        import torch
+    except ImportError:
+        return None
+    lstm, classifier = torch.nn.LSTM(10, 200, batch_first=True), torch.nn.Linear(200, 10)
+    optimizer = torch.optim.Adam([*lstm.parameters(), *classifier.parameters()], 1e-3)
+    batches = examples()
+    x = torch.nn.functional.one_hot(torch.tensor(batches["numbers"].astype(np.int64)), 10).float()
+    y = torch.tensor(batches["labels"].astype(np.int64))
+
+    def run():
+        for one, label in zip(x, y, strict=True):
+            optimizer.zero_grad(set_to_none=True)
+            loss = torch.nn.functional.cross_entropy(classifier(lstm(one)[0][:, -1]), label)
+            loss.backward()
+            optimizer.step()
+        return loss.item()
+
+    return run
+
+
+def candidates() -> dict[str, Callable[[], object]]:
+    """All that are compared, by name."""
+    found = {"dynamic_skip": our_steps(), "lstm": our_steps(cell="lstm"), "keras LSTM, fit": keras_steps(), "torch LSTM": torch_steps()}
+    return {name: function for name, function in found.items() if function is not None}
