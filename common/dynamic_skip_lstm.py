@@ -160,7 +160,10 @@ class DynamicSkipLSTM(keras.layers.RNN):
         """How the recurrence chooses, and the agent's view of the inputs, which the trace needs with its gradient."""
         weights = self.cell.agent_weights
         if weights is None:
-            return None, None
+            given = self.cell.given_distances(tf.shape(x)[:2], seed)
+            if given is None:  # K = 1: nothing to choose
+                return None, None
+            return Policy(distances=given if distances is None else distances), None
         weights = agent.AgentWeights(*(tf.cast(w, tf.float32) for w in weights))
         projected = agent.project(tf.cast(x, tf.float32), weights)
         if distances is not None:
@@ -171,7 +174,7 @@ class DynamicSkipLSTM(keras.layers.RNN):
     def _record(self, projected, h, carried, distances, order):
         """The trace: the agent once more, all steps in one pass, now with its gradient. h: [K + T, B, H]."""
         n_actions, n_steps = self.cell.n_actions, tf.shape(distances)[0]
-        if projected is None:  # K = 1: no choice
+        if projected is None:  # no agent
             log_probs = entropies = tf.zeros_like(distances, tf.float32)
             probs = tf.ones_like(distances, tf.float32)[..., None]
         else:

@@ -161,7 +161,7 @@ class DynamicSkipLSTMCell(keras.layers.Layer):
                 self.add_weight(name="state_gain", shape=(units,), initializer="ones"),
                 self.add_weight(name="state_offset", shape=(units,), initializer="zeros"),
             )
-        if self.n_actions > 1:
+        if self.has_agent:
             kernel, bias = self.agent_initializer, self.agent_bias_initializer
             self._agent = agent.AgentWeights(
                 self.add_weight(name="agent_input_kernel", shape=(n_inputs, width), initializer=kernel),
@@ -172,8 +172,17 @@ class DynamicSkipLSTMCell(keras.layers.Layer):
             )
 
     @property
+    def has_agent(self) -> bool:
+        """Whether an agent chooses the distances."""
+        return self.n_actions > 1
+
+    def given_distances(self, shape, seed: tf.Tensor) -> tf.Tensor | None:
+        """What a cell without an agent chooses, int32 of that shape; None where an agent does or K = 1."""
+        return None
+
+    @property
     def agent_weights(self) -> "agent.AgentWeights | None":
-        """The agent's weights as tensors, or None for `n_actions = 1`."""
+        """The agent's weights as tensors, or None without an agent."""
         return self._agent and agent.AgentWeights(*map(tf.convert_to_tensor, self._agent))
 
     @property
@@ -199,12 +208,17 @@ class DynamicSkipLSTMCell(keras.layers.Layer):
 
     def step(self, x: tf.Tensor, states: list, distances: tf.Tensor | None, candidate_mask: tf.Tensor | None = None):
         """The deterministic part: x [B, D], states, distances [B] in 1..K (None: 1) -> h [B, H] and the new states."""
+        weights = None if distances is None else tf.one_hot(distances - 1, self.n_actions, dtype=states[0].dtype)
+        return self.weighted_step(x, states, weights, candidate_mask)
+
+    def weighted_step(self, x: tf.Tensor, states: list, weights: tf.Tensor | None, candidate_mask: tf.Tensor | None = None):
+        """The same with weights [B, K] of the distances 1..K."""
         (hs, cs), carried = [self._slots(s) for s in states[:2]], states[2:]
         h, c = hs[-1], cs[-1]
-        if distances is not None:
-            chosen = tf.one_hot(self.n_actions - distances, self.n_actions, axis=0, dtype=hs.dtype)[:, :, None]
-            h = self.lamda * tf.reduce_sum(chosen * hs, 0) + (1 - self.lamda) * h
-            c = self.lamda * tf.reduce_sum(chosen * cs, 0) + (1 - self.lamda) * c
+        if weights is not None:
+            weights = tf.transpose(tf.reverse(weights, [1]))[:, :, None]  # slot j is distance K - j
+            h = self.lamda * tf.reduce_sum(weights * hs, 0) + (1 - self.lamda) * h
+            c = self.lamda * tf.reduce_sum(weights * cs, 0) + (1 - self.lamda) * c
         if carried:  # non-zero at step 0 only, where all K slots are zero
             h, c = h + carried[0], c + carried[1]
         z = x @ tf.convert_to_tensor(self.kernel) + h @ tf.convert_to_tensor(self.recurrent_kernel) + self.bias
@@ -217,17 +231,24 @@ class DynamicSkipLSTMCell(keras.layers.Layer):
         seen = self.observe(self._slots(states[0])) + (states[2] if self.history == "window" else 0)
         return agent.logits(agent.project(x, self.agent_weights), seen, self.agent_weights)
 
-    def call(self, inputs, states, training=False):
-        """inputs [B, D], states -> h [B, H] and the new states."""
-        seed, distances, mask, dropped = self.new_seed(), None, None, inputs
-        if self.n_actions > 1:
-            logits = self.logits(inputs, states)
-            distances = agent.greedy(logits) if self.greedy and not training else agent.sample(logits, seed)
-        if training and self.dropout:
-            dropped = inputs * tf.cast(self.input_mask(tf.shape(inputs), seed), inputs.dtype)
+    def drop(self, inputs: tf.Tensor, training: bool, seed: tf.Tensor):
+        """Inputs [B, D] after dropout, and the candidate's dropout mask (or None)."""
+        mask = None
         if training and self.recurrent_dropout:
             mask = tf.cast(self.candidate_mask([tf.shape(inputs)[0], self.units], seed), inputs.dtype)
-        return self.step(dropped, states, distances, mask)
+        if training and self.dropout:
+            inputs *= tf.cast(self.input_mask(tf.shape(inputs), seed), inputs.dtype)
+        return inputs, mask
+
+    def call(self, inputs, states, training=False):
+        """inputs [B, D], states -> h [B, H] and the new states."""
+        seed = self.new_seed()
+        distances = self.given_distances(tf.shape(inputs)[:1], seed)
+        if self.has_agent:
+            logits = self.logits(inputs, states)
+            distances = agent.greedy(logits) if self.greedy and not training else agent.sample(logits, seed)
+        inputs, mask = self.drop(inputs, training, seed)
+        return self.step(inputs, states, distances, mask)
 
     def get_initial_state(self, batch_size=None):
         """Zero states."""

@@ -1,0 +1,37 @@
+"""An LSTM step that connects to one of its K past states at random: the control of what an agent learns."""
+
+import keras
+import tensorflow as tf
+
+from .dynamic_skip import DynamicSkipLSTMCell
+from .fixed_skip import without_agent
+
+
+@keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
+class RandomSkipLSTMCell(DynamicSkipLSTMCell):
+    """One step of the LSTM with random skip connections: `DynamicSkipLSTMCell` without its agent.
+
+        k_t      ~ Uniform{1..K}
+        h~, c~   = lamda (h, c)_{t-k_t} + (1 - lamda) (h, c)_{t-1}
+        h_t, c_t = LSTM(x_t, h~, c~)
+
+    Weights: `kernel` [D, 4H], `recurrent_kernel` [H, 4H], `bias` [4H], as `keras.layers.LSTM` lays them out. States: h and c of the past
+    K steps, flat [B, K * H] each, oldest first. For whole sequences `RandomSkipLSTM` computes the same much faster.
+
+    Args:
+        units: H. n_actions: K. lamda: weight of the state that was drawn, in [0, 1].
+        The rest as for `DynamicSkipLSTMCell`; there is no agent.
+    """
+
+    has_agent = False
+
+    def __init__(self, units: int, n_actions: int = 5, lamda: float = 1.0, **kwargs):
+        super().__init__(units, n_actions, lamda, **kwargs)
+
+    def given_distances(self, shape, seed):
+        """Uniform draws."""
+        return tf.random.stateless_uniform(shape, seed, 1, self.n_actions + 1, tf.int32) if self.n_actions > 1 else None
+
+    def get_config(self) -> dict:
+        """The constructor's arguments."""
+        return without_agent(super().get_config())
