@@ -1,44 +1,95 @@
 """`--cell`: the recurrent layer of a name, and one way to run them all."""
 
+from collections.abc import Sequence
+
 import keras
 import tensorflow as tf
 
 from .agent import Trace
+from .cells.attention import AttentionSkipLSTMCell
+from .cells.clockwork import ClockworkCell
+from .cells.grid_lstm import GridLSTMCell
+from .cells.highway_lstm import HighwayLSTMCell
+from .cells.leaky import LeakyCell
+from .cells.peephole_lstm import PeepholeLSTMCell
+from .cells.skip_gru import SkipGRUCell
+from .cells.skip_lstm import SkipLSTMCell
+from .cells.skip_rnn import SkipRNNCell
+from .cells.time_delay import TimeDelayCell
 from .dynamic_skip_lstm import DynamicSkipLSTM
 from .fast_lstm import FastLSTM
+from .fixed_skip_lstm import FixedSkipLSTM, RandomSkipLSTM
 from .run import RunConfig
+from .update_skipping import UpdateSkippingRNN
+
+# What runs step by step under keras.layers.RNN.
+_CELLS = {
+    "attention": AttentionSkipLSTMCell,
+    "skip_lstm": SkipLSTMCell,
+    "skip_gru": SkipGRUCell,
+    "time_delay": TimeDelayCell,
+    "leaky": LeakyCell,
+    "clockwork": ClockworkCell,
+    "skip_rnn": SkipRNNCell,
+    "peephole_lstm": PeepholeLSTMCell,
+    "highway_lstm": HighwayLSTMCell,
+    "grid_lstm": GridLSTMCell,
+}
 
 
 def make_layer(config: RunConfig, units: int, cell: str | None = None, **kwargs) -> keras.layers.Layer:
-    """The layer of `--cell` (or of `cell`) over sequences [B, T, D] -> [B, T, H], with its final state.
+    """The layer of `--cell` (or of `cell`, which then takes no flags) over sequences [B, T, D] -> [B, T, H], with its final state.
 
-    `kwargs` go to the layer: initialisers, dropout, go_backwards, name.
+    `kwargs` go to the layer: kernel_initializer, recurrent_initializer, bias_initializer, go_backwards, name; to `lstm`, `dynamic_skip`,
+    `fixed_skip` and `random_skip` whatever else these take.
     """
+    flags = config.cell_flags if cell in (None, config.cell) else {}
     cell = cell or config.cell
-    kwargs |= {"return_sequences": True, "return_state": True, "jit_compile": config.jit_compile is not False}
+    sequence = {"return_sequences": True, "return_state": True}
+    fast = sequence | {"jit_compile": config.jit_compile is not False}
     if cell == "lstm":
-        return FastLSTM(units, **kwargs)
+        return FastLSTM(units, **fast, **kwargs)
+    if cell == "gru":  # as Cho et al. 2014: the reset gate before the product
+        return keras.layers.GRU(units, reset_after=False, use_cudnn=False, **sequence, **kwargs)
+    choice = {"n_actions": config.n_actions, "lamda": config.lamda}
+    seen = {"agent_units": config.agent_units, "observation": config.observation}
     if cell == "dynamic_skip":
-        return DynamicSkipLSTM(
-            units,
-            n_actions=config.n_actions,
-            lamda=config.lamda,
-            agent_units=config.agent_units,
-            observation=config.observation,
-            history=config.history,
-            **kwargs,
-        )
-    raise ValueError(f"no cell {cell!r}")
+        return DynamicSkipLSTM(units, **choice, **seen, history=config.history, **fast, **kwargs)
+    if cell == "fixed_skip":
+        return FixedSkipLSTM(units, **flags, lamda=config.lamda, history=config.history, **fast, **kwargs)
+    if cell == "random_skip":
+        return RandomSkipLSTM(units, **choice, history=config.history, **fast, **kwargs)
+    of_layer = {name: kwargs.pop(name) for name in ("go_backwards", "name") if name in kwargs} | sequence
+    if cell == "attention":
+        flags = choice | seen
+    if cell in ("skip_lstm", "skip_gru"):
+        return UpdateSkippingRNN(_CELLS[cell](units, **kwargs), **flags, **of_layer)
+    return keras.layers.RNN(_CELLS[cell](units, **flags, **kwargs), **of_layer)
 
 
 def run_layer(
     layer, x, state=None, mask=None, *, training=False, greedy=False, seed=None, distances=None
 ) -> tuple[tf.Tensor, list, Trace | None]:
-    """Run a layer of `make_layer`: outputs [B, T, H], final state, and the trace of a layer with an agent (else None).
+    """Run a layer of `make_layer`: outputs [B, T, H], final state, and the trace of a layer with an agent that samples (else None).
 
-    `seed` (int32 [2]) determines every random number of the layer; `distances` [B, T] replays given choices.
+    `seed` (int32 [2]) determines every random number of the layer; `distances` [B, T] replays given choices. What the layer adds to the
+    loss is for `auxiliary` to collect.
     """
+    if not isinstance(layer, DynamicSkipLSTM):
+        outputs, *state = layer(x, initial_state=state, mask=mask, training=training)
+        return outputs, state, None
     call = {"greedy": greedy, "seed": seed, "distances": distances}
     outputs, *state = layer(x, initial_state=state, mask=mask, training=training, **call)
-    has_agent = isinstance(layer, DynamicSkipLSTM) and layer.cell.n_actions > 1
-    return outputs, state, layer.trace if has_agent else None
+    return outputs, state, layer.trace if layer.cell.has_agent else None
+
+
+def auxiliary(layers: Sequence[keras.layers.Layer]) -> tuple[tf.Tensor, dict[str, tuple[tf.Tensor, tf.Tensor]]]:
+    """What layers of `make_layer` add to the task's loss, and what they report: of their latest call, to be asked for in the same function.
+
+    The loss is 0 and the metrics, (sum, weight) by name, are none unless the cell is `skip_lstm` or `skip_gru`.
+    """
+    loss, metrics = tf.zeros([]), {}
+    for layer in layers:
+        loss += sum(layer.losses)
+        metrics |= getattr(layer, "metrics_of_call", {})
+    return loss, metrics

@@ -29,9 +29,23 @@ _LONGEST = 120  # characters for the flags in the default name of a run; file sy
 Presets = Mapping[str, Mapping[str, Any]]
 
 CELLS = (
-    "dynamic_skip", "lstm", "gru", "fixed_skip", "random_skip", "attention", "skip_lstm", "time_delay", "leaky",
+    "dynamic_skip", "lstm", "gru", "fixed_skip", "random_skip", "attention", "skip_lstm", "skip_gru", "time_delay", "leaky",
     "clockwork", "skip_rnn", "peephole_lstm", "highway_lstm", "grid_lstm",
 )  # fmt: skip
+
+# Flags that belong to some cells only; None leaves the choice to the cell.
+CELL_FLAGS = {
+    "fixed_skip": ("skip",),
+    "skip_lstm": ("update_cost",),
+    "skip_gru": ("update_cost",),
+    "time_delay": ("delay", "base"),
+    "leaky": ("leak",),
+    "clockwork": ("periods",),
+    "skip_rnn": ("n_matrices", "skip", "base"),
+    "peephole_lstm": ("variant",),
+    "highway_lstm": ("depth",),
+    "grid_lstm": ("depth", "tied"),
+}
 
 
 def setting(
@@ -69,6 +83,27 @@ class RunConfig:
         1.0, "weight of the chosen past state; 1 - lamda goes to the previous one", minimum=0, maximum=1
     )
     n_actions: int = setting(5, "how many past states the agent chooses from", minimum=1)
+    skip: int | None = setting(
+        None, "distance of the skip connection, of --cell fixed_skip (3 unless given) and skip_rnn (no skip unless given)", minimum=1
+    )
+    delay: int | None = setting(None, "delay of the second recurrent edge, of --cell time_delay (5 unless given)", minimum=2)
+    periods: list[int] | None = setting(None, "period of each group of units, of --cell clockwork (1,2,4,8 unless given)", minimum=1)
+    leak: str | None = setting(
+        None, "time constants of --cell leaky: drawn once (unless given), or learned from there", choices=("fixed", "learned")
+    )
+    n_matrices: int | None = setting(None, "recurrent matrices that take turns, of --cell skip_rnn (1 unless given)", minimum=1)
+    base: str | None = setting(
+        None, "kind of unit of --cell time_delay and skip_rnn: plain (unless given) or LSTM", choices=("rnn", "lstm")
+    )
+    variant: str | None = setting(
+        None, "which of Greff's LSTMs --cell peephole_lstm is (vanilla unless given)",
+        choices=("vanilla", "NIG", "NFG", "NOG", "NIAF", "NOAF", "NP", "CIFG", "FGR"),
+    )  # fmt: skip
+    depth: int | None = setting(None, "layers of --cell highway_lstm, levels of grid_lstm (2 unless given)", minimum=1)
+    tied: bool | None = setting(None, "one set of weights for all levels of --cell grid_lstm (not unless given)")
+    update_cost: float | None = setting(
+        None, "price of one update in the loss of a sequence, of --cell skip_lstm and skip_gru (1e-4 unless given)", minimum=0
+    )
     agent_units: int = setting(50, "hidden units of the agent", minimum=1)
     observation: str = setting(
         "previous", "what the agent sees beside the input: the previous state or the mean of the past n_actions",
@@ -112,6 +147,20 @@ class RunConfig:
     mixed_precision: bool = setting(False, "compute in 16 bits, keep the weights in 32")
     deterministic: bool = setting(False, "same numbers on every run, also on a GPU (slower there)")
     strategy: str = setting("none", "several devices or machines", choices=("none", "mirrored", "multi_worker"))
+
+    def __post_init__(self):
+        """Raises `InputError` for a flag of another cell, and for more groups of units than units."""
+        for name in sorted({name for names in CELL_FLAGS.values() for name in names} - set(CELL_FLAGS.get(self.cell, ()))):
+            if getattr(self, name) is not None:
+                cells = " or ".join(f"--cell {cell}" for cell, names in CELL_FLAGS.items() if name in names)
+                raise InputError(f"--{name} belongs to {cells}, the cell here is {self.cell}: leave it out, or change the cell")
+        if self.periods is not None and not 1 <= len(self.periods) <= self.rnn_size:
+            raise InputError(f"--periods expects from 1 to {self.rnn_size} numbers (--rnn_size), got {len(self.periods)}")
+
+    @property
+    def cell_flags(self) -> dict[str, Any]:
+        """The flags of this cell that are not left to it."""
+        return {name: getattr(self, name) for name in CELL_FLAGS.get(self.cell, ()) if getattr(self, name) is not None}
 
 
 class Terminated(KeyboardInterrupt):

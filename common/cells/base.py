@@ -1,0 +1,87 @@
+"""What the comparators' cells share: initialisers, zero states, configuration, and a clock."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+
+class RecurrentCell(keras.layers.Layer):
+    """A step for `keras.layers.RNN`: inputs [B, D] and the states -> output [B, H] and the new states.
+
+    A subclass sets `state_size`, creates its weights in `build` and names its own constructor arguments in `arguments`. Zero states
+    stand for the time before the sequence.
+
+    Args:
+        units: H. kernel_initializer, recurrent_initializer, bias_initializer: as for `keras.layers.LSTMCell`.
+    """
+
+    arguments: tuple[str, ...] = ()
+
+    def __init__(
+        self,
+        units: int,
+        kernel_initializer="glorot_uniform",
+        recurrent_initializer="orthogonal",
+        bias_initializer="zeros",
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.units = self.output_size = whole_number("units", units)
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.recurrent_initializer = keras.initializers.get(recurrent_initializer)
+        self.bias_initializer = keras.initializers.get(bias_initializer)
+
+    def add_kernel(self, name: str, n_inputs: int, n_blocks: int = 1):
+        """A weight [n_inputs, n_blocks * H] on inputs."""
+        return self.add_weight(name=name, shape=(n_inputs, n_blocks * self.units), initializer=self.kernel_initializer)
+
+    def add_recurrent_kernel(self, name: str, n_blocks: int = 1, n_states: int = 1):
+        """A weight [n_states * H, n_blocks * H] on states."""
+        shape = (n_states * self.units, n_blocks * self.units)
+        return self.add_weight(name=name, shape=shape, initializer=self.recurrent_initializer)
+
+    def add_bias(self, name: str, n_blocks: int = 1, ones: int | None = None):
+        """A weight [n_blocks * H], one in the block `ones` (that of the forget gate), elsewhere as `bias_initializer` says."""
+
+        def initial(shape, dtype=None):
+            rest = self.bias_initializer((self.units,), dtype=dtype)
+            return tf.concat([tf.ones_like(rest) if n == ones else rest for n in range(n_blocks)], 0)
+
+        return self.add_weight(name=name, shape=(n_blocks * self.units,), initializer=initial)
+
+    def get_initial_state(self, batch_size=None) -> list[tf.Tensor]:
+        """Zero states."""
+        return [tf.zeros([batch_size, size], self.compute_dtype) for size in self.state_size]
+
+    def get_config(self) -> dict:
+        """The constructor's arguments."""
+        config = {name: getattr(self, name) for name in ("units", *self.arguments)}
+        config = {name: list(value) if isinstance(value, tuple) else value for name, value in config.items()}
+        for name in ("kernel_initializer", "recurrent_initializer", "bias_initializer"):
+            config[name] = keras.initializers.serialize(getattr(self, name))
+        return {**super().get_config(), **config}
+
+
+def whole_number(name: str, value: int, minimum: int = 1) -> int:
+    """`value`, or ValueError where it is no whole number of at least `minimum`."""
+    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < minimum:
+        raise ValueError(f"{name} must be a whole number of at least {minimum}; received {value!r}")
+    return int(value)
+
+
+def one_of(name: str, value: str, choices: tuple[str, ...]) -> str:
+    """`value`, or ValueError where it is none of `choices`."""
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(choices)}; received {value!r}")
+    return value
+
+
+def shift(history: tf.Tensor, new: tf.Tensor) -> tf.Tensor:
+    """The past n states, flat [B, n * H] with the oldest first, one step later: `new` [B, H] comes in, the oldest goes."""
+    return tf.concat([history[:, new.shape[-1] :], new], -1)
+
+
+def tick(clock: tf.Tensor, periods: tuple[int, ...]) -> tf.Tensor:
+    """The next step's t mod period, of this step's [B, n]: small numbers, exact in 16 bits too."""
+    after = clock + 1
+    return tf.where(after >= tf.constant(periods, clock.dtype), tf.zeros_like(after), after)

@@ -1,0 +1,50 @@
+"""A step in which groups of units run at different speeds."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from .base import RecurrentCell, tick, whole_number
+
+
+@keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
+class ClockworkCell(RecurrentCell):
+    """One step of the Clockwork RNN (Koutnik et al. 2014; Goodfellow et al. 2016, section 10.9.3).
+
+        h_t[g] = tanh(W x_t + (M * U) h_{t-1} + b)[g]      if t mod T_g = 0, t = 0, 1, ...
+        h_t[g] = h_{t-1}[g]                                otherwise
+
+    The H units are in groups g of equal size (the first ones larger by one where H does not divide), group g of period T_g. M lets a unit
+    read the units of its own group and of slower ones: block-upper-triangular in the paper's layout, where a row is the unit that reads.
+
+    Weights: `kernel` W [D, H], `recurrent_kernel` U [H, H] (from, to), `bias` b [H]. States: h [B, H] and t mod T_g [B, number of groups].
+
+    Args:
+        units: H. periods: T_g, any whole numbers, in the order of the groups (up to 256 in 16 bits).
+        The rest as for `RecurrentCell`.
+    """
+
+    arguments = ("periods",)
+
+    def __init__(self, units: int, periods: tuple[int, ...] = (1, 2, 4, 8), **kwargs):
+        super().__init__(units, **kwargs)
+        self.periods = tuple(whole_number("periods", period) for period in periods)
+        if not 1 <= len(self.periods) <= units:
+            raise ValueError(f"periods must be 1 to {units} numbers, one for each group of the {units} units; received {periods!r}")
+        self.group = np.concatenate([np.full(len(part), g) for g, part in enumerate(np.array_split(np.arange(units), len(self.periods)))])
+        self.state_size = [units, len(self.periods)]
+
+    def build(self, input_shape) -> None:
+        """Create the weights for inputs [..., D]."""
+        self.kernel = self.add_kernel("kernel", input_shape[-1])
+        self.recurrent_kernel = self.add_recurrent_kernel("recurrent_kernel")
+        self.bias = self.add_bias("bias")
+
+    def call(self, inputs, states):
+        """inputs [B, D], states -> h [B, H] and the new states."""
+        h, clock = states
+        period = np.array(self.periods)[self.group]
+        readable = tf.constant(period[:, None] >= period[None, :], h.dtype)  # from, to
+        new = tf.tanh(inputs @ self.kernel + h @ (readable * self.recurrent_kernel) + self.bias)
+        h = tf.where(tf.gather(clock, self.group, axis=1) == 0, new, h)
+        return h, [h, tick(clock, self.periods)]

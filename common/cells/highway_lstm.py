@@ -1,0 +1,62 @@
+"""Stacked LSTMs whose cell states are connected from layer to layer."""
+
+import keras
+import tensorflow as tf
+
+from .base import RecurrentCell, whole_number
+
+
+@keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
+class HighwayLSTMCell(RecurrentCell):
+    """One step of a Highway LSTM of L layers (Zhang et al. 2015, "Highway LSTM RNNs for distant speech recognition").
+
+        i, f, g, o = W^l x^l_t + U^l h^l_{t-1} + b^l                            x^1_t = x_t,  x^l_t = h^{l-1}_t
+        d     = sigmoid(W_d^l x^l_t + p^l c^l_{t-1} + q^l c^{l-1}_t + b_d^l)    from the second layer on
+        c^l_t = d c^{l-1}_t + sigmoid(f) c^l_{t-1} + sigmoid(i) tanh(g)
+        h^l_t = sigmoid(o) tanh(c^l_t)
+
+    The output is h^L_t. With the depth gates d closed (the idea is Srivastava's, 2015) these are stacked LSTMs. Those of Zhang et al. have
+    peepholes and projections, these have not.
+
+    Weights of layer l = 0, 1, ...: `kernel_l` [D or H, 4H], `recurrent_kernel_l` [H, 4H], `bias_l` [4H] as `keras.layers.LSTM` lays them
+    out; from l = 1 on `depth_kernel_l` W_d [H, H], `depth_peephole_l` p and q [2, H] (initially 0), `depth_bias_l` b_d [H] (initially
+    `depth_bias`). States: h and c [B, H] of each layer.
+
+    Args:
+        units: H. depth: L. depth_bias: initial bias of the depth gates; negative values begin near the stacked LSTM.
+        The rest as for `RecurrentCell`.
+    """
+
+    arguments = ("depth", "depth_bias")
+
+    def __init__(self, units: int, depth: int = 2, depth_bias: float = 0.0, **kwargs):
+        super().__init__(units, **kwargs)
+        self.depth, self.depth_bias = whole_number("depth", depth), depth_bias
+        self.state_size = [units, units] * depth
+
+    def build(self, input_shape) -> None:
+        """Create the weights for inputs [..., D]."""
+        self.lstms, self.depth_gates = [], []
+        for n in range(self.depth):
+            kernel = self.add_kernel(f"kernel_{n}", self.units if n else input_shape[-1], 4)
+            self.lstms.append((kernel, self.add_recurrent_kernel(f"recurrent_kernel_{n}", 4), self.add_bias(f"bias_{n}", 4, ones=1)))
+        for n in range(1, self.depth):
+            kernel = self.add_kernel(f"depth_kernel_{n}", self.units)
+            peephole = self.add_weight(name=f"depth_peephole_{n}", shape=(2, self.units), initializer="zeros")
+            bias = keras.initializers.Constant(self.depth_bias)
+            self.depth_gates.append((kernel, peephole, self.add_weight(name=f"depth_bias_{n}", shape=(self.units,), initializer=bias)))
+
+    def call(self, inputs, states):
+        """inputs [B, D], states -> h of the last layer [B, H] and the new states."""
+        x, below, new_states = inputs, None, []
+        for n, (kernel, recurrent_kernel, bias) in enumerate(self.lstms):
+            h, c = states[2 * n : 2 * n + 2]
+            i, f, g, o = tf.split(x @ kernel + h @ recurrent_kernel + bias, 4, -1)
+            new = tf.sigmoid(f) * c + tf.sigmoid(i) * tf.tanh(g)
+            if n:
+                depth_kernel, peephole, depth_bias = self.depth_gates[n - 1]
+                own, lower = tf.unstack(tf.convert_to_tensor(peephole))
+                new += tf.sigmoid(x @ depth_kernel + own * c + lower * below + depth_bias) * below
+            x, below = tf.sigmoid(o) * tf.tanh(new), new
+            new_states += [x, new]
+        return x, new_states

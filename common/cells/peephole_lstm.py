@@ -1,0 +1,78 @@
+"""The LSTM with peepholes, and its variants with one change each."""
+
+import keras
+import tensorflow as tf
+
+from .base import RecurrentCell, one_of
+
+VARIANTS = ("vanilla", "NIG", "NFG", "NOG", "NIAF", "NOAF", "NP", "CIFG", "FGR")
+_WITHOUT = {"NIG": "i", "NFG": "f", "NOG": "o", "CIFG": "f"}  # the gate that has no weights
+
+
+@keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
+class PeepholeLSTMCell(RecurrentCell):
+    """One step of the vanilla LSTM or one of its eight variants (Greff et al. 2015, "LSTM: a search space odyssey").
+
+        i   = sigmoid(W_i x_t + U_i h_{t-1} + p_i c_{t-1} + b_i)
+        f   = sigmoid(W_f x_t + U_f h_{t-1} + p_f c_{t-1} + b_f)
+        g   = tanh(W_g x_t + U_g h_{t-1} + b_g)
+        c_t = f c_{t-1} + i g
+        o   = sigmoid(W_o x_t + U_o h_{t-1} + p_o c_t + b_o)
+        h_t = o tanh(c_t)
+
+    NIG: i = 1. NFG: f = 1. NOG: o = 1. NIAF: g without its tanh. NOAF: h_t = o c_t. NP: no peepholes, the LSTM of Keras. CIFG: f = 1 - i.
+    FGR: each of i, f and o also sees the three of the step before.
+
+    Weights, n = 4 blocks in the order i f g o, less that of a gate that is left out: `kernel` W [D, nH], `recurrent_kernel` U [H, nH],
+    `bias` b [nH] (that of f initially 1); `peephole` p [n - 1, H], initially 0 (none for NP); `gate_kernel` [3H, 3H], from and to i f o
+    (FGR alone).
+    States: h and c [B, H]; for FGR the gates i f o [B, 3H].
+
+    Args:
+        units: H. variant: "vanilla" or one of the above.
+        The rest as for `RecurrentCell`.
+    """
+
+    arguments = ("variant",)
+
+    def __init__(self, units: int, variant: str = "vanilla", **kwargs):
+        super().__init__(units, **kwargs)
+        self.variant = one_of("variant", variant, VARIANTS)
+        self.blocks = "ifgo".replace(_WITHOUT.get(variant, " "), "")
+        self.state_size = [units, units] + [3 * units] * (variant == "FGR")
+
+    def build(self, input_shape) -> None:
+        """Create the weights for inputs [..., D]."""
+        n = len(self.blocks)
+        self.kernel = self.add_kernel("kernel", input_shape[-1], n)
+        self.recurrent_kernel = self.add_recurrent_kernel("recurrent_kernel", n)
+        self.bias = self.add_bias("bias", n, ones=self.blocks.index("f") if "f" in self.blocks else None)
+        if self.variant != "NP":
+            self.peephole = self.add_weight(name="peephole", shape=(n - 1, self.units), initializer="zeros")
+        if self.variant == "FGR":
+            self.gate_kernel = self.add_recurrent_kernel("gate_kernel", 3, n_states=3)
+
+    def call(self, inputs, states):
+        """inputs [B, D], states -> h [B, H] and the new states."""
+        variant, (h, c, *gates) = self.variant, states
+        z = inputs @ self.kernel + h @ self.recurrent_kernel + self.bias
+        z = dict(zip(self.blocks, tf.split(z, len(self.blocks), -1), strict=True))
+        if variant == "FGR":
+            for name, add in zip("ifo", tf.split(gates[0] @ self.gate_kernel, 3, -1), strict=True):
+                z[name] += add
+        peephole = {}
+        if variant != "NP":
+            peephole = dict(zip(self.blocks.replace("g", ""), tf.unstack(tf.convert_to_tensor(self.peephole)), strict=True))
+
+        def gate(name, c):
+            """A gate that sees c; 1 where the variant has none."""
+            if name not in z:
+                return tf.ones_like(c)
+            return tf.sigmoid(z[name] + peephole[name] * c if peephole else z[name])
+
+        i = gate("i", c)
+        f = 1 - i if variant == "CIFG" else gate("f", c)
+        c = f * c + i * (z["g"] if variant == "NIAF" else tf.tanh(z["g"]))
+        o = gate("o", c)
+        h = o * (c if variant == "NOAF" else tf.tanh(c))
+        return h, [h, c] + ([tf.concat([i, f, o], -1)] if variant == "FGR" else [])

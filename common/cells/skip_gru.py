@@ -1,0 +1,35 @@
+"""Skip RNN's form of the GRU."""
+
+import keras
+import tensorflow as tf
+
+from .skip_lstm import UpdateSkippingCell
+
+
+@keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
+class SkipGRUCell(UpdateSkippingCell):
+    """One step of the Skip GRU: `UpdateSkippingCell`, where S is the GRU of Cho et al. (2014) and du is computed from h.
+
+        z, r = sigmoid(W_zr x_t + U_zr h + b_zr)
+        h'   = z h + (1 - z) tanh(W_h x_t + U_h (r h) + b_h)
+
+    Weights: `kernel` [D, 3H], `recurrent_kernel` [H, 3H], `bias` [3H] as `keras.layers.GRU(reset_after=False)` lays them out (z r h);
+    `update_kernel` [H, 1], `update_bias` [1] (initially 1), `initial_state_0` [H] (initially 0). States: h and the three counters.
+    """
+
+    n_states = 1
+
+    def build(self, input_shape) -> None:
+        """Create the weights for inputs [..., D]."""
+        self.kernel = self.add_kernel("kernel", input_shape[-1], 3)
+        self.recurrent_kernel = self.add_recurrent_kernel("recurrent_kernel", 3)
+        self.bias = self.add_bias("bias", 3)
+        super().build(input_shape)
+
+    def update(self, x, states):
+        """The GRU."""
+        (h,), n = states, 2 * self.units
+        recurrent_kernel = tf.convert_to_tensor(self.recurrent_kernel)
+        x_zr, x_h = tf.split(x @ self.kernel + self.bias, [n, self.units], -1)
+        z, r = tf.split(tf.sigmoid(x_zr + h @ recurrent_kernel[:, :n]), 2, -1)
+        return [z * h + (1 - z) * tf.tanh(x_h + (r * h) @ recurrent_kernel[:, n:])]

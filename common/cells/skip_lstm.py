@@ -1,0 +1,77 @@
+"""Skip RNN: a step that decides whether the state is updated or copied. The LSTM's form, and what it shares with the GRU's."""
+
+import keras
+import tensorflow as tf
+
+from ..gates import lstm_gates
+from .base import RecurrentCell
+
+
+@tf.custom_gradient
+def binarise(u):
+    """round(u), with the gradient of the identity (straight-through)."""
+    return tf.round(u), lambda upstream: upstream
+
+
+class UpdateSkippingCell(RecurrentCell):
+    """A step s_t = S(x_t, s_{t-1}) that is taken or left out (Campos et al. 2018, "Skip RNN", eq. 2-6).
+
+        u_t      = round(u~_t)                                                  its gradient is that of u~_t
+        s_t      = u_t S(x_t, s_{t-1}) + (1 - u_t) s_{t-1}
+        du_t     = sigmoid(w s_t + b)
+        u~_{t+1} = u_t du_t + (1 - u_t) (u~_t + min(du_t, 1 - u~_t)),           u~_1 = 1
+        s_0      learned
+
+    States: those of S; then, [B, 1] each, u~ of the next step, whether the sequence has begun, and how many updates there were (exact
+    up to 256 in 16 bits). All zeros is the time before the sequence, so that the learned s_0 needs no state of its own.
+
+    A subclass has `n_states` and a method `update(x, states) -> new states`, h first; du is computed from the last of them.
+    """
+
+    n_states: int
+
+    def __init__(self, units: int, **kwargs):
+        super().__init__(units, **kwargs)
+        self.state_size = [units] * self.n_states + [1, 1, 1]
+
+    def build(self, input_shape) -> None:
+        """Create the weights for inputs [..., D]."""
+        self.initial_states = [
+            self.add_weight(name=f"initial_state_{n}", shape=(self.units,), initializer="zeros") for n in range(self.n_states)
+        ]
+        self.update_kernel = self.add_weight(name="update_kernel", shape=(self.units, 1), initializer=self.kernel_initializer)
+        self.update_bias = self.add_weight(name="update_bias", shape=(1,), initializer="ones")
+
+    def call(self, inputs, states):
+        """inputs [B, D], states -> h [B, H] and the new states."""
+        *states, pending, begun, count = states
+        states = [s + (1 - begun) * initial for s, initial in zip(states, self.initial_states, strict=True)]
+        pending += 1 - begun
+        u = binarise(pending)
+        states = [u * new + (1 - u) * old for new, old in zip(self.update(inputs, states), states, strict=True)]
+        increment = tf.sigmoid(states[-1] @ self.update_kernel + self.update_bias)
+        pending = u * increment + (1 - u) * (pending + tf.minimum(increment, 1 - pending))
+        return states[0], [*states, pending, tf.ones_like(begun), count + u]
+
+
+@keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
+class SkipLSTMCell(UpdateSkippingCell):
+    """One step of the Skip LSTM: `UpdateSkippingCell`, where S is the LSTM and du is computed from c.
+
+    Weights: `kernel` [D, 4H], `recurrent_kernel` [H, 4H], `bias` [4H] as `keras.layers.LSTM` lays them out; `update_kernel` [H, 1],
+    `update_bias` [1] (initially 1), `initial_state_0`, `initial_state_1` [H] (h and c, initially 0). States: h, c and the three counters.
+    """
+
+    n_states = 2
+
+    def build(self, input_shape) -> None:
+        """Create the weights for inputs [..., D]."""
+        self.kernel = self.add_kernel("kernel", input_shape[-1], 4)
+        self.recurrent_kernel = self.add_recurrent_kernel("recurrent_kernel", 4)
+        self.bias = self.add_bias("bias", 4, ones=1)
+        super().build(input_shape)
+
+    def update(self, x, states):
+        """The LSTM."""
+        h, c = states
+        return lstm_gates(x @ self.kernel + h @ self.recurrent_kernel + self.bias, c)

@@ -1,0 +1,44 @@
+"""Skip RNN over whole sequences: counts the updates and charges for them."""
+
+import keras
+import tensorflow as tf
+
+
+@keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
+class UpdateSkippingRNN(keras.layers.RNN):
+    """`keras.layers.RNN` over a `SkipLSTMCell` or `SkipGRUCell`, with the cost of the updates as a loss of the layer.
+
+        loss = update_cost * mean_b( sum_t u_t )                                (Campos et al. 2018, eq. 7, cost per sample)
+
+    `Model.fit` adds it to the task's loss by itself; elsewhere add `layer.losses` right after the call, inside the same function.
+
+    Args:
+        cell: the cell. update_cost: price of one update of one sequence.
+        The rest as for `keras.layers.RNN`.
+    """
+
+    def __init__(self, cell, update_cost: float = 1e-4, **kwargs):
+        if not update_cost >= 0:
+            raise ValueError(f"update_cost must be at least 0; received {update_cost!r}")
+        super().__init__(cell, **kwargs)
+        self.update_cost = update_cost
+        self._metrics_of_call = ()
+
+    @property
+    def metrics_of_call(self) -> dict[str, tuple[tf.Tensor, tf.Tensor]]:
+        """The share of the steps in which the state was updated, as (sum, weight); of the latest call, to be read as `losses` are."""
+        return dict(self._metrics_of_call)
+
+    def inner_loop(self, sequences, initial_state, mask, training=False):
+        """`keras.layers.RNN`'s loop, the count starting anew."""
+        *rest, count = initial_state
+        last, outputs, states = super().inner_loop(sequences, [*rest, tf.zeros_like(count)], mask, training)
+        updates = tf.cast(states[-1], tf.float32)
+        n_steps = tf.size(sequences[:, :, 0]) if mask is None else tf.math.count_nonzero(mask)
+        self._metrics_of_call = (("updates", (tf.reduce_sum(updates), tf.cast(n_steps, tf.float32))),)
+        self.add_loss(self.update_cost * tf.reduce_mean(updates))
+        return last, outputs, states
+
+    def get_config(self) -> dict:
+        """The constructor's arguments."""
+        return {**super().get_config(), "update_cost": self.update_cost}
