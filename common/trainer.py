@@ -53,24 +53,28 @@ class Trainer:
             for greedy in (False, True)
         }
 
-    def train(self, batches: dict, state: Any, first_step: int, knobs: dict, on_call: Callable | None = None):
-        """Train on a stack of batches (arrays [N, B, ...]), from global step `first_step` on.
+    def train(
+        self, batches: dict, state: Any, first_step: int, knobs: dict, on_call: Callable | None = None,
+        start: int = 0, stop: int | None = None,
+    ):  # fmt: skip
+        """Train on a stack of batches (arrays [N, B, ...]), those from `start` to `stop`, the first of them at global step `first_step`.
 
-        `on_call(n_done, state, metrics)` is called after each compiled call. Returns the state and the metrics' totals.
+        `on_call(n_done, state, metrics)` is called after each compiled call, with that call's totals of the metrics. Returns the state and
+        the metrics' totals.
         Raises:
             FloatingPointError: a loss or gradient that is not finite; says which and at which step.
         """
         knobs = {name: tf.constant(value, tf.float32) for name, value in knobs.items()}
         total: dict[str, np.ndarray] = {}
-        for start, n, part in self._parts(batches):
-            step = first_step + start
+        for done, n, part in self._parts(batches, start, stop):
+            step = first_step + done
             state, metrics, bad = self._train(part, n, state, self._seed(TRAIN), tf.constant(step), knobs)
             if bad >= 0:
                 metrics = {name: float(value[0]) for name, value in metrics.items()}
                 raise FloatingPointError(_not_finite(metrics, step + int(bad)))
             total = add(total, metrics)
             if on_call:
-                on_call(start + int(n), state, total)
+                on_call(done + int(n), state, add({}, metrics))
         return state, total
 
     def evaluate(self, batches: dict, state: Any = (), greedy: bool = False, sample: int = 0) -> dict[str, np.ndarray]:
@@ -92,15 +96,19 @@ class Trainer:
     def _seed(self, stream: int) -> tf.Tensor:
         return tf.constant([self.seed, stream], tf.int32)
 
-    def _parts(self, batches: dict) -> Iterable[tuple[int, tf.Tensor, dict]]:
-        """The stack in parts of `steps_per_call`; the last is filled up, so that all have one shape (and `n` says how many count)."""
+    def _parts(self, batches: dict, first: int = 0, stop: int | None = None) -> Iterable[tuple[int, tf.Tensor, dict]]:
+        """The stack from `first` to `stop` in parts of `steps_per_call`: how many came before, how many there are, their batches.
+
+        The last part is filled up, so that all have one shape, wherever a run goes on in a stack: one program computes them all.
+        """
         n_batches, size = len(next(iter(batches.values()))), self.steps_per_call
-        for start in range(0, n_batches, size):
-            n = min(size, n_batches - start)
+        stop = n_batches if stop is None else min(stop, n_batches)
+        for start in range(first, stop, size):
+            n = min(size, stop - start)
             part = {name: array[start : start + n] for name, array in batches.items()}
             if n < size:
                 part = {name: np.concatenate([a, np.repeat(a[-1:], size - n, 0)]) for name, a in part.items()}
-            yield start, tf.constant(n), {name: tf.constant(a) for name, a in part.items()}
+            yield start - first, tf.constant(n), {name: tf.constant(a) for name, a in part.items()}
 
     def _train_steps(self, batches, n, state, seed, first_step, knobs):
         """`n` training steps. Returns state, metrics, and the index of the first step that was not finite, or -1."""

@@ -6,6 +6,8 @@ What is decided from the past (a schedule, which epoch was best) is a function o
 
 import dataclasses
 import pathlib
+import signal
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -19,7 +21,7 @@ from .errors import InputError
 from .progress import Progress
 from .run import RunConfig
 from .run_directory import RunDirectory
-from .trainer import Trainer, means
+from .trainer import Trainer, add, means
 
 Records = list[dict[str, Any]]
 
@@ -140,7 +142,7 @@ class _Run:
             for stack in stacks:
                 length = _length(stack)
                 if skip < length and not self._out_of_steps():
-                    self._train_stack({name: a[skip:] for name, a in stack.items()}, knobs, start, progress)
+                    self._train_stack(stack, skip, knobs, start, progress)
                 skip = max(skip - length, 0)
         if self.step_in_epoch < n_steps and not self._out_of_steps():
             raise AssertionError("an epoch ended before its last batch")
@@ -150,24 +152,21 @@ class _Run:
         record |= self.experiment.evaluate(self.trainer, "dev")
         self._end_epoch(record | {"seconds": round(train_seconds, 2)})
 
-    def _train_stack(self, stack, knobs, start, progress) -> None:
-        if self.config.max_train_steps:
-            stack = {name: a[: self.config.max_train_steps - self.step] for name, a in stack.items()}
-        before, totals, step_in_epoch = self.step, self.totals, self.step_in_epoch
+    def _train_stack(self, stack, first, knobs, start, progress) -> None:
+        stop = first + self.config.max_train_steps - self.step if self.config.max_train_steps else None
+        before, step_in_epoch = self.step, self.step_in_epoch
 
         def on_call(n_done, state, metrics):
             self.step, self.step_in_epoch, self.state = before + n_done, step_in_epoch + n_done, state
-            self.totals = {name: totals.get(name, 0.0) + value for name, value in metrics.items()}
+            self.totals = add(self.totals, metrics)  # call by call, so that a resumed run adds in the same order
             self.epoch_seconds = time.monotonic() - start
             progress.update(self.step_in_epoch, **means(self.totals))
-            if time.monotonic() - self._last_save >= self.config.checkpoint_seconds:
+            if interrupt.has_come or time.monotonic() - self._last_save >= self.config.checkpoint_seconds:
                 self._save()
+            interrupt.raise_if_it_has_come()
 
-        try:
-            self.trainer.train(stack, self.state, before, knobs, on_call)
-        except KeyboardInterrupt:
-            self._save()
-            raise
+        with _Interrupt() as interrupt:
+            self.trainer.train(stack, self.state, before, knobs, on_call, first, stop)
 
     def _end_epoch(self, record: dict[str, Any]) -> None:
         self.directory.log_epoch(record)
@@ -254,6 +253,42 @@ def load_run(run_dir: str, config_class: type, make_model: Callable, checkpoint_
     model = make_model(config)
     restore(model.variables, arrays)
     return config, model
+
+
+class _Interrupt:
+    """While it lasts, Ctrl-C and SIGTERM wait until the step that is being computed has its number; a second one does not wait.
+
+    Python would raise them as soon as the compiled call returns: the weights would be those after the call, the step the one before it.
+    """
+
+    def __enter__(self):
+        self.has_come, self._before = None, {}
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, error_type, *_):
+        self._restore()
+        if error_type is None:  # it came behind the last step
+            self.raise_if_it_has_come()
+
+    def _restore(self):
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _note(self, number, _):
+        if self.has_come is None:
+            self.has_come = number
+        else:
+            self._handle(number)
+
+    def _handle(self, number):
+        self._restore()
+        signal.raise_signal(number)
+
+    def raise_if_it_has_come(self):
+        if self.has_come is not None:
+            self._handle(self.has_come)
 
 
 def restore(variables: list, arrays: dict[str, np.ndarray]) -> None:
