@@ -153,7 +153,12 @@ def train_stacks(data: reader.Arrays, buckets: Sequence[int], batch_size: int, s
 
 
 def tag(
-    trainer: Trainer, encoder: reader.Encoder, sentences: Sequence[reader.Sentence], greedy: bool = True, n_buckets: int = 8, sample: int = 0
+    trainer: Trainer,
+    encoder: reader.Encoder,
+    sentences: Sequence[reader.Sentence],
+    greedy: bool = True,
+    n_buckets: int = 8,
+    sample: int = 0,
 ) -> Tagged:
     """The tags of sentences, in their order, and the connections that were made for them.
 
@@ -186,7 +191,9 @@ def scores(sentences: Sequence[reader.Sentence], tagged: Tagged, split: str, how
     return {f"{split}_{name}_{how}": value for name, value in found.items()}
 
 
-def evaluate(trainer: Trainer, encoder: reader.Encoder, sentences: Sequence[reader.Sentence], split: str, n_buckets: int = 8) -> dict[str, float]:
+def evaluate(
+    trainer: Trainer, encoder: reader.Encoder, sentences: Sequence[reader.Sentence], split: str, n_buckets: int = 8
+) -> dict[str, float]:
     """`scores` with the most probable and with sampled distances."""
     metrics = {}
     for how, greedy in (("greedy", True), ("sampled", False)):
@@ -240,11 +247,14 @@ def build(config: NERConfig) -> training.Experiment:
 def load(run_dir: str, checkpoint_file: str = "") -> tuple[NERConfig, Trainer, reader.Encoder]:
     """Flags, a trainer that holds the model, and the encoder of a run; see `training.load_run`."""
 
-    def make(config: NERConfig) -> NERModel:
-        return NERModel(config, reader.Encoder.load(pathlib.Path(run_dir, ENCODER)))
+    encoders = []
+
+    def make(config: NERConfig) -> NERModel:  # called once the run is known to be one
+        encoders.append(reader.Encoder.load(pathlib.Path(run_dir, ENCODER)))
+        return NERModel(config, encoders[0])
 
     config, model = training.load_run(run_dir, NERConfig, make, checkpoint_file)
-    return config, training.make_trainer(model, config, many_shapes=True), reader.Encoder.load(pathlib.Path(run_dir, ENCODER))
+    return config, training.make_trainer(model, config, None, STEPS_PER_CALL, many_shapes=True), encoders[0]
 
 
 def train(config: NERConfig) -> None:

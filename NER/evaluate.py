@@ -1,0 +1,48 @@
+"""Scores of a trained tagger:  python NER/evaluate.py --run_dir RUN --split test"""
+
+import dataclasses
+import pathlib
+import sys
+
+# A plain checkout is not installed: let the script find `common` and its own package from any directory.
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+from common import run  # noqa: E402
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EvaluateConfig:
+    """Precision, recall and F1 of a trained tagger, with the most probable and with sampled distances."""
+
+    run_dir: str = run.setting("", "folder of the run")
+    checkpoint: str = run.setting("", "checkpoint file (empty: the best epoch of the run)")
+    split: str = run.setting("test", "which sentences of the run's data", choices=("train", "dev", "test"))
+    file: str = run.setting("", "another file in CoNLL-2003's format, instead of a split")
+
+
+def evaluate(config: EvaluateConfig) -> dict[str, float]:
+    """Print and return the scores, those of each type too. Raises `InputError` for a run, a checkpoint or data that cannot be used."""
+    from NER import model as ner_model  # imports TensorFlow: flags are answered before
+    from NER import reader
+    from NER.span_f1 import span_f1
+
+    run_config, trainer, encoder = ner_model.load(config.run_dir, config.checkpoint)
+    if config.file:
+        name, sentences = pathlib.Path(config.file).name, reader.read_conll(config.file, run_config.scheme)
+    else:
+        name, sentences = config.split, getattr(reader.load(run_config.data_dir, run_config.scheme), config.split)
+    print(f"{config.run_dir}: {len(sentences)} sentences of {config.file or config.split}")
+    metrics, gold = {}, [sentence.tags for sentence in sentences]
+    for how, greedy in (("greedy", True), ("sampled", False)):
+        tagged = ner_model.tag(trainer, encoder, sentences, greedy, run_config.n_buckets)
+        metrics |= ner_model.scores(sentences, tagged, name, how)
+        for kind, counts in span_f1(gold, tagged.tags).by_type.items():
+            shown = f"precision {counts.precision:6.2f}  recall {counts.recall:6.2f}  F1 {counts.f1:6.2f}  of {counts.gold}"
+            print(f"{how:>8} {kind:>5}  {shown}")
+    for name, value in metrics.items():
+        print(f"{name} {value:.5g}")
+    return metrics
+
+
+if __name__ == "__main__":
+    run.main(EvaluateConfig, {}, evaluate)

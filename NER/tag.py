@@ -1,0 +1,122 @@
+"""Tags sentences, typed or piped, one a line:  echo "Anna Smith left Siemens for Rome." | python NER/tag.py --run_dir RUN"""
+
+import dataclasses
+import pathlib
+import re
+import sys
+from collections.abc import Sequence
+
+# A plain checkout is not installed: let the script find `common` and its own package from any directory.
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+from common import arcs, run  # noqa: E402
+from common.errors import InputError  # noqa: E402
+from NER.span_f1 import spans, write_conll  # noqa: E402
+
+_OPENING, _CLOSING = "\"'“‘([{", "\"'”’)]},;:!?"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TagConfig:
+    """Name the entities of sentences, and show which word's state each word connects to."""
+
+    run_dir: str = run.setting("", "folder of the run")
+    checkpoint: str = run.setting("", "checkpoint file (empty: the best epoch of the run)")
+    file: str = run.setting("", "a file in CoNLL-2003's format to tag (empty: lines of standard input)")
+    output: str = run.setting("", "with --file: where to write words, gold and predicted tags, as conlleval reads them")
+    connections: bool = run.setting(True, "print the connections of each word too")
+    picture: str = run.setting("", "where to draw the connections of the first sentence, without an ending")
+    sampled: bool = run.setting(False, "sample the distances, instead of the most probable ones")
+
+
+def tag(config: TagConfig) -> None:
+    """Print sentences with their entities. Raises `InputError` for a run, a checkpoint or a file that cannot be used."""
+    if config.output and not config.file:
+        raise InputError("--output needs the gold tags of a file: give --file in CoNLL-2003's format too")
+
+    from NER import model as ner_model  # imports TensorFlow: flags are answered before
+    from NER import reader
+
+    run_config, trainer, encoder = ner_model.load(config.run_dir, config.checkpoint)
+    if config.file:
+        sentences = reader.read_conll(config.file, run_config.scheme)
+        tagged = ner_model.tag(trainer, encoder, sentences, not config.sampled, run_config.n_buckets)
+        if config.output:
+            words, gold = [sentence.words for sentence in sentences], [sentence.tags for sentence in sentences]
+            write_conll(config.output, words, gold, tagged.tags)
+            print(config.output)
+        groups = [] if config.output and not config.picture else [(sentences, tagged)]
+    else:
+        groups = _answers(ner_model, trainer, encoder, not config.sampled)
+    picture = config.picture
+    for sentences, tagged in groups:
+        for i, sentence in enumerate(sentences):
+            if not config.output:
+                print(bracketed(sentence.words, tagged.tags[i]))
+            if tagged.forward is None:
+                if picture:
+                    raise InputError(f"--picture needs a network that chooses connections; this one is --cell {run_config.cell}")
+                continue
+            if config.connections and not config.output:
+                print(connections(sentence.words, tagged.forward[i], tagged.backward[i]), flush=True)
+            if picture:
+                title = f"Connections, K = {run_config.n_actions}, lamda {run_config.lamda:g}: each word to the state it took"
+                for path in draw(sentence.words, tagged.forward[i], tagged.backward[i], picture, title):
+                    print(path)
+                picture = ""
+
+
+def _answers(ner_model, trainer, encoder, greedy):
+    """Each line of standard input, answered before the next one is read."""
+    from NER.reader import Sentence
+
+    for line in sys.stdin:
+        words = tokenise(line)
+        if words:
+            yield [Sentence(words)], ner_model.tag(trainer, encoder, [Sentence(words)], greedy)
+
+
+def tokenise(line: str) -> list[str]:
+    """The words of a line as CoNLL-2003 writes them: punctuation, 's and n't stand alone, the dots of abbreviations do not.
+
+        "Smith's U.N. speech (in Rome)." -> Smith 's U.N. speech ( in Rome ) .
+    """
+    tokens = []
+    parts = line.split()
+    for i, part in enumerate(parts):
+        before, after = [], []
+        while len(part) > 1 and part[0] in _OPENING:
+            before, part = [*before, part[0]], part[1:]
+        while len(part) > 1 and (part[-1] in _CLOSING or (part[-1] == "." and i == len(parts) - 1)):
+            after, part = [part[-1], *after], part[:-1]
+        stem = re.fullmatch(r"(.+?)('s|’s|n't|n’t)", part)
+        tokens += [*before, *(stem.groups() if stem else [part]), *after]
+    return tokens
+
+
+def bracketed(words: Sequence[str], tags: Sequence[str]) -> str:
+    """A sentence with its entities in brackets: [PER Anna Smith] left [ORG Siemens] ."""
+    words = list(words)
+    for kind, first, stop in spans(tags):
+        words[first] = f"[{kind} {words[first]}"
+        words[stop - 1] += "]"
+    return " ".join(words)
+
+
+def connections(words: Sequence[str], forward: Sequence[int], backward: Sequence[int]) -> str:
+    """The connections of both directions as text; `backward` counts words ahead."""
+    return "\n".join(
+        ["", "left to right", arcs.as_text(words, forward), "", "right to left", arcs.as_text(words[::-1], backward[::-1]), ""]
+    )
+
+
+def draw(words: Sequence[str], forward: Sequence[int], backward: Sequence[int], stem: str, title: str) -> list[pathlib.Path]:
+    """Two pictures, one for each direction, the second in the order in which it is read."""
+    return [
+        *arcs.draw(words, forward, f"{stem}-forward", f"{title}, left to right"),
+        *arcs.draw(words[::-1], backward[::-1], f"{stem}-backward", f"{title}, right to left (in the order of reading)"),
+    ]
+
+
+if __name__ == "__main__":
+    run.main(TagConfig, {}, tag)

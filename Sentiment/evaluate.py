@@ -1,0 +1,37 @@
+"""Accuracy of a trained classifier:  python Sentiment/evaluate.py --run_dir RUN --split test"""
+
+import dataclasses
+import pathlib
+import sys
+
+# A plain checkout is not installed: let the script find `common` and its own package from any directory.
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+from common import run  # noqa: E402
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EvaluateConfig:
+    """Accuracy of a trained classifier, with the most probable and with sampled distances."""
+
+    run_dir: str = run.setting("", "folder of the run")
+    checkpoint: str = run.setting("", "checkpoint file (empty: the best epoch of the run)")
+    split: str = run.setting("test", "which texts of the run's data", choices=("train", "dev", "test"))
+
+
+def evaluate(config: EvaluateConfig) -> dict[str, float]:
+    """Print and return the metrics. Raises `InputError` for a run, a checkpoint or data that cannot be used."""
+    from Sentiment import model as sentiment_model  # imports TensorFlow: flags are answered before
+    from Sentiment import reader
+
+    run_config, trainer, vocabulary = sentiment_model.load(config.run_dir, config.checkpoint)
+    examples = getattr(sentiment_model.load_data(run_config), config.split)
+    print(f"{config.run_dir}: {len(examples)} texts of {config.split}")
+    metrics = sentiment_model.evaluate(trainer, reader.encode(examples, vocabulary), config.split, run_config.n_buckets)
+    for name, value in metrics.items():
+        print(f"{name} {value:.5g}")
+    return metrics
+
+
+if __name__ == "__main__":
+    run.main(EvaluateConfig, {}, evaluate)

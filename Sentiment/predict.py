@@ -1,0 +1,55 @@
+"""Judges texts, typed or piped, one a line:  echo "a slow start, but what an ending" | python Sentiment/predict.py --run_dir RUN"""
+
+import dataclasses
+import pathlib
+import sys
+
+# A plain checkout is not installed: let the script find `common` and its own package from any directory.
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+from common import arcs, run  # noqa: E402
+from common.errors import InputError  # noqa: E402
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PredictConfig:
+    """How favourable texts are, and which word's state each word connects to."""
+
+    run_dir: str = run.setting("", "folder of the run")
+    checkpoint: str = run.setting("", "checkpoint file (empty: the best epoch of the run)")
+    file: str = run.setting("", "text file, a text a line (empty: standard input)")
+    connections: bool = run.setting(True, "print the connections of each word too")
+    picture: str = run.setting("", "where to draw the connections of the first text, without an ending")
+    sampled: bool = run.setting(False, "sample the distances, instead of the most probable ones")
+
+
+def predict(config: PredictConfig) -> None:
+    """Print each text's classes with their probabilities. Raises `InputError` for a run, a checkpoint or a file that cannot be used."""
+    from common.text import read_lines
+    from Sentiment import model as sentiment_model  # imports TensorFlow: flags are answered before
+    from Sentiment import reader
+
+    run_config, trainer, vocabulary = sentiment_model.load(config.run_dir, config.checkpoint)
+    classes = sentiment_model.CLASSES[sentiment_model.n_classes(run_config)]
+    picture = config.picture
+    for line in read_lines(config.file) if config.file else sys.stdin:
+        words = reader.tokenise(line)[: run_config.max_tokens]
+        if not words:
+            continue
+        found = sentiment_model.predict(trainer, vocabulary, [words], not config.sampled)
+        print("  ".join(f"{name} {p:.3f}" for name, p in zip(classes, found.probs[0], strict=True)), " ", " ".join(words), flush=True)
+        if found.distances is None:
+            if picture:
+                raise InputError(f"--picture needs a network that chooses connections; this one is --cell {run_config.cell}")
+            continue
+        if config.connections:
+            print(arcs.as_text(words, found.distances[0]) + "\n", flush=True)
+        if picture:
+            title = f"Connections, K = {run_config.n_actions}, lamda {run_config.lamda:g}: each word to the state it took"
+            for path in arcs.draw(words, found.distances[0], picture, title):
+                print(path)
+            picture = ""
+
+
+if __name__ == "__main__":
+    run.main(PredictConfig, {}, predict)

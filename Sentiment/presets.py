@@ -1,0 +1,43 @@
+"""Settings of sentiment classification."""
+
+import dataclasses
+
+from common.run import RunConfig, setting
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SentimentConfig(RunConfig):
+    """Train a classifier of reviews on IMDB or the Stanford Sentiment Treebank (Gui et al. 2019, section 4.3)."""
+
+    task = "Sentiment"
+
+    dataset: str = setting("imdb", "data set: IMDB, or SST with five classes or two", choices=("imdb", "sst5", "sst2"))
+    data_dir: str = setting("", "folder with the data set as distributed (empty: a small generated corpus of two classes)")
+    cache_dir: str = setting("", "where to keep IMDB tokenised for the next run (empty: nowhere)", affects_result=False)
+    max_tokens: int = setting(400, "tokens of a text that are read", minimum=1)
+    phrases: bool = setting(False, "SST: train on every phrase of the trees, not on the sentences alone")
+    vectors: str = setting("", "file of pretrained word vectors, such as GoogleNews-vectors-negative300.bin (empty: random)")
+    word_size: int = setting(300, "dimension of a word's vector", minimum=1)
+    train_vectors: bool = setting(True, "train the word vectors with the rest")
+    max_words: int = setting(30_000, "size of the vocabulary", minimum=3)
+    min_count: int = setting(2, "training words seen less often count as unknown", minimum=1)
+    rnn_size: int = setting(128, minimum=1)
+    n_actions: int = setting(3, minimum=1)
+    lamda: float = setting(0.5, minimum=0, maximum=1)
+    pooling: str = setting("last", "what the classifier sees: the last output, or the mean over the steps", choices=("last", "mean"))
+    dropout: float = setting(0.2, "probability of dropping a unit before the classifier")
+    batch_size: int = setting(50, minimum=1)
+    max_epochs: int = setting(10, minimum=1)
+    patience: int = setting(3, "epochs without a better accuracy on dev after which training ends (0: never)", minimum=0)
+    reward: str = setting("log_likelihood", "reward of the agent: log p(label)", choices=("log_likelihood",))
+    baseline: str = "leave_one_out"
+    entropy_weight: float = setting(0.001, minimum=0)
+    max_train_examples: int = setting(0, "train on a sample of so many texts (0: all)", minimum=0)
+    n_buckets: int = setting(8, "padded lengths of batches; each is compiled once", minimum=1)
+
+
+PRESETS = {
+    "paper": {},
+    # What a laptop finishes on the generated corpus.
+    "small": {"rnn_size": 50, "word_size": 50, "max_epochs": 15, "patience": 0, "n_buckets": 3},
+}
