@@ -5,6 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 from common import losses, training
+from common.errors import InputError
 from common.recurrent import make_layer, run_layer
 from common.trainer import Trainer, means
 from NumberPrediction import reader
@@ -89,6 +90,8 @@ class NumberModel(keras.Model):
 def train_batches(examples: reader.Examples, batch_size: int, seed: int, epoch: int) -> dict[str, np.ndarray]:
     """Training examples in an order that (seed, epoch) decides: numbers [N, B, T], labels [N, B]; a remainder waits for another epoch."""
     n = len(examples.labels) // batch_size
+    if n < 1:
+        raise InputError(f"expected at least --batch_size {batch_size} training examples, found {len(examples.labels)}")
     order = np.random.default_rng([seed, epoch]).permutation(len(examples.labels))[: n * batch_size]
     return {
         "numbers": examples.numbers[order].reshape(n, batch_size, -1).astype(np.int32),

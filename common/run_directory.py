@@ -85,6 +85,11 @@ class RunDirectory:
         atomic_write(flags_file, to_json(flags, indent=2) + "\n")
         return self
 
+    def abandon(self) -> None:
+        """Take back a first start that found its input wrong, so that the folder is free for the mended command."""
+        if not (self.checkpoints.exists() or (self.path / "metrics.jsonl").exists()):
+            (self.path / "flags.json").unlink(missing_ok=True)
+
     def _hold(self) -> None:
         """Keep other processes out as long as this object lives; the system lets go however the process ends."""
         if fcntl is None:

@@ -69,7 +69,11 @@ def run(config: RunConfig, build: Callable[[RunConfig], Experiment]) -> dict[str
         print(f"finished before: {directory.path / 'result.json'}")
         return directory.result
     set_precision(config)
-    experiment = build(config)
+    try:
+        experiment = build(config)
+    except InputError:
+        directory.abandon()
+        raise
     trainer = make_trainer(experiment.model, config, experiment.optimizer, experiment.steps_per_call, experiment.many_shapes)
     return _Run(config, directory, experiment, trainer).go()
 

@@ -145,7 +145,6 @@ def test_number_data_of_another_length(number_data, tmp_path, capsys):
     assert "expected length 20 and label rule paper, found 10 and paper" in line
 
 
-@pytest.mark.xfail(reason="NumberPrediction/model.py does not check it yet", raises=ValueError)
 def test_fewer_examples_than_a_batch(tmp_path, capsys):
     line = refused(NUMBERS, [*SMALL_NUMBERS, "--n_train=9", f"--run_dir={tmp_path / 'run'}"], capsys)
     assert "9" in line and "batch_size" in line

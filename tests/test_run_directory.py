@@ -83,6 +83,19 @@ def test_other_flags_are_named(tmp_path):
     assert (tmp_path / "flags.json").read_bytes() == before
 
 
+def test_an_abandoned_start_leaves_the_folder_free(tmp_path):
+    directory = RunDirectory.open(tmp_path / "run", Config())
+    directory.abandon()
+    assert not (tmp_path / "run" / "flags.json").exists()
+
+
+def test_a_begun_run_is_not_abandoned(tmp_path):
+    directory = RunDirectory.open(tmp_path / "run", Config())
+    directory.log_epoch({"epoch": 1})
+    directory.abandon()
+    assert (tmp_path / "run" / "flags.json").exists()
+
+
 def test_max_epochs_must_be_equal(tmp_path):
     RunDirectory.open(tmp_path, Config(max_epochs=2))
     with pytest.raises(InputError, match="--max_epochs was 2, now 3"):
