@@ -134,11 +134,12 @@ def learning_rate(config: LanguageConfig, records: training.Records) -> float:
 def build(config: LanguageConfig) -> training.Experiment:
     """Data, model and schedule of a run."""
     corpus = reader.load(config.data_dir)
-    corpus.vocabulary.save(pathlib.Path(config.run_dir, VOCABULARY))
     words, targets = reader.streams(corpus.train, config.batch_size, config.num_unroll_steps)
     model = LanguageModel(config, len(corpus.vocabulary))
     if config.load_model:
         load_weights(model, config.load_model)
+    corpus.vocabulary.save(pathlib.Path(config.run_dir, VOCABULARY))
+    print(f"corpus: {corpus.name}, {len(corpus.train):,} training tokens, {len(corpus.vocabulary):,} words", flush=True)
 
     def evaluate(trainer: Trainer, split: str) -> dict[str, float]:
         size = config.batch_size, config.num_unroll_steps
