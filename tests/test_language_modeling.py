@@ -1,0 +1,121 @@
+"""Language modelling: sizes, schedule, loss by hand, exact reading, and every script of the folder."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from common import run, training
+from common.errors import InputError
+from LanguageModeling import model as language_model
+from LanguageModeling.evaluate import EvaluateConfig, evaluate
+from LanguageModeling.generate import GenerateConfig, continue_text, generate
+from LanguageModeling.presets import PRESETS, LanguageConfig
+
+TINY = "--rnn_size=6 --agent_units=3 --batch_size=5 --num_unroll_steps=7 --max_epochs=1 --max_train_steps=3 --nojit_compile".split()
+
+
+def config(*arguments) -> LanguageConfig:
+    return run.parse(LanguageConfig, PRESETS, ["RL_train.py", "--notensorboard", *arguments])
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    """A folder with three short texts."""
+    folder = tmp_path_factory.mktemp("corpus")
+    lines = ["the cat sees the dog", "a dog sees a cat", "the <unk> sleeps", "a cat sleeps"]
+    for split, repeats in (("train", 40), ("valid", 8), ("test", 8)):
+        (folder / f"{split}.txt").write_text("\n".join(lines * repeats) + "\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(corpus, tmp_path_factory):
+    """The folder of a tiny run."""
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    training.run(config(f"--data_dir={corpus}", f"--run_dir={folder}", *TINY), language_model.build)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("arguments", "n_weights"),
+    [
+        (["--rnn_size=650", "--lamda=1", "--n_actions=5"], 19_840_505),  # the card's command; the paper's "20 m"
+        (["--preset=released"], 23_419_005),
+        (["--cell=lstm"], 2 * 3_382_600 + 13_010_000),
+    ],
+)
+def test_number_of_weights(arguments, n_weights):
+    assert training.count_weights(language_model.LanguageModel(config(*arguments), 10_000)) == n_weights
+
+
+def test_the_learning_rate_follows_the_records():
+    paper = config("--learning_rate_decay=0.5", "--lr_threshold=0.2")
+    records = [{"valid_perplexity": p} for p in (100.0, 98.0, 97.5, 96.9, 90.0)]
+    # 98.0 beats 100.0 by 1; 97.5 does not beat 98.0 by 1; 96.9 not 97.5; 90.0 does
+    assert [language_model.learning_rate(paper, records[:n]) for n in range(6)] == [1.0, 1.0, 1.0, 0.5, 0.25, 0.25]
+    small = config("--preset=small")
+    found = [language_model.learning_rate(small, records[:1] * n) for n in range(13)]
+    assert found[:4] == [1.0] * 4 and found[4:7] == [0.5, 0.25, 0.125]
+
+
+def test_the_loss_is_summed_over_the_steps_and_the_agents_is_a_mean():
+    settings = config("--rnn_size=4", "--agent_units=3", "--n_actions=3", "--dropout=0", "--baseline=none", "--entropy_weight=0")
+    model = language_model.LanguageModel(settings, 11)
+    words = tf.constant(np.random.default_rng(0).integers(0, 11, (2, 6)), tf.int32)
+    batch, seed = {"words": words[:, :-1], "targets": words[:, 1:]}, tf.constant([1, 2])
+    loss, metrics, _ = model.losses(batch, model.initial_state(2), seed, {})
+    logits, _, trace = model(batch["words"], model.initial_state(2), seed=seed)
+    log_p = np.take_along_axis(tf.nn.log_softmax(logits).numpy(), batch["targets"].numpy()[..., None], 2)[..., 0]
+    to_go = np.cumsum(log_p[:, ::-1], 1)[:, ::-1]
+    agent = -0.3 * np.mean(trace.log_probs.numpy() * to_go)
+    np.testing.assert_allclose(loss, -5 * log_p.mean() + agent, rtol=1e-5)
+    np.testing.assert_allclose(metrics["agent_loss"][0], agent, rtol=1e-4)
+
+
+def test_perplexity_is_that_of_the_text_read_in_order(trained):
+    _, model, vocabulary = language_model.load(str(trained))
+    tokens = vocabulary.encode("the cat sees a dog <eos> a cat sleeps <eos> the <unk> sleeps <eos>".split())
+    trainer = training.make_trainer(model, config(*TINY))
+    logits, _, _ = model(tf.constant(tokens[None, :-1]), model.initial_state(1), greedy=True)
+    log_p = np.take_along_axis(tf.nn.log_softmax(logits[0]).numpy(), tokens[1:, None], 1)
+    found = language_model.perplexity(trainer, tokens, n_streams=1, n_steps=5, greedy=True)
+    assert found == pytest.approx(math.exp(-log_p.mean()), rel=1e-5)
+
+
+def test_result_and_evaluate(trained, corpus, capsys):
+    result = json.loads((trained / "result.json").read_text())
+    assert {"valid_perplexity", "test_perplexity", "test_perplexity_greedy", "n_weights", "seconds_per_epoch"} <= set(result)
+    text = str(corpus / "test.txt")
+    found = evaluate(EvaluateConfig(run_dir=str(trained), text=text, streams=5))
+    assert found["perplexity_greedy"] == pytest.approx(result["test_perplexity_greedy"], rel=1e-5)
+    assert "perplexity_sampled" in capsys.readouterr().out
+
+
+def test_generate_prints_the_text_and_its_connections(trained, tmp_path, capsys):
+    picture = tmp_path / "arcs"
+    words, distances = generate(GenerateConfig(run_dir=str(trained), prompt="the cat", n_words=5, picture=str(picture)))
+    assert words[1:3] == ["the", "cat"] and len(words) == 8 == len(distances) and set(distances) <= set(range(1, 6))
+    assert "<-" in capsys.readouterr().out and (tmp_path / "arcs.png").stat().st_size > 1000
+    with pytest.raises(InputError, match="zebra"):
+        model = language_model.load(str(trained))[2]
+        type(model)(tuple(w for w in model.words if w != "<unk>")).encode(["zebra"])
+
+
+def test_continued_text_follows_from_the_seed(trained):
+    _, model, vocabulary = language_model.load(str(trained))
+    start = vocabulary.encode(["<eos>"])
+    one, same, other = (continue_text(model, start, 12, 1.0, seed)[0].tolist() for seed in (0, 0, 1))
+    assert one == same != other
+
+
+def test_weights_can_be_taken_from_another_run(trained, corpus, tmp_path):
+    arguments = [f"--data_dir={corpus}", f"--load_model={trained}", "--learning_rate=0", *TINY]
+    result = training.run(config(f"--run_dir={tmp_path / 'run'}", *arguments), language_model.build)
+    before = json.loads((trained / "result.json").read_text())
+    assert result["test_perplexity_greedy"] == pytest.approx(before["test_perplexity_greedy"], rel=1e-6)
+    with pytest.raises(InputError, match="of another model"):
+        changed = [a for a in arguments if "rnn_size" not in a]
+        training.run(config(f"--run_dir={tmp_path / 'other'}", "--rnn_size=7", *changed), language_model.build)
