@@ -43,4 +43,5 @@ class FixedSkipLSTMCell(DynamicSkipLSTMCell):
     def get_config(self) -> dict:
         """The constructor's arguments."""
         config = without_agent(super().get_config())
-        return {**config, "skip": config.pop("n_actions")}
+        config["skip"] = config.pop("n_actions")
+        return config

@@ -1,0 +1,109 @@
+"""common/recurrent.py: `--cell` and its flags."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from common import run
+from common.errors import InputError
+from common.fast_lstm import FastLSTM
+from common.recurrent import auxiliary, make_layer, run_layer
+from common.run import CELL_FLAGS, CELLS, RunConfig
+
+B, T, D, H = 2, 3, 2, 4
+
+
+def parse(*flags):
+    return run.parse(RunConfig, {"paper": {}}, ["RL_train.py", *flags])
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_every_cell(cell):
+    """Built as the tasks build it, run as they run it, states handed on as they do."""
+    layer = make_layer(
+        RunConfig(cell=cell, jit_compile=False), H, name="recurrent", kernel_initializer="he_normal", recurrent_initializer="he_normal"
+    )
+    assert layer.name == "recurrent"
+    x, seed = tf.ones([B, T, D]), tf.constant([1, 2])
+    outputs, state, trace = run_layer(layer, x, layer.get_initial_state(B), training=True, seed=seed, greedy=False)
+    assert outputs.shape == (B, T, H)
+    assert [s.shape for s in state] == [s.shape for s in layer.get_initial_state(B)]
+    assert (trace is not None) == (cell == "dynamic_skip")
+    again, _, _ = run_layer(layer, x, mask=tf.ones([B, T], tf.bool), seed=seed)
+    np.testing.assert_allclose(again, run_layer(layer, x, seed=seed)[0], atol=1e-6)
+    assert [v.name for v in layer.trainable_variables if "agent" in v.name] == (
+        ["agent_input_kernel", "agent_recurrent_kernel", "agent_bias"] if cell in ("dynamic_skip", "attention") else []
+    )
+
+
+def test_backwards():
+    x = tf.random.stateless_normal([B, T, D], [1, 2])
+    for cell in ("fixed_skip", "skip_lstm", "gru"):
+        layers = [make_layer(RunConfig(cell=cell, jit_compile=False), H, go_backwards=backwards) for backwards in (True, False)]
+        for layer in layers:
+            layer.build(x.shape)
+        layers[1].set_weights(layers[0].get_weights())
+        np.testing.assert_allclose(run_layer(layers[0], x)[0], run_layer(layers[1], x[:, ::-1])[0], atol=1e-6)
+
+
+def test_another_cell_than_the_flags():
+    layer = make_layer(RunConfig(cell="skip_rnn", n_matrices=2), H, "lstm")
+    assert type(layer) is FastLSTM
+    assert make_layer(RunConfig(cell="skip_rnn", n_matrices=2), H).cell.n_matrices == 2
+    with pytest.raises(KeyError):
+        make_layer(RunConfig(), H, "no_cell")
+
+
+def test_what_layers_add_to_the_loss():
+    """The price of the updates of each sequence; a regulariser; nothing."""
+    x = tf.random.stateless_normal([B, T, D], [1, 2])
+    loss, metrics = auxiliary([])
+    assert loss == 0 and metrics == {}
+    skip = make_layer(RunConfig(cell="skip_lstm", update_cost=2.0), H)
+    plain = make_layer(RunConfig(cell="lstm", jit_compile=False), H, kernel_regularizer=keras.regularizers.L2(1.0))
+    for _ in range(2):  # of the latest call alone
+        run_layer(skip, x)
+        run_layer(plain, x)
+    loss, metrics = auxiliary([skip, plain])
+    n_updates, n_steps = metrics["updates"]
+    assert n_steps == B * T and 1 <= n_updates <= B * T
+    np.testing.assert_allclose(loss, 2.0 * n_updates / B + (plain.cell.kernel.numpy() ** 2).sum(), rtol=1e-6)
+
+
+def test_a_flag_reaches_its_cell():
+    assert make_layer(parse("--cell=fixed_skip", "--skip=7", "--lamda=.5"), H).cell.n_actions == 7
+    assert make_layer(parse("--cell=fixed_skip"), H).cell.n_actions == 3
+    assert make_layer(parse("--cell=clockwork", "--periods=1,3"), H).cell.periods == (1, 3)
+    assert make_layer(parse("--cell=grid_lstm", "--tied", "--depth=3"), H).cell.get_config()["tied"] is True
+    assert make_layer(parse("--cell=skip_gru", "--update_cost=0.5"), H).update_cost == 0.5
+
+
+LEAVE = ": leave it out, or change the cell"
+GREFF = "vanilla, NIG, NFG, NOG, NIAF, NOAF, NP, CIFG, FGR"
+
+
+@pytest.mark.parametrize(
+    "flags, line",
+    [
+        (["--skip=3"], "--skip belongs to --cell fixed_skip or --cell skip_rnn, the cell here is dynamic_skip" + LEAVE),
+        (["--cell=lstm", "--notied"], "--tied belongs to --cell grid_lstm, the cell here is lstm" + LEAVE),
+        (["--cell=leaky", "--periods=1,2"], "--periods belongs to --cell clockwork, the cell here is leaky" + LEAVE),
+        (["--cell=time_delay", "--delay=1"], "--delay expects a value >= 2, got 1"),
+        (["--cell=clockwork", "--periods=1,0"], "--periods expects a value >= 1, got 0"),
+        (["--cell=clockwork", "--periods=1,2,4", "--rnn_size=2"], "--periods expects from 1 to 2 numbers (--rnn_size), got 3"),
+        (["--cell=peephole_lstm", "--variant=NIGH"], f"--variant expects one of {GREFF}; got 'NIGH' (did you mean NIG?)"),
+    ],
+)
+def test_one_line_for_a_flag_that_does_not_fit(flags, line):
+    with pytest.raises(InputError) as caught:
+        parse(*flags)
+    assert str(caught.value) == line
+
+
+def test_every_flag_of_a_cell_is_one():
+    names = {field.name for field in dataclasses.fields(RunConfig)}
+    assert set(CELL_FLAGS) <= set(CELLS)
+    assert {name for flags in CELL_FLAGS.values() for name in flags} <= names
