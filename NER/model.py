@@ -12,7 +12,7 @@ import tensorflow as tf
 from common import bucketing, losses, training
 from common.dropout import dropout, fold
 from common.embeddings import load_vectors
-from common.recurrent import make_layer, run_layer
+from common.recurrent import auxiliary, make_layer, run_layer
 from common.text import PADDING, UNKNOWN
 from common.trainer import Trainer
 from NER import reader
@@ -103,7 +103,8 @@ class NERModel(keras.Model):
         scores, traces = self(batch["words"], batch["chars"], batch["lengths"], training=True, seed=seed)
         log_likelihood = self.crf.log_likelihood(scores, batch["tags"], _mask(batch))
         loss, metrics = self.loss_terms(log_likelihood, traces, batch["weights"])
-        return loss, metrics, state
+        extra, reported = auxiliary([self.forward, self.backward])
+        return loss + extra, metrics | reported, state
 
     def loss_terms(self, log_likelihood, traces, weights):
         """The loss and its terms, of log p(tags) [B]: the CRF's for the network, a policy gradient for each direction's agent.
@@ -226,12 +227,14 @@ def build(config: NERConfig) -> training.Experiment:
     if config.max_train_examples:
         corpus = corpus._replace(train=corpus.train[: config.max_train_examples])
     encoder, vectors = make_encoder(config, corpus)
-    encoder.save(pathlib.Path(config.run_dir, ENCODER))
     train_data = encoder.encode(corpus.train)
     buckets = bucketing.bucket_lengths(train_data.lengths, config.n_buckets)
+    model = NERModel(config, encoder, vectors)
+    encoder.save(pathlib.Path(config.run_dir, ENCODER))
+    print(f"corpus: {config.data_dir or 'generated'}, {len(corpus.train):,} training sentences, {len(encoder.words):,} words", flush=True)
     monitor = "dev_f1_sampled"
     return training.Experiment(
-        model=NERModel(config, encoder, vectors),
+        model=model,
         optimizer=keras.optimizers.SGD(config.learning_rate, config.momentum),
         train_batches=lambda epoch: train_stacks(train_data, buckets, config.batch_size, config.seed, epoch),
         knobs=lambda epoch, records: {"learning_rate": config.learning_rate / (1 + config.learning_rate_decay * epoch)},

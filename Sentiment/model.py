@@ -12,7 +12,7 @@ from common import bucketing, losses, training
 from common.dropout import dropout, fold
 from common.embeddings import load_vectors
 from common.errors import InputError
-from common.recurrent import make_layer, run_layer
+from common.recurrent import auxiliary, make_layer, run_layer
 from common.text import Vocabulary
 from common.trainer import Trainer, add, means
 from Sentiment import reader
@@ -76,7 +76,8 @@ class SentimentModel(keras.Model):
         """See `common/trainer.py`."""
         logits, trace = self(batch["words"], batch["lengths"], training=True, seed=seed)
         loss, metrics = self.loss_terms(logits, trace, batch["labels"], batch["weights"])
-        return loss, metrics, state
+        extra, reported = auxiliary([self.recurrent])
+        return loss + extra, metrics | reported, state
 
     def loss_terms(self, logits, trace, labels, weights):
         """The loss and its terms: cross-entropy for the network, a policy gradient for the agent.
@@ -170,7 +171,6 @@ def build(config: SentimentConfig) -> training.Experiment:
     """Data, model and schedule of a run."""
     corpus = load_data(config)
     vocabulary = reader.vocabulary(corpus.train, config.max_words, config.min_count)
-    vocabulary.save(pathlib.Path(config.run_dir, VOCABULARY))
     vectors = None
     if config.vectors:
         pretrained = load_vectors(config.vectors, vocabulary.words, config.word_size, seed=config.seed)
@@ -178,9 +178,13 @@ def build(config: SentimentConfig) -> training.Experiment:
         print(f"{config.vectors}: {pretrained.summary()}")
     data = {split: reader.encode(getattr(corpus, split), vocabulary) for split in ("train", "dev", "test")}
     buckets = bucketing.bucket_lengths(data["train"].lengths, config.n_buckets)
+    model = SentimentModel(config, len(vocabulary), corpus.classes, vectors)
+    vocabulary.save(pathlib.Path(config.run_dir, VOCABULARY))
+    name = f"{config.dataset} in {config.data_dir}" if config.data_dir else "generated"
+    print(f"corpus: {name}, {len(corpus.train):,} training texts, {len(vocabulary):,} words", flush=True)
     monitor = "dev_accuracy_sampled"
     return training.Experiment(
-        model=SentimentModel(config, len(vocabulary), corpus.classes, vectors),
+        model=model,
         optimizer=keras.optimizers.Adam(config.learning_rate),
         train_batches=lambda epoch: train_stacks(data["train"], buckets, config.batch_size, config.seed, epoch),
         knobs=lambda epoch, records: {"learning_rate": config.learning_rate},
