@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from common import checkpoint, losses, training
 from common.dropout import dropout, fold
-from common.recurrent import make_layer, run_layer
+from common.recurrent import auxiliary, make_layer, run_layer
 from common.softmax import log_likelihood
 from common.text import Vocabulary
 from common.trainer import Trainer, means
@@ -71,7 +71,8 @@ class LanguageModel(keras.Model):
         """See `common/trainer.py`. The task's loss is summed over the steps, the agent's a mean, as in the release."""
         x, state, trace = self.features(batch["words"], state, training=True, seed=seed)
         loss, metrics = self.loss_terms(self.log_likelihood(x, batch["targets"]), trace)
-        return loss, metrics, state
+        extra, reported = auxiliary(self.recurrent)
+        return loss + extra, metrics | reported, state
 
     def log_likelihood(self, x, targets):
         """log p(target) [B, T] of what the softmax sees [B, T, H], in nats."""

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from common import losses, training
 from common.errors import InputError
-from common.recurrent import make_layer, run_layer
+from common.recurrent import auxiliary, make_layer, run_layer
 from common.trainer import Trainer, means
 from NumberPrediction import reader
 from NumberPrediction.presets import NumberConfig
@@ -48,7 +48,8 @@ class NumberModel(keras.Model):
         """See `common/trainer.py`."""
         logits, trace = self(batch["numbers"], training=True, seed=seed)
         loss, metrics = self.loss_terms(logits, trace, batch["labels"], knobs["entropy_weight"])
-        return loss, metrics, state
+        extra, reported = auxiliary([self.recurrent])
+        return loss + extra, metrics | reported, state
 
     def loss_terms(self, logits, trace, labels, entropy_weight):
         """The loss and its terms: cross-entropy for the network, a policy gradient for the agent."""

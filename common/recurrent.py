@@ -86,10 +86,11 @@ def run_layer(
 def auxiliary(layers: Sequence[keras.layers.Layer]) -> tuple[tf.Tensor, dict[str, tuple[tf.Tensor, tf.Tensor]]]:
     """What layers of `make_layer` add to the task's loss, and what they report: of their latest call, to be asked for in the same function.
 
-    The loss is 0 and the metrics, (sum, weight) by name, are none unless the cell is `skip_lstm` or `skip_gru`.
+    The loss is 0 and the metrics, (sum, weight) over all layers by name, are none unless the cell is `skip_lstm` or `skip_gru`.
     """
     loss, metrics = tf.zeros([]), {}
     for layer in layers:
         loss += sum(layer.losses)
-        metrics |= getattr(layer, "metrics_of_call", {})
+        for name, pair in getattr(layer, "metrics_of_call", {}).items():
+            metrics[name] = tuple(a + b for a, b in zip(metrics.get(name, (0.0, 0.0)), pair, strict=True))
     return loss, metrics

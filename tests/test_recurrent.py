@@ -70,6 +70,7 @@ def test_what_layers_add_to_the_loss():
     loss, metrics = auxiliary([skip, plain])
     n_updates, n_steps = metrics["updates"]
     assert n_steps == B * T and 1 <= n_updates <= B * T
+    assert auxiliary([skip, skip])[1]["updates"] == (2 * n_updates, 2 * n_steps)
     np.testing.assert_allclose(loss, 2.0 * n_updates / B + (plain.cell.kernel.numpy() ** 2).sum(), rtol=1e-6)
 
 
