@@ -1,0 +1,193 @@
+"""A `keras.Model` whose `fit` trains the agents of the dynamic-skip layers in it along with everything else."""
+
+import keras
+import tensorflow as tf
+
+from . import losses
+from .cells.dynamic_skip import check_choice
+from .dynamic_skip_lstm import DynamicSkipLSTM
+
+CREDITS = ("total", "to_go")
+BASELINES = ("leave_one_out", "none")
+ENTROPIES = ("analytic", "sampled")
+
+
+@keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
+class PolicyGradientModel(keras.Model):
+    """`keras.Model` that adds the agents' loss to the compiled one, for each `DynamicSkipLSTM` in it, nested or in `Bidirectional` too.
+
+        loss = compiled loss + model.losses + sum over the layers of policy_gradient(trace, r)          `losses.policy_gradient`
+        r    = - the compiled loss of each example, before it is reduced
+
+    The reward is the negative loss of the truth: with a cross-entropy its log-likelihood (Gui et al. 2019). It stands at the last step of
+    each sequence or, where the loss has a value for each of the layer's T steps, at those; sample weights and masks count as in the loss.
+    An agent's weights learn from their own loss alone, all others from the compiled loss alone.
+
+        inputs = keras.Input([None], dtype="int32")
+        x = keras.layers.Embedding(1000, 32, mask_zero=True)(inputs)
+        x = DynamicSkipLSTM(64, n_actions=5)(x)
+        outputs = keras.layers.Dense(2, activation="softmax")(x)
+        model = PolicyGradientModel(inputs, outputs, entropy_weight=0.01)
+        model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+        model.fit(words, labels, batch_size=32, epochs=3)        # shows loss, agent_loss (part of it), entropy, accuracy
+        model.evaluate(words, labels)                            # loss without the agents' part
+        model.save("model.keras")
+
+    A subclass with a `call` of its own works alike. A layer that is called several times in one step learns from the latest call.
+
+    Args:
+        inputs, outputs: as for `keras.Model`; the model of their layers is `model.network`. None in a subclass with a `call` of its own.
+        credit: "total", each choice is credited with the rewards of all steps; "to_go", with those from its step on: less noise, right only
+            where no loss depends on a later choice (no backward or bidirectional layer, no layer that mixes steps).
+        baseline: "leave_one_out", the mean of the batch's other sequences is subtracted from the returns; or "none".
+        entropy: "analytic" or "sampled".
+        rl_weight, entropy_weight: of the rewards, and of the policy's entropy in nats.
+
+    Raises:
+        ValueError: an unknown option; a compiled loss that gives no value for each example.
+    """
+
+    def __init__(
+        self,
+        inputs=None,
+        outputs=None,
+        *,
+        credit: str = "total",
+        baseline: str = "leave_one_out",
+        entropy: str = "analytic",
+        rl_weight: float = 1.0,
+        entropy_weight: float = 0.0,
+        **kwargs,
+    ):
+        # Inputs and outputs are not handed to `keras.Model`: it would make this class a functional one, for all subclasses to come.
+        super().__init__(**kwargs)
+        if inputs is not None:
+            self.network = keras.Model(inputs, outputs)
+            self.output_names = self.network.output_names
+            self.built = True
+        self.configure_agent(credit, baseline, entropy, rl_weight, entropy_weight)
+        self.agent_loss_tracker = keras.metrics.Mean(name="agent_loss")
+        self.entropy_tracker = keras.metrics.Mean(name="entropy")
+
+    def call(self, inputs, training=None, mask=None):
+        """What `network` makes of the inputs."""
+        return self.network(inputs, training=training, mask=mask)
+
+    def configure_agent(
+        self,
+        credit: str = "total",
+        baseline: str = "leave_one_out",
+        entropy: str = "analytic",
+        rl_weight: float = 1.0,
+        entropy_weight: float = 0.0,
+    ) -> None:
+        """Set the options anew; to be followed by `compile`, since a training step that is compiled keeps those it has."""
+        self.agent_options = {
+            "credit": check_choice("credit", credit, CREDITS),
+            "baseline": check_choice("baseline", baseline, BASELINES),
+            "entropy": check_choice("entropy", entropy, ENTROPIES),
+            "rl_weight": float(rl_weight),
+            "entropy_weight": float(entropy_weight),
+        }
+
+    def compile(self, optimizer="rmsprop", loss=None, loss_weights=None, **kwargs):
+        """As `keras.Model.compile`."""
+        super().compile(optimizer=optimizer, loss=loss, loss_weights=loss_weights, **kwargs)
+        self.loss_weights = loss_weights
+
+    def compile_from_config(self, config) -> None:
+        """Compile as the saved model was; Keras leaves that to whoever has a `compile` of their own."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        if self.optimizer is not None and self.built:
+            self.optimizer.build(self.trainable_variables)
+
+    @property
+    def skip_layers(self) -> list[DynamicSkipLSTM]:
+        """The layers with an agent, wherever in the model they are."""
+        layers = self._flatten_layers(include_self=False)
+        return [layer for layer in layers if isinstance(layer, DynamicSkipLSTM) and layer.built and layer.cell.agent_weights is not None]
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """The compiled loss and `model.losses`; in training the agents' loss too (in evaluation it is shown, but no part of it)."""
+        loss = super().compute_loss(x, y, y_pred, sample_weight, training)
+        layers = self.skip_layers
+        if not layers:
+            return loss
+        rewards = rewards_of(self.loss, self.loss_weights, y, y_pred, sample_weight, getattr(self, "output_names", None))
+        agent_losses = [self._agent_loss(layer, rewards) for layer in layers]
+        entropies = [losses.masked_mean(layer.trace.entropies, layer.trace.mask) for layer in layers]
+        self.agent_loss_tracker.update_state(tf.add_n(agent_losses))
+        self.entropy_tracker.update_state(tf.add_n(entropies) / len(layers))
+        return loss + tf.add_n(agent_losses) if training else loss
+
+    def _agent_loss(self, layer: DynamicSkipLSTM, rewards: list[tf.Tensor]) -> tf.Tensor:
+        """Of one layer; rewards: [B] or [B, ...] each, in the order of the sequence."""
+        trace, total = layer.trace, 0.0
+        for reward in rewards:
+            if reward.shape.rank == 2 and reward.shape[1] == trace.mask.shape[1]:
+                reward = tf.reverse(reward, [1]) if layer.go_backwards else reward
+                total += reward * trace.mask
+            else:
+                reward = tf.reduce_sum(reward, list(range(1, reward.shape.rank)))
+                total += losses.at_last_step(reward, trace.mask)
+        return losses.policy_gradient(trace, tf.stop_gradient(total), **self.agent_options)
+
+    def get_config(self):
+        """The constructor's arguments; the network in place of inputs and outputs."""
+        config = {"name": self.name, "trainable": self.trainable, "dtype": keras.dtype_policies.serialize(self.dtype_policy)}
+        if hasattr(self, "network"):
+            config["network"] = keras.saving.serialize_keras_object(self.network)
+        return {**config, **self.agent_options}
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """The model of a `get_config()`."""
+        config = dict(config)
+        if "network" in config:
+            network = keras.saving.deserialize_keras_object(config.pop("network"), custom_objects)
+            config |= {"inputs": network.inputs, "outputs": network.outputs}
+        return cls(**config)
+
+
+def rewards_of(loss, loss_weights, y, y_pred, sample_weight, output_names=None) -> list[tf.Tensor]:
+    """Minus each output's loss before it is reduced, float32 [B] or [B, ...], times its weights, zero where the output is masked.
+
+    `loss`, `loss_weights`: as `compile` takes them; one for all outputs, or a structure like theirs, or by `output_names`.
+    """
+    names = list(y_pred) if isinstance(y_pred, dict) else output_names
+
+    def per_output(value, n):
+        if isinstance(value, dict):
+            return [value.get(name) for name in names]
+        return list(value) if isinstance(value, list | tuple) else [value] * n
+
+    predictions = per_output(y_pred, 1)
+    columns = (per_output(value, len(predictions)) for value in (loss, loss_weights, y, sample_weight))
+    rewards = []
+    for prediction, one_loss, weight, truth, sample in zip(predictions, *columns, strict=True):
+        if one_loss is None:
+            continue
+        reward = -unreduced(one_loss, truth, prediction) * (1.0 if weight is None else weight)
+        for factor in (getattr(prediction, "_keras_mask", None), sample):
+            if factor is not None:
+                reward *= trailing_ones(tf.cast(factor, tf.float32), reward.shape.rank)
+        rewards.append(reward)
+    if not rewards:
+        raise ValueError("the agents are rewarded with the compiled loss: give compile() a loss")
+    return rewards
+
+
+def trailing_ones(a: tf.Tensor, rank: int) -> tf.Tensor:
+    """[B, ...] with dimensions of 1 appended up to `rank`; those beyond it, of size 1, dropped."""
+    return tf.reshape(a, tf.concat([tf.shape(a), tf.ones([rank], tf.int32)], 0)[:rank])
+
+
+def unreduced(loss, y, y_pred) -> tf.Tensor:
+    """The values of a Keras loss (an object, a function or a name) for each example or step, float32 [B] or [B, ...]."""
+    function = keras.losses.get(loss)
+    if isinstance(function, keras.losses.Loss):
+        function = function.call
+    values = tf.cast(function(tf.convert_to_tensor(y), tf.convert_to_tensor(y_pred)), tf.float32)
+    if values.shape.rank == 0:
+        raise ValueError(f"the agents are rewarded with the loss of each example; {loss!r} gives one value for the whole batch")
+    return values

@@ -1,0 +1,250 @@
+"""common/policy_gradient_model.py: the agents' loss by hand, the network's gradient untouched, an agent that learns, Keras' manners."""
+
+import itertools
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from common import losses
+from common.dynamic_skip_lstm import DynamicSkipLSTM
+from common.policy_gradient_model import PolicyGradientModel
+
+B, T, D, H = 6, 5, 3, 4
+X = np.random.default_rng(0).normal(size=(B, T, D)).astype(np.float32)
+Y = np.array([0, 1, 1, 0, 1, 0])
+STEPS = np.random.default_rng(1).integers(0, 2, (B, T))
+WORDS = np.random.default_rng(2).integers(1, 9, (B, T)) * (np.arange(T) < np.array([[5], [3], [5], [1], [4], [2]]))
+CROSS_ENTROPY = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+
+def skip(**options):
+    return DynamicSkipLSTM(H, n_actions=3, agent_units=4, jit_compile=False, **options)
+
+
+def classifier(**options):
+    inputs = keras.Input((None, D))
+    return PolicyGradientModel(inputs, keras.layers.Dense(2)(skip()(inputs)), **options)
+
+
+def tagger(layer, **options):
+    inputs = keras.Input((None,), dtype="int32")
+    x = keras.layers.Embedding(9, D, mask_zero=True)(inputs)
+    return PolicyGradientModel(inputs, keras.layers.Dense(2)(layer(x)), **options)
+
+
+def log_likelihood(logits, labels):
+    return -tf.nn.sparse_softmax_cross_entropy_with_logits(labels, tf.cast(logits, tf.float32)).numpy()
+
+
+def losses_of(model, x, y, sample_weight=None):
+    """(compiled loss alone, agents' loss, prediction) of one pass."""
+    prediction = model(x, training=True)
+    total = model.compute_loss(x, tf.constant(y), prediction, sample_weight)
+    plain = model.compute_loss(x, tf.constant(y), prediction, sample_weight, training=False)
+    return float(plain), float(total - plain), prediction
+
+
+def test_loss_of_sequences_by_hand():
+    options = dict(credit="total", baseline="none", entropy="sampled", rl_weight=0.5, entropy_weight=0.1)
+    model = classifier(**options)
+    model.compile("sgd", CROSS_ENTROPY)
+    for weight in (None, np.array([1, 0, 2, 1, 1, 0.5], np.float32)):
+        plain, found, logits = losses_of(model, X, Y, None if weight is None else tf.constant(weight))
+        value = log_likelihood(logits, Y) * (1 if weight is None else weight)
+        assert plain == pytest.approx(-value.mean(), rel=1e-5)
+        log_probs = model.skip_layers[0].trace.log_probs.numpy()
+        factor = 0.5 * value + 0.1 * (-log_probs.sum(1) - 1)
+        assert found == pytest.approx(-(log_probs * factor[:, None]).sum() / (B * T), rel=1e-4)
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+@pytest.mark.parametrize("loss", ["object", "name", "function"])
+def test_loss_of_steps_by_hand(backwards, loss):
+    """A loss for each step: rewards to go, in the order in which the layer goes, masked steps without any."""
+    model = tagger(skip(return_sequences=True, go_backwards=backwards), credit="to_go", baseline="leave_one_out")
+    reference = {
+        "object": CROSS_ENTROPY, "name": "sparse_categorical_crossentropy", "function": keras.losses.sparse_categorical_crossentropy
+    }  # fmt: skip
+    model.compile("sgd", reference[loss])
+    truth, mask = STEPS, (WORDS > 0).astype(np.float32)
+    weight = np.random.default_rng(3).uniform(size=(B, T)).astype(np.float32)
+    _, found, prediction = losses_of(model, WORDS, truth, tf.constant(weight))
+    if loss == "object":
+        value = log_likelihood(prediction, truth)
+    else:  # these take probabilities, which the model's outputs are not: compare with Keras' own reading of them
+        value = -keras.losses.sparse_categorical_crossentropy(truth, prediction).numpy()
+    value = value * weight * mask
+    trace = model.skip_layers[0].trace
+    if backwards:
+        value, mask = value[:, ::-1], mask[:, ::-1]
+    np.testing.assert_array_equal(trace.mask, mask)
+    to_go = np.cumsum(value[:, ::-1], 1)[:, ::-1]
+    others = mask.sum(0) - mask
+    baseline = np.divide((to_go * mask).sum(0) - to_go * mask, others, out=np.zeros_like(to_go), where=others > 0)
+    expected = -(trace.log_probs.numpy() * (to_go - baseline)).sum() / mask.sum()
+    assert found == pytest.approx(expected, rel=1e-4, abs=1e-6)
+
+
+def test_all_layers_and_outputs_count():
+    """Both directions, a layer in a nested model; two outputs, losses and weights by name."""
+    inputs = keras.Input((T, D))
+    both = keras.layers.Bidirectional(skip(return_sequences=True))(inputs)
+    inner = keras.Input((T, 2 * H))
+    nested = keras.Model(inner, skip()(inner))
+    h = nested(both)
+    outputs = {"a": keras.layers.Dense(2, name="a")(h), "b": keras.layers.Dense(1, name="b")(both)}
+    model = PolicyGradientModel(inputs, outputs, baseline="none", entropy_weight=0.2)
+    model.compile("sgd", {"a": CROSS_ENTROPY, "b": "mse"}, loss_weights={"a": 2.0, "b": 0.5})
+    values = {"a": tf.constant(Y), "b": tf.constant(STEPS[..., None], tf.float32)}
+    prediction = model(X, training=True)
+    total = model.compute_loss(X, values, prediction)
+    plain = model.compute_loss(X, values, prediction, training=False)
+    assert len(model.skip_layers) == 3
+    reward = 2 * log_likelihood(prediction["a"], Y) - 0.5 * ((prediction["b"].numpy()[..., 0] - STEPS) ** 2).sum(1)
+    expected = 0.0
+    for layer in model.skip_layers:
+        trace = layer.trace
+        entropy = trace.entropies.numpy()
+        value = reward + 0.2 * entropy.sum(1)
+        expected -= (trace.log_probs.numpy() * value[:, None]).sum() / (B * T) + 0.2 * entropy.mean()
+    assert float(total - plain) == pytest.approx(expected, rel=1e-4)
+    # The same outputs as a list, losses by the names of their layers.
+    listed = PolicyGradientModel(inputs, list(outputs.values()), baseline="none", entropy_weight=0.2)
+    listed.compile("sgd", {"a": CROSS_ENTROPY, "b": "mse"}, loss_weights={"a": 2.0, "b": 0.5})
+    prediction = [prediction["a"], prediction["b"]]
+    total = listed.compute_loss(X, list(values.values()), prediction)
+    plain = listed.compute_loss(X, list(values.values()), prediction, training=False)
+    assert float(total - plain) == pytest.approx(expected, rel=1e-4)
+
+
+def test_the_network_learns_as_without_the_agent():
+    model = classifier(entropy_weight=0.1)
+    model.compile("sgd", CROSS_ENTROPY)
+    distances = np.random.default_rng(1).integers(1, 4, (B, T))
+    (layer,) = model.skip_layers
+    dense = model.network.layers[-1]
+    with tf.GradientTape(persistent=True) as tape:
+        prediction = dense(layer(X, distances=distances))
+        total = model.compute_loss(X, tf.constant(Y), prediction)
+        plain = model.compute_loss(X, tf.constant(Y), prediction, training=False)
+        agent_loss = losses.policy_gradient(
+            layer.trace,
+            losses.at_last_step(tf.constant(log_likelihood(prediction, Y)), layer.trace.mask),
+            credit="total", baseline="leave_one_out", entropy_weight=0.1,
+        )  # fmt: skip
+    names = [v.name for v in model.trainable_variables]
+    values = [v.value for v in model.trainable_variables]
+    found, network, agents = (tape.gradient(a, values) for a in (total, plain, agent_loss))
+    for name, a, b, c in zip(names, found, network, agents, strict=True):
+        wanted, other = (c, b) if name.startswith(("agent", "action")) else (b, c)
+        assert other is None and np.abs(wanted).max() > 0
+        np.testing.assert_allclose(a, wanted, atol=1e-6)
+
+
+def test_an_agent_learns():
+    """A network that is held fixed, equal inputs: the agent finds the choices of least loss among all."""
+    inputs = keras.Input((3, D))
+    layer = DynamicSkipLSTM(H, n_actions=3, agent_units=8, jit_compile=False)
+    dense = keras.layers.Dense(2, trainable=False)
+    model = PolicyGradientModel(inputs, dense(layer(inputs)))
+    random = np.random.default_rng(4)
+    for v in model.variables:
+        if v.name in ("kernel", "recurrent_kernel", "bias"):
+            v.assign(random.normal(size=v.shape, scale=1.5))
+            v.trainable = False
+    x, y = np.tile(random.normal(size=(1, 3, D)).astype(np.float32), (128, 1, 1)), np.ones(128, int)
+
+    choices = np.array(list(itertools.product((1, 2, 3), repeat=3)))
+    each = -log_likelihood(dense(layer(x[: len(choices)], distances=choices)), np.ones(len(choices), int))
+    assert each.max() - each.min() > 0.5
+    model.compile(keras.optimizers.Adam(0.05), CROSS_ENTROPY, jit_compile=False)
+    history = model.fit(x, y, batch_size=16, epochs=12, verbose=0).history
+    assert set(history) == {"loss", "agent_loss", "entropy"}
+    assert history["entropy"][-1] < 0.8 * history["entropy"][0]
+    result = model.evaluate(x, y, batch_size=128, verbose=0, return_dict=True)
+    found = result["loss"]
+    assert 0 < result["entropy"] < np.log(3)
+    assert found < each.min() + 0.1 * (each.mean() - each.min())
+
+
+@pytest.mark.parametrize("jit_compile, dtype, batch_size", [(True, "float32", B), (False, "mixed_bfloat16", 4)])
+def test_fit(jit_compile, dtype, batch_size):
+    """What is shown; without XLA also with a last batch that is smaller."""
+    inputs = keras.Input((None,), dtype="int32")
+    x = keras.layers.Embedding(9, D, mask_zero=True, dtype=dtype)(inputs)
+    x = skip(dtype=dtype)(x)
+    model = PolicyGradientModel(inputs, keras.layers.Dense(2, dtype=dtype)(x), entropy_weight=0.01)
+    model.compile("adam", CROSS_ENTROPY, metrics=["accuracy"], jit_compile=jit_compile)
+    history = model.fit(WORDS, Y, batch_size=batch_size, epochs=1, verbose=0).history
+    assert set(history) == {"accuracy", "agent_loss", "entropy", "loss"}
+    assert 0 < history["entropy"][0] <= np.log(3) + 1e-3 and np.isfinite(history["loss"][0])
+
+
+class Subclass(PolicyGradientModel):
+    """A model with a `call` of its own."""
+
+    def __init__(self, units=H, **kwargs):
+        super().__init__(**kwargs)
+        self.units = units
+        self.recurrent = DynamicSkipLSTM(units, n_actions=2, jit_compile=False, greedy=True)
+        self.dense = keras.layers.Dense(2)
+
+    def call(self, inputs, training=None):
+        return self.dense(self.recurrent(inputs, training=training))
+
+    def get_config(self):
+        return {**super().get_config(), "units": self.units}
+
+
+@pytest.mark.parametrize("kind", ["functional", "subclass"])
+def test_save_and_load(kind, tmp_path):
+    """The same outputs, options and optimizer; and training goes on."""
+    if kind == "functional":
+        inputs = keras.Input((None, D))
+        model = PolicyGradientModel(inputs, keras.layers.Dense(2)(skip(greedy=True)(inputs)), credit="to_go", entropy_weight=0.3)
+    else:
+        model = Subclass(5, credit="to_go", entropy_weight=0.3)
+    model.compile("adam", CROSS_ENTROPY, jit_compile=False)
+    before = model(X)
+    model.fit(X, Y, verbose=0)
+    assert np.abs(model(X) - before).max() > 0
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras", custom_objects={"Subclass": Subclass})
+    assert type(loaded) is type(model) and loaded.agent_options == model.agent_options and model.agent_options["entropy_weight"] == 0.3
+    np.testing.assert_allclose(loaded(X), model(X), atol=1e-6)
+    assert loaded.optimizer.iterations == 1
+    assert set(loaded.fit(X, Y, verbose=0).history) == {"loss", "agent_loss", "entropy"}
+
+
+def test_a_model_without_agents_is_an_ordinary_one():
+    inputs = keras.Input((T, D))
+    model = PolicyGradientModel(inputs, keras.layers.Dense(2)(keras.layers.LSTM(H)(inputs)))
+    model.compile("sgd", CROSS_ENTROPY, jit_compile=False)
+    plain, agents, _ = losses_of(model, X, Y)
+    assert plain > 0 and agents == 0
+
+
+def test_regularisers_stay_in_the_loss():
+    inputs = keras.Input((T, D))
+    model = PolicyGradientModel(inputs, keras.layers.Dense(2)(skip(kernel_regularizer=keras.regularizers.L2(1.0))(inputs)))
+    model.compile("sgd", CROSS_ENTROPY)
+    plain, _, logits = losses_of(model, X, Y)
+    expected = -log_likelihood(logits, Y).mean() + float(tf.reduce_sum(model.skip_layers[0].cell.kernel.value ** 2))
+    assert plain == pytest.approx(expected, rel=1e-5)
+
+
+def test_wrong_options_and_losses():
+    with pytest.raises(ValueError, match="credit must be one of total, to_go; received 'all'"):
+        classifier(credit="all")
+    model = classifier()
+    with pytest.raises(ValueError, match="baseline must be one of"):
+        model.configure_agent(baseline="mean")
+    model.compile("sgd", lambda y, y_pred: tf.reduce_mean(y_pred))
+    with pytest.raises(ValueError, match="one value for the whole batch"):
+        losses_of(model, X, Y)
+    model = classifier()
+    model.compile("sgd")
+    with pytest.raises(ValueError, match="No loss to compute"):
+        losses_of(model, X, Y)
