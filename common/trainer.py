@@ -43,14 +43,12 @@ class Trainer:
         self.max_grad_norm, self.steps_per_call = max_grad_norm, steps_per_call
         if optimizer is not None:
             optimizer.build(model.trainable_variables)
-        self._train = tf.function(self._train_steps, jit_compile=jit_compile)
+        self._train = _compile(self._train_steps, jit_compile)
         self._evaluate = {
-            greedy: tf.function(lambda *args, greedy=greedy: self._evaluate_steps(*args, greedy), jit_compile=jit_compile)
-            for greedy in (False, True)
+            greedy: _compile(lambda *args, greedy=greedy: self._evaluate_steps(*args, greedy), jit_compile) for greedy in (False, True)
         }
         self._infer = {
-            greedy: tf.function(lambda batch, seed, greedy=greedy: model.infer(batch, seed, greedy), jit_compile=jit_compile)
-            for greedy in (False, True)
+            greedy: _compile(lambda batch, seed, greedy=greedy: model.infer(batch, seed, greedy), jit_compile) for greedy in (False, True)
         }
 
     def train(
@@ -120,7 +118,9 @@ class Trainer:
                 loss, metrics, state = self.model.losses(batch, state, step_seed, knobs)
             weights = self.model.trainable_variables
             # Dense, because XLA has no sparse gradients (those of an embedding).
-            gradients = [tf.convert_to_tensor(g) for g in tape.gradient(loss, weights, unconnected_gradients="zero")]
+            # Of the values, because zeros for a weight that the loss does not reach cannot be made from a Keras variable.
+            gradients = tape.gradient(loss, [weight.value for weight in weights], unconnected_gradients="zero")
+            gradients = [tf.convert_to_tensor(g) for g in gradients]
             norm = tf.linalg.global_norm(gradients)
             if self.max_grad_norm:
                 scale = self.max_grad_norm / tf.maximum(norm, self.max_grad_norm)
@@ -150,6 +150,19 @@ class Trainer:
         totals = {name: tf.zeros(2) for name in names}
         _, state, totals = tf.while_loop(lambda i, *_: i < n, step, (0, state, totals), parallel_iterations=1)
         return state, totals
+
+
+def _compile(function: Callable, jit_compile: bool) -> Callable:
+    """A `tf.function` for each shape of the first argument, a dict: TensorFlow warns of one that is traced for many."""
+    compiled: dict[tuple, Callable] = {}
+
+    def call(batches, *arguments):
+        shapes = tuple((name, tuple(batches[name].shape)) for name in sorted(batches))
+        if shapes not in compiled:
+            compiled[shapes] = tf.function(function, jit_compile=jit_compile)
+        return compiled[shapes](batches, *arguments)
+
+    return call
 
 
 def add(total: dict[str, np.ndarray], metrics: dict) -> dict[str, np.ndarray]:
