@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.bucketing import batches, bucket_lengths, padding_share
+from common.bucketing import Batch, batches, bucket_lengths, padding_share, runs, stack
 from common.errors import InputError
 
 
@@ -83,3 +83,35 @@ def test_padding_share_by_hand():
 def test_what_cannot_be_batched(lengths, found):
     with pytest.raises(InputError, match=found):
         batches(lengths, 2, 0, 0)
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=60), st.integers(1, 4), st.integers(0, 3))
+@settings(max_examples=40, deadline=None)
+def test_runs_are_the_epoch_s_batches_grouped_by_length(lengths, size, number):
+    epoch = batches(lengths, 3, seed=4, epoch=number, round_to=2)
+    made = runs(epoch, size, seed=4, number=number)
+    assert all(1 <= len(run) <= size and len({batch.length for batch in run}) == 1 for run in made)
+    assert sorted(id(batch) for run in made for batch in run) == sorted(map(id, epoch))
+    for length in {batch.length for batch in epoch}:  # as few runs as can be
+        n = sum(batch.length == length for batch in epoch)
+        assert sum(run[0].length == length for run in made) == -(-n // size)
+    again = runs(epoch, size, seed=4, number=number)
+    assert [[id(batch) for batch in run] for run in made] == [[id(batch) for batch in run] for run in again]
+
+
+def test_the_order_of_runs_is_that_of_seed_and_epoch():
+    epoch = batches(lengths_like_conll(300), 2, 0, 0, round_to=10)
+
+    def order(seed, number):
+        return [id(run[0]) for run in runs(epoch, 5, seed, number)]
+
+    assert order(0, 0) == order(0, 0)
+    assert order(0, 0) != order(0, 1) and order(0, 0) != order(1, 0)
+
+
+def test_a_stack_holds_the_examples_of_its_batches():
+    words, labels = np.arange(40).reshape(4, 10), np.array([5, 6, 7, 8])
+    run = [Batch(np.array([3, 1]), np.array([1.0, 1.0]), 4), Batch(np.array([0, 0]), np.array([1.0, 0.0]), 4)]
+    made = stack(run, {"words": words, "labels": labels}, ["words"])
+    assert made["words"].tolist() == [[[30, 31, 32, 33], [10, 11, 12, 13]], [[0, 1, 2, 3], [0, 1, 2, 3]]]
+    assert made["labels"].tolist() == [[8, 6], [5, 5]] and made["weights"].tolist() == [[1, 1], [1, 0]]
