@@ -94,14 +94,14 @@ class SkipRecurrence:
         n_steps, batch, size = tf.shape(projected)[0], tf.shape(projected)[1], recurrent_kernel.shape[0]
         n_actions = self.n_actions
         rows = tf.range(batch)
-        history = tf.TensorArray(tf.float32, n_actions + n_steps, element_shape=past.shape[1:])
+        history = tf.TensorArray(tf.float32, n_actions + n_steps, clear_after_read=False, element_shape=past.shape[1:])
         history = history.unstack(tf.pad(past, [[0, n_steps], [0, 0], [0, 0]]))
 
         def step(t, state, history, zs, distances):
             first = tf.cast(t == 0, tf.float32) * carried
             chosen, connected = tf.ones_like(rows), state
             if policy is not None:
-                window = tf.slice(history.stack(), [t, 0, 0], [n_actions, -1, -1])
+                window = history.gather(t + tf.range(n_actions))
                 chosen = self._choose(t, window[:, :, :size], first[:, :size], state[:, :size], policy)
                 picked = tf.one_hot(n_actions - chosen, n_actions, axis=0)[:, :, None]
                 connected = self.lamda * tf.reduce_sum(picked * window, 0) + (1 - self.lamda) * state
@@ -137,16 +137,16 @@ class SkipRecurrence:
         follows = tf.pad(follows, [[0, n_actions], [0, 0], [0, 0]])  # [T + K, K, B]
         ahead = tf.range(n_actions)
 
-        def pull(adjoints, u):
+        def pull(read, u):
             """What the next K steps send back to the state of step u [B, 2H] (u from -K, the oldest state before the sequence)."""
             start = tf.maximum(u + 1, 0)  # before the sequence there are no steps: the window starts at the first
             weights = tf.gather_nd(follows, tf.stack([start + ahead, tf.minimum(start + ahead - u - 1, n_actions - 1)], 1))
             weights *= tf.cast(start + ahead - u <= n_actions, tf.float32)[:, None]
-            return tf.reduce_sum(weights[:, :, None] * tf.slice(adjoints, [start, 0, 0], [n_actions, -1, -1]), 0)
+            return tf.reduce_sum(weights[:, :, None] * read(start + ahead), 0)
 
         def step(i, adjoint, adjoints, dzs, d_norm):
             t = n_steps - 1 - i  # the loop counts up, so that XLA knows its trip count
-            d_state = d_states[n_actions + t] + (adjoint if n_actions == 1 else pull(adjoints.stack(), t))
+            d_state = d_states[n_actions + t] + (adjoint if n_actions == 1 else pull(adjoints.gather, t))
             mask = None if candidate_mask is None else candidate_mask[t]
             # One axis at a time: XLA reads the wrong row for `connected[t, :, size:]` with a `t` that it cannot know.
             inputs = (z[t], connected[t][:, size:], *(norm or ()))
@@ -157,7 +157,7 @@ class SkipRecurrence:
             adjoint = tf.concat([product(dz, transposed), dc], -1)
             return i + 1, adjoint, adjoints.write(t, adjoint), dzs.write(t, dz), [a + b for a, b in zip(d_norm, dn, strict=True)]
 
-        adjoints = tf.TensorArray(tf.float32, n_steps + n_actions, element_shape=states.shape[1:])
+        adjoints = tf.TensorArray(tf.float32, n_steps + n_actions, clear_after_read=False, element_shape=states.shape[1:])
         adjoints = adjoints.unstack(tf.zeros(tf.stack([n_steps + n_actions, batch, 2 * size])))
         dzs = tf.TensorArray(tf.float32, n_steps, element_shape=z.shape[1:])
         _, _, adjoints, dzs, d_norm = tf.while_loop(
@@ -167,7 +167,8 @@ class SkipRecurrence:
             parallel_iterations=1,
         )
         adjoints, dz = adjoints.stack(), dzs.stack()
-        d_past = d_states[:n_actions] + tf.map_fn(lambda u: pull(adjoints, u), ahead - n_actions, fn_output_signature=tf.float32)
+        before = tf.map_fn(lambda u: pull(lambda slots: tf.gather(adjoints, slots), u), ahead - n_actions, fn_output_signature=tf.float32)
+        d_past = d_states[:n_actions] + before
         flat = (tf.reshape(a, [n_steps * batch, -1]) for a in (connected[:, :, :size], dz))
         d_kernel = tf.cast(product(*flat, dtype=recurrent_kernel.dtype, transpose_a=True), recurrent_kernel.dtype)
         return dz, d_kernel, d_past, adjoints[0], *d_norm
