@@ -1,0 +1,37 @@
+"""Settings of the recall task."""
+
+import dataclasses
+
+from common.run import RunConfig, setting
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RecallConfig(RunConfig):
+    """Train a network to recall the first component of its first input after the last one (Mongia, RNNs with skip connections)."""
+
+    task = "Recall"
+
+    cell: str = "skip_rnn"
+    length: int = setting(100, "inputs in a sequence (source: 100 and 500)", minimum=1)
+    features: int = setting(6, "components of an input, each uniform over 0 to 1 (the source does not say)", minimum=1)
+    n_train: int = setting(10_000, "training sequences", minimum=1)
+    n_dev: int = setting(1_000, "development sequences", minimum=1)
+    n_test: int = setting(1_000, "test sequences", minimum=1)
+    rnn_size: int = setting(100, minimum=1)
+    recurrent_init: float = setting(0.01, "standard deviation of the initial recurrent weights of --cell skip_rnn", minimum=0)
+    batch_size: int = setting(20, minimum=1)
+    max_epochs: int = setting(10, minimum=1)
+    max_grad_norm: float = setting(0.0, minimum=0)
+    reward: str = setting("squared_error", "reward of the agent: less the squared error", choices=("squared_error",))
+    baseline: str = "leave_one_out"
+
+
+# The source's versions of the cell; its sizes, its optimiser and the distribution of its inputs are not stated.
+PRESETS = {
+    "paper": {},
+    "A": {"n_matrices": 1},
+    "B": {"n_matrices": 2},
+    "C": {"n_matrices": 1, "skip": 2},
+    "D": {"n_matrices": 2, "skip": 2},
+    "special": {"n_matrices": 4, "skip": 4, "length": 500},
+}
