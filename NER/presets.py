@@ -39,5 +39,14 @@ class NERConfig(RunConfig):
 PRESETS = {
     "paper": {},
     # What a laptop finishes on the generated corpus.
-    "small": {"rnn_size": 50, "word_size": 25, "char_size": 10, "char_filters": 15, "max_epochs": 10, "n_buckets": 3, "dropout": 0.2},
+    "small": {
+        "rnn_size": 50,
+        "word_size": 25,
+        "char_size": 10,
+        "char_filters": 15,
+        "dropout": 0.0,
+        "learning_rate": 0.1,
+        "max_epochs": 12,
+        "n_buckets": 2,
+    },
 }
