@@ -28,7 +28,7 @@ demo: install
 	$(RUN) NumberPrediction/show_skips.py --run_dir $(DEMO)
 
 test: install
-	$(RUN) -m pytest -q
+	$(RUN) -m pytest -q -n auto
 
 clean:
 	rm -rf $(DEMO) $(DEMO_DATA) build *.egg-info

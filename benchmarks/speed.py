@@ -143,8 +143,9 @@ def measure(config: SpeedConfig) -> None:
         if part not in functions:
             raise InputError(f"--parts expects some of {', '.join(PARTS)}; got {part!r}")
         found = functions[part](config.runs)
-        print(f"\n{part}: {(functions[part].__doc__ or '').strip()}", run_directory.to_json(found, indent=1), sep="\n", flush=True)
-        record = found | {"part": part, "runs": config.runs} | run_directory.describe_start()
+        title = functions[part].__doc__.strip().rstrip(".")
+        print(f"\n{part}: {title}", run_directory.to_json(found, indent=1), sep="\n", flush=True)
+        record = found | {"part": part, "title": title, "runs": config.runs} | run_directory.describe_start()
         atomic_write(folder / f"{part}.json", run_directory.to_json(record, indent=1) + "\n")
 
 

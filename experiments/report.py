@@ -3,6 +3,7 @@
 Each table stands between `<!-- results:NAME -->` and `<!-- /results:NAME -->`; a test fails when README and results disagree.
 """
 
+import functools
 import json
 import pathlib
 import re
@@ -15,11 +16,13 @@ from typing import Any
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from benchmarks.speed import PARTS  # noqa: E402
 from common.files import atomic_write  # noqa: E402
 from experiments.tables import TABLES, Row, Table  # noqa: E402
 
 README = ROOT / "README.md"
 RESULTS = ROOT / "experiments" / "results"
+BENCHMARKS = ROOT / "benchmarks" / "results"
 
 
 def results_of(table: str, row: str) -> list[dict[str, Any]]:
@@ -59,9 +62,30 @@ def markdown(key: str) -> str:
     return "\n".join(lines)
 
 
+def speed() -> str:
+    """What benchmarks/speed.py measured: medians in milliseconds, and each as a multiple of the part's first."""
+    lines = []
+    records = [json.loads((BENCHMARKS / f"{part}.json").read_text()) for part in PARTS if (BENCHMARKS / f"{part}.json").exists()]
+    for record in (record for record in records if "milliseconds" in record):
+        lines += [f"**{record['title']}**", "", "| | milliseconds | " + f"{record['reference']} takes |", "| --- | --- | --- |"]
+        for name, value in record["milliseconds"].items():
+            lines.append(f"| {name} | {value:.1f} | {record['reference_over'][name]:.2f} of its time |")
+        lines.append("")
+    for record in (record for record in records if "milliseconds" not in record):
+        numbers = record.get("milliseconds_per_step") or record["mebibytes"]
+        unit = "milliseconds per step" if "milliseconds_per_step" in record else "MiB"
+        shown = ", ".join(f"{name}: {value:.2f}" for name, value in numbers.items())
+        lines += [f"**{record['title']}** ({record['shape']}), {unit}: {shown}", ""]
+    return "\n".join([*lines, "`python benchmarks/speed.py`; medians of interleaved runs in one process." + of_results(records)])
+
+
 def provenance(key: str) -> str:
     """Where and with what the table's runs were made."""
-    results = [result for row in TABLES[key].rows for result in results_of(key, row)]
+    return of_results([result for row in TABLES[key].rows for result in results_of(key, row)])
+
+
+def of_results(results: list[dict[str, Any]]) -> str:
+    """Versions, hardware and commits of result files."""
     if not results:
         return ""
     commits = sorted({result["commit"][:10] for result in results if result.get("commit")})
@@ -72,10 +96,11 @@ def provenance(key: str) -> str:
 
 def rendered(text: str) -> str:
     """The README's text with all its tables made anew."""
-    for key in TABLES:
+    makers = {key: functools.partial(markdown, key) for key in TABLES} | {"speed": speed}
+    for key, make in makers.items():
         start, end = f"<!-- results:{key} -->", f"<!-- /results:{key} -->"
         pattern = re.compile(re.escape(start) + ".*?" + re.escape(end), re.DOTALL)
-        text = pattern.sub(lambda _, s=start, e=end, k=key: f"{s}\n{markdown(k)}\n{e}", text)
+        text = pattern.sub(lambda _, s=start, e=end, make=make: f"{s}\n{make()}\n{e}", text)
     return text
 
 

@@ -22,7 +22,8 @@ from NumberPrediction.presets import PRESETS, NumberConfig
 from NumberPrediction.produce_data import ProduceConfig, produce
 from NumberPrediction.show_skips import ShowConfig, asked_distance, show
 
-LEARNS = "--rnn_size=32 --agent_units=20 --learning_rate=1e-2 --batch_size=50 --n_train=10000 --n_dev=500 --n_test=700 --nojit_compile".split()
+LEARNS = "--rnn_size=32 --agent_units=20 --learning_rate=1e-2 --batch_size=50 --n_train=10000 --n_dev=500 --n_test=700".split()
+LEARNS += ["--nojit_compile"]
 TINY = "--rnn_size=4 --agent_units=3 --batch_size=10 --n_train=50 --n_dev=20 --n_test=20 --max_epochs=1 --nojit_compile".split()
 
 
