@@ -46,7 +46,7 @@ def make_layer(config: RunConfig, units: int, cell: str | None = None, **kwargs)
     flags = config.cell_flags if cell in (None, config.cell) else {}
     cell = cell or config.cell
     sequence = {"return_sequences": True, "return_state": True}
-    fast = sequence | {"jit_compile": config.jit_compile is not False}
+    fast = sequence | {"jit_compile": config.jit_compile}
     if cell == "lstm":
         return FastLSTM(units, **fast, **kwargs)
     if cell == "gru":  # as Cho et al. 2014: the reset gate before the product
