@@ -30,6 +30,16 @@ class NumberConfig(RunConfig):
 
 PRESETS = {
     "paper": {},
+    # T = 21, where the label lies two hops back. A higher rate and an entropy that fades: without them the agent settles on one distance
+    # (entropy 0), or stays uniform (0.05), before the network has learned to pass a digit on.
+    "paper21": {
+        "length": 20,
+        "lamda": 0.5,
+        "learning_rate": 3e-3,
+        "entropy_weight": 0.01,
+        "entropy_decay": 0.93,
+        "max_epochs": 40,
+    },
     # The released trainer: its agent, its observation, its reward and its loss (README, "Paper and release").
     "released": {
         "observation": "mean",

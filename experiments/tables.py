@@ -87,7 +87,7 @@ TABLES = {
             "dynamic_skip_lamda1": Row("dynamic skips, lamda 1", {"lamda": 1.0}, _numbers(77.6, 77.7)),
             "dynamic_skip_lamda0.5": Row("dynamic skips, lamda 0.5", {"lamda": 0.5}, _numbers(87.7, 88.5)),
         },
-        {"length": 20, "max_epochs": 30},
+        {"preset": "paper21"},
         hours=0.5,
     ),
     "lm_small": Table(
