@@ -44,7 +44,7 @@ def command(table: Table, row: Row, seed: int, run_dir: pathlib.Path, data_dir: 
     if table.data:
         flags["data_dir"] = pathlib.Path(data_dir, table.data)
     arguments = [f"--{name}={value}" for name, value in flags.items()]
-    return [sys.executable, str(ROOT / table.task / "RL_train.py"), *arguments]
+    return [sys.executable, str(ROOT / table.task / table.script), *arguments]
 
 
 def missing(config: RunTableConfig) -> list[tuple[str, int]]:

@@ -17,7 +17,7 @@ class Row:
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """A table: the task, what is shown of each result, and its rows by name.
+    """A table: the task's folder and script, what is shown of each result, and its rows by name.
 
     `metrics` are (key in result.json, column title, decimals, factor); `hours` is what one run of a row takes on two CPU cores.
     """
@@ -29,6 +29,7 @@ class Table:
     flags: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     data: str = ""  # folder below the data folder
     hours: float = 0.1
+    script: str = "RL_train.py"
 
 
 _ACCURACY = (
@@ -88,6 +89,20 @@ TABLES = {
             "dynamic_skip_lamda0.5": Row("dynamic skips, lamda 0.5", {"lamda": 0.5}, _numbers(87.7, 88.5)),
         },
         {"preset": "paper21"},
+        hours=0.5,
+    ),
+    "recall": Table(
+        "Recall of the first input's first component (Mongia): mean squared error; 1/12 = 0.0833 without looking",
+        "NumberPrediction",
+        (("dev_mse_sampled", "dev", 5, 1.0), ("test_mse_sampled", "test", 5, 1.0)),
+        {
+            "A": Row("A: one matrix, no skip", {"preset": "A"}),
+            "B": Row("B: two matrices, no skip", {"preset": "B"}),
+            "C": Row("C: one matrix, skip 2", {"preset": "C"}),
+            "D": Row("D: two matrices, skip 2", {"preset": "D"}),
+            "special": Row("four matrices, skip 4, length 500", {"preset": "special"}, {"test_mse_sampled": 0.00366}),
+        },
+        script="train_recall.py",
         hours=0.5,
     ),
     "lm_small": Table(

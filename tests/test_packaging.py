@@ -118,9 +118,10 @@ def test_commands_parse(command, monkeypatch):
     script, *arguments = shlex.split(command)
     parsed = []
 
-    def main(config_class, presets, *_):
-        parsed.append(run.parse(config_class, presets, [script, *arguments]))
+    def main(config_class, presets, _, argv=None):
+        parsed.append(run.parse(config_class, presets, argv or sys.argv))
 
+    monkeypatch.setattr(sys, "argv", [script, *arguments])
     monkeypatch.setattr(run, "main", main)
     source = compile((ROOT / script).read_text(), str(ROOT / script), "exec")
     exec(source, {"__name__": "__main__", "__file__": str(ROOT / script)})

@@ -41,8 +41,8 @@ def test_the_commands_of_a_table_are_accepted(key, tmp_path):
     import importlib
 
     table = TABLES[key]
-    presets = importlib.import_module(f"{table.task}.presets")
-    config_class = next(c for c in vars(presets).values() if isinstance(c, type) and getattr(c, "task", "") == table.task)
+    presets = importlib.import_module(f"{table.task}.{'presets' if table.script == 'RL_train.py' else 'recall_presets'}")
+    config_class = next(c for c in vars(presets).values() if isinstance(c, type) and getattr(c, "task", "task") != "task")
     for row in table.rows.values():
         command = experiments.command(table, row, 1, tmp_path, "data")
         assert flags.parse(config_class, presets.PRESETS, command[1:]).seed == 1
