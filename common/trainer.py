@@ -153,14 +153,19 @@ class Trainer:
 
 
 def _compile(function: Callable, jit_compile: bool) -> Callable:
-    """A `tf.function` for each shape of the first argument, a dict: TensorFlow warns of one that is traced for many."""
+    """The function of tensors, compiled once for each shape of the batches, its first argument.
+
+    What `tf.function` does by itself, without its warning that many shapes are a mistake.
+    """
+    graph = tf.function(lambda arguments: function(*arguments), jit_compile=jit_compile)
     compiled: dict[tuple, Callable] = {}
 
-    def call(batches, *arguments):
-        shapes = tuple((name, tuple(batches[name].shape)) for name in sorted(batches))
+    def call(*arguments):
+        arguments = tf.nest.map_structure(tf.convert_to_tensor, arguments)
+        shapes = tuple((name, tuple(array.shape)) for name, array in sorted(arguments[0].items()))
         if shapes not in compiled:
-            compiled[shapes] = tf.function(function, jit_compile=jit_compile)
-        return compiled[shapes](batches, *arguments)
+            compiled[shapes] = graph.get_concrete_function(arguments)
+        return compiled[shapes](arguments)
 
     return call
 
