@@ -88,15 +88,7 @@ class LanguageModel(keras.Model):
         if trace is None:
             return n_steps * task_loss, metrics
         reward = log_likelihood if config.reward == "log_likelihood" else tf.exp(log_likelihood)
-        agent_loss = losses.policy_gradient(
-            trace,
-            tf.stop_gradient(reward),
-            credit=config.credit,
-            baseline=config.baseline,
-            entropy=config.entropy,
-            rl_weight=config.rl_weight,
-            entropy_weight=config.entropy_weight,
-        )
+        agent_loss = losses.policy_gradient(trace, tf.stop_gradient(reward), **config.agent_options)
         metrics |= {"agent_loss": (agent_loss, 1.0), "entropy": (losses.masked_mean(trace.entropies, trace.mask), 1.0)}
         return n_steps * task_loss + agent_loss, metrics
 

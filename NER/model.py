@@ -120,13 +120,7 @@ class NERModel(keras.Model):
                 continue
             trace = trace._replace(mask=trace.mask * weights[:, None])
             agent_loss = losses.policy_gradient(
-                trace,
-                losses.at_last_step(tf.stop_gradient(log_likelihood), trace.mask),
-                credit=config.credit,
-                baseline=config.baseline,
-                entropy=config.entropy,
-                rl_weight=config.rl_weight,
-                entropy_weight=config.entropy_weight,
+                trace, losses.at_last_step(tf.stop_gradient(log_likelihood), trace.mask), **config.agent_options
             )
             loss += agent_loss
             entropy = losses.masked_mean(trace.entropies, trace.mask)

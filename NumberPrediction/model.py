@@ -66,15 +66,8 @@ class NumberModel(keras.Model):
             agent_loss = losses.released_number_loss(trace.probs, trace.distances, 2 * right - 1)
         else:
             reward = log_likelihood if config.reward == "log_likelihood" else 2 * right - 1
-            agent_loss = losses.policy_gradient(
-                trace,
-                losses.at_last_step(tf.stop_gradient(reward), trace.mask),
-                credit=config.credit,
-                baseline=config.baseline,
-                entropy=config.entropy,
-                rl_weight=config.rl_weight,
-                entropy_weight=entropy_weight,
-            )
+            options = config.agent_options | {"entropy_weight": entropy_weight}
+            agent_loss = losses.policy_gradient(trace, losses.at_last_step(tf.stop_gradient(reward), trace.mask), **options)
         metrics |= {"agent_loss": (agent_loss, 1.0), "entropy": (losses.masked_mean(trace.entropies, trace.mask), 1.0)}
         return task_loss + agent_loss, metrics
 

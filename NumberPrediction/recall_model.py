@@ -51,15 +51,7 @@ class RecallModel(keras.Model):
         loss += tf.reduce_mean(error)
         metrics["mse"] = tf.reduce_mean(error), 1.0
         if trace is not None:
-            agent_loss = losses.policy_gradient(
-                trace,
-                losses.at_last_step(-tf.stop_gradient(error), trace.mask),
-                credit=config.credit,
-                baseline=config.baseline,
-                entropy=config.entropy,
-                rl_weight=config.rl_weight,
-                entropy_weight=config.entropy_weight,
-            )
+            agent_loss = losses.policy_gradient(trace, losses.at_last_step(-tf.stop_gradient(error), trace.mask), **config.agent_options)
             loss += agent_loss
             metrics |= {"agent_loss": (agent_loss, 1.0), "entropy": (losses.masked_mean(trace.entropies, trace.mask), 1.0)}
         return loss, metrics, state

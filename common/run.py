@@ -163,6 +163,12 @@ class RunConfig:
         return {name: getattr(self, name) for name in CELL_FLAGS.get(self.cell, ()) if getattr(self, name) is not None}
 
 
+    @property
+    def agent_options(self) -> dict[str, Any]:
+        """What `losses.policy_gradient` takes from the flags."""
+        return {name: getattr(self, name) for name in ("credit", "baseline", "entropy", "rl_weight", "entropy_weight")}
+
+
 class Terminated(KeyboardInterrupt):
     """SIGTERM has come. A trainer catches `KeyboardInterrupt`, saves, and raises it again: that covers both."""
 
