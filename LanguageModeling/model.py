@@ -28,7 +28,7 @@ class LanguageModel(keras.Model):
     """
 
     def __init__(self, config: LanguageConfig, n_words: int):
-        super().__init__()
+        super().__init__(name="language_model")
         self.config, self.n_words = config, n_words
         uniform = keras.initializers.RandomUniform(-config.param_init, config.param_init)
         initializers = {"kernel_initializer": uniform, "recurrent_initializer": uniform}

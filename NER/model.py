@@ -49,7 +49,7 @@ class NERModel(keras.Model):
     """
 
     def __init__(self, config: NERConfig, encoder: reader.Encoder, vectors: np.ndarray | None = None):
-        super().__init__()
+        super().__init__(name="ner_model")
         self.config = config
 
         def embedding(n, size, name, **kwargs):

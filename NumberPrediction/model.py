@@ -24,7 +24,7 @@ class NumberModel(keras.Model):
     """
 
     def __init__(self, config: NumberConfig):
-        super().__init__()
+        super().__init__(name="number_model")
         self.config = config
         agent = {}
         if config.preset == "released" and config.cell == "dynamic_skip":

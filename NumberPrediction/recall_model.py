@@ -23,7 +23,7 @@ class RecallModel(keras.Model):
     """
 
     def __init__(self, config: RecallConfig):
-        super().__init__()
+        super().__init__(name="recall_model")
         self.config = config
         initializers = {}
         if config.cell == "skip_rnn":  # orthogonal matrices and additive skips together make the state grow exponentially

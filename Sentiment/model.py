@@ -44,7 +44,7 @@ class SentimentModel(keras.Model):
     """
 
     def __init__(self, config: SentimentConfig, n_words: int, n_classes: int, vectors: np.ndarray | None = None):
-        super().__init__()
+        super().__init__(name="sentiment_model")
         self.config = config
         uniform = keras.initializers.RandomUniform(-0.25, 0.25)
         self.word_vectors = keras.layers.Embedding(n_words, config.word_size, uniform, name="words", trainable=config.train_vectors)

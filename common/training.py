@@ -195,7 +195,8 @@ class _Run:
 
     def _save(self, name: str | None = None) -> None:
         self._last_save = time.monotonic()
-        arrays = {f"variable/{i}/{v.path}": v.numpy() for i, v in enumerate(self.variables)}
+        # Without the first part of the path, a name that Keras numbers within a process.
+        arrays = {f"variable/{i}/{v.path.split('/', 1)[-1]}": v.numpy() for i, v in enumerate(self.variables)}
         arrays |= {f"state/{i}": np.asarray(a) for i, a in enumerate(tf.nest.flatten(self.state))}
         arrays |= {f"total/{name}": value for name, value in self.totals.items()}
         meta = {
