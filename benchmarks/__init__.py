@@ -1,1 +1,1 @@
-"""Speed and memory, side by side with what a user would pick instead."""
+"""Speed, side by side with what a user would pick instead."""

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from common import DynamicSkipLSTM, DynamicSkipLSTMCell, FastLSTM
+from common import DynamicSkipLSTM, FastLSTM
 
 
 def tensorflow_step(layer: keras.layers.Layer, shape: tuple[int, int, int], jit_compile: bool) -> Callable[[], object]:
@@ -72,11 +72,6 @@ def product_floor(shape: tuple[int, int, int], units: int) -> tuple[Callable[[],
 
     operations = 2 * 4 * units * n_steps * batch * 3 * (features + units)
     return lambda: run().numpy(), operations
-
-
-def autodiff_layer(units: int, n_actions: int, agent_units: int) -> keras.layers.Layer:
-    """The cell under `keras.layers.RNN`, whose gradient is TensorFlow's own."""
-    return keras.layers.RNN(DynamicSkipLSTMCell(units, n_actions=n_actions, agent_units=agent_units), return_sequences=True)
 
 
 def candidates(shape: tuple[int, int, int], units: int, n_actions: int, agent_units: int) -> dict[str, Callable[[], object]]:

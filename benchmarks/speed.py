@@ -1,12 +1,10 @@
-"""Speed and memory beside what a user would pick instead:  python benchmarks/speed.py
+"""Speed beside what a user would pick instead:  python benchmarks/speed.py
 
 Writes benchmarks/results/<part>.json. Everything of one part runs in one process, interleaved; read the ratios, not the milliseconds.
 """
 
 import dataclasses
 import pathlib
-import resource
-import subprocess
 import sys
 
 # A plain checkout is not installed: let the script find `common` from any directory.
@@ -18,17 +16,16 @@ from common.errors import InputError  # noqa: E402
 from common.files import atomic_write  # noqa: E402
 
 PTB = (20, 35, 650)  # B, T, D = H of the paper's language model
-PARTS = ("layer", "step", "small_step", "number_step", "length", "actions", "memory")
+PARTS = ("layer", "step", "small_step", "number_step", "length", "actions")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SpeedConfig:
-    """Measure speed and memory."""
+    """Measure speed."""
 
     parts: list[str] = run.setting(list(PARTS), "what to measure", choices=PARTS)
     runs: int = run.setting(7, "counted runs of each", minimum=1)
     results: str = run.setting("", "folder to write to (empty: benchmarks/results)")
-    child: str = run.setting("", "internal: measure the memory of one candidate and print it")
 
 
 def layer(runs: int) -> dict:
@@ -90,34 +87,6 @@ def actions(runs: int) -> dict:
     return table(timing.interleaved(functions, runs), "2")
 
 
-def memory(runs: int) -> dict:
-    """Peak memory that one forward and backward pass adds, each in a process of its own."""
-    found = {}
-    for name in ("DynamicSkipLSTM", "cell under keras.layers.RNN", "keras LSTM"):
-        command = [sys.executable, str(ROOT / "benchmarks" / "speed.py"), f"--child={name}"]
-        found[name] = float(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
-    return {"mebibytes": found, "shape": "B 20, T 400, D = H = 200, K 5, agent 200"}
-
-
-def child(name: str) -> None:
-    """Print the peak memory in MiB that a forward and backward pass adds to what the process had before."""
-    import keras
-
-    from benchmarks import layers
-    from common import DynamicSkipLSTM
-
-    made = {
-        "DynamicSkipLSTM": lambda: DynamicSkipLSTM(200, n_actions=5, agent_units=200, return_sequences=True),
-        "cell under keras.layers.RNN": lambda: layers.autodiff_layer(200, 5, 200),
-        "keras LSTM": lambda: keras.layers.LSTM(200, return_sequences=True),
-    }
-    small = layers.tensorflow_step(made[name](), (20, 2, 200), False)
-    small()  # the code, the libraries' pools and XLA's compiler are paid here
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    layers.tensorflow_step(made[name](), (20, 400, 200), False)()
-    print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
-
-
 def table(seconds: dict[str, list[float]], reference: str) -> dict:
     """Medians in milliseconds, and the reference's time as a share of each."""
     from benchmarks import timing
@@ -131,12 +100,9 @@ def table(seconds: dict[str, list[float]], reference: str) -> dict:
 
 def measure(config: SpeedConfig) -> None:
     """Run the parts, print and write what they found."""
-    if config.child:
-        child(config.child)
-        return
     from common import run_directory
 
-    functions = {function.__name__: function for function in (layer, step, small_step, number_step, length, actions, memory)}
+    functions = {function.__name__: function for function in (layer, step, small_step, number_step, length, actions)}
     folder = pathlib.Path(config.results or ROOT / "benchmarks" / "results")
     folder.mkdir(parents=True, exist_ok=True)
     for part in config.parts:

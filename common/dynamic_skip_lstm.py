@@ -30,7 +30,7 @@ class DynamicSkipLSTM(keras.layers.RNN):
         units ... seed: as for `DynamicSkipLSTMCell`, which holds the weights (`layer.cell`).
         return_sequences, return_state, go_backwards, stateful, zero_output_for_mask: as for `keras.layers.LSTM`.
         jit_compile: compile the recurrence with XLA, whatever the caller does (once per shape of the input); by default where that is
-            faster: on a GPU, and below 512 units on a CPU.
+            faster: not for a large plain LSTM (512 units, K = 1) on a CPU.
 
     Call arguments:
         sequences: [B, T, D]. initial_state: see above; zeros unless given. mask: [B, T] bool.
@@ -76,7 +76,7 @@ class DynamicSkipLSTM(keras.layers.RNN):
         self.input_spec = keras.layers.InputSpec(ndim=3)
         self.jit_compile = jit_compile
         if jit_compile is None:  # on a CPU, XLA's products with a large matrix are slower than a graph's (benchmarks/NOTES.md)
-            jit_compile = units < 512 or bool(tf.config.list_physical_devices("GPU"))
+            jit_compile = units < 512 or cell.n_actions > 1 or bool(tf.config.list_physical_devices("GPU"))
         self.state_size = [units, units] if cell.history == "window" else cell.state_size
         self.recurrence = SkipRecurrence(
             cell.n_actions, cell.lamda, cell.observe if cell.observation == "mean" else None, jit_compile

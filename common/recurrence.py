@@ -46,7 +46,7 @@ class SkipRecurrence:
     """
 
     def __init__(self, n_actions: int, lamda: float, observe, jit_compile: bool = True):
-        self.n_actions, self.lamda, self.observe = n_actions, lamda, observe
+        self.n_actions, self.lamda, self.observe, self.jit_compile = n_actions, lamda, observe, jit_compile
         self._forward = tf.function(self._forward_loop, jit_compile=jit_compile)
         self._backward = tf.function(self._backward_loop, jit_compile=jit_compile)
 
@@ -75,8 +75,8 @@ class SkipRecurrence:
             states, distances, z = self._forward(projected, recurrent_kernel, past, carried, norm, candidate_mask, policy)
 
             def gradient(d_states, _=None):
-                grads = self._backward(d_states, states, distances, z, recurrent_kernel, carried, norm, candidate_mask)
-                return tf.nest.flatten(grads)
+                dz, connected, *rest = self._backward(d_states, states, distances, z, recurrent_kernel, carried, norm, candidate_mask)
+                return dz, weight_gradient(connected, dz, recurrent_kernel.dtype), *tf.nest.flatten(rest)
 
             return (states, distances), gradient
 
@@ -130,7 +130,7 @@ class SkipRecurrence:
         n_steps, batch, size = tf.shape(z)[0], tf.shape(z)[1], recurrent_kernel.shape[0]
         n_actions = self.n_actions
         connected = self._connect(states, distances, carried)
-        transposed = tf.transpose(recurrent_kernel)
+        transposed = None if self.jit_compile else tf.transpose(recurrent_kernel)
         # follows[u + k, k - 1]: weight of e_{u+k} in dL/ds_u. Steps past the end make no connection.
         follows = self.lamda * tf.one_hot(distances - 1, n_actions, axis=1)
         follows += (1 - self.lamda) * tf.one_hot(0, n_actions)[None, :, None]
@@ -154,7 +154,11 @@ class SkipRecurrence:
                 tape.watch(inputs)
                 new_state = tf.concat(lstm_gates(inputs[0], inputs[1], Norm(*inputs[2:]) if norm else None, mask), -1)
             dz, dc, *dn = tape.gradient(new_state, inputs, d_state)
-            adjoint = tf.concat([product(dz, transposed), dc], -1)
+            if transposed is None:  # XLA transposes for nothing; a graph would do it anew at every step
+                d_h = product(dz, recurrent_kernel, transpose_b=True)
+            else:
+                d_h = product(dz, transposed)
+            adjoint = tf.concat([d_h, dc], -1)
             return i + 1, adjoint, adjoints.write(t, adjoint), dzs.write(t, dz), [a + b for a, b in zip(d_norm, dn, strict=True)]
 
         adjoints = tf.TensorArray(tf.float32, n_steps + n_actions, clear_after_read=False, element_shape=states.shape[1:])
@@ -169,12 +173,15 @@ class SkipRecurrence:
         adjoints, dz = adjoints.stack(), dzs.stack()
         before = tf.map_fn(lambda u: pull(lambda slots: tf.gather(adjoints, slots), u), ahead - n_actions, fn_output_signature=tf.float32)
         d_past = d_states[:n_actions] + before
-        flat = (tf.reshape(a, [n_steps * batch, -1]) for a in (connected[:, :, :size], dz))
-        d_kernel = tf.cast(product(*flat, dtype=recurrent_kernel.dtype, transpose_a=True), recurrent_kernel.dtype)
-        return dz, d_kernel, d_past, adjoints[0], *d_norm
+        return dz, connected[:, :, :size], d_past, adjoints[0], *d_norm
 
 
-def product(a: tf.Tensor, b: tf.Tensor, dtype=None, transpose_a: bool = False) -> tf.Tensor:
-    """a b with operands in `dtype` (that of b unless given), as float32: products may be narrow, sums and states are not."""
-    dtype = dtype or b.dtype
-    return tf.cast(tf.matmul(tf.cast(a, dtype), tf.cast(b, dtype), transpose_a=transpose_a), tf.float32)
+def product(a: tf.Tensor, b: tf.Tensor, transpose_b: bool = False) -> tf.Tensor:
+    """a b with operands in the dtype of b, as float32: products may be narrow, sums and states are not."""
+    return tf.cast(tf.matmul(tf.cast(a, b.dtype), b, transpose_b=transpose_b), tf.float32)
+
+
+def weight_gradient(inputs: tf.Tensor, d_outputs: tf.Tensor, dtype) -> tf.Tensor:
+    """sum_t inputs_t^T d_outputs_t of [T, B, M] and [T, B, N], one product: [M, N]. Outside the loops' program, where products are fast."""
+    a, b = (tf.reshape(tf.cast(x, dtype), [-1, x.shape[-1]]) for x in (inputs, d_outputs))
+    return tf.matmul(a, b, transpose_a=True)

@@ -72,10 +72,8 @@ def speed() -> str:
             lines.append(f"| {name} | {value:.1f} | {record['reference_over'][name]:.2f} of its time |")
         lines.append("")
     for record in (record for record in records if "milliseconds" not in record):
-        numbers = record.get("milliseconds_per_step") or record["mebibytes"]
-        unit = "milliseconds per step" if "milliseconds_per_step" in record else "MiB"
-        shown = ", ".join(f"{name}: {value:.2f}" for name, value in numbers.items())
-        lines += [f"**{record['title']}** ({record['shape']}), {unit}: {shown}", ""]
+        shown = ", ".join(f"{name}: {value:.2f}" for name, value in record["milliseconds_per_step"].items())
+        lines += [f"**{record['title']}** ({record['shape']}), milliseconds per step: {shown}", ""]
     return "\n".join([*lines, "`python benchmarks/speed.py`; medians of interleaved runs in one process." + of_results(records)])
 
 
