@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 
 from . import losses
-from .cells.dynamic_skip import check_choice
+from .cells.base import one_of
 from .dynamic_skip_lstm import DynamicSkipLSTM
 
 CREDITS = ("total", "to_go")
@@ -83,9 +83,9 @@ class PolicyGradientModel(keras.Model):
     ) -> None:
         """Set the options anew; to be followed by `compile`, since a training step that is compiled keeps those it has."""
         self.agent_options = {
-            "credit": check_choice("credit", credit, CREDITS),
-            "baseline": check_choice("baseline", baseline, BASELINES),
-            "entropy": check_choice("entropy", entropy, ENTROPIES),
+            "credit": one_of("credit", credit, CREDITS),
+            "baseline": one_of("baseline", baseline, BASELINES),
+            "entropy": one_of("entropy", entropy, ENTROPIES),
             "rl_weight": float(rl_weight),
             "entropy_weight": float(entropy_weight),
         }

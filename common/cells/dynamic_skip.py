@@ -7,16 +7,10 @@ import tensorflow as tf
 from .. import agent
 from ..dropout import dropout_mask, fold
 from ..gates import Norm, lstm_gates
+from .base import one_of
 
 OBSERVATIONS = ("previous", "mean")
 HISTORIES = ("carried", "window")
-
-
-def check_choice(name: str, value: str, choices: tuple[str, ...]) -> str:
-    """`value`, or ValueError where it is none of `choices`."""
-    if value not in choices:
-        raise ValueError(f"{name} must be one of {', '.join(choices)}; received {value!r}")
-    return value
 
 
 @keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
@@ -98,8 +92,8 @@ class DynamicSkipLSTMCell(keras.layers.Layer):
             if not 0 <= value < 1:
                 raise ValueError(f"{name} must lie in [0, 1); received {value!r}")
         self.units, self.n_actions, self.lamda, self.agent_units = units, n_actions, lamda, agent_units
-        self.observation = check_choice("observation", observation, OBSERVATIONS)
-        self.history = check_choice("history", history, HISTORIES)
+        self.observation = one_of("observation", observation, OBSERVATIONS)
+        self.history = one_of("history", history, HISTORIES)
         self.forget_bias, self.layer_norm, self.greedy = forget_bias, layer_norm, greedy
         self.dropout, self.recurrent_dropout = dropout, recurrent_dropout
         for name, value in (
