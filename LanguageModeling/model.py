@@ -10,6 +10,7 @@ import tensorflow as tf
 from common import checkpoint, losses, training
 from common.dropout import dropout, fold
 from common.recurrent import auxiliary, make_layer, run_layer
+from common.replicas import part_of_mean
 from common.softmax import log_likelihood
 from common.text import Vocabulary
 from common.trainer import Trainer, means
@@ -83,7 +84,7 @@ class LanguageModel(keras.Model):
     def loss_terms(self, log_likelihood, trace):
         """The loss and its terms, of log p(target) [B, T]: cross-entropy for the network, a policy gradient for the agent."""
         config, n_steps = self.config, log_likelihood.shape[1]
-        task_loss = -tf.reduce_mean(log_likelihood)
+        task_loss = -part_of_mean(log_likelihood)
         metrics = {"task_loss": (task_loss, 1.0)}
         if trace is None:
             return n_steps * task_loss, metrics

@@ -13,6 +13,7 @@ from common import bucketing, losses, training
 from common.dropout import dropout, fold
 from common.embeddings import load_vectors
 from common.recurrent import auxiliary, make_layer, run_layer
+from common.replicas import total
 from common.text import PADDING, UNKNOWN
 from common.trainer import Trainer
 from NER import reader
@@ -113,7 +114,7 @@ class NERModel(keras.Model):
         """
         config = self.config
         task_loss = -losses.masked_mean(log_likelihood, weights)
-        n = tf.reduce_sum(weights)
+        n = total(tf.reduce_sum(weights))
         loss, metrics = task_loss, {"task_loss": (task_loss * n, n)}
         for name, trace in zip(("forward", "backward"), traces, strict=True):
             if trace is None:

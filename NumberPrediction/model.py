@@ -7,6 +7,7 @@ import tensorflow as tf
 from common import losses, training
 from common.errors import InputError
 from common.recurrent import auxiliary, make_layer, run_layer
+from common.replicas import part_of_mean
 from common.trainer import Trainer, means
 from NumberPrediction import reader
 from NumberPrediction.presets import NumberConfig
@@ -57,8 +58,8 @@ class NumberModel(keras.Model):
         labels = tf.cast(labels, tf.int32)
         log_likelihood = -tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
         right = tf.cast(tf.argmax(logits, -1, output_type=tf.int32) == labels, tf.float32)
-        task_loss = -tf.reduce_mean(log_likelihood)
-        metrics = {"task_loss": (task_loss, 1.0), "accuracy": (tf.reduce_mean(right), 1.0)}
+        task_loss = -part_of_mean(log_likelihood)
+        metrics = {"task_loss": (task_loss, 1.0), "accuracy": (part_of_mean(right), 1.0)}
         if trace is None:
             return task_loss, metrics
         if config.reward == "released":

@@ -7,6 +7,7 @@ import tensorflow as tf
 from common import losses, training
 from common.errors import InputError
 from common.recurrent import auxiliary, make_layer, run_layer
+from common.replicas import part_of_mean
 from common.trainer import Trainer, means
 from NumberPrediction import reader
 from NumberPrediction.recall_presets import RecallConfig
@@ -48,8 +49,8 @@ class RecallModel(keras.Model):
         predictions, trace = self(batch["sequences"], training=True, seed=seed)
         error = (predictions - batch["targets"]) ** 2
         loss, metrics = auxiliary([self.recurrent])
-        loss += tf.reduce_mean(error)
-        metrics["mse"] = tf.reduce_mean(error), 1.0
+        loss += part_of_mean(error)
+        metrics["mse"] = part_of_mean(error), 1.0
         if trace is not None:
             agent_loss = losses.policy_gradient(trace, losses.at_last_step(-tf.stop_gradient(error), trace.mask), **config.agent_options)
             loss += agent_loss

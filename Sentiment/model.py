@@ -13,6 +13,7 @@ from common.dropout import dropout, fold
 from common.embeddings import load_vectors
 from common.errors import InputError
 from common.recurrent import auxiliary, make_layer, run_layer
+from common.replicas import total
 from common.text import Vocabulary
 from common.trainer import Trainer, add, means
 from Sentiment import reader
@@ -84,7 +85,7 @@ class SentimentModel(keras.Model):
 
         Texts of weight 0 only fill up the batch.
         """
-        config, n = self.config, tf.reduce_sum(weights)
+        config, n = self.config, total(tf.reduce_sum(weights))
         log_likelihood, right = _judge(logits, labels)
         task_loss = -losses.masked_mean(log_likelihood, weights)
         metrics = {"task_loss": (task_loss * n, n), "accuracy": (tf.reduce_sum(right * weights), n)}

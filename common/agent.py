@@ -13,6 +13,8 @@ from typing import NamedTuple
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from . import replicas
+
 tfd = tfp.distributions
 
 
@@ -58,8 +60,8 @@ def greedy(logits: tf.Tensor) -> tf.Tensor:
 
 
 def gumbel_noise(shape, seed: tf.Tensor) -> tf.Tensor:
-    """Noise g for which `greedy(logits + g)` is a draw from Categorical(logits): all of a sequence's randomness, drawn at once."""
-    return tfd.Gumbel(0.0, 1.0).sample(shape, seed=seed)
+    """Noise g [T, B, K] for which `greedy(logits + g)` is a draw from Categorical(logits): all of a sequence's randomness at once."""
+    return replicas.rows(lambda shape: tfd.Gumbel(0.0, 1.0).sample(shape, seed=seed), shape, axis=1)
 
 
 def statistics(logits: tf.Tensor, distances: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:

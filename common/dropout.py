@@ -2,10 +2,13 @@
 
 import tensorflow as tf
 
+from . import replicas
 
-def dropout_mask(shape, rate: float, seed: tf.Tensor) -> tf.Tensor:
-    """Zeros with probability `rate`, else 1 / (1 - rate); float32. `seed`: int32 [2]."""
-    return tf.where(tf.random.stateless_uniform(shape, seed) < rate, 0.0, 1 / (1 - rate))
+
+def dropout_mask(shape, rate: float, seed: tf.Tensor, axis: int = 0) -> tf.Tensor:
+    """Zeros with probability `rate`, else 1 / (1 - rate); float32. `seed`: int32 [2]; `axis`: that of the batch's rows."""
+    drawn = replicas.rows(lambda shape: tf.random.stateless_uniform(shape, seed), shape, axis)
+    return tf.where(drawn < rate, 0.0, 1 / (1 - rate))
 
 
 def dropout(x: tf.Tensor, rate: float, seed: tf.Tensor) -> tf.Tensor:

@@ -14,11 +14,12 @@ is `credit="total", entropy="sampled"` with both weights 1. The other options ha
 import tensorflow as tf
 
 from .agent import Trace
+from .replicas import part_of_mean, total
 
 
 def masked_mean(a: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
-    """Mean of a [B, T] over the steps that count; a scalar."""
-    return tf.math.divide_no_nan(tf.reduce_sum(a * mask), tf.reduce_sum(mask))
+    """Mean of a [B, T] over the steps that count; a scalar. On several replicas, this one's part of the mean (see `replicas.py`)."""
+    return tf.math.divide_no_nan(tf.reduce_sum(a * mask), total(tf.reduce_sum(mask)))
 
 
 def returns(rewards: tf.Tensor, credit: str) -> tf.Tensor:
@@ -30,8 +31,8 @@ def returns(rewards: tf.Tensor, credit: str) -> tf.Tensor:
 
 def leave_one_out(values: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
     """Baseline [B, T]: at each step the mean over the other sequences of the batch (0 where there are none)."""
-    others = tf.reduce_sum(mask, 0) - mask
-    return tf.math.divide_no_nan(tf.reduce_sum(values * mask, 0) - values * mask, others)
+    others = total(tf.reduce_sum(mask, 0)) - mask
+    return tf.math.divide_no_nan(total(tf.reduce_sum(values * mask, 0)) - values * mask, others)
 
 
 def policy_gradient(
@@ -79,4 +80,4 @@ def released_number_loss(probs: tf.Tensor, distances: tf.Tensor, reward: tf.Tens
         probs: pi [B, T, K]. distances: [B, T] in 1..K. reward: +1 or -1 [B].
     """
     p = tf.reduce_sum(probs * tf.one_hot(distances - 1, tf.shape(probs)[-1]), -1)[:, 1:]
-    return -tf.reduce_mean(tf.math.log(p + 1.0) * tf.stop_gradient(reward)[:, None])
+    return -part_of_mean(tf.math.log(p + 1.0) * tf.stop_gradient(reward)[:, None])

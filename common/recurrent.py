@@ -19,6 +19,7 @@ from .cells.time_delay import TimeDelayCell
 from .dynamic_skip_lstm import DynamicSkipLSTM
 from .fast_lstm import FastLSTM
 from .fixed_skip_lstm import FixedSkipLSTM, RandomSkipLSTM
+from .replicas import count, total
 from .run import RunConfig
 from .update_skipping import UpdateSkippingRNN
 
@@ -90,7 +91,8 @@ def auxiliary(layers: Sequence[keras.layers.Layer]) -> tuple[tf.Tensor, dict[str
     """
     loss, metrics = tf.zeros([]), {}
     for layer in layers:
-        loss += sum(layer.losses)
-        for name, pair in getattr(layer, "metrics_of_call", {}).items():
-            metrics[name] = tuple(a + b for a, b in zip(metrics.get(name, (0.0, 0.0)), pair, strict=True))
+        loss += sum(layer.losses) / count()
+        for name, (value, weight) in getattr(layer, "metrics_of_call", {}).items():
+            before = metrics.get(name, (0.0, 0.0))
+            metrics[name] = before[0] + value, before[1] + total(weight)
     return loss, metrics

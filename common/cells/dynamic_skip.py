@@ -198,7 +198,7 @@ class DynamicSkipLSTMCell(keras.layers.Layer):
 
     def candidate_mask(self, shape, seed: tf.Tensor) -> tf.Tensor:
         """A dropout mask for candidates of that shape, likewise."""
-        return dropout_mask(shape, self.recurrent_dropout, fold(seed, 2))
+        return dropout_mask(shape, self.recurrent_dropout, fold(seed, 2), axis=-2)
 
     def step(self, x: tf.Tensor, states: list, distances: tf.Tensor | None, candidate_mask: tf.Tensor | None = None):
         """The deterministic part: x [B, D], states, distances [B] in 1..K (None: 1) -> h [B, H] and the new states."""

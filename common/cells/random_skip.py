@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from ..replicas import rows
 from .dynamic_skip import DynamicSkipLSTMCell
 from .fixed_skip import without_agent
 
@@ -30,7 +31,9 @@ class RandomSkipLSTMCell(DynamicSkipLSTMCell):
 
     def given_distances(self, shape, seed):
         """Uniform draws."""
-        return tf.random.stateless_uniform(shape, seed, 1, self.n_actions + 1, tf.int32) if self.n_actions > 1 else None
+        if self.n_actions == 1:
+            return None
+        return rows(lambda shape: tf.random.stateless_uniform(shape, seed, 1, self.n_actions + 1, tf.int32), shape, axis=-1)
 
     def get_config(self) -> dict:
         """The constructor's arguments."""
