@@ -5,8 +5,8 @@ What is done is skipped, what was cut off is resumed. Each finished run leaves a
 
 import dataclasses
 import json
+import os
 import pathlib
-import subprocess
 import sys
 
 # A plain checkout is not installed: let the script find `common` from any directory.
@@ -16,9 +16,9 @@ sys.path.insert(0, str(ROOT))
 from common import run  # noqa: E402
 from common.errors import InputError  # noqa: E402
 from common.files import atomic_write  # noqa: E402
+from experiments import launchers, tables  # noqa: E402
+from experiments.read_results import result_path  # noqa: E402
 from experiments.tables import TABLES, Row, Table  # noqa: E402
-
-RESULTS = ROOT / "experiments" / "results"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -26,36 +26,47 @@ class RunTableConfig:
     """Run the rows of a table that are missing."""
 
     table: str = run.setting("", "which table", choices=("", *TABLES))
+    scale: str = run.setting("full", "small: the table's reduced scale, where it has one", choices=("full", "small"))
     rows: list[str] = run.setting([], "which rows (empty: all)")
-    seeds: int = run.setting(3, "runs of each row, seeds 0, 1, ...", minimum=1)
-    data_dir: str = run.setting("data", "folder that holds ptb/, conll2003/, ...")
+    seeds: int = run.setting(0, "runs of each row, seeds 0, 1, ... (0: as many as the table asks for)", minimum=0)
+    jobs: int = run.setting(0, "runs at a time (0: one on this machine, on a Ray cluster as many as it has room for)", minimum=0)
+    data_dir: str = run.setting("data", "folder that holds ptb/, conll2003/, sst/, imdb/, embeddings/")
+    vectors: str = run.setting("", "word vectors instead of the table's file below --data_dir (none: random ones)")
     runs_dir: str = run.setting("runs/experiments", "folder for the runs while they last")
     shard: str = run.setting("0/1", "i/n: only every n-th run, from the i-th on")
+    launcher: str = run.setting("local", "where runs are started: on this machine, or on a Ray cluster", choices=("local", "ray"))
+    cpus: int = run.setting(2, "with --launcher ray: cores of a run", minimum=1)
+    gpus: int = run.setting(0, "with --launcher ray: GPUs of a run", minimum=0)
 
 
-def result_path(table: str, row: str, seed: int) -> pathlib.Path:
-    """Where a finished run's result lies."""
-    return RESULTS / table / f"{row}-seed{seed}.json"
-
-
-def command(table: Table, row: Row, seed: int, run_dir: pathlib.Path, data_dir: str) -> list[str]:
+def command(table: Table, row: Row, seed: int, run_dir: str | pathlib.Path, data_dir: str, vectors: str = "") -> list[str]:
     """The command of one run."""
-    flags = {**table.flags, **row.flags, "seed": seed, "run_dir": run_dir}
+    given = {**tables.flags(table, row), "seed": seed, "run_dir": run_dir}
     if table.data:
-        flags["data_dir"] = pathlib.Path(data_dir, table.data)
-    arguments = [f"--{name}={value}" for name, value in flags.items()]
+        given["data_dir"] = pathlib.Path(data_dir, table.data)
+    if table.vectors and vectors != "none":
+        given["vectors"] = vectors or pathlib.Path(data_dir, table.vectors)
+    arguments = [f"--{name}={value}" for name, value in given.items()]
     return [sys.executable, str(ROOT / table.task / table.script), *arguments]
+
+
+def is_done(table: str, row: str, seed: int) -> bool:
+    """Whether a run has left its result, made with the flags that the row has now."""
+    path = result_path(table, row, seed)
+    return path.exists() and not tables.differing(TABLES[table], TABLES[table].rows[row], json.loads(path.read_text()))
 
 
 def missing(config: RunTableConfig) -> list[tuple[str, int]]:
     """Rows and seeds of the table that have no result yet, in this shard."""
-    rows = TABLES[config.table].rows
-    for name in config.rows:
-        if name not in rows:
-            raise InputError(f"--rows expects some of {', '.join(rows)}; got {name!r}")
+    name = tables.at_scale(config.table, config.scale)
+    rows = [row for row, one in TABLES[name].rows.items() if not one.quoted]
+    for row in config.rows:
+        if row not in rows:
+            raise InputError(f"--rows expects some of {', '.join(rows)}; got {row!r}")
     shard, n_shards = _shard(config.shard)
-    pairs = [(row, seed) for seed in range(config.seeds) for row in (config.rows or rows)]
-    return [pair for pair in pairs[shard::n_shards] if not result_path(config.table, *pair).exists()]
+    seeds = config.seeds or TABLES[name].seeds
+    pairs = [(row, seed) for seed in range(seeds) for row in (config.rows or rows)]
+    return [pair for pair in pairs[shard::n_shards] if not is_done(name, *pair)]
 
 
 def _shard(text: str) -> tuple[int, int]:
@@ -68,33 +79,47 @@ def _shard(text: str) -> tuple[int, int]:
     return shard, n_shards
 
 
+def make_job(config: RunTableConfig, row: str, seed: int) -> launchers.Job:
+    """One run of the config's table. The run's folder is that of the row it belongs to, wherever it is asked for."""
+    name, row = tables.source(tables.at_scale(config.table, config.scale), row)
+    run_dir = pathlib.Path(config.runs_dir, name, f"{row}-seed{seed}")
+    arguments = command(TABLES[name], TABLES[name].rows[row], seed, run_dir, config.data_dir, config.vectors)
+    return launchers.Job(f"{name} {row} seed {seed}", arguments, run_dir, result_path(name, row, seed))
+
+
 def run_table(config: RunTableConfig) -> None:
-    """Run what is missing, then render the tables."""
+    """Run what is missing, then render the tables. Raises `InputError` naming the runs that failed, once the others have ended."""
     if not config.table:
         raise InputError(f"expected a table: python experiments/run.py one of {', '.join(TABLES)}")
-    table = TABLES[config.table]
-    todo = missing(config)
-    for number, (row, seed) in enumerate(todo, 1):
-        run_dir = pathlib.Path(config.runs_dir, config.table, f"{row}-seed{seed}")
-        print(f"run {number}/{len(todo)}: {config.table} {row} seed {seed}, about {table.hours:g} hours on two cores", flush=True)
-        code = subprocess.run(command(table, table.rows[row], seed, run_dir, config.data_dir)).returncode
-        if code:
-            raise InputError(f"{config.table} {row} seed {seed} ended with status {code}; mend it and run the same command again")
-        keep(run_dir, result_path(config.table, row, seed))
+    name = tables.at_scale(config.table, config.scale)
+    todo = [make_job(config, row, seed) for row, seed in missing(config)]
+    if not todo:
+        print(f"{name}: nothing is missing", flush=True)
+    else:
+        print(f"{name}: {len(todo)} runs are missing, each about {TABLES[name].hours:g} hours on two CPU cores", flush=True)
+    failed = _launch(todo, config) if todo else []
     from experiments import report
 
     report.render()
+    if failed:
+        raise InputError(f"{len(failed)} of {len(todo)} runs failed ({'; '.join(failed)}): mend it and run the same command again")
 
 
-def keep(run_dir: pathlib.Path, path: pathlib.Path) -> None:
-    """Copy a finished run's result, with its epochs' records, to where results are committed."""
-    result = json.loads((run_dir / "result.json").read_text())
-    records = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
+def _launch(todo: list[launchers.Job], config: RunTableConfig) -> list[str]:
+    if config.launcher == "ray":
+        return launchers.run_all(todo, launchers.ray_cluster(config.cpus, config.gpus), keep, config.jobs or len(todo))
+    return launchers.run_all(todo, launchers.local(show_names=config.jobs > 1), keep, config.jobs or 1)
+
+
+def keep(result: str, metrics: str, path: pathlib.Path) -> None:
+    """Put a finished run's result, with its epochs' records, where results are committed: whole or not at all."""
+    records = [json.loads(line) for line in metrics.splitlines()]
     path.parent.mkdir(parents=True, exist_ok=True)
-    atomic_write(path, json.dumps({**result, "records": records}, indent=1) + "\n")
+    atomic_write(path, json.dumps({**json.loads(result), "records": records}, indent=1) + "\n")
 
 
 if __name__ == "__main__":
+    os.environ.setdefault("PYTHONUNBUFFERED", "1")  # the runs' progress comes as it is made
     arguments = sys.argv
     if len(arguments) > 1 and not arguments[1].startswith("-"):  # the table may stand without its flag
         arguments = [arguments[0], f"--table={arguments[1]}", *arguments[2:]]

@@ -1,0 +1,172 @@
+"""The report: one page with all tables, learning curves and figures. It needs nothing beside itself, and prints."""
+
+import html
+import json
+import pathlib
+import re
+import shlex
+from collections.abc import Sequence
+from typing import Any
+
+from experiments import charts, read_results, run
+from experiments.tables import TABLES, Row, Table
+
+FIGURES = pathlib.Path(__file__).resolve().parent / "figures"
+
+_STYLE = """
+:root { --ink: #1a1a1a; --soft: #5c5c5c; --rule: #d5d5d5; --back: #fff; }
+* { box-sizing: border-box; }
+body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--back); margin: 0 auto; max-width: 62rem; padding: 1rem; }
+h1 { font-size: 1.6rem; line-height: 1.25; margin: .5rem 0; }
+h2 { font-size: 1.15rem; line-height: 1.3; margin: 2.5rem 0 .5rem; border-top: 1px solid var(--rule); padding-top: 1rem; }
+h3 { font-size: 1rem; margin: 1rem 0 .3rem; }
+p, .note { margin: .4rem 0; }
+nav { columns: 20rem; }
+nav a { display: block; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; width: 100%; font-size: .92rem; font-variant-numeric: tabular-nums; }
+th, td { padding: .3rem .55rem; text-align: right; vertical-align: top; border-bottom: 1px solid var(--rule); white-space: nowrap; }
+th:first-child, td:first-child { text-align: left; white-space: normal; min-width: 9rem; }
+th { font-weight: 600; }
+td small, .note, .legend, figcaption { color: var(--soft); font-size: .85rem; }
+td small { display: block; }
+td.none { color: var(--soft); font-style: italic; }
+code { font: .82rem/1.45 ui-monospace, monospace; overflow-wrap: anywhere; }
+details { margin: .4rem 0; }
+details > code { display: block; margin: .25rem 0; }
+.curves { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 18rem), 1fr)); gap: 1rem; }
+.curves svg { width: 100%; height: auto; }
+svg text { font: 11px system-ui, sans-serif; fill: var(--ink); }
+.grid { stroke: var(--rule); fill: none; stroke-width: .7; }
+.axis { stroke: var(--ink); fill: none; stroke-width: .8; }
+.line { fill: none; stroke-width: 1.5; stroke-linejoin: round; }
+.legend span { display: inline-block; margin-right: 1rem; }
+.legend svg.key { width: 24px; height: 8px; margin-right: .3rem; }
+.legend svg.key path { fill: none; stroke-width: 2; }
+figure { margin: 1rem 0; }
+figure > svg { width: 100%; height: auto; }
+@media print {
+  body { max-width: none; font-size: 10pt; padding: 0; }
+  nav { display: none; }
+  h2 { break-after: avoid; }
+  table, figure, .curves > div { break-inside: avoid; }
+  .wide { overflow: visible; }
+  th, td { white-space: normal; }
+}
+"""
+
+_HEAD = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>LSTM with dynamic skip connections: results</title>
+<style>{style}</style>
+</head>
+<body>
+<h1>LSTM with dynamic skip connections: results</h1>
+<p>Mean ± standard deviation over seeds; below it the number of the paper (Gui et al., AAAI 2019). <em>Sampled</em>: distances
+drawn from the agent's distribution, as in training; <em>greedy</em>: the most probable ones. Every number comes from a file under
+<code>experiments/results/</code> that a command wrote; what was not run is shown as not run.</p>
+<nav>{contents}</nav>
+"""
+
+
+def render() -> str:
+    """The page: a function of the committed results and figures alone."""
+    sections = [(f"table-{key}", table.title, _table_section(key, table)) for key, table in TABLES.items()]
+    sections += [(f"figure-{path.stem}", caption["title"], _figure(path, caption)) for path, caption in figures()]
+    contents = "".join(f'<a href="#{name}">{html.escape(title)}</a>' for name, title, _ in sections)
+    parts = [_HEAD.format(style=_STYLE, contents=contents)]
+    parts += [f'<section id="{name}">\n<h2>{html.escape(title)}</h2>\n{body}\n</section>' for name, title, body in sections]
+    return "\n".join([*parts, "</body>\n</html>\n"])
+
+
+def figures() -> list[tuple[pathlib.Path, dict[str, str]]]:
+    """The committed pictures, each with what NAME.json says of it: title, caption, command."""
+    return [(path.with_suffix(".svg"), json.loads(path.read_text())) for path in sorted(FIGURES.glob("*.json"))]
+
+
+def _figure(path: pathlib.Path, caption: dict[str, str]) -> str:
+    # The prologue of an SVG file has no place inside a page, and names shared by two pictures would clash.
+    svg = re.sub(r"^.*?(?=<svg)", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+    svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{path.stem}-", svg)
+    text = f"{html.escape(caption['caption'])} <code>{html.escape(caption['command'])}</code>"
+    return f"<figure>\n{svg.strip()}\n<figcaption>{text}</figcaption>\n</figure>"
+
+
+# ------------------------------------------------------------------------------------------------------------- one table
+
+
+def _table_section(key: str, table: Table) -> str:
+    found = {name: read_results.results_of(key, name) for name in table.rows}
+    titles = ["", *(title for _, title, _, _ in table.metrics), "seeds", "weights", "minutes a run"]
+    head = "".join(f"<th>{html.escape(title)}</th>" for title in titles)
+    rows = "\n".join(_row(table, row, found[name]) for name, row in table.rows.items())
+    parts = [f'<div class="wide"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n</table></div>']
+    results = [result for group in found.values() for result in group]
+    note = " ".join(part for part in (table.note, read_results.provenance(results)) if part)
+    if note:
+        parts.append(f'<p class="note">{html.escape(note)}</p>')
+    parts.append(_not_run(key, table))
+    parts.append(_curves(table, {row.label: found[name] for name, row in table.rows.items() if found[name]}))
+    return "\n".join(part for part in parts if part)
+
+
+def _row(table: Table, row: Row, results: Sequence[dict[str, Any]]) -> str:
+    cells = [f"<td>{html.escape(read_results.label(table, row, results))}</td>"]
+    for ours, paper in read_results.measured(table, row, results):
+        none = ' class="none"' if ours in (read_results.NOT_RUN, read_results.QUOTED, read_results.NOT_FINITE) else ""
+        beside = f"<small>paper {paper}</small>" if paper is not None else ""
+        cells.append(f"<td{none}>{ours}{beside}</td>")
+    return "<tr>" + "".join([*cells, *(f"<td>{text}</td>" for text in read_results.cost(results))]) + "</tr>"
+
+
+def _not_run(key: str, table: Table) -> str:
+    """The commands of the rows that were not run, and how long they take."""
+    lacking = read_results.rows_not_run(key)
+    if not lacking:
+        return ""
+    lines = []
+    for name in lacking:
+        command = run.command(table, table.rows[name], 0, f"runs/experiments/{key}/{name}-seed0", "data")
+        script = pathlib.Path(command[1]).relative_to(run.ROOT).as_posix()
+        lines.append(f"<code>{html.escape(shlex.join(['python', script, *command[2:]]))}</code>")
+    summary = f"Not run here: <code>{html.escape(read_results.how_to_run(key))}</code>, about {table.hours:g} hours a run on two CPU cores"
+    return f'<details class="note"><summary>{summary}</summary>\n' + "\n".join(lines) + "\n</details>"
+
+
+def _curves(table: Table, found: dict[str, list[dict[str, Any]]]) -> str:
+    """Dev metric, the agent's entropy and its reward over the epochs, a line for each seed."""
+    metric = next((name for name, *_ in table.metrics if any(name in record for run in _runs(found) for record in run)), "")
+    with_agent = {name: [one for one in runs if _entropy(one["records"][-1]) is not None] for name, runs in found.items()}
+    title, factor = next(((title, factor) for name, title, _, factor in table.metrics if name == metric), ("", 1.0))
+    unit = re.search(r": ([^:;]*)", table.title)
+    charts_ = [
+        _chart(found, lambda record: _scaled(record.get(metric), factor), f"{title}: {unit[1] if unit else metric}", factor == 1.0),
+        _chart(with_agent, _entropy, "agent's entropy (nats)"),
+        _chart(with_agent, lambda record: _scaled(record.get("train_task_loss"), -1.0), "agent's reward, mean (nats)"),
+    ]
+    shown = [f"<div>{chart}</div>" for chart in charts_ if chart]
+    return '<div class="curves">\n' + "\n".join(shown) + f"\n</div>\n{charts.legend(list(found))}" if shown else ""
+
+
+def _chart(found: dict[str, list[dict[str, Any]]], value, label: str, logarithmic: bool = False) -> str:
+    series = {
+        name: [[(record["epoch"], value(record)) for record in one["records"]] for one in runs] for name, runs in found.items()
+    }
+    return charts.line_chart(series, "epoch", label, logarithmic)
+
+
+def _runs(found: dict[str, list[dict[str, Any]]]) -> list[list[dict[str, Any]]]:
+    return [one["records"] for runs in found.values() for one in runs]
+
+
+def _entropy(record: dict[str, Any]) -> float | None:
+    """The agent's, or the mean of both directions' agents'."""
+    values = [value for name, value in record.items() if name.startswith("train_entropy")]
+    return sum(values) / len(values) if values and None not in values else None
+
+
+def _scaled(value: float | None, factor: float) -> float | None:
+    return None if value is None else factor * value

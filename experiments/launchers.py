@@ -1,0 +1,144 @@
+"""Where the runs of a table are started: as processes of this machine, or on a Ray cluster."""
+
+import concurrent.futures
+import os
+import pathlib
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from common.errors import InputError
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+class Job(NamedTuple):
+    """One run: its name for people, its command, the folder it writes, the file that its result goes to."""
+
+    name: str
+    command: list[str]
+    run_dir: pathlib.Path
+    result_path: pathlib.Path
+
+
+class Outcome(NamedTuple):
+    """What a run left: its exit status and, if that is 0, the texts of its result.json and metrics.jsonl."""
+
+    status: int
+    result: str = ""
+    metrics: str = ""
+
+
+Launch = Callable[[Job], Outcome]
+
+
+def run_all(jobs: Sequence[Job], launch: Launch, keep: Callable[[str, str, pathlib.Path], None], at_a_time: int) -> list[str]:
+    """Run jobs, `at_a_time` of them side by side, and keep each result as it comes. Returns the names of those that failed.
+
+    A failure does not stop the others. On Ctrl-C or SIGTERM no further job begins, and those that run are told to save and end.
+    """
+    failed, stopping, finished, lock = [], threading.Event(), [0], threading.Lock()
+
+    def one(number: int, job: Job) -> None:
+        if stopping.is_set():
+            return
+        print(f"run {number}/{len(jobs)} begins: {job.name}", flush=True)
+        outcome = launch(job)
+        with lock:
+            if stopping.is_set():
+                return
+            if outcome.status:
+                failed.append(f"{job.name}: status {outcome.status}")
+            else:
+                keep(outcome.result, outcome.metrics, job.result_path)
+            finished[0] += 1
+            print(f"{finished[0]} of {len(jobs)} runs have ended: {job.name}{' FAILED' if outcome.status else ''}", flush=True)
+
+    with concurrent.futures.ThreadPoolExecutor(at_a_time) as pool:
+        waiting = [pool.submit(one, number, job) for number, job in enumerate(jobs, 1)]
+        try:
+            for future in waiting:
+                future.result()
+        except BaseException:
+            stopping.set()
+            getattr(launch, "stop", lambda: None)()
+            raise
+    return failed
+
+
+class local:  # noqa: N801
+    """Starts runs as processes of this machine. With `show_names`, each line that a run prints begins with its name."""
+
+    def __init__(self, show_names: bool = False):
+        self.show_names, self.running = show_names, set()
+
+    def __call__(self, job: Job) -> Outcome:
+        pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True} if self.show_names else {}
+        # In a session of its own: a Ctrl-C reaches the run once, from `stop`. Trainers take a second one for impatience and do not save.
+        with subprocess.Popen(job.command, start_new_session=True, **pipe) as process:
+            self.running.add(process)
+            try:
+                for line in process.stdout or ():
+                    print(f"[{job.name}] {line}", end="", flush=True)
+                status = process.wait()
+            finally:
+                self.running.discard(process)
+        return _outcome(status, job.run_dir)
+
+    def stop(self) -> None:
+        """Tell the runs to save and to end."""
+        for process in list(self.running):
+            process.terminate()
+
+
+class ray_cluster:  # noqa: N801
+    """Puts runs on the Ray cluster that RAY_ADDRESS names, or on one of this machine.
+
+    Every node needs the checkout, its Python and the data at the same places; `--runs_dir` has to be on a file system that all of
+    them see if an interrupted run is to be resumed on another node. Results come back through Ray.
+
+    Args:
+        cpus, gpus: of one run.
+    """
+
+    def __init__(self, cpus: int, gpus: int):
+        try:
+            import ray
+        except ImportError:
+            raise InputError("--launcher ray needs Ray: pip install 'dynamic-skip-lstm[ray]', or pip install ray") from None
+        self.ray = ray
+        if not ray.is_initialized():
+            # The workers unpickle the function by its module's name.
+            ray.init(log_to_driver=True, runtime_env={"env_vars": {"PYTHONPATH": str(ROOT)}})
+        self.remote = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=2)(_run_there)
+        self.running = set()
+
+    def __call__(self, job: Job) -> Outcome:
+        reference = self.remote.remote(job.command, os.getcwd(), str(job.run_dir))
+        self.running.add(reference)
+        try:
+            return Outcome(*self.ray.get(reference))
+        except self.ray.exceptions.RayError as error:
+            print(f"{job.name}: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
+            return Outcome(1)
+        finally:
+            self.running.discard(reference)
+
+    def stop(self) -> None:
+        """Take the runs from the cluster."""
+        for reference in list(self.running):
+            self.ray.cancel(reference, force=False)
+
+
+def _run_there(command: list[str], folder: str, run_dir: str) -> tuple[int, str, str]:
+    """What a worker does: the command, in the folder where the table was asked for."""
+    status = subprocess.run([sys.executable, *command[1:]], cwd=folder).returncode
+    return tuple(_outcome(status, pathlib.Path(folder, run_dir)))
+
+
+def _outcome(status: int, run_dir: pathlib.Path) -> Outcome:
+    if status:
+        return Outcome(status)
+    return Outcome(0, (run_dir / "result.json").read_text(), (run_dir / "metrics.jsonl").read_text())

@@ -1,0 +1,132 @@
+"""experiments/run.py: what is done is skipped, what was cut off goes on, wherever the runs are started. The trainer is a stand-in."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from common.errors import InputError
+from experiments import launchers, read_results
+from experiments import run as experiments
+from experiments.tables import TABLES, Row, Table
+
+# Counts to three, a tenth of a second each, and goes on from where it was cut off.
+TRAINER = """
+import json, pathlib, sys, time
+flags = dict(argument.removeprefix("--").split("=", 1) for argument in sys.argv[1:])
+folder = pathlib.Path(flags["run_dir"])
+folder.mkdir(parents=True, exist_ok=True)
+if "fail" in flags:
+    sys.exit(2)
+with open(folder / "metrics.jsonl", "a+") as file:
+    file.seek(0)
+    for epoch in range(len(file.readlines()) + 1, 4):
+        time.sleep(float(flags.get("seconds", 0)))
+        print(json.dumps({"epoch": epoch}), file=file, flush=True)
+(folder / "result.json").write_text(json.dumps({"seed": int(flags["seed"]), "flags": flags}))
+"""
+
+# run.py with tables, results and reports of the test's own.
+DRIVER = """
+import pathlib, sys
+sys.path.insert(0, {root!r})
+from experiments import read_results, report, run, tables
+here = pathlib.Path({here!r})
+run.ROOT, read_results.RESULTS, report.render = here, here / "results", lambda: print("rendered")
+rows = {{"a": tables.Row("a", {{}}), "b": tables.Row("b", {{"seconds": 0.4}})}}
+tables.TABLES["numbers11"] = tables.Table("t", "", (), rows, script="trainer.py", seeds=2)
+run.run_table(run.RunTableConfig(table="numbers11", runs_dir=str(here / "runs")))
+"""
+
+
+@pytest.fixture
+def own_tables(tmp_path, monkeypatch):
+    """A table whose trainer is the one above, and nowhere to render to."""
+    (tmp_path / "trainer.py").write_text(TRAINER)
+    monkeypatch.setattr(experiments, "ROOT", tmp_path)
+    monkeypatch.setattr(read_results, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr("experiments.report.render", lambda: None)
+    rows = {"a": Row("a", {}), "b": Row("b", {"fail": 1}), "c": Row("c", {})}
+    monkeypatch.setitem(TABLES, "numbers11", Table("t", "", (), rows, script="trainer.py", seeds=1))
+    return tmp_path
+
+
+def config(folder, **kwargs):
+    return experiments.RunTableConfig(table="numbers11", runs_dir=str(folder / "runs"), **kwargs)
+
+
+def test_what_is_done_is_not_run_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(read_results, "RESULTS", tmp_path)
+    only = experiments.RunTableConfig(table="numbers11", rows=["lstm"], seeds=3)
+    (tmp_path / "numbers11").mkdir()
+    (tmp_path / "numbers11" / "lstm-seed1.json").write_text("{}")
+    assert experiments.missing(only) == [("lstm", 0), ("lstm", 2)]
+    shards = [experiments.missing(experiments.RunTableConfig(table="numbers11", shard=f"{i}/2")) for i in (0, 1)]
+    assert sorted(shards[0] + shards[1]) == sorted(experiments.missing(experiments.RunTableConfig(table="numbers11")))
+    assert ("jump_lstm", 0) not in experiments.missing(experiments.RunTableConfig(table="imdb"))
+    with pytest.raises(InputError, match="--rows expects some of"):
+        experiments.missing(experiments.RunTableConfig(table="numbers11", rows=["nonsense"]))
+    with pytest.raises(InputError, match="--shard expects i/n"):
+        experiments.missing(experiments.RunTableConfig(table="numbers11", shard="2/2"))
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_run_that_fails_does_not_stop_the_others(own_tables, jobs, capfd):
+    with pytest.raises(InputError, match="1 of 3 runs failed .numbers11 b seed 0: status 2."):
+        experiments.run_table(config(own_tables, jobs=jobs))
+    found = sorted(path.name for path in (own_tables / "results" / "numbers11").iterdir())
+    assert found == ["a-seed0.json", "c-seed0.json"]
+    assert json.loads((own_tables / "results" / "numbers11" / found[0]).read_text())["records"] == [{"epoch": i} for i in (1, 2, 3)]
+    assert "3 of 3 runs have ended" in capfd.readouterr().out
+
+
+def test_killed_in_mid_run_and_started_again(tmp_path, root):
+    (tmp_path / "trainer.py").write_text(TRAINER)
+    (tmp_path / "driver.py").write_text(DRIVER.format(root=str(root), here=str(tmp_path)))
+    process = subprocess.Popen([sys.executable, tmp_path / "driver.py"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    cut_off = tmp_path / "runs" / "numbers11" / "b-seed0" / "metrics.jsonl"
+    while not (cut_off.exists() and cut_off.read_text()):
+        assert process.poll() is None
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGINT)
+    assert process.wait() != 0
+    done = tmp_path / "results" / "numbers11" / "a-seed0.json"
+    before, first_lines = done.stat().st_mtime_ns, cut_off.read_text()
+    assert [path.name for path in done.parent.iterdir()] == ["a-seed0.json"] and first_lines.count("\n") < 3
+
+    again = subprocess.run([sys.executable, tmp_path / "driver.py"], capture_output=True, text=True, check=True)
+    assert "3 runs are missing" in again.stdout and again.stdout.endswith("rendered\n")
+    assert sorted(path.stem for path in done.parent.iterdir()) == ["a-seed0", "a-seed1", "b-seed0", "b-seed1"]
+    assert done.stat().st_mtime_ns == before
+    assert cut_off.read_text() == first_lines + "".join(f'{{"epoch": {i}}}\n' for i in range(first_lines.count("\n") + 1, 4))
+
+
+def test_ray_is_named_where_it_is_missing(own_tables, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(InputError, match="--launcher ray needs Ray: pip install"):
+        experiments.run_table(config(own_tables, launcher="ray"))
+
+
+def test_on_a_ray_cluster_of_two_workers(own_tables, monkeypatch):
+    pytest.importorskip("ray", reason="Ray, an optional extra, is not installed")
+    import ray
+    from ray.cluster_utils import Cluster
+
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    monkeypatch.setitem(TABLES["numbers11"].rows, "b", Row("b", {}))
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    try:
+        for _ in range(2):
+            cluster.add_node(num_cpus=1)
+        ray.init(address=cluster.address, runtime_env={"env_vars": {"PYTHONPATH": str(launchers.ROOT)}})
+        experiments.run_table(config(own_tables, launcher="ray", cpus=1))
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
+    results = [json.loads(path.read_text()) for path in sorted(pathlib.Path(own_tables, "results", "numbers11").iterdir())]
+    assert [result["seed"] for result in results] == [0, 0, 0] and all(len(result["records"]) == 3 for result in results)
