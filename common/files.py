@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import secrets
 from collections.abc import Callable
 from typing import BinaryIO
 
@@ -14,7 +15,8 @@ def atomic_write(path: str | os.PathLike, content: bytes | str | Callable[[Binar
     to the open binary file, which can be read and moved about in as well. If that function raises, the old file stays.
     """
     path = pathlib.Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # Not the process number: it need not be the only one of its kind on a disk that machines share.
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         with open(temporary, "w+b") as file:
             if callable(content):

@@ -6,12 +6,18 @@ What that takes, here and in the code that calls this:
 * Random numbers belong to the rows of the batch, not to the device that computes them: a replica draws those of the whole batch and
   keeps its own (`rows`). On one device nothing changes, neither the numbers nor the cost.
 
-All of it is the identity outside `tf.distribute.Strategy.run`.
+All of it is the identity outside `tf.distribute.Strategy.run`. The strategies themselves, and what their processes have to agree on, stand
+below.
 """
 
-from collections.abc import Callable
+import json
+import os
+import re
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
+
+from .errors import InputError
 
 
 def count() -> int:
@@ -46,3 +52,88 @@ def rows(draw: Callable[[list], tf.Tensor], shape: tf.Tensor | list, axis: int =
     shape[axis] = n * n_rows
     first = n_rows * tf.cast(tf.distribute.get_replica_context().replica_id_in_sync_group, tf.int32)
     return tf.gather(draw(shape), first + tf.range(n_rows), axis=axis)
+
+
+def make_strategy(name: str) -> tf.distribute.Strategy | None:
+    """The strategy of `--strategy`; None for one device. To be called before TensorFlow computes anything.
+
+    "mirrored" takes all GPUs of this machine, or without a GPU all logical CPUs. "multi_worker" asks TF_CONFIG or, under Slurm, its
+    environment who the workers are, and waits until all of them are there.
+
+    Raises:
+        InputError: no workers are named, or not in a way that can be read.
+    """
+    if name == "none":
+        return None
+    if name == "mirrored":
+        devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+        if len(devices) == 1:
+            print(f"note: --strategy mirrored found one device, {devices[0].name}", flush=True)
+        return tf.distribute.MirroredStrategy([device.name for device in devices])
+    return tf.distribute.MultiWorkerMirroredStrategy(_cluster())
+
+
+def _cluster() -> tf.distribute.cluster_resolver.ClusterResolver:
+    if "TF_CONFIG" in os.environ:
+        _check_tf_config(os.environ["TF_CONFIG"])
+        return tf.distribute.cluster_resolver.TFConfigClusterResolver()
+    if "SLURM_PROCID" not in os.environ:
+        raise InputError(
+            "--strategy multi_worker needs to know the workers: set TF_CONFIG, "
+            """such as {"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type": "worker", "index": 0}}, or start with srun"""
+        )
+    try:
+        if tf.config.list_physical_devices("GPU"):
+            return tf.distribute.cluster_resolver.SlurmClusterResolver()
+        # Without GPUs the resolver would divide nothing by nothing: hand it one "GPU" a task and let it set none.
+        tasks = os.environ.get("SLURM_STEP_TASKS_PER_NODE", "")
+        most = max(int(n) for n in re.findall(r"\d+(?![\d)])", re.sub(r"\(x\d+\)", "", tasks)))
+        return tf.distribute.cluster_resolver.SlurmClusterResolver(gpus_per_node=most, gpus_per_task=1, auto_set_gpu=False)
+    except (RuntimeError, ValueError, KeyError) as error:
+        raise InputError(f"--strategy multi_worker cannot read Slurm's environment ({error}): start with srun, or set TF_CONFIG") from None
+
+
+def _check_tf_config(text: str) -> None:
+    try:
+        value = json.loads(text)
+        cluster, task = value["cluster"], value["task"]
+        found = set(cluster) <= {"chief", "worker"} and cluster[task["type"]][task["index"]]
+    except (ValueError, TypeError, KeyError, IndexError):
+        found = None
+    if not found:
+        raise InputError(
+            """TF_CONFIG expects {"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", "index": i}}, """
+            f"i the place of this worker in the list, got {text[:200]!r}"
+        )
+
+
+class Workers:
+    """The processes that train together: one, or those of a multi-worker strategy. The chief alone writes; all decide alike."""
+
+    def __init__(self, strategy: tf.distribute.Strategy | None):
+        self._strategy = strategy
+        resolver = getattr(strategy, "cluster_resolver", None)
+        cluster = resolver.cluster_spec().as_dict() if resolver else {}
+        self.n = sum(map(len, cluster.values())) or 1
+        first = "chief" if "chief" in cluster else "worker"
+        self.is_chief = self.n == 1 or (resolver.task_type == first and resolver.task_id == 0)
+        if strategy is not None:
+            self._sum = tf.function(lambda a: strategy.run(total, (a,)))
+
+    def from_chief(self, values: Sequence[float]) -> list[float]:
+        """The chief's numbers on every worker; all of them have to call this."""
+        return list(values) if self.n == 1 else self._total(values, self.is_chief)
+
+    def any(self, flag: bool) -> bool:
+        """Whether it is true on any worker; likewise."""
+        return flag if self.n == 1 else self._total([float(flag)], True)[0] > 0
+
+    def _total(self, values: Sequence[float], counts: bool) -> list[float]:
+        n_local = len(self._strategy.extended.worker_devices)
+
+        def part(context):
+            here = counts and context.replica_id_in_sync_group % n_local == 0
+            return tf.constant(list(values) if here else [0.0] * len(values), tf.float64)
+
+        summed = self._sum(self._strategy.experimental_distribute_values_from_function(part))
+        return self._strategy.experimental_local_results(summed)[0].numpy().tolist()

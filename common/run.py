@@ -137,6 +137,10 @@ class RunConfig:
     run_dir: str = setting(
         "", "folder of this run (empty: runs/<task>/<preset>-<cell>-<other flags>-seed<seed>)", affects_result=False
     )
+    recover: int = setting(
+        0, "where a number is not finite: go back to the last good checkpoint, halve the learning rate, at most so many times", minimum=0,
+        affects_result=False,
+    )  # fmt: skip
     max_train_steps: int = setting(0, "stop after so many steps (0: no limit)", minimum=0)
     print_every: int = setting(100, "steps between two lines of progress", minimum=1, affects_result=False)
     checkpoint_seconds: float = setting(60.0, "seconds between two checkpoints", minimum=0, affects_result=False)

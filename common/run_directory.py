@@ -180,8 +180,7 @@ def load_config(path: str | os.PathLike, config_class: type) -> Any:
     task = getattr(config_class, "task", None)
     if stored["task"] != task:
         raise InputError(f"{path} holds a run of {stored['task']}, expected one of {task}")
-    known = set(run.settings(config_class))
-    if other := known ^ set(stored["flags"]):
+    if other := set(stored["flags"]) - set(run.settings(config_class)):  # one that is missing is newer than the run: its default
         names = ", ".join(sorted(other))
         raise InputError(f"{path} was written by another version of this program (differing in {names}): train anew")
     return run.from_dict(config_class, stored["flags"])
@@ -238,7 +237,10 @@ def _read_flags(path: pathlib.Path) -> dict[str, Any]:
 def _check_same_run(path: pathlib.Path, stored: Mapping[str, Any], config: Any) -> None:
     if stored["task"] != _task(config):
         raise InputError(f"{path} holds a run of {stored['task']}, not of {_task(config)}: choose another --run_dir")
-    old, new = stored["flags"], json.loads(to_json(dataclasses.asdict(config)))
+    new = json.loads(to_json(dataclasses.asdict(config)))
+    # A flag that the run does not have is newer than it, and does by default what there was before.
+    defaults = json.loads(to_json({name: one.default for name, one in run.settings(type(config)).items()}))
+    old = {**defaults, **stored["flags"]}
     free = {one.name for one in run.settings(type(config)).values() if not one.affects_result}
     absent = "absent"
     differing = [

@@ -11,14 +11,20 @@ where `batch` is a dict of tensors, `seed` an int32 [2] from which every random 
 change from epoch to epoch, and metrics a dict of (total, weight) pairs, whose sums over the batches are divided in the end.
 
 Every random number is a function of (seed, step): there is nothing random to save, and a run that was cut off goes on exactly.
+
+On several replicas each computes the losses of its rows of every batch; see `replicas.py` for what `losses` then has to keep to. Gradients
+are added up and clipped, and every replica makes the same step. Evaluation is left to one device.
 """
 
+import contextlib
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
+from . import replicas
 from .dropout import fold
 
 TRAIN, EVALUATE = 0, 1  # streams of random numbers
@@ -34,22 +40,34 @@ class Trainer:
         max_grad_norm: global norm that gradients are clipped to; 0 for none.
         jit_compile: compile each call with XLA.
         steps_per_call: batches in one call; shorter stacks are filled up, so that batches of one shape are compiled once.
+        strategy: of `tf.distribute`, in whose scope model and optimizer were made; None for one device. Under it the recurrences and their
+            gradients are what XLA compiles, and the sums over the replicas are made outside of them.
     """
 
     def __init__(
-        self, model, optimizer=None, *, seed: int = 0, max_grad_norm: float = 0.0, jit_compile: bool = True, steps_per_call: int = 50
-    ):
-        self.model, self.optimizer, self.seed = model, optimizer, seed
+        self, model: keras.Model, optimizer: keras.optimizers.Optimizer | None = None, *, seed: int = 0, max_grad_norm: float = 0.0,
+        jit_compile: bool = True, steps_per_call: int = 50, strategy: tf.distribute.Strategy | None = None,
+    ):  # fmt: skip
+        self.model, self.optimizer, self.seed, self.strategy = model, optimizer, seed, strategy
         self.max_grad_norm, self.steps_per_call = max_grad_norm, steps_per_call
         if optimizer is not None:
-            optimizer.build(model.trainable_variables)
-        self._train = _compile(self._train_steps, jit_compile)
+            with self.scope():
+                optimizer.build(model.trainable_variables)
+        if strategy is None:
+            self._train = _compile(self._train_steps, jit_compile)
+        else:
+            self._train = self._train_on_replicas
+            self._replicated = tf.function(lambda *args: strategy.run(self._replica_step, args), reduce_retracing=False)
         self._evaluate = {
             greedy: _compile(lambda *args, greedy=greedy: self._evaluate_steps(*args, greedy), jit_compile) for greedy in (False, True)
         }
         self._infer = {
             greedy: _compile(lambda batch, seed, greedy=greedy: model.infer(batch, seed, greedy), jit_compile) for greedy in (False, True)
         }
+
+    def scope(self) -> contextlib.AbstractContextManager:
+        """In which the weights of all replicas can be set."""
+        return self.strategy.scope() if self.strategy else contextlib.nullcontext()
 
     def train(
         self, batches: dict, state: Any, first_step: int, knobs: dict, on_call: Callable | None = None,
@@ -114,19 +132,10 @@ class Trainer:
         def step(i, bad, state, totals):
             batch = {name: array[i] for name, array in batches.items()}
             step_seed = fold(seed, first_step + i)
-            with tf.GradientTape() as tape:
-                loss, metrics, state = self.model.losses(batch, state, step_seed, knobs)
-            weights = self.model.trainable_variables
-            # Dense, because XLA has no sparse gradients (those of an embedding).
-            # Of the values, because zeros for a weight that the loss does not reach cannot be made from a Keras variable.
-            gradients = tape.gradient(loss, [weight.value for weight in weights], unconnected_gradients="zero")
-            gradients = [tf.convert_to_tensor(g) for g in gradients]
-            norm = tf.linalg.global_norm(gradients)
-            if self.max_grad_norm:
-                scale = self.max_grad_norm / tf.maximum(norm, self.max_grad_norm)
-                gradients = [g * scale for g in gradients]
+            loss, metrics, state, gradients = self._gradients(batch, state, step_seed, knobs)
+            gradients, norm = self._clip(gradients)
             self.optimizer.learning_rate.assign(knobs["learning_rate"])
-            self.optimizer.apply_gradients(zip(gradients, weights, strict=True))
+            self.optimizer.apply_gradients(zip(gradients, self.model.trainable_variables, strict=True))
             metrics = {**metrics, "loss": (loss, 1.0), "gradient_norm": (norm, 1.0)}
             bad = tf.where(tf.math.is_finite(loss) & tf.math.is_finite(norm), bad, i)
             return i + 1, bad, state, _accumulate(totals, metrics)
@@ -138,6 +147,61 @@ class Trainer:
             lambda i, bad, *_: (i < n) & (bad < 0), step, (0, -1, state, totals), parallel_iterations=1
         )
         return state, totals, bad
+
+    def _gradients(self, batch, state, seed, knobs):
+        with tf.GradientTape() as tape:
+            loss, metrics, state = self.model.losses(batch, state, seed, knobs)
+        # Dense, because XLA has no sparse gradients (those of an embedding).
+        # Of the values, because zeros for a weight that the loss does not reach cannot be made from a Keras variable.
+        weights = [weight.value for weight in self.model.trainable_variables]
+        gradients = tape.gradient(loss, weights, unconnected_gradients="zero")
+        return loss, metrics, state, [tf.convert_to_tensor(g) for g in gradients]
+
+    def _clip(self, gradients):
+        norm = tf.linalg.global_norm(gradients)
+        if self.max_grad_norm:
+            scale = self.max_grad_norm / tf.maximum(norm, self.max_grad_norm)
+            gradients = [g * scale for g in gradients]
+        return gradients, norm
+
+    def _train_on_replicas(self, batches, n, state, seed, first_step, knobs):
+        """What `_train_steps` does, a call for each step, on all replicas."""
+        with self.scope():
+            self.optimizer.learning_rate.assign(knobs["learning_rate"])
+        state, totals, bad = tf.nest.map_structure(self._spread, state), {}, -1
+        for i in range(int(n)):
+            batch = {name: self._spread(array[i]) for name, array in batches.items()}
+            state, metrics = self._replicated(batch, state, fold(seed, first_step + i), knobs)
+            metrics = {name: self.strategy.experimental_local_results(value)[0] for name, value in metrics.items()}
+            totals = {name: totals.get(name, 0.0) + value for name, value in metrics.items()}
+            if bad < 0 and not all(np.isfinite(metrics[name][0]) for name in ("loss", "gradient_norm")):
+                bad = i
+                break
+        state = tf.nest.map_structure(lambda a: self.strategy.gather(a, 0), state)
+        return state, totals, bad
+
+    def _spread(self, a):
+        """Rows [B, ...] of a batch, each replica its own."""
+        n_rows = len(a) // self.strategy.num_replicas_in_sync
+
+        def part(context):
+            first = context.replica_id_in_sync_group * n_rows
+            return tf.convert_to_tensor(a[first : first + n_rows])
+
+        return self.strategy.experimental_distribute_values_from_function(part)
+
+    def _replica_step(self, batch, state, seed, knobs):
+        """One replica's share of a step: the new state of its rows, and the metrics of the whole batch."""
+        loss, metrics, state, gradients = self._gradients(batch, state, seed, knobs)
+        gradients, norm = self._clip(tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, gradients))
+        n = self.strategy.num_replicas_in_sync
+        # Keras adds the gradients of the replicas up once more; these are all the same.
+        self.optimizer.apply_gradients(zip([g / n for g in gradients], self.model.trainable_variables, strict=True))
+        metrics = {**metrics, "loss": (loss, 1.0)}
+        values = replicas.total(tf.stack([tf.cast(value, tf.float32) for value, _ in metrics.values()]))
+        weights = [tf.cast(weight, tf.float32) for _, weight in metrics.values()]
+        metrics = {name: tf.stack([values[i], weights[i]]) for i, name in enumerate(metrics)}
+        return state, {**metrics, "gradient_norm": tf.stack([norm, 1.0])}
 
     def _evaluate_steps(self, batches, n, state, seed, first_step, greedy):
         def step(i, state, totals):

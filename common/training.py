@@ -4,7 +4,10 @@ What is decided from the past (a schedule, which epoch was best) is a function o
 (seed, step): so a run that was cut off anywhere goes on from its last checkpoint and ends with the same weights, bit for bit.
 """
 
+import contextlib
 import dataclasses
+import json
+import math
 import pathlib
 import signal
 import threading
@@ -16,10 +19,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from . import checkpoint, run_directory
+from . import checkpoint, replicas, run_directory
 from .errors import InputError
 from .progress import Progress
-from .run import RunConfig
+from .run import RunConfig, Terminated
 from .run_directory import RunDirectory
 from .trainer import Trainer, add, means
 
@@ -62,20 +65,43 @@ def run(config: RunConfig, build: Callable[[RunConfig], Experiment]) -> dict[str
     """Train, select on dev, test once; begins, resumes, or finds the run finished. Returns the result.
 
     Raises:
-        InputError: bad flags or data, or a loss that is not finite (the last good checkpoint stays).
+        InputError: bad flags or data, or a number that is not finite (the last good checkpoint stays).
     """
-    directory = RunDirectory.open(config.run_dir, config)
+    strategy = replicas.make_strategy(config.strategy)
+    workers = replicas.Workers(strategy)
+    if strategy is not None and config.batch_size % strategy.num_replicas_in_sync:
+        n = strategy.num_replicas_in_sync
+        raise InputError(f"--batch_size {config.batch_size} cannot be divided among {n} devices: choose a multiple of {n}")
+    directory = _open(config, workers)
     if directory.result is not None:
         print(f"finished before: {directory.path / 'result.json'}")
         return directory.result
     set_precision(config)
     try:
-        experiment = build(config)
+        with strategy.scope() if strategy else contextlib.nullcontext():
+            experiment = build(config)
     except InputError:
-        directory.abandon()
+        if workers.is_chief:
+            directory.abandon()
         raise
-    trainer = make_trainer(experiment.model, config, experiment.optimizer, experiment.steps_per_call, experiment.many_shapes)
-    return _Run(config, directory, experiment, trainer).go()
+    options = experiment.steps_per_call, experiment.many_shapes
+    trainer = make_trainer(experiment.model, config, experiment.optimizer, *options, strategy)
+    return _Run(config, directory, experiment, trainer, workers).go()
+
+
+def _open(config: RunConfig, workers: replicas.Workers) -> RunDirectory:
+    """The run's folder; of several workers the first one opens it, before the others look into it."""
+    if not workers.is_chief:
+        if not workers.from_chief([0.0])[0]:
+            raise InputError(f"the first worker could not begin in {config.run_dir}: its own message says why")
+        return RunDirectory(config.run_dir)
+    try:
+        directory = RunDirectory.open(config.run_dir, config)
+    except InputError:
+        workers.from_chief([0.0])
+        raise
+    workers.from_chief([1.0])
+    return directory
 
 
 def set_precision(config: RunConfig) -> None:
@@ -87,7 +113,12 @@ def set_precision(config: RunConfig) -> None:
 
 
 def make_trainer(
-    model: keras.Model, config: RunConfig, optimizer=None, steps_per_call: int = 50, many_shapes: bool = False
+    model: keras.Model,
+    config: RunConfig,
+    optimizer: keras.optimizers.Optimizer | None = None,
+    steps_per_call: int = 50,
+    many_shapes: bool = False,
+    strategy: tf.distribute.Strategy | None = None,
 ) -> Trainer:
     """The trainer that the flags ask for. With `many_shapes`, what XLA compiles by default on a CPU is the recurrences alone."""
     jit_compile = config.jit_compile
@@ -102,33 +133,52 @@ def make_trainer(
         max_grad_norm=config.max_grad_norm,
         jit_compile=jit_compile,
         steps_per_call=steps_per_call,
+        strategy=strategy,
     )
 
 
 class _Run:
-    def __init__(self, config, directory, experiment, trainer):
+    def __init__(self, config, directory, experiment, trainer, workers):
         self.config, self.directory, self.experiment, self.trainer = config, directory, experiment, trainer
+        self.workers = workers
         self.epoch = self.step = self.step_in_epoch = 0
         self.state, self.totals, self.epoch_seconds = experiment.initial_state, {}, 0.0
         self.variables = [*experiment.model.variables, *experiment.optimizer.variables]
+        self.records: Records = []
+        self.recoveries: list[dict[str, Any]] = []
 
     def go(self) -> dict[str, Any]:
-        self._resume()
-        try:
-            while self.epoch < self.config.max_epochs and not self._out_of_steps():
-                if self.experiment.stop_early(self.records):
-                    break
-                self._train_epoch()
-            return self._finish()
-        except FloatingPointError as error:
+        if not self._resume() and self.config.recover:
+            self._save()  # something to go back to
+        while True:
+            try:
+                while self.epoch < self.config.max_epochs and not self._out_of_steps():
+                    if self.experiment.stop_early(self.records):
+                        break
+                    self._train_epoch()
+                return self._finish()
+            except FloatingPointError as error:
+                self._recover(str(error))
+
+    def _recover(self, what: str) -> None:
+        """Go back to the last good checkpoint with half the learning rate."""
+        done = len(self.recoveries)
+        if done >= self.config.recover:
+            tried = f" after {done} recoveries" if done else ""
+            advice = f"--recover {done + 3} with the same flags goes back and halves the learning rate"
             raise InputError(
-                f"{error}; the last good checkpoint stays in {self.directory.checkpoints}: "
-                "try a smaller --learning_rate or --max_grad_norm in a new --run_dir"
+                f"{what}{tried}; the last good checkpoint stays in {self.directory.checkpoints}: {advice}, "
+                "or try a smaller --learning_rate or --max_grad_norm in a new --run_dir"
             ) from None
+        recoveries = [*self.recoveries, {"what": what, "epoch": self.epoch + 1}]
+        seconds_before = self.directory.seconds_before
+        self._resume()
+        self.recoveries, self.directory.seconds_before = recoveries, seconds_before  # time lost is time taken
+        print(f"{what}: went back to step {self.step}, learning rate times {self._rate_factor:g}", flush=True)
 
     @property
-    def records(self) -> Records:
-        return self.directory.read_metrics()
+    def _rate_factor(self) -> float:
+        return 0.5 ** len(self.recoveries)
 
     def _out_of_steps(self) -> bool:
         return 0 < self.config.max_train_steps <= self.step
@@ -137,6 +187,7 @@ class _Run:
 
     def _train_epoch(self) -> None:
         knobs = self.experiment.knobs(self.epoch, self.records)
+        knobs["learning_rate"] *= self._rate_factor
         stacks = self.experiment.train_batches(self.epoch)
         n_steps = sum(_length(stack) for stack in stacks)
         start, self._last_save = time.monotonic() - self.epoch_seconds, time.monotonic()
@@ -153,8 +204,21 @@ class _Run:
         record = {"epoch": self.epoch + 1, "step": self.step, **knobs}
         record |= {f"train_{name}": value for name, value in means(self.totals).items()}
         train_seconds = time.monotonic() - start
-        record |= self.experiment.evaluate(self.trainer, "dev")
+        record |= self._evaluate("dev")
+        if here := [one for one in self.recoveries if one["epoch"] == self.epoch + 1]:
+            record["recoveries"] = here
         self._end_epoch(record | {"seconds": round(train_seconds, 2)})
+
+    def _evaluate(self, split: str) -> dict[str, float]:
+        """Metrics of a split, the same on all workers: what they decide from then on must not differ."""
+        try:
+            found = self.experiment.evaluate(self.trainer, split)
+        except OverflowError:
+            raise FloatingPointError(f"step {self.step}: the loss on {split} is too large for a number") from None
+        found = dict(zip(found, self.workers.from_chief(list(found.values())), strict=True))
+        if bad := [name for name, value in found.items() if not math.isfinite(value)]:
+            raise FloatingPointError(f"step {self.step}: {', '.join(bad)} not finite")
+        return found
 
     def _train_stack(self, stack, first, knobs, start, progress) -> None:
         stop = first + self.config.max_train_steps - self.step if self.config.max_train_steps else None
@@ -165,23 +229,30 @@ class _Run:
             self.totals = add(self.totals, metrics)  # call by call, so that a resumed run adds in the same order
             self.epoch_seconds = time.monotonic() - start
             progress.update(self.step_in_epoch, **means(self.totals))
-            if interrupt.has_come or time.monotonic() - self._last_save >= self.config.checkpoint_seconds:
+            leave = self.workers.any(interrupt.has_come is not None)
+            if leave or time.monotonic() - self._last_save >= self.config.checkpoint_seconds:
                 self._save()
             interrupt.raise_if_it_has_come()
+            if leave:  # another worker was asked to
+                raise Terminated
 
         with _Interrupt() as interrupt:
             self.trainer.train(stack, self.state, before, knobs, on_call, first, stop)
 
     def _end_epoch(self, record: dict[str, Any]) -> None:
-        self.directory.log_epoch(record)
-        self._summarise(record)
+        if self.workers.is_chief:
+            self.directory.log_epoch(record)
+            self._summarise(record)
+        self.records.append(json.loads(run_directory.to_json(record)))  # as a resumed run will read it
         self.epoch, self.step_in_epoch, self.totals, self.epoch_seconds = self.epoch + 1, 0, {}, 0.0
         self.state = self.experiment.initial_state
         if _best(self.records, self.experiment.monitor) == self.epoch - 1:
             self._save("best")
         self._save()
         shown = {name: value for name, value in record.items() if name.startswith("dev") or name.startswith("valid")}
-        print(f"epoch {self.epoch}: " + "  ".join(f"{n} {v:.5g}" for n, v in shown.items()) + f"  ({record['seconds']:.1f} s)", flush=True)
+        if self.workers.is_chief:
+            values = "  ".join(f"{name} {value:.5g}" for name, value in shown.items())
+            print(f"epoch {self.epoch}: {values}  ({record['seconds']:.1f} s)", flush=True)
 
     def _summarise(self, record: dict[str, Any]) -> None:
         if self.config.tensorboard:
@@ -195,40 +266,61 @@ class _Run:
 
     def _save(self, name: str | None = None) -> None:
         self._last_save = time.monotonic()
+        if not self.workers.is_chief:
+            return
         # Without the first part of the path, a name that Keras numbers within a process.
         arrays = {f"variable/{i}/{v.path.split('/', 1)[-1]}": v.numpy() for i, v in enumerate(self.variables)}
         arrays |= {f"state/{i}": np.asarray(a) for i, a in enumerate(tf.nest.flatten(self.state))}
+        if bad := [name for name, a in arrays.items() if a.dtype.kind == "f" and not np.isfinite(a).all()]:
+            raise FloatingPointError(f"step {self.step}: {bad[0].split('/', 2)[-1]} not finite")
         arrays |= {f"total/{name}": value for name, value in self.totals.items()}
         meta = {
             "epoch": self.epoch,
             "step_in_epoch": self.step_in_epoch,
             "epoch_seconds": self.epoch_seconds,
             "seconds": self.directory.seconds,
+            "recoveries": self.recoveries,
         }
         checkpoint.save(self.directory.checkpoints, self.step, arrays, meta, name)
 
-    def _resume(self) -> None:
+    def _resume(self) -> bool:
+        """Go on from the last good checkpoint; false where there is none."""
         found = checkpoint.load_latest(self.directory.checkpoints) if self.directory.checkpoints.is_dir() else None
+        step = -1 if found is None else found[0]
+        if (chief_step := self.workers.from_chief([step])[0]) != step:
+            what = [f"step {int(n)}" if n >= 0 else "the start" for n in (chief_step, step)]
+            raise InputError(
+                f"the first worker goes on from {what[0]}, this one from {what[1]}: "
+                f"--run_dir {self.directory.path} expects a folder that all workers share"
+            )
         if found is None:
-            self.directory.truncate_metrics(0)
-            return
+            if self.workers.is_chief:
+                self.directory.truncate_metrics(0)
+            return False
         self.step, arrays, meta = found
-        restore(self.variables, arrays)
+        with self.trainer.scope():
+            restore(self.variables, arrays)
         state = [arrays[f"state/{i}"] for i in range(len(tf.nest.flatten(self.state)))]
         self.state = tf.nest.pack_sequence_as(self.state, state)
         self.totals = {key.removeprefix("total/"): a for key, a in arrays.items() if key.startswith("total/")}
         self.epoch, self.step_in_epoch, self.epoch_seconds = meta["epoch"], meta["step_in_epoch"], meta["epoch_seconds"]
         self.directory.seconds_before = meta["seconds"]
-        self.directory.truncate_metrics(self.epoch)
+        self.recoveries = meta.get("recoveries", [])
+        if self.workers.is_chief:
+            self.directory.truncate_metrics(self.epoch)
+        self.records = self.directory.read_metrics()[: self.epoch]
         print(f"resuming after step {self.step}", flush=True)
+        return True
 
     def _finish(self) -> dict[str, Any]:
         records = self.records
         best = _best(records, self.experiment.monitor)
+        self.workers.any(False)  # until the first worker has written the last checkpoint
         _, arrays, _ = checkpoint.load(self.directory.checkpoints / "best.npz")
-        restore(self.variables, arrays)
+        with self.trainer.scope():
+            restore(self.variables, arrays)
         result = {name: value for name, value in records[best].items() if name.startswith(("dev_", "valid_"))}
-        result |= self.experiment.evaluate(self.trainer, "test")
+        result |= self._evaluate("test")
         seconds = sorted(record["seconds"] for record in records)
         result |= {
             "best_epoch": best + 1,
@@ -236,8 +328,12 @@ class _Run:
             "n_weights": count_weights(self.experiment.model),
             "seconds_per_epoch": seconds[len(seconds) // 2],
         }
+        if self.recoveries:
+            result["recoveries"] = len(self.recoveries)
         if self.experiment.tokens_per_epoch and not self.config.max_train_steps:
             result["tokens_per_second"] = self.experiment.tokens_per_epoch / result["seconds_per_epoch"]
+        if not self.workers.is_chief:
+            return result
         self.directory.write_result(result)
         print("  ".join(f"{n} {v:.5g}" for n, v in result.items() if n.startswith("test_")), flush=True)
         print(f"result: {self.directory.path / 'result.json'}", flush=True)

@@ -239,10 +239,22 @@ def test_load_config_refuses(tmp_path):
     (tmp_path / "flags.json").write_text(json.dumps(stored))
     with pytest.raises(InputError, match="--lamda expects a value from 0 to 1, got 7.0"):
         load_config(tmp_path, Config)
-    del stored["flags"]["lamda"]
+    stored["flags"] |= {"lamda": 1.0, "of_old": 1}
     (tmp_path / "flags.json").write_text(json.dumps(stored))
-    with pytest.raises(InputError, match=r"another version of this program \(differing in lamda\)"):
+    with pytest.raises(InputError, match=r"another version of this program \(differing in of_old\)"):
         load_config(tmp_path, Config)
+
+
+def test_a_run_that_is_older_than_a_flag(tmp_path):
+    """It has the flag's default, and goes on with it."""
+    RunDirectory.open(tmp_path, Config())
+    stored = flags_of(tmp_path)
+    del stored["flags"]["limit"]
+    (tmp_path / "flags.json").write_text(json.dumps(stored))
+    assert load_config(tmp_path, Config) == Config()
+    with pytest.raises(InputError, match="--limit was None, now 3"):
+        RunDirectory.open(tmp_path, Config(limit=3))
+    RunDirectory.open(tmp_path, Config())
 
 
 def test_nothing_here_imports_tensorflow(root):

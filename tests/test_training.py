@@ -1,6 +1,10 @@
-"""common/training.py: a run cut off anywhere ends as one that was not; bounds, a loss that is not finite, a finished run."""
+"""common/training.py: a run cut off anywhere ends as one that was not; bounds, numbers that are not finite, a finished run.
+
+The network is a small regression, so that what is tested here costs little; tests/test_number_prediction.py and its like train the tasks.
+"""
 
 import dataclasses
+import errno
 import json
 import os
 import signal
@@ -8,40 +12,98 @@ import subprocess
 import sys
 import time
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from common import checkpoint, run, training
+from common import checkpoint, files, run, run_directory, training
+from common.dropout import dropout
 from common.errors import InputError
-from NumberPrediction import model
-from NumberPrediction.presets import PRESETS, NumberConfig
 
-FLAGS = dict(
-    n_train=400, n_dev=60, n_test=60, rnn_size=8, length=10, n_actions=3, agent_units=4, batch_size=20, max_epochs=3,
-    checkpoint_seconds=0.0, entropy_weight=0.01, tensorboard=False, jit_compile=False,
-)  # fmt: skip
-STEPS = 20  # in an epoch: 6 calls of 3 steps and one of 2
+SIZE, BATCH, STEPS, EPOCHS = 3, 4, 20, 3  # steps in an epoch: 6 calls of 3 and one of 2
 
 
-def build(config):
-    """The task's experiment, in calls so short that a run can be met in the middle of an epoch."""
-    return dataclasses.replace(model.build(config), steps_per_call=3)
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ToyConfig(run.RunConfig):
+    """Train a regression."""
+
+    task = "Toy"
+    pause: float = run.setting(0.0, "seconds a step takes", affects_result=False)
+
+
+FLAGS = dict(max_epochs=EPOCHS, batch_size=BATCH, checkpoint_seconds=0.0, tensorboard=False, jit_compile=False, learning_rate=0.05)
+
+
+class Toy(keras.Model):
+    """y = D(x) w; carries the sum of the inputs from batch to batch, and a momentum in its optimizer."""
+
+    def __init__(self):
+        super().__init__(name="toy")
+        self.w = self.add_weight(shape=(SIZE, 1), name="w", initializer="glorot_uniform")
+        self.built = True
+
+    def initial_state(self, batch_size):
+        return [tf.zeros([batch_size, SIZE])]
+
+    def losses(self, batch, state, seed, knobs):
+        x = dropout(batch["x"], 0.3, seed) + 0.01 * state[0]
+        loss = tf.reduce_mean(((x @ tf.convert_to_tensor(self.w))[:, 0] - batch["y"]) ** 2)
+        extra = knobs["learning_rate"] * batch["y"][0] * 0
+        return loss + extra, {"task_loss": (loss, 1.0), "extra": (extra, 1.0)}, [state[0] + batch["x"]]
+
+    def evaluate(self, batch, state, seed, greedy):
+        error = tf.reduce_sum(tf.abs((batch["x"] @ tf.convert_to_tensor(self.w))[:, 0] - batch["y"]))
+        return {"error": (error, tf.cast(BATCH, tf.float32))}, state
+
+
+def data(epoch):
+    random = np.random.default_rng([7, epoch])
+    x = random.normal(size=(STEPS, BATCH, SIZE)).astype(np.float32)
+    return {"x": x, "y": (x @ np.array([1.0, -2.0, 0.5], np.float32)).astype(np.float32)}
+
+
+def build(config, spoil=None):
+    """`spoil` makes an epoch's batches bad."""
+    model = Toy()
+
+    def evaluate(trainer, split):
+        return {f"{split}_error": training.means(trainer.evaluate(data(1000), model.initial_state(BATCH)))["error"]}
+
+    def train_batches(epoch):
+        time.sleep(config.pause)
+        return [spoil(epoch, data(epoch)) if spoil else data(epoch)]
+
+    return training.Experiment(
+        model=model,
+        optimizer=keras.optimizers.SGD(config.learning_rate, 0.5),
+        train_batches=train_batches,
+        initial_state=model.initial_state(BATCH),
+        knobs=lambda epoch, records: {"learning_rate": config.learning_rate * 0.9 ** len(records)},
+        evaluate=evaluate,
+        monitor="-dev_error",
+        steps_per_call=3,
+    )
 
 
 def train(config):
     training.run(config, build)
 
 
-def start(root, run_dir):
-    """The task's entrypoint, with the `build` above, in a process of its own."""
-    flags = [f"--{name}={value}" for name, value in FLAGS.items()] + [f"--run_dir={run_dir}"]
+def toy(run_dir, **flags):
+    return ToyConfig(**FLAGS | flags, run_dir=str(run_dir))
+
+
+def start(root, run_dir, *more):
+    """The entrypoint of a task, in a process of its own."""
+    flags = [f"--{name}={value}" for name, value in FLAGS.items()] + [f"--run_dir={run_dir}", *more]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(root), str(root / "tests")])}
     command = [sys.executable, "-m", "test_training", *flags]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 
 
 def saved_steps(run_dir):
-    return [int(path.stem.split("-")[1]) for path in run_dir.glob("checkpoints/checkpoint-*.npz")]
+    return sorted(int(path.stem.split("-")[1]) for path in run_dir.glob("checkpoints/checkpoint-*.npz"))
 
 
 def cut_off(process, run_dir, step, number):
@@ -62,56 +124,126 @@ def records(run_dir):
 
 def result(run_dir):
     found = json.loads((run_dir / "result.json").read_text())
-    return {k: v for k, v in found.items() if k.startswith(("dev_", "test_")) or k in ("best_epoch", "epochs", "n_weights")}
+    return {k: v for k, v in found.items() if k.startswith(("dev_", "test_")) or k in ("best_epoch", "epochs", "n_weights", "recoveries")}
 
 
 def weights(run_dir, name):
     return checkpoint.load(run_dir / "checkpoints" / f"{name}.npz")[1]
 
 
-def assert_equal_bits(a, b):
-    assert a.keys() == b.keys()
-    for name in a:
-        assert a[name].dtype == b[name].dtype and a[name].tobytes() == b[name].tobytes(), name
+def assert_same_end(run_dir, whole):
+    """Records, result and all checkpoints, the weights bit for bit."""
+    assert records(run_dir) == records(whole)
+    assert result(run_dir) == result(whole)
+    for name in (f"checkpoint-{EPOCHS * STEPS}", "best"):
+        a, b = weights(run_dir, name), weights(whole, name)
+        assert a.keys() == b.keys()
+        for key in a:
+            assert a[key].dtype == b[key].dtype and a[key].tobytes() == b[key].tobytes(), key
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """A run that nothing cut off."""
     run_dir = tmp_path_factory.mktemp("whole") / "run"
-    training.run(NumberConfig(**FLAGS, run_dir=str(run_dir)), build)
+    train(toy(run_dir))
     return run_dir
 
 
-def test_a_run_killed_twice_ends_as_one_that_was_not(root, whole, tmp_path):
-    """SIGTERM in the first epoch, SIGKILL in the second, then to the end; bit for bit."""
+# ------------------------------------------------------------------------------------------------------- cut off and gone on
+
+
+def test_signals_end_a_process_that_goes_on_later(root, whole, tmp_path):
+    """SIGTERM in the second epoch, then to the end; bit for bit."""
     run_dir = tmp_path / "run"
-    status, line = cut_off(start(root, run_dir), run_dir, 5, signal.SIGTERM)
+    status, line = cut_off(start(root, run_dir, "--pause=.5"), run_dir, STEPS + 3, signal.SIGTERM)
     assert (status, line) == (143, ["interrupted: run the same command to go on"])
     stopped = max(saved_steps(run_dir))
-    assert 5 <= stopped < STEPS and not (run_dir / "metrics.jsonl").exists()
+    assert STEPS + 3 <= stopped < EPOCHS * STEPS
+    train(toy(run_dir))
+    assert_same_end(run_dir, whole)
 
-    status, _ = cut_off(start(root, run_dir), run_dir, STEPS + 4, signal.SIGKILL)
-    assert status == -signal.SIGKILL
-    killed = max(saved_steps(run_dir))
-    assert STEPS + 4 <= killed < 3 * STEPS and killed % STEPS  # within an epoch
-    assert not (run_dir / "result.json").exists()
 
-    last = start(root, run_dir)
-    out, error = last.communicate(timeout=120)
-    assert last.returncode == 0, error
-    assert out.startswith(f"resuming after step {killed}\n")
-    assert records(run_dir) == records(whole)
-    assert result(run_dir) == result(whole)
-    for name in (f"checkpoint-{3 * STEPS}", "best"):
-        assert_equal_bits(weights(run_dir, name), weights(whole, name))
+class Killed(BaseException):
+    """What a process feels of SIGKILL: nothing after it happens."""
+
+
+def kill_at(monkeypatch, moment):
+    """Kill at the `moment`-th of all the places where a run touches the disk, or begins an evaluation. Returns what was counted."""
+    count = [0]
+
+    def counted(function):
+        def call(*args, **kwargs):
+            count[0] += 1
+            if count[0] == moment:
+                raise Killed
+            return function(*args, **kwargs)
+
+        return call
+
+    monkeypatch.setattr(files.os, "fsync", counted(os.fsync))  # a file is written, under its temporary name
+    monkeypatch.setattr(files.os, "replace", counted(os.replace))  # it gets its name
+    monkeypatch.setattr(files.pathlib.Path, "unlink", lambda self, missing_ok=False: None)  # dead processes do not clean up
+    monkeypatch.setattr(training.Trainer, "evaluate", counted(training.Trainer.evaluate))
+    return count
+
+
+def test_killed_at_any_of_the_places_where_it_hurts(whole, tmp_path, monkeypatch):
+    """Killed again and again, each time a little later in what the process does: in the middle of a checkpoint, between it and its name,
+    between the metrics and the checkpoint, in an evaluation, before the result. Bit for bit the same in the end."""
+    run_dir, starts, moment = tmp_path / "run", 0, 2
+    while not (run_dir / "result.json").exists():
+        starts += 1
+        assert starts < 60
+        with monkeypatch.context() as patch:
+            count = kill_at(patch, moment)
+            try:
+                train(toy(run_dir))
+            except Killed:
+                moment = 2 + (moment * 5 + 3) % 23
+            assert count[0]
+    assert starts > 8
+    assert_same_end(run_dir, whole)
+
+
+def test_a_damaged_checkpoint_is_told_and_the_one_before_it_is_used(whole, tmp_path, monkeypatch, capsys):
+    run_dir = tmp_path / "run"
+    with pytest.raises(InputError, match="spoiled"):
+        training.run(toy(run_dir), lambda config: build(config, spoil_at(2)))
+    newest = max(saved_steps(run_dir))
+    path = run_dir / "checkpoints" / f"checkpoint-{newest}.npz"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    capsys.readouterr()
+    train(toy(run_dir))
+    out, error = capsys.readouterr()
+    assert f"{path}; trying the one before" in error and "SHA-256" in error
+    assert f"resuming after step {saved_before(newest)}\n" in out
+    assert_same_end(run_dir, whole)
+
+
+def saved_before(step):
+    """The checkpoint before that of `step`: the last call of an epoch is one of two steps, all others of three."""
+    return step - (2 if step % STEPS == 0 else 3)
+
+
+def spoil_at(epoch):
+    """An epoch that cannot be read."""
+
+    def spoil(now, batches):
+        if now == epoch:
+            raise InputError("spoiled")
+        return batches
+
+    return spoil
 
 
 def test_a_signal_waits_for_the_number_of_its_step(tmp_path, monkeypatch):
     """The signal comes while the compiled call runs: what is saved must be the step after it, with its weights."""
     trains = training.Trainer.train
 
-    def train(self, *args):
+    def train_(self, *args):
         inner = self._train
 
         def call(*args):
@@ -123,11 +255,10 @@ def test_a_signal_waits_for_the_number_of_its_step(tmp_path, monkeypatch):
         self._train = call
         return trains(self, *args)
 
-    config = NumberConfig(**FLAGS, run_dir=str(tmp_path / "run"))
     with monkeypatch.context() as patch:
-        patch.setattr(training.Trainer, "train", train)
+        patch.setattr(training.Trainer, "train", train_)
         with pytest.raises(KeyboardInterrupt):
-            training.run(config, build)
+            train(toy(tmp_path / "run"))
     assert max(saved_steps(tmp_path / "run")) == 6
     path = tmp_path / "run" / "checkpoints" / "checkpoint-6.npz"
     iterations = [a for name, a in checkpoint.load(path)[1].items() if "iteration" in name]
@@ -140,7 +271,7 @@ def test_a_finished_run_is_left_alone(whole, capsys):
         return {path: path.stat().st_mtime_ns for path in whole.rglob("*.*") if path.name != ".lock"}
 
     before = times()
-    found = training.run(NumberConfig(**FLAGS, run_dir=str(whole)), build)
+    found = training.run(toy(whole), build)
     assert found == json.loads((whole / "result.json").read_text())
     assert "finished before" in capsys.readouterr().out
     assert times() == before
@@ -148,31 +279,140 @@ def test_a_finished_run_is_left_alone(whole, capsys):
 
 def test_max_train_steps(whole, tmp_path):
     """Stops within a call, at exactly that step; until then it is the same run."""
-    config = NumberConfig(**FLAGS, run_dir=str(tmp_path / "run"), max_train_steps=STEPS + 4)
-    training.run(config, build)
+    train(toy(tmp_path / "run", max_train_steps=STEPS + 4))
     found = records(tmp_path / "run")
     assert [record["step"] for record in found] == [STEPS, STEPS + 4]
     assert found[0] == records(whole)[0]
-    assert saved_steps(tmp_path / "run")[-1:] and max(saved_steps(tmp_path / "run")) == STEPS + 4
+    assert max(saved_steps(tmp_path / "run")) == STEPS + 4
     assert result(tmp_path / "run")["epochs"] == 2
+
+
+# ------------------------------------------------------------------------------------------------------------------ the disk
+
+
+@pytest.mark.parametrize("place", ["write", "fsync"])
+def test_a_full_disk(place, whole, tmp_path, monkeypatch, capsys):
+    """One line, status 2, nothing half-written; with room again the same command goes on to the same end."""
+    run_dir, n = tmp_path / "run", [0]
+
+    def full(*args, **kwargs):
+        n[0] += 1
+        if n[0] > 9:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return (real if place == "fsync" else savez)(*args, **kwargs)
+
+    real, savez = os.fsync, np.savez
+    argv = ["RL_train.py", *(f"--{name}={value}" for name, value in FLAGS.items()), f"--run_dir={run_dir}"]
+    with monkeypatch.context() as patch:
+        if place == "fsync":
+            patch.setattr(files.os, "fsync", full)
+        else:
+            patch.setattr(checkpoint.np, "savez", full)
+        with pytest.raises(SystemExit) as left:
+            run.main(ToyConfig, {"paper": {}}, train, argv)
+    assert left.value.code == 2
+    assert capsys.readouterr().err == "error: No space left on device; make room or give access there, then run the same command again\n"
+    assert not list(run_dir.rglob("*.tmp")) and not (run_dir / "result.json").exists()
+    assert checkpoint.load_latest(run_dir / "checkpoints")[0] == max(saved_steps(run_dir)) > 0
+    train(toy(run_dir))
+    assert_same_end(run_dir, whole)
+
+
+# ------------------------------------------------------------------------------------------------------ numbers not finite
+
+
+def not_finite(epoch, step, times=10**9):
+    """An input that is infinite, the first so many times that it is met."""
+    met = [0]
+
+    def spoil(now, batches):
+        if now == epoch and met[0] < times:
+            met[0] += 1
+            batches["y"][step, 0] = np.inf
+        return batches
+
+    return spoil
 
 
 def test_a_loss_that_is_not_finite(tmp_path):
     """One line that says where; the last good checkpoint stays as it was."""
-    config = NumberConfig(**FLAGS, run_dir=str(tmp_path / "run"))
-
-    def knobs(epoch, records):
-        return {"learning_rate": 1e-3, "entropy_weight": float("nan") if epoch else 0.0}
-
-    def build_breaking(config):
-        return dataclasses.replace(build(config), knobs=knobs)
-
-    expected = rf"^step {STEPS}: .*agent_loss.* not finite; the last good checkpoint stays in .*checkpoints: try"
+    expected = (
+        rf"^step {STEPS + 5}: task_loss, extra, loss, gradient_norm not finite; the last good checkpoint stays in .*checkpoints: "
+        "--recover 3 with the same flags .*, or try a smaller --learning_rate"
+    )
     with pytest.raises(InputError, match=expected):
-        training.run(config, build_breaking)
+        training.run(toy(tmp_path / "run"), lambda config: build(config, not_finite(1, 5)))
     step, arrays, _ = checkpoint.load_latest(tmp_path / "run" / "checkpoints")
-    assert step == STEPS and all(np.isfinite(a).all() for a in arrays.values())
+    assert step == STEPS + 3 and all(np.isfinite(a).all() for a in arrays.values())
     assert len(records(tmp_path / "run")) == 1 and not (tmp_path / "run" / "result.json").exists()
+
+
+def test_recover_goes_back_with_half_the_learning_rate(whole, tmp_path, capsys):
+    """In the second epoch, twice; the metrics say so, and a run that is killed in between ends the same."""
+    run_dir = tmp_path / "run"
+    training.run(toy(run_dir, recover=2), lambda config: build(config, not_finite(1, 5, times=2)))
+    assert f"went back to step {STEPS + 3}, learning rate times 0.25" in capsys.readouterr().out
+    found = records(run_dir)
+    assert found[0] == records(whole)[0]
+    assert [record["learning_rate"] for record in found] == pytest.approx([0.05, 0.05 * 0.9 / 4, 0.05 * 0.81 / 4])
+    what = f"step {STEPS + 5}: task_loss, extra, loss, gradient_norm not finite"
+    assert found[1]["recoveries"] == [{"what": what, "epoch": 2}] * 2
+    assert [n for n, record in enumerate(found) if "recoveries" in record] == [1]
+    assert result(run_dir)["recoveries"] == 2
+
+
+def test_recover_gives_up_and_starts_from_step_0(tmp_path, capsys):
+    """Before the first checkpoint of its own a run goes back to its beginning."""
+    with pytest.raises(InputError, match="^step 0: .* not finite after 2 recoveries; .*--recover 5 with the same flags"):
+        training.run(toy(tmp_path / "run", recover=2), lambda config: build(config, not_finite(0, 0)))
+    assert capsys.readouterr().out.count("went back to step 0") == 2
+
+
+@pytest.mark.parametrize("value, expected", [(np.nan, "dev_error not finite"), (None, "the loss on dev is too large for a number")])
+def test_an_evaluation_that_is_not_finite(value, expected, tmp_path):
+    def evaluate(trainer, split):
+        if value is None:
+            raise OverflowError
+        return {f"{split}_error": value}
+
+    with pytest.raises(InputError, match=f"^step {STEPS}: {expected}; the last good checkpoint"):
+        training.run(toy(tmp_path / "run"), lambda config: dataclasses.replace(build(config), evaluate=evaluate))
+
+
+def test_weights_that_are_not_finite_are_not_saved(tmp_path):
+    """A step too large for the weights: its loss and its gradient were finite."""
+    with pytest.raises(InputError, match=r"^step 1: w not finite; the last good"):
+        training.run(toy(tmp_path / "run", learning_rate=3e38, max_grad_norm=100.0, max_train_steps=1), too_far)
+
+
+def too_far(config):
+    return dataclasses.replace(build(config), steps_per_call=1)
+
+
+# ------------------------------------------------------------------------------------------------------------- determinism
+
+
+def test_the_seed_alone_decides(whole, tmp_path):
+    train(toy(tmp_path / "same"))
+    train(toy(tmp_path / "other", seed=1))
+    assert_same_end(tmp_path / "same", whole)
+    assert result(tmp_path / "other") != result(whole)
+
+
+def test_a_step_is_compiled_once(tmp_path, monkeypatch):
+    """However long a run is, and however often it goes on."""
+    traced, losses = [0], Toy.losses
+
+    def counted(self, *args):
+        traced[0] += 1
+        return losses(self, *args)
+
+    monkeypatch.setattr(Toy, "losses", counted)
+    train(toy(tmp_path / "run"))
+    assert traced[0] == 2  # the step itself, and once more to learn the names of its metrics
+
+
+# --------------------------------------------------------------------------------------------------------------------- parts
 
 
 def test_best_epoch():
@@ -182,11 +422,16 @@ def test_best_epoch():
 
 def test_a_checkpoint_of_another_model(whole):
     class Variable:
-        path, shape = "other", (3, 3)
+        path, shape = "other", (5, 3)
 
-    with pytest.raises(InputError, match=r"another model: expected other of shape \(3, 3\), found shape"):
+    with pytest.raises(InputError, match=r"another model: expected other of shape \(5, 3\), found shape"):
         training.restore([Variable()], weights(whole, "best"))
 
 
+def test_records_are_as_they_will_be_read(whole):
+    """What a schedule sees is the same in a run that goes on from the file."""
+    assert run_directory.RunDirectory(whole).read_metrics() == [json.loads(line) for line in open(whole / "metrics.jsonl")]
+
+
 if __name__ == "__main__":
-    run.main(NumberConfig, PRESETS, train)
+    run.main(ToyConfig, {"paper": {}}, train)
