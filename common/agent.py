@@ -14,6 +14,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from . import replicas
+from .products import product
 
 tfd = tfp.distributions
 
@@ -40,13 +41,13 @@ class Trace(NamedTuple):
 
 def project(x: tf.Tensor, weights: AgentWeights) -> tf.Tensor:
     """The input's part of the hidden layer, W1x x + b1: [..., D] -> [..., A]. No gradient reaches x."""
-    return tf.stop_gradient(x) @ weights.input_kernel + weights.bias
+    return product(tf.stop_gradient(x), weights.input_kernel) + weights.bias
 
 
 def logits(projected: tf.Tensor, h: tf.Tensor, weights: AgentWeights) -> tf.Tensor:
     """Unnormalised log pi over the distances 1..K: [..., A] and [..., H] -> [..., K]. No gradient reaches h."""
-    hidden = tf.tanh(projected + tf.stop_gradient(h) @ weights.recurrent_kernel)
-    return hidden @ weights.action_kernel + weights.action_bias
+    hidden = tf.tanh(projected + product(tf.stop_gradient(h), weights.recurrent_kernel))
+    return product(hidden, weights.action_kernel) + weights.action_bias
 
 
 def sample(logits: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:

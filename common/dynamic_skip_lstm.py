@@ -5,7 +5,8 @@ import tensorflow as tf
 
 from . import agent
 from .cells.dynamic_skip import DynamicSkipLSTMCell
-from .recurrence import Policy, SkipRecurrence
+from .products import product
+from .recurrence import Policy, SkipRecurrence, State
 
 
 @keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
@@ -126,14 +127,13 @@ class DynamicSkipLSTM(keras.layers.RNN):
             self._candidate_mask(x, training, seed),
             policy,
         )
-        h = states[..., : cell.units]
-        self._trace = (self._record(agent_input, h, carried, distances, order),)
+        self._trace = (self._record(agent_input, states.h, carried, distances, order),)
         final_state = self._write_states(states, carried, order)
         if self.stateful:
             for variable, value in zip(tf.nest.flatten(self.states), final_state, strict=True):
                 variable.assign(tf.cast(value, variable.dtype))
 
-        outputs = tf.cast(tf.transpose(h[cell.n_actions :], [1, 0, 2]), self.compute_dtype)
+        outputs = tf.cast(tf.transpose(tf.split(states.h, [cell.n_actions, tf.shape(x)[0]], 0)[1], [1, 0, 2]), self.compute_dtype)
         if order is not None:
             outputs = order.spread(outputs, hold=not self.zero_output_for_mask)
         output = outputs if self.return_sequences else outputs[:, -1]
@@ -152,7 +152,7 @@ class DynamicSkipLSTM(keras.layers.RNN):
         cell = self.cell
         if training and cell.dropout:
             x *= tf.cast(cell.input_mask(tf.shape(x)[1:], seed), x.dtype)
-        return tf.cast(x @ tf.convert_to_tensor(cell.kernel) + tf.convert_to_tensor(cell.bias), tf.float32)
+        return product(x, tf.convert_to_tensor(cell.kernel)) + tf.cast(tf.convert_to_tensor(cell.bias), tf.float32)
 
     def _candidate_mask(self, x, training, seed):
         if not (training and self.cell.recurrent_dropout):
@@ -183,7 +183,7 @@ class DynamicSkipLSTM(keras.layers.RNN):
         else:
             seen = self.cell.observe([h[j : j + n_steps] for j in range(n_actions)])
             if carried is not None:
-                seen = tf.concat([seen[:1] + carried[:, : self.cell.units], seen[1:]], 0)
+                seen = tf.concat([seen[:1] + carried.h, seen[1:]], 0)
             weights = agent.AgentWeights(*(tf.cast(w, tf.float32) for w in self.cell.agent_weights))
             log_probs, entropies, probs = agent.statistics(agent.logits(projected, seen, weights), distances)
         entries = [tf.transpose(a, [1, 0, *range(2, a.shape.rank)]) for a in (distances, log_probs, entropies, probs)]
@@ -192,28 +192,27 @@ class DynamicSkipLSTM(keras.layers.RNN):
         return agent.Trace(*(order.spread(a, hold=False) for a in entries), order.mask)
 
     def _read_states(self, states):
-        """Public states -> the K slots [K, B, 2H] and the state [B, 2H] carried into step 0 (None for the "carried" history)."""
+        """Public states -> the K slots [K, B, H] and the state [B, H] carried into step 0 (None for the "carried" history)."""
         cell = self.cell
         slots = [tf.cast(tf.reshape(s, [tf.shape(s)[0], -1, cell.units]), tf.float32) for s in states]
-        slots = tf.transpose(tf.concat(slots, -1), [1, 0, 2])
+        slots = State(*(tf.transpose(s, [1, 0, 2]) for s in slots))
         if cell.history == "carried":
             return slots, None
-        return tf.zeros([cell.n_actions, *tf.unstack(tf.shape(slots)[1:])]), slots[0]
+        nothing = tf.zeros([cell.n_actions, *tf.unstack(tf.shape(slots.h)[1:])])
+        return State(nothing, nothing), State(slots.h[0], slots.c[0])
 
     def _write_states(self, states, carried, order):
-        """All states [K + T, B, 2H] -> the public states after the last step that was not masked."""
+        """All states [K + T, B, H] -> the public states after the last step that was not masked."""
         n_slots = 1 if self.cell.history == "window" else self.cell.n_actions
         if order is None:
-            final = states[-n_slots:]
+            final = [s[-n_slots:] for s in states]
         else:
-            final = order.final(states, n_slots, self.cell.n_actions)
+            final = [order.final(s, n_slots, self.cell.n_actions) for s in states]
             if carried is not None:  # not in the buffer: a sequence without a step still holds it
-                final += tf.where(order.lengths == 0, 1.0, 0.0)[:, None] * carried
-        final = tf.transpose(final, [1, 0, 2])
-        return [
-            tf.cast(tf.reshape(s, [tf.shape(s)[0], n_slots * self.cell.units]), self.compute_dtype)
-            for s in tf.split(final, 2, -1)
-        ]
+                empty = tf.where(order.lengths == 0, 1.0, 0.0)[:, None]
+                final = [a + empty * b for a, b in zip(final, carried, strict=True)]
+        final = [tf.transpose(s, [1, 0, 2]) for s in final]
+        return [tf.cast(tf.reshape(s, [tf.shape(s)[0], n_slots * self.cell.units]), self.compute_dtype) for s in final]
 
     def get_config(self) -> dict:
         """The constructor's arguments."""
@@ -258,7 +257,7 @@ class _Compaction:
         return tf.where(keep, spread, tf.zeros_like(spread))
 
     def final(self, states, n_slots: int, n_actions: int):
-        """The last `n_slots` states [n_slots, B, 2H] of [K + T, B, 2H]."""
+        """The last `n_slots` states [n_slots, B, H] of [K + T, B, H]."""
         slots = n_actions + self.lengths - n_slots + tf.range(n_slots)[:, None]
         rows = tf.broadcast_to(tf.range(tf.shape(states)[1]), tf.shape(slots))
         return tf.gather_nd(states, tf.stack([slots, rows], -1))

@@ -5,7 +5,7 @@ import numpy_skip_lstm as oracle
 import pytest
 import tensorflow as tf
 
-from common.gates import Norm, lstm_gates
+from common.gates import Norm, Slopes, lstm_gates, lstm_gates_gradient, lstm_slopes
 
 B, H = 3, 4
 
@@ -32,6 +32,11 @@ def test_gates(layer_norm, masked):
         h, c = lstm_gates(tensors["z"], tensors["c"], norm, tf.constant(mask) if masked else None)
         loss = tf.reduce_sum(h * d_h + c * d_c)
     gradients = tape.gradient(loss, tensors)
+    # By hand: the slopes of all steps at once, then the gradient of one.
+    z, old, norm_of = tensors["z"], tensors["c"], (norm, tensors["z"], c) if layer_norm else ()
+    slopes = lstm_slopes(z[None], old[None], c[None], norm, tf.constant(mask) if masked else None)
+    by_hand = lstm_gates_gradient(tf.constant(d_h), tf.constant(d_c), Slopes(*(s[0] for s in slopes)), *norm_of)
+    by_hand = dict(zip(arrays, by_hand, strict=True))
 
     for a, b in zip((h, c), expected(**arrays), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-12)
@@ -42,6 +47,7 @@ def test_gates(layer_norm, masked):
 
     for name, gradient in oracle.gradients(loss, **arrays).items():
         np.testing.assert_allclose(gradients[name], gradient, rtol=1e-9, atol=1e-12, err_msg=name)
+        np.testing.assert_allclose(by_hand[name], gradient, rtol=1e-9, atol=1e-12, err_msg=name)
 
 
 def test_saturated_gates_copy_and_forget():
