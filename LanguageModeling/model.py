@@ -1,4 +1,4 @@
-"""The language model: an embedding, LSTM layers of which the last connects dynamically, a softmax over the vocabulary."""
+"""The language model: vectors of words or of their spelling, LSTM layers of which the last connects dynamically, a softmax."""
 
 import math
 import pathlib
@@ -15,32 +15,47 @@ from common.softmax import log_likelihood
 from common.text import Vocabulary
 from common.trainer import Trainer, means
 from LanguageModeling import reader
+from LanguageModeling.char_cnn import WordsFromCharacters
 from LanguageModeling.presets import LanguageConfig
 
 VOCABULARY = "vocabulary.txt"  # in the run's folder
 
 
 class LanguageModel(keras.Model):
-    """Words [B, T] -> logits [B, T, V] of the next words (Gui et al. 2019, section 4.2; Zaremba et al. 2014).
+    """Words [B, T] -> logits [B, T, V] of the next words (Gui et al. 2019, section 4.2; Zaremba et al. 2014; Kim et al. 2016).
 
-        e_t = D(E[w_t]),   h^l_t = D(layer_l(h^{l-1}_t)),   p(w_{t+1}) = softmax(S h^L_t + b),     D = dropout
+        h^0_t = D(E[w_t])  or, --model char,  highway layers over a CharCNN of w_t
+        h^l_t = D(layer_l(h^{l-1}_t)),   p(w_{t+1}) = softmax(S h^L_t + b),     D = dropout
 
     The agent of the last layer is rewarded at each step with log p(w_{t+1}).
+
+    Args:
+        config: the flags. n_words: V. spellings: of the V words, for --model char.
     """
 
-    def __init__(self, config: LanguageConfig, n_words: int):
+    def __init__(self, config: LanguageConfig, n_words: int, spellings: reader.Spellings | None = None):
         super().__init__(name="language_model")
         self.config, self.n_words = config, n_words
-        uniform = keras.initializers.RandomUniform(-config.param_init, config.param_init)
+
+        def uniform(shape, dtype=None):  # not the initializer itself, which would give every weight the same numbers
+            return keras.initializers.RandomUniform(-config.param_init, config.param_init)(shape, dtype)
+
+        def normal(shape, dtype=None):
+            return keras.initializers.RandomNormal(0, 0.3)(shape, dtype)
+
         initializers = {"kernel_initializer": uniform, "recurrent_initializer": uniform}
         last = dict(initializers)
         if config.cell == "dynamic_skip":
             last["agent_initializer"] = uniform
             if config.preset == "released":
                 last["recurrent_initializer"] = "orthogonal"
-                last["agent_initializer"] = keras.initializers.RandomNormal(0, 0.3)
+                last["agent_initializer"] = normal
                 last["agent_bias_initializer"] = keras.initializers.Constant(0.1)
-        self.embedding = keras.layers.Embedding(n_words, config.rnn_size, embeddings_initializer=uniform, name="embedding")
+        if config.model == "char":
+            chars = spellings.ids, len(spellings.characters)
+            self.embedding = WordsFromCharacters(*chars, uniform, **config.char_flags, name="embedding")
+        else:
+            self.embedding = keras.layers.Embedding(n_words, config.rnn_size, embeddings_initializer=uniform, name="embedding")
         self.recurrent = [
             make_layer(config, config.rnn_size, "lstm", name=f"lstm_{i}", **initializers) for i in range(config.rnn_layers - 1)
         ] + [make_layer(config, config.rnn_size, name="recurrent", **last)]
@@ -55,7 +70,9 @@ class LanguageModel(keras.Model):
         """words [B, T] int, state -> what the softmax sees [B, T, H], the new state, the trace of the last layer (or None)."""
         seed = tf.zeros(2, tf.int32) if seed is None else seed
         rate = self.config.dropout if training else 0.0
-        x, new_state, trace = dropout(self.embedding(words), rate, fold(seed, 0)), [], None
+        x, new_state, trace = self.embedding(words), [], None
+        if self.config.model == "word":
+            x = dropout(x, rate, fold(seed, 0))
         for i, (layer, layer_state) in enumerate(zip(self.recurrent, state, strict=True)):
             last = {"distances": distances} if i == len(self.recurrent) - 1 else {}
             x, s, trace = run_layer(layer, x, layer_state, training=training, greedy=greedy, seed=fold(seed, 1, i), **last)
@@ -125,11 +142,17 @@ def learning_rate(config: LanguageConfig, records: training.Records) -> float:
     return rate
 
 
+def make_model(config: LanguageConfig, vocabulary: Vocabulary) -> LanguageModel:
+    """The model of `--model` for these words."""
+    spellings = reader.spell(vocabulary, config.max_chars) if config.model == "char" else None
+    return LanguageModel(config, len(vocabulary), spellings)
+
+
 def build(config: LanguageConfig) -> training.Experiment:
     """Data, model and schedule of a run."""
     corpus = reader.load(config.data_dir)
     words, targets = reader.streams(corpus.train, config.batch_size, config.num_unroll_steps)
-    model = LanguageModel(config, len(corpus.vocabulary))
+    model = make_model(config, corpus.vocabulary)
     if config.load_model:
         load_weights(model, config.load_model)
     corpus.vocabulary.save(pathlib.Path(config.run_dir, VOCABULARY))
@@ -162,7 +185,7 @@ def load(run_dir: str, checkpoint_file: str = "") -> tuple[LanguageConfig, Langu
     """Flags, model and vocabulary of a run; see `training.load_run`."""
 
     def make(config: LanguageConfig) -> LanguageModel:
-        return LanguageModel(config, len(Vocabulary.load(pathlib.Path(run_dir, VOCABULARY))))
+        return make_model(config, Vocabulary.load(pathlib.Path(run_dir, VOCABULARY)))
 
     config, model = training.load_run(run_dir, LanguageConfig, make, checkpoint_file)
     return config, model, Vocabulary.load(pathlib.Path(run_dir, VOCABULARY))

@@ -1,8 +1,13 @@
 """Settings of language modelling. Flags that the release has too keep their names and defaults."""
 
 import dataclasses
+from typing import Any
 
+from common.errors import InputError
 from common.run import RunConfig, setting
+
+# Flags of --model char; None leaves the choice to the network.
+CHAR_FLAGS = ("char_size", "char_filters", "highway_layers", "max_chars")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -11,10 +16,21 @@ class LanguageConfig(RunConfig):
 
     task = "LanguageModeling"
 
+    model: str = setting("word", "where a word's vector comes from: a table, or its characters (Kim et al. 2016)", choices=("word", "char"))
+    char_size: int | None = setting(None, "dimension of a character's vector, of --model char (15 unless given)", minimum=1)
+    char_filters: list[int] | None = setting(
+        None, "filters that see 1, 2, 3, ... characters at once, of --model char (50,100,150,200,200,200,200 unless given)", minimum=1
+    )
+    highway_layers: int | None = setting(None, "highway layers above the filters, of --model char (2 unless given)", minimum=0)
+    max_chars: int | None = setting(
+        None, "characters of a word that are read, two marks for its ends among them, of --model char (65 unless given)", minimum=3
+    )
     data_dir: str = setting("", "folder with ptb.train.txt, ptb.valid.txt, ptb.test.txt (empty: a small generated corpus)")
     rnn_size: int = setting(650, minimum=1)
     rnn_layers: int = setting(2, "recurrent layers; the last one is of --cell, those below plain LSTMs", minimum=1)
-    dropout: float = setting(0.5, "probability of dropping a unit, on the embedding, between layers and before the softmax")
+    dropout: float = setting(
+        0.5, "probability of dropping a unit, on the word vectors (not with --model char), between layers and before the softmax"
+    )
     num_unroll_steps: int = setting(35, "steps that gradients flow back through", minimum=1)
     batch_size: int = setting(20, minimum=1)
     max_epochs: int = setting(100, minimum=1)
@@ -34,6 +50,18 @@ class LanguageConfig(RunConfig):
     print_every: int = setting(100, minimum=1)
     load_model: str = setting("", "run folder or checkpoint whose weights to start from")
     eval_samples: int = setting(1, "how often distances are sampled in the final evaluation (mean of the losses)", minimum=1)
+
+    def __post_init__(self):
+        """Raises `InputError` for a flag of the other model or of another cell."""
+        super().__post_init__()
+        for name in CHAR_FLAGS:
+            if self.model != "char" and getattr(self, name) is not None:
+                raise InputError(f"--{name} belongs to --model char, the model here is {self.model}: leave it out, or change the model")
+
+    @property
+    def char_flags(self) -> dict[str, Any]:
+        """Those flags of --model char that shape its network and are not left to it."""
+        return {name: getattr(self, name) for name in CHAR_FLAGS if name != "max_chars" and getattr(self, name) is not None}
 
 
 _SMALL = {
@@ -62,4 +90,7 @@ PRESETS = {
     # The small and the medium model of Zaremba et al. 2014; `small` is what a laptop finishes.
     "small": _SMALL,
     "medium": {"max_epochs": 39, "decay_after": 6, "lr_threshold": 0.0},
+    # The large model of Kim et al. 2016, its second layer the dynamic one; and the convolutions of their small one in front of `small`.
+    "char": {"model": "char", "max_epochs": 25, "learning_rate_decay": 0.5, "lr_threshold": 0.0},
+    "char_small": {**_SMALL, "model": "char", "char_filters": [25, 50, 75, 100, 125, 150], "highway_layers": 1},
 }

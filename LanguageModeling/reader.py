@@ -1,4 +1,4 @@
-"""Text for the language models: PTB, another corpus of the same form, or a generated one; and its batches."""
+"""Text for the language models: PTB, another corpus of the same form, or a generated one; its batches, and how its words are spelled."""
 
 import dataclasses
 import math
@@ -10,9 +10,11 @@ import numpy as np
 
 from common.errors import InputError
 from common.generated_corpus import language_model_text
-from common.text import EOS, Vocabulary, decode, lines, read_lines
+from common.text import EOS, PADDING, UNKNOWN, Vocabulary, decode, lines, read_lines
 
 SPLITS = ("train", "valid", "test")
+WORD_START, WORD_END = "<word>", "</word>"  # characters of their own at the ends of every word
+MAX_CHARS = 65
 
 _GENERATED_SENTENCES = {"train": 10_000, "valid": 1_000, "test": 1_000}
 _ARCHIVE = "simple-examples.tgz"
@@ -103,6 +105,36 @@ def _encode(sentences: list[list[str]], vocabulary: Vocabulary, name: str) -> np
 def read_tokens(path: str, vocabulary: Vocabulary) -> np.ndarray:
     """The ids [N] of a text file, a sentence a line, `<eos>` after each. Raises `InputError` for a text that cannot be read."""
     return _encode([line.split() for line in read_lines(path)], vocabulary, path)
+
+
+@dataclasses.dataclass(frozen=True)
+class Spellings:
+    """The characters of each word of a vocabulary.
+
+    ids: [V, C] int32, 0 behind a word's end; C is the longest row. characters: what the ids stand for, padding first.
+    longest: letters of the longest word.
+    """
+
+    ids: np.ndarray
+    characters: tuple[str, ...]
+    longest: int
+
+
+def spell(vocabulary: Vocabulary, max_chars: int | None = None) -> Spellings:
+    """Each word between two marks, cut after `max_chars` characters in all (65 unless given), as Kim et al. (2016) have them.
+
+    `<unk>` and `<eos>`, which name something else than their letters, are a single character each.
+    """
+    specials = [word for word in (UNKNOWN, EOS) if word in vocabulary]
+    words = [[word] if word in specials else list(word) for word in vocabulary.words]
+    letters = sorted({letter for word in words for letter in word} - set(specials))
+    characters = (PADDING, WORD_START, WORD_END, *specials, *letters)
+    place = {character: i for i, character in enumerate(characters)}
+    rows = [[place[letter] for letter in (WORD_START, *word, WORD_END)][: max_chars or MAX_CHARS] for word in words]
+    ids = np.zeros((len(rows), max(map(len, rows))), np.int32)
+    for i, row in enumerate(rows):
+        ids[i, : len(row)] = row
+    return Spellings(ids, characters, max(map(len, words)))
 
 
 def streams(tokens: np.ndarray, batch_size: int, n_steps: int) -> tuple[np.ndarray, np.ndarray]:
