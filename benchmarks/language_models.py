@@ -6,15 +6,28 @@ import keras
 import numpy as np
 
 from common.training import make_trainer
+from LanguageModeling.char_cnn import WordsFromCharacters
 from LanguageModeling.model import LanguageModel
 from LanguageModeling.presets import PRESETS, LanguageConfig
+from LanguageModeling.reader import Spellings
 
 N_WORDS, STEPS = 10_000, 4  # vocabulary; training steps in one call
+N_CHARS, LONGEST = 51, 21  # of the Penn Treebank
 
 
 def tokens(config: LanguageConfig, seed: int = 0) -> np.ndarray:
-    """Random words [STEPS, B, T + 1]."""
-    return np.random.default_rng(seed).integers(0, N_WORDS, (STEPS, config.batch_size, config.num_unroll_steps + 1)).astype(np.int32)
+    """Random words [STEPS, B, T + 1], each as often as in text (Zipf's law): a model may take advantage of what comes twice in a batch."""
+    random, shape = np.random.default_rng(seed), (STEPS, config.batch_size, config.num_unroll_steps + 1)
+    weights = 1 / np.arange(1, N_WORDS + 1)
+    return random.choice(N_WORDS, shape, p=weights / weights.sum()).astype(np.int32)
+
+
+def spellings() -> Spellings:
+    """Random letters for every word."""
+    random = np.random.default_rng(0)
+    letters = random.integers(1, N_CHARS, (N_WORDS, LONGEST))
+    ids = np.where(np.arange(LONGEST) < random.integers(3, LONGEST + 1, (N_WORDS, 1)), letters, 0).astype(np.int32)
+    return Spellings(ids, tuple(map(chr, range(N_CHARS))), LONGEST - 2)
 
 
 def config_of(preset: str, **flags) -> LanguageConfig:
@@ -24,7 +37,7 @@ def config_of(preset: str, **flags) -> LanguageConfig:
 
 def our_steps(config: LanguageConfig) -> Callable[[], object]:
     """STEPS training steps with dropout, clipping and update."""
-    model = LanguageModel(config, N_WORDS)
+    model = LanguageModel(config, N_WORDS, spellings())
     trainer = make_trainer(model, config, keras.optimizers.SGD(config.learning_rate))
     words, state = tokens(config), model.initial_state(config.batch_size)
     batches = {"words": words[:, :, :-1], "targets": words[:, :, 1:]}
@@ -32,8 +45,12 @@ def our_steps(config: LanguageConfig) -> Callable[[], object]:
 
 
 def keras_steps(config: LanguageConfig) -> Callable[[], object]:
-    """The same network of `keras.layers.LSTM` layers under `fit`."""
-    layers = [keras.layers.Embedding(N_WORDS, config.rnn_size), keras.layers.Dropout(config.dropout)]
+    """The same network of `keras.layers.LSTM` layers under `fit`, behind the same convolutions if words are made of characters."""
+    if config.model == "char":
+        chars = WordsFromCharacters(spellings().ids, N_CHARS, "glorot_uniform", **config.char_flags)
+        layers = [keras.Input([config.num_unroll_steps], dtype="int32"), chars]
+    else:
+        layers = [keras.layers.Embedding(N_WORDS, config.rnn_size), keras.layers.Dropout(config.dropout)]
     for _ in range(config.rnn_layers):
         layers += [keras.layers.LSTM(config.rnn_size, return_sequences=True), keras.layers.Dropout(config.dropout)]
     model = keras.Sequential([*layers, keras.layers.Dense(N_WORDS)])
@@ -84,6 +101,6 @@ def candidates(preset: str) -> dict[str, Callable[[], object]]:
         "dynamic_skip": our_steps(config_of(preset)),
         "lstm": our_steps(config_of(preset, cell="lstm")),
         "keras LSTM, fit": keras_steps(config_of(preset)),
-        "torch LSTM": torch_steps(config_of(preset)),
+        "torch LSTM": torch_steps(config_of(preset)) if config_of(preset).model == "word" else None,
     }
     return {name: function for name, function in found.items() if function is not None}

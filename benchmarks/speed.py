@@ -16,7 +16,7 @@ from common.errors import InputError  # noqa: E402
 from common.files import atomic_write  # noqa: E402
 
 PTB = (20, 35, 650)  # B, T, D = H of the paper's language model
-PARTS = ("layer", "step", "small_step", "number_step", "length", "actions")
+PARTS = ("layer", "step", "small_step", "char_step", "number_step", "length", "actions")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -50,6 +50,11 @@ def step(runs: int, preset: str = "paper") -> dict:
 def small_step(runs: int) -> dict:
     """One training step of the small language model: 2 x 200, 20 steps, no dropout."""
     return step(runs, "small")
+
+
+def char_step(runs: int) -> dict:
+    """One training step of the character-aware language model."""
+    return step(runs, "char")
 
 
 def number_step(runs: int) -> dict:
@@ -102,7 +107,7 @@ def measure(config: SpeedConfig) -> None:
     """Run the parts, print and write what they found."""
     from common import run_directory
 
-    functions = {function.__name__: function for function in (layer, step, small_step, number_step, length, actions)}
+    functions = {function.__name__: function for function in (layer, step, small_step, char_step, number_step, length, actions)}
     folder = pathlib.Path(config.results or ROOT / "benchmarks" / "results")
     folder.mkdir(parents=True, exist_ok=True)
     for part in config.parts:
