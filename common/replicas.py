@@ -10,14 +10,22 @@ All of it is the identity outside `tf.distribute.Strategy.run`. The strategies t
 below.
 """
 
+import contextlib
 import json
 import os
 import re
+import sys
+import time
+import typing
 from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
 from .errors import InputError
+
+# What TensorFlow raises in a worker when another one is lost.
+_errors = tf.errors
+LOST = (_errors.UnavailableError, _errors.AbortedError, _errors.InternalError, _errors.CancelledError, _errors.DeadlineExceededError)
 
 
 def count() -> int:
@@ -70,7 +78,11 @@ def make_strategy(name: str) -> tf.distribute.Strategy | None:
         if len(devices) == 1:
             print(f"note: --strategy mirrored found one device, {devices[0].name}", flush=True)
         return tf.distribute.MirroredStrategy([device.name for device in devices])
-    return tf.distribute.MultiWorkerMirroredStrategy(_cluster())
+    cluster = _cluster()
+    try:
+        return tf.distribute.MultiWorkerMirroredStrategy(cluster)
+    except LOST as error:
+        begin_again(error)
 
 
 def _cluster() -> tf.distribute.cluster_resolver.ClusterResolver:
@@ -137,3 +149,18 @@ class Workers:
 
         summed = self._sum(self._strategy.experimental_distribute_values_from_function(part))
         return self._strategy.experimental_local_results(summed)[0].numpy().tolist()
+
+
+def begin_again(why: Exception) -> typing.NoReturn:
+    """Start this process anew, with the same command: TensorFlow cannot take a lost worker back into a cluster that has begun.
+
+    The new one waits for all workers, then goes on from the last checkpoint with them.
+    """
+    line = " ".join(str(why).split())[:200]
+    print(f"a worker is gone, or came back ({line} ...): starting again with all of them", file=sys.stderr, flush=True)
+    for name in os.listdir("/proc/self/fd") if os.path.isdir("/proc/self/fd") else ():
+        if int(name) > 2:
+            with contextlib.suppress(OSError):
+                os.set_inheritable(int(name), False)  # the port must be free again
+    time.sleep(1)
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])

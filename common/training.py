@@ -69,6 +69,15 @@ def run(config: RunConfig, build: Callable[[RunConfig], Experiment]) -> dict[str
     """
     strategy = replicas.make_strategy(config.strategy)
     workers = replicas.Workers(strategy)
+    try:
+        return _run(config, build, strategy, workers)
+    except replicas.LOST as error:
+        if workers.n == 1:
+            raise
+        replicas.begin_again(error)
+
+
+def _run(config: RunConfig, build: Callable, strategy: tf.distribute.Strategy | None, workers: replicas.Workers) -> dict[str, Any]:
     if strategy is not None and config.batch_size % strategy.num_replicas_in_sync:
         n = strategy.num_replicas_in_sync
         raise InputError(f"--batch_size {config.batch_size} cannot be divided among {n} devices: choose a multiple of {n}")
