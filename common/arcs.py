@@ -35,7 +35,7 @@ def draw(words: Sequence[str], distances: Sequence[int], stem: str | os.PathLike
             place, line[i:] = 0.0, line[i] + 1
         x[i], place = place + width / 2, place + width
     longest = max(distances)
-    figure, (axes,) = plots.figure(_WIDTH + 0.5, 1.0 + 1.3 * (line[-1] + 1))
+    figure, (axes,) = plots.figure(_WIDTH + 0.5, 0.75 + 1.25 * (line[-1] + 1))
     y = -1.3 * line
     for i, (word, distance) in enumerate(zip(words, distances, strict=True)):
         axes.text(x[i], y[i], word, ha="center", va="top", fontsize=9)
@@ -49,10 +49,12 @@ def draw(words: Sequence[str], distances: Sequence[int], stem: str | os.PathLike
             axes.add_patch(Arc((middle, y[i] + 0.05), width, height, theta2=180, color=shade, lw=1.3))
             axes.plot([x[i]], [y[i] + 0.05], marker="v", color=shade, ms=4)
         else:  # the connection comes from the line above
-            axes.annotate("", (x[i], y[i] + 0.03), (x[i] - 0.5, y[i] + 0.35), arrowprops={"arrowstyle": "-|>", "color": shade, "lw": 1.3})
-            axes.text(x[i] - 0.5, y[i] + 0.36, words[source], ha="center", va="bottom", fontsize=7, color=shade, style="italic")
+            start = max(x[i] - 0.4, 0.1)
+            axes.annotate("", (x[i], y[i] + 0.03), (start, y[i] + 0.3), arrowprops={"arrowstyle": "-|>", "color": shade, "lw": 1.3})
+            label = {"ha": "center", "va": "bottom", "fontsize": 7, "color": shade, "style": "italic", "zorder": 5}
+            axes.text(start, y[i] + 0.31, words[source], bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8}, **label)
     axes.set_xlim(0, _WIDTH)
-    axes.set_ylim(y[-1] - 0.3, 1.1)
+    axes.set_ylim(y[-1] - 0.3, 0.65)
     axes.axis("off")
     plots.caption(figure, caption)
     sources = [i - d if i >= d else "" for i, d in enumerate(distances)]

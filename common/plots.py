@@ -4,6 +4,7 @@ import csv
 import io
 import os
 import pathlib
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -25,20 +26,25 @@ _STYLE = {
 }
 
 
-def figure(width: float, height: float, columns: int = 1, **gridspec) -> tuple["Figure", list["Axes"]]:
-    """A figure of that size in inches with its axes side by side; `gridspec` as for `Figure.subplots`, e.g. width_ratios."""
+def figure(
+    width: float, height: float, columns: int = 1, rows: int = 1, share: bool = False, **gridspec
+) -> tuple["Figure", list["Axes"]]:
+    """A figure of that size in inches with its axes, row by row; `gridspec` as for `Figure.subplots`, e.g. width_ratios.
+
+    With `share`, all axes have the same limits, and ticks stand at the outer ones alone.
+    """
     import matplotlib
     from matplotlib.figure import Figure  # without pyplot there is no display to look for and nothing to close
 
     with matplotlib.rc_context(_STYLE):
         made = Figure(figsize=(width, height), layout="constrained")
-        axes = made.subplots(1, columns, squeeze=False, gridspec_kw=gridspec or None)[0]
-    return made, list(axes)
+        axes = made.subplots(rows, columns, squeeze=False, sharex=share, sharey=share, gridspec_kw=gridspec or None)
+    return made, list(axes.flat)
 
 
 def caption(made: "Figure", text: str) -> None:
-    """A caption below the axes."""
-    made.supxlabel(text, fontsize=9, color="0.35")
+    """A caption below the axes, in as many lines as the figure's width asks for."""
+    made.supxlabel(textwrap.fill(text, int(14.5 * made.get_size_inches()[0])), fontsize=9, color="0.35")
 
 
 def heat_map(

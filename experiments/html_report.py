@@ -139,12 +139,12 @@ def _not_run(key: str, table: Table) -> str:
 def _curves(table: Table, found: dict[str, list[dict[str, Any]]]) -> str:
     """Dev metric, the agent's entropy and its reward over the epochs, a line for each seed."""
     metric = next((name for name, *_ in table.metrics if any(name in record for run in _runs(found) for record in run)), "")
-    with_agent = {name: [one for one in runs if _entropy(one["records"][-1]) is not None] for name, runs in found.items()}
+    with_agent = {name: [one for one in runs if read_results.entropy(one["records"][-1]) is not None] for name, runs in found.items()}
     title, factor = next(((title, factor) for name, title, _, factor in table.metrics if name == metric), ("", 1.0))
     unit = re.search(r": ([^:;]*)", table.title)
     charts_ = [
         _chart(found, lambda record: _scaled(record.get(metric), factor), f"{title}: {unit[1] if unit else metric}", factor == 1.0),
-        _chart(with_agent, _entropy, "agent's entropy (nats)"),
+        _chart(with_agent, read_results.entropy, "agent's entropy (nats)"),
         _chart(with_agent, lambda record: _scaled(record.get("train_task_loss"), -1.0), "agent's reward, mean (nats)"),
     ]
     shown = [f"<div>{chart}</div>" for chart in charts_ if chart]
@@ -160,12 +160,6 @@ def _chart(found: dict[str, list[dict[str, Any]]], value, label: str, logarithmi
 
 def _runs(found: dict[str, list[dict[str, Any]]]) -> list[list[dict[str, Any]]]:
     return [one["records"] for runs in found.values() for one in runs]
-
-
-def _entropy(record: dict[str, Any]) -> float | None:
-    """The agent's, or the mean of both directions' agents'."""
-    values = [value for name, value in record.items() if name.startswith("train_entropy")]
-    return sum(values) / len(values) if values and None not in values else None
 
 
 def _scaled(value: float | None, factor: float) -> float | None:

@@ -92,3 +92,9 @@ def _machine(hardware: dict[str, Any]) -> str:
 def all_results(key: str) -> list[dict[str, Any]]:
     """The results of all rows of a table."""
     return [result for row in TABLES[key].rows for result in results_of(key, row)]
+
+
+def entropy(record: dict[str, Any]) -> float | None:
+    """The agent's entropy in the record of an epoch, in nats, or the mean of both directions' agents'; None without an agent."""
+    values = [value for name, value in record.items() if name.startswith("train_entropy")]
+    return sum(values) / len(values) if values and None not in values else None

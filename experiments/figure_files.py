@@ -1,0 +1,26 @@
+"""A figure's files: NAME.svg and NAME.png, its numbers as NAME.csv, and NAME.json, which says what it shows and how it was made."""
+
+import json
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from common import plots, run_directory
+from common.files import atomic_write
+
+FOLDER = pathlib.Path(__file__).resolve().parent / "figures"
+
+
+def write(figure: Any, stem: str | os.PathLike, title: str, caption: str, columns: Mapping[str, Sequence]) -> list[pathlib.Path]:
+    """All files of a figure, its caption below the axes; returns the paths."""
+    plots.caption(figure, caption)
+    return [*plots.save(figure, stem), plots.write_csv(f"{stem}.csv", columns), describe(stem, title, caption)]
+
+
+def describe(stem: str | os.PathLike, title: str, caption: str) -> pathlib.Path:
+    """NAME.json alone: title, caption, and the command that runs now."""
+    path = pathlib.Path(f"{stem}.json")
+    text = {"title": title, "caption": caption, "command": run_directory.command_line()}
+    atomic_write(path, json.dumps(text, indent=1, ensure_ascii=False) + "\n")
+    return path

@@ -1,0 +1,209 @@
+"""Figure 3, how far back gradients reach:  python experiments/figure_gradients.py RUN_DIR RUN_DIR ...
+
+Of each run's recurrent layer, the gradient of the loss of one step T with respect to the state of every step up to it.
+"""
+
+import dataclasses
+import pathlib
+import sys
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+# A plain checkout is not installed: let the script find `common` from any directory.
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+from common import plots, run  # noqa: E402
+from common.errors import InputError  # noqa: E402
+from experiments import figure_files  # noqa: E402
+
+_MARKERS = "osD^vP*X"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GradientsConfig:
+    """Draw the norm of dL_T / dh_t over the steps t, for the networks of some runs of one task."""
+
+    runs: list[str] = run.setting([], "folders of the runs, separated by commas")
+    steps: int = run.setting(20, "T, the step whose loss it is", minimum=2)
+    n_texts: int = run.setting(200, "texts of the dev data, the first that have T steps", minimum=1)
+    out: str = run.setting(str(figure_files.FOLDER / "gradients"), "where to write, without an ending")
+
+
+class Probe(NamedTuple):
+    """What is asked of a network: the layer, its inputs [B, T, D], distances [B, T] to take (or None), and h_T [B, H] -> losses [B]."""
+
+    layer: Any
+    inputs: Any
+    distances: Any
+    loss: Callable[[Any], Any]
+
+
+def norms(probe: Probe) -> np.ndarray:
+    """The mean over B texts of |dL_T / dh_t|, divided by its sum over the steps: [T], which sums to one (Gui et al. 2019, figure 3).
+
+    dh_t is a nudge to the state that step t leaves: it reaches the loss through whatever connects to that state.
+    """
+    import tensorflow as tf
+
+    cell, n_steps = probe.layer.cell, probe.inputs.shape[1]
+    states, h, nudges = cell.get_initial_state(batch_size=tf.shape(probe.inputs)[0]), None, []
+    states = list(states) if isinstance(states, list | tuple) else [states]
+    with tf.GradientTape() as tape:
+        for t in range(n_steps):
+            if probe.distances is None:
+                h, states = cell(probe.inputs[:, t], states)
+            else:
+                h, states = cell.step(probe.inputs[:, t], states, probe.distances[:, t])
+            states = list(states) if isinstance(states, list | tuple) else [states]
+            places = _places(h, states)
+            nudge = tf.zeros_like(h)
+            tape.watch(nudge)
+            nudges.append(nudge)
+            h = h + nudge
+            for i in places:
+                states[i] = tf.concat([states[i][:, : -h.shape[1]], states[i][:, -h.shape[1] :] + nudge], 1)
+        loss = tf.reduce_sum(probe.loss(h))
+    gradients = np.stack([gradient.numpy() for gradient in tape.gradient(loss, nudges, unconnected_gradients="zero")])
+    mean = np.linalg.norm(gradients, axis=-1).mean(1)
+    return mean / mean.sum()
+
+
+def _places(h: Any, states: list) -> list[int]:
+    """Which states hold h, as their newest part: cells keep the past steps side by side, the oldest first."""
+    size = h.shape[1]
+    return [i for i, s in enumerate(states) if s.shape[1] >= size and np.array_equal(s[:, -size:].numpy(), h.numpy())]
+
+
+def probe(run_dir: str, n_steps: int, n_texts: int) -> tuple[Any, Probe]:
+    """The flags of a run, and what is asked of its network on the run's dev data. Raises `InputError` for data without such texts."""
+    import json
+
+    file = pathlib.Path(run_dir, "flags.json")
+    if not file.is_file():
+        raise InputError(f"no run in {run_dir or '--runs'}: expected folders that training wrote, with a flags.json")
+    task = json.loads(file.read_text(encoding="utf-8")).get("task")
+    if task not in _PROBES:
+        raise InputError(f"{run_dir} holds a run of {task}, expected one of {', '.join(_PROBES)}")
+    return _PROBES[task](run_dir, n_steps, n_texts)
+
+
+def _ner(run_dir: str, n_steps: int, n_texts: int) -> tuple[Any, Probe]:
+    """The layer that reads from left to right; L_T: cross-entropy of word T's tag under the softmax of its scores."""
+    import tensorflow as tf
+
+    from common.recurrent import run_layer
+    from NER import model as ner_model
+    from NER import reader
+
+    config, trainer, encoder = ner_model.load(run_dir)
+    model = trainer.model
+    sentences = [one for one in reader.load(config.data_dir, config.scheme).dev if len(one.words) >= n_steps][:n_texts]
+    data = encoder.encode([reader.Sentence(one.words[:n_steps], one.tags[:n_steps]) for one in _some(sentences, n_steps)])
+    words, chars = tf.constant(data.words), tf.constant(data.chars)
+    x = tf.concat([model.word_vectors(words), model.spelling(chars, 0.0, tf.zeros(2, tf.int32))], -1)
+    trace = run_layer(model.forward, x, seed=tf.constant([0, 0]))[2]
+    back = run_layer(model.backward, x, seed=tf.constant([0, 1]))[0][:, 0]  # of the last word, which it reads first
+
+    def loss(h):
+        return _cross_entropy(model.scores(tf.concat([h, back], -1)), data.tags[:, -1])
+
+    return config, Probe(model.forward, x, _distances(trace), loss)
+
+
+def _language_model(run_dir: str, n_steps: int, n_texts: int) -> tuple[Any, Probe]:
+    """The last layer; L_T: cross-entropy of the word after step T, in windows of the valid text."""
+    import tensorflow as tf
+
+    from common.recurrent import run_layer
+    from LanguageModeling import model as language_model
+    from LanguageModeling import reader
+
+    config, model, _ = language_model.load(run_dir)
+    tokens = reader.load(config.data_dir).valid
+    windows = np.stack(_some([tokens[i : i + n_steps + 1] for i in range(0, len(tokens) - n_steps, n_steps + 1)][:n_texts], n_steps))
+    x = model.embedding(tf.constant(windows[:, :-1]))
+    for layer in model.recurrent[:-1]:
+        x = run_layer(layer, x)[0]
+    trace = run_layer(model.recurrent[-1], x, seed=tf.constant([0, 0]))[2]
+    return config, Probe(model.recurrent[-1], x, _distances(trace), lambda h: _cross_entropy(model.softmax(h), windows[:, -1]))
+
+
+def _numbers(run_dir: str, n_steps: int, n_texts: int) -> tuple[Any, Probe]:
+    """The only layer; L_T: cross-entropy of the label after the last step, whatever `n_steps` says."""
+    import tensorflow as tf
+
+    from common.recurrent import run_layer
+    from NumberPrediction import trained
+
+    config, model = trained.load(run_dir)
+    data = trained.examples(config, "dev")
+    x = tf.one_hot(tf.constant(data.numbers[:n_texts], tf.int32), 10)
+    trace = run_layer(model.recurrent, x, seed=tf.constant([0, 0]))[2]
+    return config, Probe(model.recurrent, x, _distances(trace), lambda h: _cross_entropy(model.classifier(h), data.labels[:n_texts]))
+
+
+_PROBES = {"NER": _ner, "LanguageModeling": _language_model, "NumberPrediction": _numbers}
+
+
+def _some(texts: list, n_steps: int) -> list:
+    if not texts:
+        raise InputError(f"expected dev texts of at least --steps {n_steps}, found none: ask for fewer steps")
+    return texts
+
+
+def _distances(trace: Any) -> Any:
+    return None if trace is None else trace.distances
+
+
+def _cross_entropy(logits: Any, labels: np.ndarray) -> Any:
+    import tensorflow as tf
+
+    return tf.nn.sparse_softmax_cross_entropy_with_logits(tf.constant(labels, tf.int32), logits)
+
+
+def draw(config: GradientsConfig) -> list[pathlib.Path]:
+    """Write the figure; print and return its paths. Raises `InputError` for runs that cannot be used."""
+    if not config.runs:
+        raise InputError("expected folders of runs: python experiments/figure_gradients.py RUN_DIR RUN_DIR ...")
+    found, n_texts, columns = [], 0, {"run": [], "step": [], "norm": []}
+    for run_dir in config.runs:
+        flags, asked = probe(run_dir, config.steps, config.n_texts)
+        n_texts = asked.inputs.shape[0]
+        found.append((flags, norms(asked)))
+    figure, (axes,) = plots.figure(7, 4.4)
+    for marker, (flags, values) in zip(_MARKERS * len(found), found, strict=False):
+        steps = np.arange(1, len(values) + 1)
+        name = flags.cell + (f", K = {flags.n_actions}, lamda {flags.lamda:g}" if flags.cell in ("dynamic_skip", "attention") else "")
+        axes.plot(steps, np.where(values > 0, values, np.nan), f"{marker}-", ms=4, label=name)
+        columns["run"] += [name] * len(values)
+        columns["step"] += steps.tolist()
+        columns["norm"] += values.tolist()
+    axes.set_yscale("log")
+    axes.set_xlabel("step t")
+    axes.set_ylabel("mean of |dL$_T$ / dh$_t$|, divided by its sum")
+    axes.set_xticks(steps)
+    axes.legend(frameon=False, loc="lower right")
+    flags = found[0][0]
+    data = pathlib.Path(flags.data_dir).name if flags.data_dir else "generated data"
+    caption = (
+        f"How far back the gradient of the loss of step T = {len(steps)} reaches, for the same {n_texts} dev texts, distances sampled. "
+        f"{flags.task}, {data}, preset {flags.preset}, H = {flags.rnn_size}, {_extent(flags)}, seed {flags.seed}."
+    )
+    paths = figure_files.write(figure, config.out, "Long-term gradients (figure 3)", caption, columns)
+    for path in paths:
+        print(path)
+    return paths
+
+
+def _extent(flags: Any) -> str:
+    """How much the runs were trained."""
+    limit = getattr(flags, "max_train_examples", 0)
+    return f"up to {flags.max_epochs} epochs" + (f" over {limit:,} training texts" if limit else "")
+
+
+if __name__ == "__main__":
+    folders = [argument for argument in sys.argv[1:] if not argument.startswith("-")]
+    rest = [argument for argument in sys.argv[1:] if argument.startswith("-")]
+    run.main(GradientsConfig, {}, draw, [sys.argv[0], *([f"--runs={','.join(folders)}"] if folders else []), *rest])

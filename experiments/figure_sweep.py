@@ -1,0 +1,70 @@
+"""Figure 5, perplexity against K and against lamda, from the committed results:  python experiments/figure_sweep.py"""
+
+import dataclasses
+import pathlib
+import statistics
+import sys
+
+# A plain checkout is not installed: let the script find `common` from any directory.
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+from common import plots, run  # noqa: E402
+from common.errors import InputError  # noqa: E402
+from experiments import figure_files, read_results, tables  # noqa: E402
+
+_METRICS = (("valid_perplexity", "valid", "o-"), ("test_perplexity", "test", "s--"))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SweepConfig:
+    """Draw perplexity against K and lamda."""
+
+    scale: str = run.setting("small", "which runs", choices=("small", "full"))
+    out: str = run.setting("", "where to write, without an ending (empty: sweep-<scale> among the figures)")
+
+
+def points(table: str) -> dict[str, list[tuple[float, dict]]]:
+    """Of "K" (lamda 1) and of "lamda" (K = 5): value -> results, in order, for the rows that were run. lamda 0 is the LSTM."""
+    rows = {name: read_results.results_of(table, name) for name in tables.TABLES[table].rows}
+    by_k = [(int(name.removeprefix("K")), found) for name, found in rows.items() if name.startswith("K") and found]
+    by_lamda = [(float(name.removeprefix("lamda")), found) for name, found in rows.items() if name.startswith("lamda") and found]
+    by_lamda += [(value, rows[name]) for value, name in ((0.0, "K1"), (1.0, "K5")) if rows[name]]
+    return {"K": sorted(by_k), "lamda": sorted(by_lamda)}
+
+
+def draw(config: SweepConfig) -> list[pathlib.Path]:
+    """Write the figure; print and return its paths. Raises `InputError` where nothing was run yet."""
+    table = tables.at_scale("lm_sweep", config.scale)
+    found = points(table)
+    if not any(found.values()):
+        raise InputError(f"expected results of {table}, found none: python experiments/run.py {table}")
+    figure, axes = plots.figure(9, 3.8, columns=2)
+    columns: dict[str, list] = {"against": [], "value": [], "split": [], "perplexity": [], "deviation": [], "seeds": []}
+    for ax, (name, fixed) in zip(axes, (("K", "lamda = 1"), ("lamda", "K = 5")), strict=True):
+        for metric, split, line in _METRICS:
+            values = [[result[metric] for result in results if result[metric] is not None] for _, results in found[name]]
+            means = [statistics.fmean(one) for one in values]
+            deviations = [statistics.stdev(one) if len(one) > 1 else 0.0 for one in values]
+            ax.errorbar([x for x, _ in found[name]], means, deviations, fmt=line, ms=5, capsize=3, label=split)
+            for (x, _), mean, deviation, one in zip(found[name], means, deviations, values, strict=True):
+                for column, value in zip(columns.values(), (name, x, split, mean, deviation, len(one)), strict=True):
+                    column.append(value)
+        ax.set_xlabel(f"{name} ({fixed})")
+        ax.set_xticks([x for x, _ in found[name]])
+        ax.set_ylabel("perplexity, sampled distances")
+        ax.legend(frameon=False)
+    seeds = sorted(set(columns["seeds"]))
+    caption = (
+        f"Perplexity of the language model on PTB, {config.scale} scale, against the number of states to choose from and against the "
+        "weight of the chosen one. K = 1 and lamda = 0 are the LSTM. "
+        f"{' or '.join(map(str, seeds))} seed(s) a point; bars: standard deviation."
+    )
+    stem = config.out or figure_files.FOLDER / f"sweep-{config.scale}"
+    paths = figure_files.write(figure, stem, "Perplexity against K and lamda (figure 5)", caption, columns)
+    for path in paths:
+        print(path)
+    return paths
+
+
+if __name__ == "__main__":
+    run.main(SweepConfig, {}, draw)

@@ -1,0 +1,81 @@
+"""The agent's entropy and its reward over training, from the committed results:  python experiments/figure_training.py numbers11"""
+
+import dataclasses
+import math
+import pathlib
+import sys
+from typing import Any
+
+# A plain checkout is not installed: let the script find `common` from any directory.
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+from common import plots, run  # noqa: E402
+from common.errors import InputError  # noqa: E402
+from experiments import figure_files, read_results, tables  # noqa: E402
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """Draw what the agents of a table's rows do while they learn."""
+
+    table: str = run.setting("", "which table", choices=("", *tables.TABLES))
+    rows: list[str] = run.setting([], "which rows (empty: all with an agent)")
+    out: str = run.setting("", "where to write, without an ending (empty: training-<table> among the figures)")
+
+
+def agents(table: str, rows: list[str]) -> dict[str, list[dict[str, Any]]]:
+    """The results, by row, of those rows that have an agent."""
+    chosen = {name: read_results.results_of(table, name) for name in rows or tables.TABLES[table].rows}
+    return {name: found for name, found in chosen.items() if found and read_results.entropy(found[0]["records"][-1]) is not None}
+
+
+def draw(config: TrainingConfig) -> list[pathlib.Path]:
+    """Write the figure; print and return its paths. Raises `InputError` for a table without such results."""
+    if not config.table:
+        raise InputError(f"expected a table: python experiments/figure_training.py one of {', '.join(tables.TABLES)}")
+    found = agents(config.table, config.rows)
+    if not found:
+        raise InputError(f"expected results of rows with an agent in {config.table}, found none: python experiments/run.py {config.table}")
+    table = tables.TABLES[config.table]
+    figure, (left, right) = plots.figure(9, 3.9, columns=2)
+    columns: dict[str, list] = {"row": [], "seed": [], "epoch": [], "entropy": [], "reward": []}
+    for number, (name, results) in enumerate(found.items()):
+        for i, result in enumerate(results):
+            records = result["records"]
+            epochs = [record["epoch"] for record in records]
+            entropies = [read_results.entropy(record) for record in records]
+            rewards = [-record["train_task_loss"] for record in records]
+            style = {"color": f"C{number}", "label": table.rows[name].label if i == 0 else None, "marker": "o", "ms": 3}
+            left.plot(epochs, entropies, **style)
+            right.plot(epochs, rewards, **style)
+            columns["row"] += [name] * len(epochs)
+            columns["seed"] += [result["seed"]] * len(epochs)
+            for column, values in (("epoch", epochs), ("entropy", entropies), ("reward", rewards)):
+                columns[column] += values
+    actions = max(result["flags"]["n_actions"] for results in found.values() for result in results)
+    uniform = math.log(actions)
+    left.axhline(uniform, color="0.5", ls=":", lw=1)
+    where = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "ha": "right"}
+    left.annotate(f"uniform over K = {actions}", (1, uniform), (0, 3), fontsize=8, color="0.4", **where)
+    left.set_ylim(0, 1.12 * uniform)
+    left.set_ylabel("entropy of the agent (nats)")
+    right.set_ylabel("reward: log p of the truth (nats)")
+    for ax in (left, right):
+        ax.set_xlabel("epoch")
+        ax.xaxis.get_major_locator().set_params(integer=True)
+    right.legend(frameon=False, loc="lower right")
+    seeds = max(len(results) for results in found.values())
+    what = table.title.partition(":")[0]
+    caption = f"{what}: the agent while it learns, means over each epoch of training; a line for each seed (at most {seeds})."
+    title = f"The agent's entropy and reward over training: {what}"
+    paths = figure_files.write(figure, config.out or figure_files.FOLDER / f"training-{config.table}", title, caption, columns)
+    for path in paths:
+        print(path)
+    return paths
+
+
+if __name__ == "__main__":
+    arguments = sys.argv
+    if len(arguments) > 1 and not arguments[1].startswith("-"):  # the table may stand without its flag
+        arguments = [arguments[0], f"--table={arguments[1]}", *arguments[2:]]
+    run.main(TrainingConfig, {}, draw, arguments)

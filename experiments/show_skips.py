@@ -1,0 +1,74 @@
+"""Draws what a trained network connects:  python experiments/show_skips.py RUN_DIR "some text"
+
+Arcs over the words as SVG and PNG, with the distances as CSV; with --html a page in which to look at each word's distribution.
+"""
+
+import dataclasses
+import pathlib
+import sys
+
+# A plain checkout is not installed: let the script find `common` from any directory.
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+from common import arcs, run  # noqa: E402
+from experiments import figure_files  # noqa: E402
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ShowConfig:
+    """Draw which earlier word each word connects to; for a run of any task."""
+
+    run_dir: str = run.setting("", "folder of the run")
+    text: str = run.setting("", "what to read, a text a line (empty: some texts of the task's own kind)")
+    out: str = run.setting("", "where to write, without an ending (empty: connections in the folder of the run)")
+    html: bool = run.setting(False, "write a page instead: all texts, every word's distribution, sampled choices")
+    samples: int = run.setting(100, "with --html: draws of all distances", minimum=1)
+    max_megabytes: float = run.setting(20.0, "with --html: leave the network out, and typing with it, if it would be larger", minimum=0)
+    seed: int = run.setting(0, "of the samples", minimum=0, maximum=2**31 - 1)
+
+
+def show(config: ShowConfig) -> list[pathlib.Path]:
+    """Write pictures, or a page; print connections and paths; return the paths. Raises `InputError` for a run without connections."""
+    from experiments import connections, example_texts  # imports TensorFlow: flags are answered before
+
+    network = connections.load(config.run_dir)
+    texts = [line for line in config.text.splitlines() if line.strip()] or example_texts.of(network)
+    tokens = [network.tokenise(text) for text in texts]
+    stem = pathlib.Path(config.out or pathlib.Path(config.run_dir, "connections"))
+    if config.html:
+        from experiments import connections_page
+
+        readings = connections.read(network, tokens, config.samples, config.seed)
+        paths = [connections_page.write(network, texts, readings, stem, config.max_megabytes)]
+    else:
+        paths = []
+        for number, readings in enumerate(connections.read(network, tokens), 1):
+            for reading in readings:
+                parts = [stem.name, *([str(number)] if len(texts) > 1 else []), *reading.name.split()[:1]]
+                paths += draw(reading, network.caption, stem.with_name("-".join(parts)))
+    for path in paths:
+        print(path)
+    return paths
+
+
+def draw(reading, caption: str, stem: pathlib.Path) -> list[pathlib.Path]:
+    """The arcs of one reading, and the connections as text on standard output."""
+    print(arcs.as_text(reading.words, reading.distances) + "\n")
+    direction = f", {reading.name}, in the order of reading" if reading.name else ""
+    text = f"Each word and the one whose state it took{direction}; not drawn: the previous word, and states before the text. "
+    text += f"The longer, the darker. Most probable distances. {caption}."
+    paths = arcs.draw(reading.words, reading.distances, stem, text)
+    title = "Connections: " + " ".join(reading.words)
+    return [*paths, figure_files.describe(stem, title, text)]
+
+
+if __name__ == "__main__":
+    arguments = sys.argv[:1]
+    rest = sys.argv[1:]
+    if rest and not rest[0].startswith("-"):  # the run and the texts may stand without their flags
+        arguments.append(f"--run_dir={rest.pop(0)}")
+        texts = []
+        while rest and not rest[0].startswith("-"):
+            texts.append(rest.pop(0))
+        arguments += ["--text=" + "\n".join(texts)] if texts else []
+    run.main(ShowConfig, {}, show, [*arguments, *rest])

@@ -1,0 +1,109 @@
+"""The figures: gradients against arithmetic, distances counted by hand, and what is drawn from results stands in the CSV."""
+
+import csv
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from common.cells.dynamic_skip import DynamicSkipLSTMCell
+from common.errors import InputError
+from common.fast_lstm import FastLSTM
+from experiments import figure_distances, figure_files, figure_gradients, figure_sweep, figure_training, html_report, read_results
+from experiments.word_classes import NAMES, word_class
+
+
+def loss(h):
+    return tf.reduce_sum(h * [1.0, 2.0], -1)
+
+
+def test_gradients_of_a_linear_recurrence():
+    """h_t = h_{t-1} / 2 + x_t: dL / dh_t is (1/2)^(T - t) dL / dh_T."""
+    halves = keras.initializers.Constant(0.5 * np.eye(2))
+    layer = keras.layers.SimpleRNN(2, activation=None, recurrent_initializer=halves)
+    x = tf.random.stateless_normal([3, 4, 5], [1, 2])
+    layer(x)
+    expected = 0.5 ** np.arange(3.0, -1, -1)
+    np.testing.assert_allclose(figure_gradients.norms(figure_gradients.Probe(layer, x, None, loss)), expected / expected.sum(), rtol=1e-5)
+
+
+def test_a_state_that_nothing_connects_to_has_no_gradient():
+    """T = 5, every step two back: the last one reaches 5, 3, 1. The nudge of a state is the difference that it makes."""
+    keras.utils.set_random_seed(1)
+    layer = keras.layers.RNN(DynamicSkipLSTMCell(2, n_actions=3))
+    x = tf.random.stateless_normal([2, 5, 3], [1, 2])
+    layer(x)
+    found = figure_gradients.norms(figure_gradients.Probe(layer, x, tf.fill([2, 5], 2), loss))
+    assert found[1] == found[3] == 0 and np.all(found[[0, 2, 4]] > 0) and abs(found.sum() - 1) < 1e-6
+
+
+def test_the_layers_gradient_is_that_of_finite_differences():
+    keras.utils.set_random_seed(1)
+    layer = FastLSTM(2, return_sequences=True, return_state=True, jit_compile=False)
+    x = tf.random.stateless_normal([1, 3, 3], [1, 2])
+    _, h, c = layer(x[:, :1])
+
+    def after(first):
+        return loss(layer(x[:, 1:], initial_state=[first, c])[0][:, -1]).numpy()[0]
+
+    steps = [[after(h + sign * 1e-2 * direction) for sign in (-1, 1)] for direction in np.eye(2, dtype="f4")[:, None]]
+    expected = np.linalg.norm([(high - low) / 2e-2 for low, high in steps])
+    found = figure_gradients.norms(figure_gradients.Probe(layer, x, None, loss))
+    assert found[0] / found[2] == pytest.approx(expected / np.sqrt(5), rel=1e-2)  # |dL / dh_T| is |(1, 2)|
+
+
+def test_word_classes():
+    words = {"the": "determiner", "The": "determiner", "who": "pronoun", "of": "preposition", "and": "conjunction", "would": "auxiliary"}
+    words |= {"<eos>": "end of sentence", "<unk>": "unknown word", "N": "number", "1998": "number", "'s": "auxiliary", ",": "punctuation"}
+    words |= {"company": "other word", "U.N.": "other word"}
+    assert {word: word_class(word) for word in words} == words
+    assert set(words.values()) == set(NAMES)
+
+
+def test_distances_are_counted_per_class(tmp_path):
+    pairs = [("the", 1)] * 15 + [("a", 3)] * 5 + [("house", 2)] * 30 + [("of", 1)] * 19
+    found = figure_distances.counts(pairs, 3)
+    assert {name: row.tolist() for name, row in found.items()} == {"determiner": [15, 0, 5], "other word": [0, 30, 0]}
+    paths = figure_distances.write(found, "left to right", 7, "A caption", tmp_path / "d")
+    assert [path.suffix for path in paths] == [".png", ".svg", ".csv", ".json"]
+    assert paths[2].read_text().splitlines()[:4] == ["class,distance,words", "determiner,1,15", "determiner,2,0", "determiner,3,5"]
+    assert "in 7 texts" in json.loads(paths[3].read_text())["caption"]
+
+
+def result(folder, table, name, seed, **values):
+    (folder / table).mkdir(exist_ok=True)
+    records = [{"epoch": i, "train_task_loss": 2.0 / i, "train_entropy": 1.0 / i} for i in (1, 2)]
+    flags = {"n_actions": 5}
+    (folder / table / f"{name}-seed{seed}.json").write_text(json.dumps({"seed": seed, "flags": flags, "records": records, **values}))
+
+
+def test_the_sweep_is_drawn_from_results(tmp_path, monkeypatch):
+    monkeypatch.setattr(read_results, "RESULTS", tmp_path)
+    with pytest.raises(InputError, match="found none: python experiments/run.py lm_sweep_small"):
+        figure_sweep.draw(figure_sweep.SweepConfig())
+    for name, table, value in (("lstm", "lm_small", 115.0), ("dynamic_skip", "lm_small", 112.0), ("K2", "lm_sweep_small", 113.0)):
+        for seed in (0, 1):
+            result(tmp_path, table, name, seed, valid_perplexity=value + seed, test_perplexity=value - 2)
+    paths = figure_sweep.draw(figure_sweep.SweepConfig(out=str(tmp_path / "sweep")))
+    table = [row for row in csv.DictReader(paths[2].read_text().splitlines()) if row["split"] == "valid"]
+    rows = [(row["against"], float(row["value"]), float(row["perplexity"])) for row in table]
+    assert rows == [("K", 1, 115.5), ("K", 2, 113.5), ("K", 5, 112.5), ("lamda", 0, 115.5), ("lamda", 1, 112.5)]
+
+
+def test_entropy_and_reward_are_drawn_from_results(tmp_path, monkeypatch):
+    monkeypatch.setattr(read_results, "RESULTS", tmp_path)
+    result(tmp_path, "numbers11", "dynamic_skip_lamda1", 3)
+    paths = figure_training.draw(figure_training.TrainingConfig(table="numbers11", out=str(tmp_path / "t")))
+    assert paths[2].read_text().splitlines()[1:] == ["dynamic_skip_lamda1,3,1,1.0,-2.0", "dynamic_skip_lamda1,3,2,0.5,-1.0"]
+    with pytest.raises(InputError, match="found none"):
+        figure_training.draw(figure_training.TrainingConfig(table="numbers21"))
+
+
+def test_every_committed_figure_is_whole():
+    """Picture, numbers and caption; a report holds them all."""
+    stems = {path.with_suffix("") for path in figure_files.FOLDER.glob("*.*")}
+    for stem in stems:
+        assert all(stem.with_suffix(kind).is_file() for kind in (".svg", ".png", ".csv", ".json")), stem
+    assert len(html_report.figures()) == len(stems)
