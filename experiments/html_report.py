@@ -29,7 +29,7 @@ th, td { padding: .3rem .55rem; text-align: right; vertical-align: top; border-b
 th:first-child, td:first-child { text-align: left; white-space: normal; min-width: 9rem; }
 th { font-weight: 600; }
 td small, .note, .legend, figcaption { color: var(--soft); font-size: .85rem; }
-td small { display: block; }
+td small { display: block; white-space: nowrap; }
 td.none { color: var(--soft); font-style: italic; }
 code { font: .82rem/1.45 ui-monospace, monospace; overflow-wrap: anywhere; }
 details { margin: .4rem 0; }
@@ -48,8 +48,8 @@ figure > svg { width: 100%; height: auto; }
 @media print {
   body { max-width: none; font-size: 10pt; padding: 0; }
   nav { display: none; }
-  h2 { break-after: avoid; }
-  table, figure, .curves > div { break-inside: avoid; }
+  h2 { break-after: avoid; break-inside: avoid; }
+  section, table, figure, .curves > div { break-inside: avoid; }
   .wide { overflow: visible; }
   th, td { white-space: normal; }
 }
@@ -88,8 +88,10 @@ def figures() -> list[tuple[pathlib.Path, dict[str, str]]]:
 
 
 def _figure(path: pathlib.Path, caption: dict[str, str]) -> str:
-    # The prologue of an SVG file has no place inside a page, and names shared by two pictures would clash.
-    svg = re.sub(r"^.*?(?=<svg)", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+    # The prologue of an SVG file has no place inside a page, nor has its size in points, and names shared by two pictures would clash.
+    svg = re.sub(r"^.*?(?=<svg)|<metadata>.*?</metadata>", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+    svg = re.sub(r'(<svg[^>]*?) (?:width|height)="[^"]*"', r"\1", svg)
+    svg = re.sub(r'(<svg[^>]*?) (?:width|height)="[^"]*"', r"\1", svg)
     svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{path.stem}-", svg)
     text = f"{html.escape(caption['caption'])} <code>{html.escape(caption['command'])}</code>"
     return f"<figure>\n{svg.strip()}\n<figcaption>{text}</figcaption>\n</figure>"

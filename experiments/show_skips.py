@@ -6,11 +6,13 @@ Arcs over the words as SVG and PNG, with the distances as CSV; with --html a pag
 import dataclasses
 import pathlib
 import sys
+import textwrap
 
 # A plain checkout is not installed: let the script find `common` from any directory.
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from common import arcs, run  # noqa: E402
+from common.text import EOS  # noqa: E402
 from experiments import figure_files  # noqa: E402
 
 
@@ -58,7 +60,7 @@ def draw(reading, caption: str, stem: pathlib.Path) -> list[pathlib.Path]:
     text = f"Each word and the one whose state it took{direction}; not drawn: the previous word, and states before the text. "
     text += f"The longer, the darker. Most probable distances. {caption}."
     paths = arcs.draw(reading.words, reading.distances, stem, text)
-    title = "Connections: " + " ".join(reading.words)
+    title = "Connections: " + textwrap.shorten(" ".join(word for word in reading.words if word != EOS), 50, placeholder=" ...")
     return [*paths, figure_files.describe(stem, title, text)]
 
 

@@ -102,8 +102,10 @@ def test_entropy_and_reward_are_drawn_from_results(tmp_path, monkeypatch):
 
 
 def test_every_committed_figure_is_whole():
-    """Picture, numbers and caption; a report holds them all."""
-    stems = {path.with_suffix("") for path in figure_files.FOLDER.glob("*.*")}
-    for stem in stems:
-        assert all(stem.with_suffix(kind).is_file() for kind in (".svg", ".png", ".csv", ".json")), stem
-    assert len(html_report.figures()) == len(stems)
+    """Picture and numbers beside what describes them, and nothing in the descriptions that only one machine has."""
+    described = sorted(figure_files.FOLDER.glob("*.json"))
+    for path in described:
+        assert all(path.with_suffix(kind).is_file() for kind in (".svg", ".png", ".csv")), path
+        text = json.loads(path.read_text(encoding="utf-8"))
+        assert text["command"].startswith("python ") and " /" not in text["command"] and "=/" not in text["command"]
+    assert len(html_report.figures()) == len(described) == len(list(figure_files.FOLDER.glob("*.svg")))

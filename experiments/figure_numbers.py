@@ -1,0 +1,48 @@
+"""Where a network of number prediction looks:  python experiments/figure_numbers.py RUN_DIR
+
+The picture of NumberPrediction/show_skips.py among the figures: which step the last one connects to, for each index digit.
+"""
+
+import dataclasses
+import pathlib
+import sys
+
+# A plain checkout is not installed: let the script find `common` from any directory.
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+from common import run  # noqa: E402
+from experiments import figure_files  # noqa: E402
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NumbersConfig:
+    """Draw which earlier step each step of number prediction connects to."""
+
+    run_dir: str = run.setting("", "folder of the run")
+    out: str = run.setting("", "where to write, without an ending (empty: numbers-<length> among the figures)")
+
+
+def draw(config: NumbersConfig) -> list[pathlib.Path]:
+    """Write the figure; print and return its paths. Raises `InputError` for a run that cannot be used or has no agent."""
+    from NumberPrediction import show_skips, trained  # imports TensorFlow: flags are answered before
+
+    run_config, model = trained.load(config.run_dir)
+    found = trained.skips(model, trained.examples(run_config, "dev"))
+    stem = pathlib.Path(config.out or figure_files.FOLDER / f"numbers{run_config.length + 1}")
+    caption = (
+        f"Number prediction, T = {run_config.length + 1}, lamda {run_config.lamda:g}, K = {run_config.n_actions}, seed {run_config.seed}: "
+        f"which state the last step connects to, for each index digit, and how far back each step goes; {found.n_examples:,} dev examples, "
+        "most probable distances. Solved, the squares lie on the diagonal."
+    )
+    paths = show_skips.write(found, run_config, stem)
+    paths.append(figure_files.describe(stem, f"Where the network looks: number prediction, T = {run_config.length + 1}", caption))
+    for path in paths:
+        print(path)
+    return paths
+
+
+if __name__ == "__main__":
+    arguments = sys.argv
+    if len(arguments) > 1 and not arguments[1].startswith("-"):  # the run may stand without its flag
+        arguments = [arguments[0], f"--run_dir={arguments[1]}", *arguments[2:]]
+    run.main(NumbersConfig, {}, draw, arguments)
