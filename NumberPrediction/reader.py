@@ -3,11 +3,11 @@
 import dataclasses
 import json
 import pathlib
-import zipfile
 
 import numpy as np
 
 from common.errors import InputError
+from common.files import read_npz
 
 N_DIGITS = 10
 SPLITS = ("train", "dev", "test")
@@ -150,10 +150,10 @@ def _read(path: pathlib.Path, length: int, label_rule: str) -> Examples:
     if not path.is_file():
         raise InputError(f"{path}: expected number data, found no file; run {produce}")
     try:
-        with np.load(path, allow_pickle=False) as file:
-            numbers, labels, settings = file["numbers"], file["labels"], json.loads(str(file["settings"]))
-            found = settings["length"], settings["label_rule"]
-    except (ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
+        file = read_npz(path)
+        numbers, labels, settings = file["numbers"], file["labels"], json.loads(str(file["settings"]))
+        found = settings["length"], settings["label_rule"]
+    except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: expected number data, found a broken file ({error}); run {produce}") from None
     if found != (length, label_rule):
         raise InputError(

@@ -329,6 +329,6 @@ def _sst_texts(folder: pathlib.Path) -> dict[str, tuple[str, list[str]]]:
     try:
         with zipfile.ZipFile(archive) as trees:
             contents = {part: trees.read(f"trees/{name}") for part, name in names.items()}
-    except (zipfile.BadZipFile, KeyError, zlib.error) as error:
+    except (zipfile.BadZipFile, KeyError, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
         raise InputError(f"{archive}: expected a zip file with trees/train.txt, found: {error}; get it again") from None
     return {part: (f"{archive}/trees/{names[part]}", lines(decode(contents[part], names[part]))) for part in names}

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from .errors import InputError
-from .files import atomic_write, remove_temporary
+from .files import atomic_write, read_npz, remove_temporary
 
 Checkpoint = tuple[int, dict[str, np.ndarray], dict[str, Any]]
 
@@ -105,12 +105,12 @@ def load_latest(folder: str | os.PathLike) -> Checkpoint | None:
 
 
 def _read(file: BinaryIO, path: pathlib.Path) -> Checkpoint:
-    with np.load(file, allow_pickle=False) as stored:
-        if "meta" not in stored.files:
-            raise InputError(f"expected a checkpoint, found other arrays: {path}")
-        header = json.loads(stored["meta"].tobytes())
-        arrays = {key.removeprefix("array/"): stored[key] for key in stored.files if key != "meta"}
-    return header["step"], arrays, header["meta"]
+    try:
+        arrays = read_npz(file)
+        header = json.loads(arrays.pop("meta").tobytes())
+        return header["step"], {key.removeprefix("array/"): array for key, array in arrays.items()}, header["meta"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"expected a checkpoint, found other arrays ({error}): {path}") from None
 
 
 def _sha256(file: BinaryIO, end: int) -> bytes:

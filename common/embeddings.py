@@ -7,7 +7,6 @@ import gzip
 import hashlib
 import os
 import pathlib
-import zipfile
 import zlib
 from collections.abc import Collection, Iterator, Sequence
 from typing import BinaryIO, NamedTuple
@@ -15,7 +14,7 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from .errors import InputError
-from .files import atomic_write
+from .files import atomic_write, read_npz
 from .text import PADDING
 
 _MISSING, _EXACT, _LOWER = 0, 1, 2
@@ -92,9 +91,9 @@ def _cached(path: pathlib.Path, words: Sequence[str], cache_dir: str | os.PathLi
     key = "\n".join([path.name, str(stat.st_size), str(stat.st_mtime_ns), *words])
     kept = pathlib.Path(cache_dir) / f"vectors-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npz"
     try:
-        with np.load(kept, allow_pickle=False) as arrays:
-            return arrays["found"], arrays["vectors"]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):  # absent, or not what was written
+        arrays = read_npz(kept)
+        return arrays["found"], arrays["vectors"]
+    except (OSError, ValueError, KeyError):  # absent, or not what was written
         found, vectors = _look_up(path, words)
     kept.parent.mkdir(parents=True, exist_ok=True)
     atomic_write(kept, lambda file: np.savez(file, found=found, vectors=vectors))
@@ -123,9 +122,9 @@ def _look_up(path: pathlib.Path, words: Sequence[str]) -> tuple[np.ndarray, np.n
 
 def _from_npz(path: pathlib.Path, wanted: set[str]) -> tuple[int, dict[str, np.ndarray]]:
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            names, vectors = arrays["words"], arrays["vectors"]
-    except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        arrays = read_npz(path)
+        names, vectors = arrays["words"], arrays["vectors"]
+    except (ValueError, KeyError) as error:
         raise InputError(f"{path}: expected `words` and `vectors` in an .npz without pickles, but {error}") from error
     numeric = vectors.dtype.kind == "f" and vectors.ndim == 2 and np.isfinite(vectors).all()
     if names.dtype.kind != "U" or not numeric or names.shape != vectors.shape[:1]:

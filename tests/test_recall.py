@@ -1,7 +1,7 @@
 """The recall task: its loss by hand, what it learns, its batches, its script."""
 
 import json
-import subprocess
+import runpy
 import sys
 
 import numpy as np
@@ -67,11 +67,18 @@ def test_batches():
     np.testing.assert_array_equal(batches["targets"].ravel()[batches["weights"].ravel() == 1], their_targets)
 
 
-def test_script(root, tmp_path):
-    command = [sys.executable, root / "NumberPrediction" / "train_recall.py", *TINY]
-    done = subprocess.run([*command, "--length=4", "--cell=lstm", "--run_dir=run"], cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+def test_script(root, tmp_path, monkeypatch, capsys):
+    """In this process, since starting TensorFlow takes longest."""
+
+    def script(*arguments):
+        monkeypatch.setattr(sys, "argv", [str(root / "NumberPrediction" / "train_recall.py"), *TINY, *arguments])
+        runpy.run_path(sys.argv[0], run_name="__main__")
+
+    monkeypatch.chdir(tmp_path)
+    script("--length=4", "--cell=lstm", "--run_dir=run")
     assert json.loads((tmp_path / "run" / "result.json").read_text())["task"] == "Recall"
-    done = subprocess.run([*command, "--preset=C", "--cell=lstm"], cwd=tmp_path, capture_output=True, text=True)
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as left:
+        script("--preset=C", "--cell=lstm")
     expected = "error: --n_matrices belongs to --cell skip_rnn, the cell here is lstm: leave it out, or change the cell\n"
-    assert (done.returncode, done.stderr) == (2, expected)
+    assert (left.value.code, capsys.readouterr().err) == (2, expected)
