@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 Line = Sequence[tuple[float, float]]
 
-WIDTH, HEIGHT = 440, 260
-_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 10, 10, 40
+WIDTH, HEIGHT = 370, 240
+_LEFT, _RIGHT, _TOP, _BOTTOM = 60, 8, 10, 42
 # Okabe and Ito's colours, which the colour-blind tell apart; after the last one they come again, dashed.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#7f7f7f")
 _DASHES = ("", "5 3", "2 2")

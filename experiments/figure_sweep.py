@@ -1,4 +1,4 @@
-"""Figure 5, perplexity against K and against lamda, from the committed results:  python experiments/figure_sweep.py"""
+"""Figure 5, perplexity against K and against lamda, from the committed results:  python experiments/figure_sweep.py lm_sweep_small"""
 
 import dataclasses
 import pathlib
@@ -19,8 +19,8 @@ _METRICS = (("valid_perplexity", "valid", "o-"), ("test_perplexity", "test", "s-
 class SweepConfig:
     """Draw perplexity against K and lamda."""
 
-    scale: str = run.setting("small", "which runs", choices=("small", "full"))
-    out: str = run.setting("", "where to write, without an ending (empty: sweep-<scale> among the figures)")
+    table: str = run.setting("lm_sweep_small", "whose runs", choices=("lm_sweep_small", "lm_sweep", "lm_sweep_generated"))
+    out: str = run.setting("", "where to write, without an ending (empty: <table> among the figures)")
 
 
 def points(table: str) -> dict[str, list[tuple[float, dict]]]:
@@ -34,10 +34,9 @@ def points(table: str) -> dict[str, list[tuple[float, dict]]]:
 
 def draw(config: SweepConfig) -> list[pathlib.Path]:
     """Write the figure; print and return its paths. Raises `InputError` where nothing was run yet."""
-    table = tables.at_scale("lm_sweep", config.scale)
-    found = points(table)
+    found = points(config.table)
     if not any(found.values()):
-        raise InputError(f"expected results of {table}, found none: python experiments/run.py {table}")
+        raise InputError(f"expected results of {config.table}, found none: python experiments/run.py {config.table}")
     figure, axes = plots.figure(9, 3.8, columns=2)
     columns: dict[str, list] = {"against": [], "value": [], "split": [], "perplexity": [], "deviation": [], "seeds": []}
     for ax, (name, fixed) in zip(axes, (("K", "lamda = 1"), ("lamda", "K = 5")), strict=True):
@@ -51,20 +50,23 @@ def draw(config: SweepConfig) -> list[pathlib.Path]:
                     column.append(value)
         ax.set_xlabel(f"{name} ({fixed})")
         ax.set_xticks([x for x, _ in found[name]])
-        ax.set_ylabel("perplexity, sampled distances")
+        ax.set_ylabel("perplexity")
         ax.legend(frameon=False)
     seeds = sorted(set(columns["seeds"]))
     caption = (
-        f"Perplexity of the language model on PTB, {config.scale} scale, against the number of states to choose from and against the "
-        "weight of the chosen one. K = 1 and lamda = 0 are the LSTM. "
+        f"{tables.TABLES[config.table].title}: the number of states to choose from, and the weight of the chosen one. "
+        "K = 1 and lamda = 0 are the LSTM; elsewhere distances are sampled. "
         f"{' or '.join(map(str, seeds))} seed(s) a point; bars: standard deviation."
     )
-    stem = config.out or figure_files.FOLDER / f"sweep-{config.scale}"
-    paths = figure_files.write(figure, stem, "Perplexity against K and lamda (figure 5)", caption, columns)
+    title = tables.TABLES[config.table].title
+    paths = figure_files.write(figure, config.out or figure_files.FOLDER / config.table, title, caption, columns)
     for path in paths:
         print(path)
     return paths
 
 
 if __name__ == "__main__":
-    run.main(SweepConfig, {}, draw)
+    arguments = sys.argv
+    if len(arguments) > 1 and not arguments[1].startswith("-"):  # the table may stand without its flag
+        arguments = [arguments[0], f"--table={arguments[1]}", *arguments[2:]]
+    run.main(SweepConfig, {}, draw, arguments)

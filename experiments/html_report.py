@@ -34,9 +34,9 @@ td.none { color: var(--soft); font-style: italic; }
 code { font: .82rem/1.45 ui-monospace, monospace; overflow-wrap: anywhere; }
 details { margin: .4rem 0; }
 details > code { display: block; margin: .25rem 0; }
-.curves { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 18rem), 1fr)); gap: 1rem; }
+.curves { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 18rem), 1fr)); gap: 1rem; }
 .curves svg { width: 100%; height: auto; }
-svg text { font: 11px system-ui, sans-serif; fill: var(--ink); }
+svg text { font: 12px system-ui, sans-serif; fill: var(--ink); }
 .grid { stroke: var(--rule); fill: none; stroke-width: .7; }
 .axis { stroke: var(--ink); fill: none; stroke-width: .8; }
 .line { fill: none; stroke-width: 1.5; stroke-linejoin: round; }

@@ -132,11 +132,11 @@ def _sst_rows() -> dict[str, Row]:
     return rows
 
 
-def _sweep(source: str) -> dict[str, Row]:
-    """The rows of figure 5: K at lamda 1, and lamda at K = 5. Where both are those of another table's row, its runs are used."""
-    rows = {"K1": Row("K = 1 (the LSTM)", {"cell": "lstm"}, of=f"{source}/lstm")}
+def _sweep(source: str = "") -> dict[str, Row]:
+    """The rows of figure 5: K at lamda 1, and lamda at K = 5. What is a row of the table `source` too has its runs from there."""
+    rows = {"K1": Row("K = 1 (the LSTM)", {"cell": "lstm"}, of=source and f"{source}/lstm")}
     for k in (2, 3, 5, 7, 10):
-        rows[f"K{k}"] = Row(f"K = {k}, lamda 1", {"n_actions": k}, of=f"{source}/dynamic_skip" if k == 5 else "")
+        rows[f"K{k}"] = Row(f"K = {k}, lamda 1", {"n_actions": k}, of=f"{source}/dynamic_skip" if source and k == 5 else "")
     for lamda in (0.25, 0.5, 0.75):
         rows[f"lamda{lamda}"] = Row(f"K = 5, lamda {lamda}", {"lamda": lamda})
     return rows
@@ -239,6 +239,14 @@ TABLES = {
         {"preset": "paper"},
         data="ptb",
         hours=26.0,
+    ),
+    "lm_sweep_generated": Table(
+        "Perplexity against K and lamda (figure 5), generated corpus (2 x 48, 20 steps, 4 epochs)",
+        "LanguageModeling",
+        _PERPLEXITY,
+        _sweep(),
+        {"preset": "small", "rnn_size": 48, "agent_units": 20, "max_epochs": 4},
+        hours=0.02,
     ),
     "lm_sweep_small": Table(
         "Perplexity against K and lamda (figure 5), PTB, small scale",
