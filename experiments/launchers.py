@@ -6,10 +6,16 @@ import pathlib
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from common.errors import InputError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
@@ -72,10 +78,16 @@ class local:  # noqa: N801
     """Starts runs as processes of this machine. With `show_names`, each line that a run prints begins with its name."""
 
     def __init__(self, show_names: bool = False):
-        self.show_names, self.running = show_names, set()
+        self.show_names, self.running, self.stopped = show_names, set(), False
 
     def __call__(self, job: Job) -> Outcome:
+        if _in_use(job.run_dir):
+            print(f"{job.name}: another process runs in {job.run_dir}, waiting for it", flush=True)
+            while _in_use(job.run_dir) and not self.stopped:
+                time.sleep(0.5)
         pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True} if self.show_names else {}
+        if self.stopped:
+            return Outcome(1)
         # In a session of its own: a Ctrl-C reaches the run once, from `stop`. Trainers take a second one for impatience and do not save.
         with subprocess.Popen(job.command, start_new_session=True, **pipe) as process:
             self.running.add(process)
@@ -89,6 +101,7 @@ class local:  # noqa: N801
 
     def stop(self) -> None:
         """Tell the runs to save and to end."""
+        self.stopped = True
         for process in list(self.running):
             process.terminate()
 
@@ -130,6 +143,19 @@ class ray_cluster:  # noqa: N801
         """Take the runs from the cluster."""
         for reference in list(self.running):
             self.ray.cancel(reference, force=False)
+
+
+def _in_use(run_dir: pathlib.Path) -> bool:
+    """Whether a process trains in that folder, such as one that outlived the program that started it."""
+    file = run_dir / ".lock"
+    if fcntl is None or not file.exists():
+        return False
+    with open(file, "a") as lock:
+        try:
+            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False
 
 
 def _run_there(command: list[str], folder: str, run_dir: str) -> tuple[int, str, str]:

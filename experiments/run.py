@@ -28,8 +28,10 @@ class RunTableConfig:
     table: str = run.setting("", "which table", choices=("", *TABLES))
     scale: str = run.setting("full", "small: the table's reduced scale, where it has one", choices=("full", "small"))
     rows: list[str] = run.setting([], "which rows (empty: all)")
-    seeds: int = run.setting(0, "runs of each row, seeds 0, 1, ... (0: as many as the table asks for)", minimum=0)
-    jobs: int = run.setting(0, "runs at a time (0: one on this machine, on a Ray cluster as many as it has room for)", minimum=0)
+    seeds: int | None = run.setting(None, "runs of each row, seeds 0, 1, ... (none: as many as the table asks for)", minimum=1)
+    jobs: int | None = run.setting(
+        None, "runs at a time (none: one on this machine, on a Ray cluster as many as it has room for)", minimum=1
+    )
     data_dir: str = run.setting("data", "folder that holds ptb/, conll2003/, sst/, imdb/, embeddings/")
     vectors: str = run.setting("", "word vectors instead of the table's file below --data_dir (none: random ones)")
     runs_dir: str = run.setting("runs/experiments", "folder for the runs while they last")
@@ -108,7 +110,7 @@ def run_table(config: RunTableConfig) -> None:
 def _launch(todo: list[launchers.Job], config: RunTableConfig) -> list[str]:
     if config.launcher == "ray":
         return launchers.run_all(todo, launchers.ray_cluster(config.cpus, config.gpus), keep, config.jobs or len(todo))
-    return launchers.run_all(todo, launchers.local(show_names=config.jobs > 1), keep, config.jobs or 1)
+    return launchers.run_all(todo, launchers.local(show_names=(config.jobs or 1) > 1), keep, config.jobs or 1)
 
 
 def keep(result: str, metrics: str, path: pathlib.Path) -> None:

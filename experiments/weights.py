@@ -16,8 +16,9 @@ def export(network: Network, max_megabytes: float) -> tuple[dict[str, Any] | Non
     layers = recurrent_layers(network.model)
     if network.task == "LanguageModeling" and len(layers) != network.config.rnn_layers:
         return None, "it has layers that this page does not run"
-    numbers = [variable for variable in network.model.variables if variable.name not in ("softmax", "classifier", "scores")]
-    size = sum(4 * np.prod(variable.shape) for variable in numbers) * 4 / 3 / 1e6
+    above = {"softmax", "classifier", "scores", "crf"}
+    exported = [variable for variable in network.model.variables if not above & set(variable.path.split("/"))]
+    size = sum(4 * np.prod(variable.shape) for variable in exported) * 4 / 3 / 1e6  # base64 takes four bytes for three
     if size > max_megabytes:
         return None, f"its weights would make this page {size:.0f} MB large"
     made = _exports[network.task](network)

@@ -6,6 +6,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -17,12 +18,14 @@ from experiments.tables import TABLES, Row, Table
 
 # Counts to three, a tenth of a second each, and goes on from where it was cut off.
 TRAINER = """
-import json, pathlib, sys, time
+import fcntl, json, pathlib, sys, time
 flags = dict(argument.removeprefix("--").split("=", 1) for argument in sys.argv[1:])
 folder = pathlib.Path(flags["run_dir"])
 folder.mkdir(parents=True, exist_ok=True)
 if "fail" in flags:
     sys.exit(2)
+lock = open(folder / ".lock", "w")
+fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # as a run's folder is held
 with open(folder / "metrics.jsonl", "a+") as file:
     file.seek(0)
     for epoch in range(len(file.readlines()) + 1, 4):
@@ -85,7 +88,9 @@ def test_a_run_that_fails_does_not_stop_the_others(own_tables, jobs, capfd):
     assert "3 of 3 runs have ended" in capfd.readouterr().out
 
 
-def test_killed_in_mid_run_and_started_again(tmp_path, root):
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_killed_in_mid_run_and_started_again(tmp_path, root, how):
+    """After SIGKILL the run goes on without the program that started it."""
     (tmp_path / "trainer.py").write_text(TRAINER)
     (tmp_path / "driver.py").write_text(DRIVER.format(root=str(root), here=str(tmp_path)))
     process = subprocess.Popen([sys.executable, tmp_path / "driver.py"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -93,7 +98,7 @@ def test_killed_in_mid_run_and_started_again(tmp_path, root):
     while not (cut_off.exists() and cut_off.read_text()):
         assert process.poll() is None
         time.sleep(0.02)
-    os.kill(process.pid, signal.SIGINT)
+    os.kill(process.pid, how)
     assert process.wait() != 0
     done = tmp_path / "results" / "numbers11" / "a-seed0.json"
     before, first_lines = done.stat().st_mtime_ns, cut_off.read_text()
@@ -104,6 +109,18 @@ def test_killed_in_mid_run_and_started_again(tmp_path, root):
     assert sorted(path.stem for path in done.parent.iterdir()) == ["a-seed0", "a-seed1", "b-seed0", "b-seed1"]
     assert done.stat().st_mtime_ns == before
     assert cut_off.read_text() == first_lines + "".join(f'{{"epoch": {i}}}\n' for i in range(first_lines.count("\n") + 1, 4))
+
+
+def test_a_run_that_outlived_its_starter_is_waited_for(own_tables, capsys):
+    folder = own_tables / "runs" / "numbers11" / "a-seed0"
+    folder.mkdir(parents=True)
+    hold = "import fcntl, sys; f = open(sys.argv[1], 'w'); fcntl.lockf(f, fcntl.LOCK_EX); print(flush=True); sys.stdin.read()"
+    other = subprocess.Popen([sys.executable, "-c", hold, folder / ".lock"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    other.stdout.readline()
+    threading.Timer(0.3, other.stdin.close).start()
+    experiments.run_table(config(own_tables, rows=["a"]))
+    assert other.wait() == 0 and "another process runs in" in capsys.readouterr().out
+    assert (own_tables / "results" / "numbers11" / "a-seed0.json").exists()
 
 
 def test_ray_is_named_where_it_is_missing(own_tables, monkeypatch):
