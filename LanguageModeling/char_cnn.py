@@ -34,7 +34,7 @@ class CharCNN(keras.layers.Layer):
             keras.layers.Conv1D(n, width, kernel_initializer=initializer, name=f"filters_{width}") for width, n in enumerate(filters, 1)
         ]
 
-    def call(self, spellings):
+    def call(self, spellings) -> tf.Tensor:
         real = tf.cast(spellings != 0, self.compute_dtype)[:, :, None]
         chars = self.char_vectors(spellings) * real  # no gradient reaches the padding row
         # tanh grows, so that of the maximum is the maximum of all.
@@ -53,7 +53,7 @@ class Highway(keras.layers.Layer):
         self.gate = keras.layers.Dense(size, "sigmoid", bias_initializer=keras.initializers.Constant(-2.0), name="gate", **dense)
         self.transform = keras.layers.Dense(size, "relu", name="transform", **dense)
 
-    def call(self, x):
+    def call(self, x) -> tf.Tensor:
         t = self.gate(x)
         return t * self.transform(x) + (1 - t) * x
 
@@ -82,7 +82,7 @@ class WordsFromCharacters(keras.layers.Layer):
         self.cnn = CharCNN(n_chars, char_size, char_filters, initializer, name="cnn")
         self.highway = [Highway(sum(char_filters), initializer, name=f"highway_{i}") for i in range(highway_layers)]
 
-    def call(self, words):
+    def call(self, words) -> tf.Tensor:
         # A word has one vector wherever it stands, and half of a batch of text is repetition: 220 ms of processor time instead of 400
         # at the paper's size. A GPU has the time, and XLA wants to know there how large an array is.
         flat = tf.reshape(words, [-1])

@@ -66,7 +66,7 @@ class LanguageModel(keras.Model):
         """Zero states of all layers."""
         return [layer.get_initial_state(batch_size) for layer in self.recurrent]
 
-    def features(self, words, state, training=False, greedy=False, seed=None, distances=None):
+    def features(self, words, state, training=False, greedy=False, seed=None, distances=None) -> tuple[tf.Tensor, list, object]:
         """words [B, T] int, state -> what the softmax sees [B, T, H], the new state, the trace of the last layer (or None)."""
         seed = tf.zeros(2, tf.int32) if seed is None else seed
         rate = self.config.dropout if training else 0.0
@@ -80,25 +80,25 @@ class LanguageModel(keras.Model):
             new_state.append(s)
         return x, new_state, trace
 
-    def call(self, words, state, training=False, greedy=False, seed=None, distances=None):
+    def call(self, words, state, training=False, greedy=False, seed=None, distances=None) -> tuple[tf.Tensor, list, object]:
         """words [B, T] int, state -> logits [B, T, V], the new state, the trace."""
         x, state, trace = self.features(words, state, training, greedy, seed, distances)
         return tf.cast(self.softmax(x), tf.float32), state, trace
 
-    def losses(self, batch, state, seed, knobs):
+    def losses(self, batch, state, seed, knobs) -> tuple[tf.Tensor, dict, object]:
         """See `common/trainer.py`. The task's loss is summed over the steps, the agent's a mean, as in the release."""
         x, state, trace = self.features(batch["words"], state, training=True, seed=seed)
         loss, metrics = self.loss_terms(self.log_likelihood(x, batch["targets"]), trace)
         extra, reported = auxiliary(self.recurrent)
         return loss + extra, metrics | reported, state
 
-    def log_likelihood(self, x, targets):
+    def log_likelihood(self, x, targets) -> tf.Tensor:
         """log p(target) [B, T] of what the softmax sees [B, T, H], in nats."""
         kernel, bias = (tf.cast(w, x.dtype) for w in (self.softmax.kernel, self.softmax.bias))
         flat = log_likelihood(tf.reshape(x, [-1, x.shape[-1]]), kernel, bias, tf.reshape(targets, [-1]))
         return tf.reshape(flat, tf.shape(targets))
 
-    def loss_terms(self, log_likelihood, trace):
+    def loss_terms(self, log_likelihood, trace) -> tuple[tf.Tensor, dict]:
         """The loss and its terms, of log p(target) [B, T]: cross-entropy for the network, a policy gradient for the agent."""
         config, n_steps = self.config, log_likelihood.shape[1]
         task_loss = -part_of_mean(log_likelihood)
@@ -110,7 +110,7 @@ class LanguageModel(keras.Model):
         metrics |= {"agent_loss": (agent_loss, 1.0), "entropy": (losses.masked_mean(trace.entropies, trace.mask), 1.0)}
         return n_steps * task_loss + agent_loss, metrics
 
-    def evaluate(self, batch, state, seed, greedy):
+    def evaluate(self, batch, state, seed, greedy) -> tuple[dict, object]:
         """See `common/trainer.py`."""
         x, state, _ = self.features(batch["words"], state, greedy=greedy, seed=seed)
         weights = batch["weights"]

@@ -69,7 +69,7 @@ class NERModel(keras.Model):
         if vectors is not None:
             self.word_vectors.embeddings.assign(vectors)
 
-    def call(self, words, chars, lengths, training=False, greedy=False, seed=None, distances=(None, None)):
+    def call(self, words, chars, lengths, training=False, greedy=False, seed=None, distances=(None, None)) -> tuple[tf.Tensor, tuple]:
         """words [B, T], chars [B, T, C], lengths [B] int -> scores [B, T, N], and the traces of both directions (or None).
 
         The backward layer's trace is in the order in which it reads, the end of the sentence first, behind the padding; so are
@@ -86,7 +86,7 @@ class NERModel(keras.Model):
         h = dropout(tf.concat([ahead, tf.reverse(back, [1])], -1), rate, fold(seed, 4))
         return tf.cast(self.scores(h), tf.float32), (forward, backward)
 
-    def spelling(self, chars, rate, seed):
+    def spelling(self, chars, rate, seed) -> tf.Tensor:
         """chars [B, T, C] -> [B, T, filters]: the largest response of each filter over the characters of a word."""
         shape = tf.shape(chars)
         flat = tf.reshape(chars, [-1, chars.shape[-1]])
@@ -99,7 +99,7 @@ class NERModel(keras.Model):
         """Nothing is carried from batch to batch."""
         return ()
 
-    def losses(self, batch, state, seed, knobs):
+    def losses(self, batch, state, seed, knobs) -> tuple[tf.Tensor, dict, object]:
         """See `common/trainer.py`."""
         scores, traces = self(batch["words"], batch["chars"], batch["lengths"], training=True, seed=seed)
         log_likelihood = self.crf.log_likelihood(scores, batch["tags"], _mask(batch))
@@ -107,7 +107,7 @@ class NERModel(keras.Model):
         extra, reported = auxiliary([self.forward, self.backward])
         return loss + extra, metrics | reported, state
 
-    def loss_terms(self, log_likelihood, traces, weights):
+    def loss_terms(self, log_likelihood, traces, weights) -> tuple[tf.Tensor, dict]:
         """The loss and its terms, of log p(tags) [B]: the CRF's for the network, a policy gradient for each direction's agent.
 
         Sentences of weight 0 only fill up the batch.
@@ -128,7 +128,7 @@ class NERModel(keras.Model):
             metrics |= {f"agent_loss_{name}": (agent_loss * n, n), f"entropy_{name}": (entropy * n, n)}
         return loss, metrics
 
-    def infer(self, batch, seed, greedy):
+    def infer(self, batch, seed, greedy) -> dict[str, tf.Tensor]:
         """See `common/trainer.py`: the best tags [B, T], log p(given tags) [B], and the distances [B, T] in the order of the words."""
         scores, (forward, backward) = self(batch["words"], batch["chars"], batch["lengths"], greedy=greedy, seed=seed)
         mask = _mask(batch)

@@ -35,7 +35,7 @@ class NumberModel(keras.Model):
         self.classifier = keras.layers.Dense(N_DIGITS, name="classifier")
         self(tf.zeros([1, config.length + 1], tf.int32))  # creates the weights
 
-    def call(self, numbers, training=False, greedy=False, seed=None, distances=None):
+    def call(self, numbers, training=False, greedy=False, seed=None, distances=None) -> tuple[tf.Tensor, object]:
         """numbers [B, T] int -> logits [B, 10] and the agent's trace (or None)."""
         x = tf.one_hot(tf.cast(numbers, tf.int32), N_DIGITS, dtype=self.compute_dtype)
         outputs, _, trace = run_layer(self.recurrent, x, training=training, greedy=greedy, seed=seed, distances=distances)
@@ -45,14 +45,14 @@ class NumberModel(keras.Model):
         """Nothing is carried from batch to batch."""
         return ()
 
-    def losses(self, batch, state, seed, knobs):
+    def losses(self, batch, state, seed, knobs) -> tuple[tf.Tensor, dict, object]:
         """See `common/trainer.py`."""
         logits, trace = self(batch["numbers"], training=True, seed=seed)
         loss, metrics = self.loss_terms(logits, trace, batch["labels"], knobs["entropy_weight"])
         extra, reported = auxiliary([self.recurrent])
         return loss + extra, metrics | reported, state
 
-    def loss_terms(self, logits, trace, labels, entropy_weight):
+    def loss_terms(self, logits, trace, labels, entropy_weight) -> tuple[tf.Tensor, dict]:
         """The loss and its terms: cross-entropy for the network, a policy gradient for the agent."""
         config = self.config
         labels = tf.cast(labels, tf.int32)
@@ -72,7 +72,7 @@ class NumberModel(keras.Model):
         metrics |= {"agent_loss": (agent_loss, 1.0), "entropy": (losses.masked_mean(trace.entropies, trace.mask), 1.0)}
         return task_loss + agent_loss, metrics
 
-    def evaluate(self, batch, state, seed, greedy):
+    def evaluate(self, batch, state, seed, greedy) -> tuple[dict, object]:
         """See `common/trainer.py`."""
         logits, _ = self(batch["numbers"], greedy=greedy, seed=seed)
         right = tf.cast(tf.argmax(logits, -1, output_type=tf.int32) == tf.cast(batch["labels"], tf.int32), tf.float32)

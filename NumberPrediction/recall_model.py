@@ -33,7 +33,7 @@ class RecallModel(keras.Model):
         self.output_layer = keras.layers.Dense(1, name="output")
         self(tf.zeros([1, config.length, config.features]))  # creates the weights
 
-    def call(self, sequences, training=False, greedy=False, seed=None):
+    def call(self, sequences, training=False, greedy=False, seed=None) -> tuple[tf.Tensor, object]:
         """Predictions [B] and the agent's trace (or None)."""
         x = tf.cast(sequences, self.compute_dtype)
         outputs, _, trace = run_layer(self.recurrent, x, training=training, greedy=greedy, seed=seed)
@@ -43,7 +43,7 @@ class RecallModel(keras.Model):
         """Nothing is carried from batch to batch."""
         return ()
 
-    def losses(self, batch, state, seed, knobs):
+    def losses(self, batch, state, seed, knobs) -> tuple[tf.Tensor, dict, object]:
         """See `common/trainer.py`."""
         config = self.config
         predictions, trace = self(batch["sequences"], training=True, seed=seed)
@@ -57,7 +57,7 @@ class RecallModel(keras.Model):
             metrics |= {"agent_loss": (agent_loss, 1.0), "entropy": (losses.masked_mean(trace.entropies, trace.mask), 1.0)}
         return loss, metrics, state
 
-    def evaluate(self, batch, state, seed, greedy):
+    def evaluate(self, batch, state, seed, greedy) -> tuple[dict, object]:
         """See `common/trainer.py`."""
         predictions, _ = self(batch["sequences"], greedy=greedy, seed=seed)
         error = (predictions - batch["targets"]) ** 2

@@ -55,7 +55,7 @@ class SentimentModel(keras.Model):
         if vectors is not None:
             self.word_vectors.embeddings.assign(vectors)
 
-    def call(self, words, lengths, training=False, greedy=False, seed=None, distances=None):
+    def call(self, words, lengths, training=False, greedy=False, seed=None, distances=None) -> tuple[tf.Tensor, object]:
         """words [B, T], lengths [B] int -> logits [B, classes] and the agent's trace (or None)."""
         seed = tf.zeros(2, tf.int32) if seed is None else seed
         mask = tf.sequence_mask(lengths, tf.shape(words)[1])
@@ -73,14 +73,14 @@ class SentimentModel(keras.Model):
         """Nothing is carried from batch to batch."""
         return ()
 
-    def losses(self, batch, state, seed, knobs):
+    def losses(self, batch, state, seed, knobs) -> tuple[tf.Tensor, dict, object]:
         """See `common/trainer.py`."""
         logits, trace = self(batch["words"], batch["lengths"], training=True, seed=seed)
         loss, metrics = self.loss_terms(logits, trace, batch["labels"], batch["weights"])
         extra, reported = auxiliary([self.recurrent])
         return loss + extra, metrics | reported, state
 
-    def loss_terms(self, logits, trace, labels, weights):
+    def loss_terms(self, logits, trace, labels, weights) -> tuple[tf.Tensor, dict]:
         """The loss and its terms: cross-entropy for the network, a policy gradient for the agent.
 
         Texts of weight 0 only fill up the batch.
@@ -98,14 +98,14 @@ class SentimentModel(keras.Model):
         entropy = losses.masked_mean(trace.entropies, trace.mask)
         return task_loss + agent_loss, metrics | {"agent_loss": (agent_loss * n, n), "entropy": (entropy * n, n)}
 
-    def evaluate(self, batch, state, seed, greedy):
+    def evaluate(self, batch, state, seed, greedy) -> tuple[dict, object]:
         """See `common/trainer.py`."""
         logits, _ = self(batch["words"], batch["lengths"], greedy=greedy, seed=seed)
         log_likelihood, right = _judge(logits, batch["labels"])
         weights, n = batch["weights"], tf.reduce_sum(batch["weights"])
         return {"accuracy": (tf.reduce_sum(right * weights), n), "loss": (-tf.reduce_sum(log_likelihood * weights), n)}, state
 
-    def infer(self, batch, seed, greedy):
+    def infer(self, batch, seed, greedy) -> dict[str, tf.Tensor]:
         """See `common/trainer.py`: the classes' probabilities [B, classes] and the distances [B, T]."""
         logits, trace = self(batch["words"], batch["lengths"], greedy=greedy, seed=seed)
         return {"probs": tf.nn.softmax(logits)} | ({} if trace is None else {"distances": trace.distances})

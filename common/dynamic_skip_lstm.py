@@ -89,11 +89,11 @@ class DynamicSkipLSTM(keras.layers.RNN):
         """What the agent did in the latest call; to be read inside the function that made the call."""
         return self._trace[0]
 
-    def get_initial_state(self, batch_size):
+    def get_initial_state(self, batch_size) -> list[tf.Tensor]:
         """Zero states."""
         return [tf.zeros([batch_size, size], self.compute_dtype) for size in self.state_size]
 
-    def call(self, sequences, initial_state=None, mask=None, training=False, distances=None, greedy=None, seed=None):
+    def call(self, sequences, initial_state=None, mask=None, training=False, distances=None, greedy=None, seed=None) -> object:
         """See the class."""
         cell = self.cell
         if initial_state is None:
@@ -225,7 +225,7 @@ class DynamicSkipLSTM(keras.layers.RNN):
         return {**config, **cell, "jit_compile": self.jit_compile}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config) -> "DynamicSkipLSTM":
         """The layer of a `get_config()`."""
         return cls(**config)
 

@@ -22,7 +22,9 @@ def layer_norm(x: tf.Tensor, gain: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:
     return (x - mean) * tf.math.rsqrt(variance + EPSILON) * gain + offset
 
 
-def lstm_gates(z: tf.Tensor, c: tf.Tensor, norm: Norm | None = None, candidate_mask: tf.Tensor | None = None):
+def lstm_gates(
+    z: tf.Tensor, c: tf.Tensor, norm: Norm | None = None, candidate_mask: tf.Tensor | None = None
+) -> tuple[tf.Tensor, tf.Tensor]:
     """One LSTM step behind its products (Hochreiter & Schmidhuber 1997; Gers et al. 2000).
 
         i, f, g, o = z                               Keras' order of gates
@@ -73,7 +75,7 @@ def lstm_slopes(z: tf.Tensor, c: tf.Tensor, new_c: tf.Tensor, norm: Norm | None 
     return Slopes(tf.concat([d_i, c * f * (1 - f), d_g, output * o * (1 - o)], -1), o * (1 - output * output), f)
 
 
-def lstm_gates_gradient(d_h: tf.Tensor, d_c: tf.Tensor, slopes: Slopes, norm: Norm | None = None, z=None, new_c=None):
+def lstm_gates_gradient(d_h: tf.Tensor, d_c: tf.Tensor, slopes: Slopes, norm: Norm | None = None, z=None, new_c=None) -> tuple:
     """The transposed Jacobian of `lstm_gates`: from dL/dh' and dL/dc' [B, H] to dL/dz [B, 4H] and dL/dc [B, H].
 
         dL/dc' += dL/dh' o (1 - tanh^2 c')

@@ -69,7 +69,7 @@ class PolicyGradientModel(keras.Model):
         self.agent_loss_tracker = keras.metrics.Mean(name="agent_loss")
         self.entropy_tracker = keras.metrics.Mean(name="entropy")
 
-    def call(self, inputs, training=None, mask=None):
+    def call(self, inputs, training=None, mask=None) -> object:
         """What `network` makes of the inputs."""
         return self.network(inputs, training=training, mask=mask)
 
@@ -90,7 +90,7 @@ class PolicyGradientModel(keras.Model):
             "entropy_weight": float(entropy_weight),
         }
 
-    def compile(self, optimizer="rmsprop", loss=None, loss_weights=None, **kwargs):
+    def compile(self, optimizer="rmsprop", loss=None, loss_weights=None, **kwargs) -> None:
         """As `keras.Model.compile`."""
         super().compile(optimizer=optimizer, loss=loss, loss_weights=loss_weights, **kwargs)
         self.loss_weights = loss_weights
@@ -107,7 +107,7 @@ class PolicyGradientModel(keras.Model):
         layers = self._flatten_layers(include_self=False)
         return [layer for layer in layers if isinstance(layer, DynamicSkipLSTM) and layer.built and layer.cell.agent_weights is not None]
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True) -> tf.Tensor:
         """The compiled loss and `model.losses`; in training the agents' loss too (in evaluation it is shown, but no part of it)."""
         loss = super().compute_loss(x, y, y_pred, sample_weight, training)
         layers = self.skip_layers
@@ -132,7 +132,7 @@ class PolicyGradientModel(keras.Model):
                 total += losses.at_last_step(reward, trace.mask)
         return losses.policy_gradient(trace, tf.stop_gradient(total), **self.agent_options)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         """The constructor's arguments; the network in place of inputs and outputs."""
         config = {"name": self.name, "trainable": self.trainable, "dtype": keras.dtype_policies.serialize(self.dtype_policy)}
         if hasattr(self, "network"):
@@ -140,7 +140,7 @@ class PolicyGradientModel(keras.Model):
         return {**config, **self.agent_options}
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(cls, config, custom_objects=None) -> "PolicyGradientModel":
         """The model of a `get_config()`."""
         config = dict(config)
         if "network" in config:

@@ -158,8 +158,9 @@ class RunConfig:
             if getattr(self, name) is not None:
                 cells = " or ".join(f"--cell {cell}" for cell, names in CELL_FLAGS.items() if name in names)
                 raise InputError(f"--{name} belongs to {cells}, the cell here is {self.cell}: leave it out, or change the cell")
-        if self.periods is not None and not 1 <= len(self.periods) <= self.rnn_size:
-            raise InputError(f"--periods expects from 1 to {self.rnn_size} numbers (--rnn_size), got {len(self.periods)}")
+        periods = self.periods if self.periods is not None else [1, 2, 4, 8] if self.cell == "clockwork" else [1]
+        if not 1 <= len(periods) <= self.rnn_size:
+            raise InputError(f"--periods expects from 1 to {self.rnn_size} numbers (--rnn_size), got {len(periods)}")
 
     @property
     def cell_flags(self) -> dict[str, Any]:
@@ -405,8 +406,10 @@ def _show(value: Any) -> str:
 
 # ---------------------------------------------------------------------------------------------------------- entrypoint
 
-# What the machine, not the program, is to be blamed for: no space, over quota, no permission, read-only.
+# What the machine, not the program, is to be blamed for: no space, over quota, no permission, read-only ...
 _ENVIRONMENT = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
+# ... and what a path that was given is: in the way of a folder, no folder, a folder, nowhere, too long.
+_PATH = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENOENT, errno.ENAMETOOLONG)
 
 
 def main(
@@ -437,9 +440,11 @@ def main(
         how = ": run the same command to go on" if isinstance(config, RunConfig) else ""
         _leave(f"interrupted{how}", 143 if isinstance(error, Terminated) else 130)
     except OSError as error:
+        where = f": {error.filename}" if error.filename else ""
+        if error.errno in _PATH and where:
+            _leave(f"error: {error.strerror}{where}; name another file or folder", 2)
         if error.errno not in _ENVIRONMENT:
             raise
-        where = f": {error.filename}" if error.filename else ""
         _leave(f"error: {error.strerror}{where}; make room or give access there, then run the same command again", 2)
 
 
@@ -461,5 +466,5 @@ class _sigterm_raises:
             signal.signal(signal.SIGTERM, self.before)
 
     @staticmethod
-    def _raise(*_):
+    def _raise(*_) -> typing.NoReturn:
         raise Terminated

@@ -16,6 +16,7 @@ import os
 import pathlib
 import platform
 import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -50,6 +51,7 @@ class RunDirectory:
         self.seconds_before = 0.0
         self._started = time.monotonic()
         self._lock = None
+        self._was_there = self._was_empty = False
 
     @classmethod
     def open(cls, path: str | os.PathLike, config: Any, argv: Sequence[str] | None = None) -> "RunDirectory":
@@ -62,6 +64,7 @@ class RunDirectory:
         """
         self = cls(path)
         flags_file = self.path / "flags.json"
+        self._was_there = self.path.exists()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except FileExistsError:
@@ -69,6 +72,7 @@ class RunDirectory:
         except (NotADirectoryError, PermissionError) as error:
             raise InputError(f"--run_dir {self.path} cannot be made ({error.strerror}): choose another") from None
         found = [name for name in os.listdir(self.path) if not is_temporary(name) and name != _LOCK]
+        self._was_empty = not found
         if found and not flags_file.exists():
             raise InputError(f"{self.path} is not empty and holds no run (no flags.json): choose another --run_dir")
         self._hold()
@@ -87,8 +91,14 @@ class RunDirectory:
 
     def abandon(self) -> None:
         """Take back a first start that found its input wrong, so that the folder is free for the mended command."""
-        if not (self.checkpoints.exists() or (self.path / "metrics.jsonl").exists()):
-            (self.path / "flags.json").unlink(missing_ok=True)
+        if not self._was_empty or self.checkpoints.exists() or (self.path / "metrics.jsonl").exists():
+            return
+        if not self._was_there:
+            shutil.rmtree(self.path)
+            return
+        for path in self.path.iterdir():
+            if path.is_file():
+                path.unlink()
 
     def _hold(self) -> None:
         """Keep other processes out as long as this object lives; the system lets go however the process ends."""

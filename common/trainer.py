@@ -72,7 +72,7 @@ class Trainer:
     def train(
         self, batches: dict, state: Any, first_step: int, knobs: dict, on_call: Callable | None = None,
         start: int = 0, stop: int | None = None,
-    ):  # fmt: skip
+    ) -> tuple[object, dict[str, np.ndarray]]:  # fmt: skip
         """Train on a stack of batches (arrays [N, B, ...]), those from `start` to `stop`, the first of them at global step `first_step`.
 
         `on_call(n_done, state, metrics)` is called after each compiled call, with that call's totals of the metrics. Returns the state and

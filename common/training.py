@@ -89,13 +89,13 @@ def _run(config: RunConfig, build: Callable, strategy: tf.distribute.Strategy | 
     try:
         with strategy.scope() if strategy else contextlib.nullcontext():
             experiment = build(config)
+        options = experiment.steps_per_call, experiment.many_shapes
+        trainer = make_trainer(experiment.model, config, experiment.optimizer, *options, strategy)
+        return _Run(config, directory, experiment, trainer, workers).go()
     except InputError:
         if workers.is_chief:
             directory.abandon()
         raise
-    options = experiment.steps_per_call, experiment.many_shapes
-    trainer = make_trainer(experiment.model, config, experiment.optimizer, *options, strategy)
-    return _Run(config, directory, experiment, trainer, workers).go()
 
 
 def _open(config: RunConfig, workers: replicas.Workers) -> RunDirectory:

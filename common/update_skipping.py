@@ -29,7 +29,7 @@ class UpdateSkippingRNN(keras.layers.RNN):
         """The share of the steps in which the state was updated, as (sum, weight); of the latest call, to be read as `losses` are."""
         return dict(self._metrics_of_call)
 
-    def inner_loop(self, sequences, initial_state, mask, training=False):
+    def inner_loop(self, sequences, initial_state, mask, training=False) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
         """`keras.layers.RNN`'s loop, the count starting anew."""
         *rest, count = initial_state
         last, outputs, states = super().inner_loop(sequences, [*rest, tf.zeros_like(count)], mask, training)

@@ -34,7 +34,7 @@ class AttentionSkipLSTMCell(DynamicSkipLSTMCell):
         hidden = tf.tanh(inputs @ w.input_kernel + self.observe(self._slots(states[0])) @ w.recurrent_kernel + w.bias)
         return tf.nn.softmax(hidden @ w.action_kernel + w.action_bias)
 
-    def call(self, inputs, states, training=False):
+    def call(self, inputs, states, training=False) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """inputs [B, D], states -> h [B, H] and the new states."""
         weights = self.attention(inputs, states) if self.has_agent else None
         inputs, mask = self.drop(inputs, training, self.new_seed())

@@ -31,16 +31,16 @@ class RecurrentCell(keras.layers.Layer):
         self.recurrent_initializer = keras.initializers.get(recurrent_initializer)
         self.bias_initializer = keras.initializers.get(bias_initializer)
 
-    def add_kernel(self, name: str, n_inputs: int, n_blocks: int = 1):
+    def add_kernel(self, name: str, n_inputs: int, n_blocks: int = 1) -> keras.Variable:
         """A weight [n_inputs, n_blocks * H] on inputs."""
         return self.add_weight(name=name, shape=(n_inputs, n_blocks * self.units), initializer=self.kernel_initializer)
 
-    def add_recurrent_kernel(self, name: str, n_blocks: int = 1, n_states: int = 1):
+    def add_recurrent_kernel(self, name: str, n_blocks: int = 1, n_states: int = 1) -> keras.Variable:
         """A weight [n_states * H, n_blocks * H] on states."""
         shape = (n_states * self.units, n_blocks * self.units)
         return self.add_weight(name=name, shape=shape, initializer=self.recurrent_initializer)
 
-    def add_bias(self, name: str, n_blocks: int = 1, ones: int | None = None):
+    def add_bias(self, name: str, n_blocks: int = 1, ones: int | None = None) -> keras.Variable:
         """A weight [n_blocks * H], one in the block `ones` (that of the forget gate), elsewhere as `bias_initializer` says."""
 
         def initial(shape, dtype=None):

@@ -40,7 +40,7 @@ class ClockworkCell(RecurrentCell):
         self.recurrent_kernel = self.add_recurrent_kernel("recurrent_kernel")
         self.bias = self.add_bias("bias")
 
-    def call(self, inputs, states):
+    def call(self, inputs, states) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """inputs [B, D], states -> h [B, H] and the new states."""
         h, clock = states
         period = np.array(self.periods)[self.group]

@@ -200,12 +200,16 @@ class DynamicSkipLSTMCell(keras.layers.Layer):
         """A dropout mask for candidates of that shape, likewise."""
         return dropout_mask(shape, self.recurrent_dropout, fold(seed, 2), axis=-2)
 
-    def step(self, x: tf.Tensor, states: list, distances: tf.Tensor | None, candidate_mask: tf.Tensor | None = None):
+    def step(
+        self, x: tf.Tensor, states: list, distances: tf.Tensor | None, candidate_mask: tf.Tensor | None = None
+    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """The deterministic part: x [B, D], states, distances [B] in 1..K (None: 1) -> h [B, H] and the new states."""
         weights = None if distances is None else tf.one_hot(distances - 1, self.n_actions, dtype=states[0].dtype)
         return self.weighted_step(x, states, weights, candidate_mask)
 
-    def weighted_step(self, x: tf.Tensor, states: list, weights: tf.Tensor | None, candidate_mask: tf.Tensor | None = None):
+    def weighted_step(
+        self, x: tf.Tensor, states: list, weights: tf.Tensor | None, candidate_mask: tf.Tensor | None = None
+    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """The same with weights [B, K] of the distances 1..K."""
         (hs, cs), carried = [self._slots(s) for s in states[:2]], states[2:]
         h, c = hs[-1], cs[-1]
@@ -225,7 +229,7 @@ class DynamicSkipLSTMCell(keras.layers.Layer):
         seen = self.observe(self._slots(states[0])) + (states[2] if self.history == "window" else 0)
         return agent.logits(agent.project(x, self.agent_weights), seen, self.agent_weights)
 
-    def drop(self, inputs: tf.Tensor, training: bool, seed: tf.Tensor):
+    def drop(self, inputs: tf.Tensor, training: bool, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | None]:
         """Inputs [B, D] after dropout, and the candidate's dropout mask (or None)."""
         mask = None
         if training and self.recurrent_dropout:
@@ -234,7 +238,7 @@ class DynamicSkipLSTMCell(keras.layers.Layer):
             inputs *= tf.cast(self.input_mask(tf.shape(inputs), seed), inputs.dtype)
         return inputs, mask
 
-    def call(self, inputs, states, training=False):
+    def call(self, inputs, states, training=False) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """inputs [B, D], states -> h [B, H] and the new states."""
         seed = self.new_seed()
         distances = self.given_distances(tf.shape(inputs)[:1], seed)
@@ -244,7 +248,7 @@ class DynamicSkipLSTMCell(keras.layers.Layer):
         inputs, mask = self.drop(inputs, training, seed)
         return self.step(inputs, states, distances, mask)
 
-    def get_initial_state(self, batch_size=None):
+    def get_initial_state(self, batch_size=None) -> list[tf.Tensor]:
         """Zero states."""
         return [tf.zeros([batch_size, size], self.compute_dtype) for size in self.state_size]
 

@@ -36,7 +36,7 @@ class FixedSkipLSTMCell(DynamicSkipLSTMCell):
     def __init__(self, units: int, skip: int = 3, lamda: float = 1.0, **kwargs):
         super().__init__(units, skip, lamda, **kwargs)
 
-    def given_distances(self, shape, seed):
+    def given_distances(self, shape, seed) -> tf.Tensor | None:
         """s everywhere."""
         return tf.fill(shape, self.n_actions) if self.n_actions > 1 else None
 

@@ -44,7 +44,7 @@ class GridLSTMCell(RecurrentCell):
             for n in range(1 if self.tied else self.depth)
         ]
 
-    def call(self, inputs, states):
+    def call(self, inputs, states) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """inputs [B, D], states -> h along depth of the last level [B, H] and the new states."""
         h_depth, m_depth = tf.split(inputs @ self.input_kernel, 2, -1)
         new_states = []

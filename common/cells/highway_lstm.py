@@ -46,7 +46,7 @@ class HighwayLSTMCell(RecurrentCell):
             bias = keras.initializers.Constant(self.depth_bias)
             self.depth_gates.append((kernel, peephole, self.add_weight(name=f"depth_bias_{n}", shape=(self.units,), initializer=bias)))
 
-    def call(self, inputs, states):
+    def call(self, inputs, states) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """inputs [B, D], states -> h of the last layer [B, H] and the new states."""
         x, below, new_states = inputs, None, []
         for n, (kernel, recurrent_kernel, bias) in enumerate(self.lstms):

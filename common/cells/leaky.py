@@ -49,7 +49,7 @@ class LeakyCell(RecurrentCell):
 
         self.leak_weight = self.add_weight(name="leak", shape=(self.units,), initializer=initial, trainable=learned)
 
-    def call(self, inputs, states):
+    def call(self, inputs, states) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """inputs [B, D], states -> mu [B, H] and the new states."""
         (mu,) = states
         a = tf.convert_to_tensor(self.leak_weight)

@@ -52,7 +52,7 @@ class PeepholeLSTMCell(RecurrentCell):
         if self.variant == "FGR":
             self.gate_kernel = self.add_recurrent_kernel("gate_kernel", 3, n_states=3)
 
-    def call(self, inputs, states):
+    def call(self, inputs, states) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """inputs [B, D], states -> h [B, H] and the new states."""
         variant, (h, c, *gates) = self.variant, states
         z = inputs @ self.kernel + h @ self.recurrent_kernel + self.bias

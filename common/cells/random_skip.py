@@ -29,7 +29,7 @@ class RandomSkipLSTMCell(DynamicSkipLSTMCell):
     def __init__(self, units: int, n_actions: int = 5, lamda: float = 1.0, **kwargs):
         super().__init__(units, n_actions, lamda, **kwargs)
 
-    def given_distances(self, shape, seed):
+    def given_distances(self, shape, seed) -> tf.Tensor | None:
         """Uniform draws."""
         if self.n_actions == 1:
             return None

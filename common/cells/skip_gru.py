@@ -26,7 +26,7 @@ class SkipGRUCell(UpdateSkippingCell):
         self.bias = self.add_bias("bias", 3)
         super().build(input_shape)
 
-    def update(self, x, states):
+    def update(self, x, states) -> list[tf.Tensor]:
         """The GRU."""
         (h,), n = states, 2 * self.units
         recurrent_kernel = tf.convert_to_tensor(self.recurrent_kernel)

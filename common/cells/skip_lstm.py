@@ -8,7 +8,7 @@ from .base import RecurrentCell
 
 
 @tf.custom_gradient
-def binarise(u):
+def binarise(u) -> tf.Tensor:
     """round(u), with the gradient of the identity (straight-through)."""
     return tf.round(u), lambda upstream: upstream
 
@@ -42,7 +42,7 @@ class UpdateSkippingCell(RecurrentCell):
         self.update_kernel = self.add_weight(name="update_kernel", shape=(self.units, 1), initializer=self.kernel_initializer)
         self.update_bias = self.add_weight(name="update_bias", shape=(1,), initializer="ones")
 
-    def call(self, inputs, states):
+    def call(self, inputs, states) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """inputs [B, D], states -> h [B, H] and the new states."""
         *states, pending, begun, count = states
         states = [s + (1 - begun) * initial for s, initial in zip(states, self.initial_states, strict=True)]
@@ -71,7 +71,7 @@ class SkipLSTMCell(UpdateSkippingCell):
         self.bias = self.add_bias("bias", 4, ones=1)
         super().build(input_shape)
 
-    def update(self, x, states):
+    def update(self, x, states) -> tuple[tf.Tensor, tf.Tensor]:
         """The LSTM."""
         h, c = states
         return lstm_gates(x @ self.kernel + h @ self.recurrent_kernel + self.bias, c)

@@ -44,7 +44,7 @@ class SkipRNNCell(RecurrentCell):
         self.recurrent_kernels = [self.add_recurrent_kernel(f"recurrent_kernel_{n}", n_blocks) for n in range(self.n_matrices)]
         self.bias = self.add_bias("bias", n_blocks, ones=1 if self.base == "lstm" else None)
 
-    def call(self, inputs, states):
+    def call(self, inputs, states) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """inputs [B, D], states -> h [B, H] and the new states."""
         history, *c, clock = states
         latest = history[:, -self.units :]

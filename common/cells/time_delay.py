@@ -41,7 +41,7 @@ class TimeDelayCell(RecurrentCell):
         self.delayed_kernel = self.add_recurrent_kernel("delayed_kernel", n_blocks)
         self.bias = self.add_bias("bias", n_blocks, ones=1 if self.base == "lstm" else None)
 
-    def call(self, inputs, states):
+    def call(self, inputs, states) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """inputs [B, D], states -> h [B, H] and the new states."""
         history, *c = states
         delayed, latest = history[:, : self.units], history[:, -self.units :]
