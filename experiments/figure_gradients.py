@@ -184,11 +184,12 @@ def draw(config: GradientsConfig) -> list[pathlib.Path]:
     axes.set_xlabel("step t")
     axes.set_ylabel("mean of |dL$_T$ / dh$_t$|, divided by its sum")
     axes.set_xticks(steps)
-    axes.legend(frameon=False, loc="lower right")
+    axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
     flags = found[0][0]
     data = pathlib.Path(flags.data_dir).name if flags.data_dir else "generated data"
     caption = (
-        f"How far back the gradient of the loss of step T = {len(steps)} reaches, for the same {n_texts} dev texts, distances sampled. "
+        f"How far back the gradient of the loss of step T = {len(steps)} reaches, for the same {n_texts} dev texts, distances sampled; "
+        "steps that no text's step connects to have no gradient and no mark. "
         f"{flags.task}, {data}, preset {flags.preset}, H = {flags.rnn_size}, {_extent(flags)}, seed {flags.seed}."
     )
     paths = figure_files.write(figure, config.out, "Long-term gradients (figure 3)", caption, columns)
