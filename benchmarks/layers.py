@@ -1,12 +1,43 @@
 """One recurrent layer, forward and backward: ours, Keras' and PyTorch's, as functions that take one step of work each."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from common import DynamicSkipLSTM, FastLSTM
+from common.recurrent import make_layer
+from common.run import CELLS
+from NumberPrediction.presets import NumberConfig
+
+
+class Size(NamedTuple):
+    """Of a task's recurrent layer: batch, steps, features, units, K, units of the agent."""
+
+    batch: int
+    n_steps: int
+    features: int
+    units: int
+    n_actions: int
+    agent_units: int
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of the inputs, [B, T, D]."""
+        return self.batch, self.n_steps, self.features
+
+    def __str__(self) -> str:
+        """As in a title."""
+        return f"B {self.batch}, T {self.n_steps}, D {self.features}, H {self.units}, K {self.n_actions}"
+
+
+PTB = Size(20, 35, 650, 650, 5, 200)
+NUMBERS = Size(100, 11, 10, 200, 10, 50)
+IMDB = Size(50, 400, 300, 128, 3, 50)
+CONLL = Size(10, 25, 130, 200, 5, 50)
+SMALL = Size(20, 35, 200, 200, 5, 50)  # for how time grows
 
 
 def tensorflow_step(layer: keras.layers.Layer, shape: tuple[int, int, int], jit_compile: bool) -> Callable[[], object]:
@@ -20,8 +51,9 @@ def tensorflow_step(layer: keras.layers.Layer, shape: tuple[int, int, int], jit_
     def step():
         with tf.GradientTape() as tape:
             tape.watch(x)
-            loss = tf.reduce_sum(layer(x, training=True) * weight)
-            if isinstance(layer, DynamicSkipLSTM) and layer.cell.n_actions > 1:
+            outputs = layer(x, training=True)
+            loss = tf.reduce_sum((outputs[0] if isinstance(outputs, (list, tuple)) else outputs) * weight)
+            if isinstance(layer, DynamicSkipLSTM) and layer.cell.has_agent:
                 loss += tf.reduce_sum(layer.trace.log_probs)
         return tape.gradient(loss, [x, *layer.trainable_variables])
 
@@ -53,9 +85,9 @@ def torch_step(shape: tuple[int, int, int], units: int) -> Callable[[], object] 
     return step
 
 
-def product_floor(shape: tuple[int, int, int], units: int) -> tuple[Callable[[], object], float]:
+def product_floor(size: Size) -> tuple[Callable[[], object], float]:
     """The layer's matrix products alone, in as few calls as the recurrence allows, and their number of operations."""
-    batch, n_steps, features = shape
+    batch, n_steps, features, units = size[:4]
     x, w, u = tf.random.normal([n_steps * batch, features]), tf.random.normal([features, 4 * units]), tf.random.normal([units, 4 * units])
     h, z, transposed = tf.random.normal([batch, units]), tf.random.normal([batch, 4 * units]), tf.transpose(u)
 
@@ -74,16 +106,31 @@ def product_floor(shape: tuple[int, int, int], units: int) -> tuple[Callable[[],
     return lambda: run().numpy(), operations
 
 
-def candidates(shape: tuple[int, int, int], units: int, n_actions: int, agent_units: int) -> dict[str, Callable[[], object]]:
+def dynamic_skip(size: Size, **changes) -> Callable[[], object]:
+    """A step of `DynamicSkipLSTM`."""
+    size = size._replace(**changes)
+    layer = DynamicSkipLSTM(size.units, n_actions=size.n_actions, agent_units=size.agent_units, return_sequences=True)
+    return tensorflow_step(layer, size.shape, False)
+
+
+def candidates(size: Size) -> dict[str, Callable[[], object]]:
     """All that are compared, by name."""
-    dynamic = DynamicSkipLSTM(units, n_actions=n_actions, agent_units=agent_units, return_sequences=True)
     keras_lstm = {"return_sequences": True, "use_cudnn": False}
     found = {
-        "DynamicSkipLSTM": tensorflow_step(dynamic, shape, False),
-        "FastLSTM": tensorflow_step(FastLSTM(units, return_sequences=True), shape, False),
-        "keras LSTM, graph": tensorflow_step(keras.layers.LSTM(units, **keras_lstm), shape, False),
-        "keras LSTM, XLA": tensorflow_step(keras.layers.LSTM(units, **keras_lstm), shape, True),
-        "torch LSTM": torch_step(shape, units),
-        "matrix products alone": product_floor(shape, units)[0],
+        "DynamicSkipLSTM": dynamic_skip(size),
+        "FastLSTM": tensorflow_step(FastLSTM(size.units, return_sequences=True), size.shape, False),
+        "keras LSTM, graph": tensorflow_step(keras.layers.LSTM(size.units, **keras_lstm), size.shape, False),
+        "keras LSTM, XLA": tensorflow_step(keras.layers.LSTM(size.units, **keras_lstm), size.shape, True),
+        "torch LSTM": torch_step(size.shape, size.units),
+        "matrix products alone": product_floor(size)[0],
     }
     return {name: function for name, function in found.items() if function is not None}
+
+
+def all_cells(size: Size) -> dict[str, Callable[[], object]]:
+    """A layer of every `--cell`, as the tasks run it."""
+    found = {"dynamic_skip": dynamic_skip(size)}
+    for cell in sorted({*CELLS} - {"dynamic_skip"}):
+        config = NumberConfig(cell=cell, n_actions=size.n_actions, agent_units=size.agent_units)
+        found[cell] = tensorflow_step(make_layer(config, size.units), size.shape, True)
+    return found

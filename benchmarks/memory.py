@@ -7,11 +7,10 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
-SHAPE = (20, 35, 650)  # B, T, D = H
 CASES = ("DynamicSkipLSTM, K 5", "DynamicSkipLSTM, K 50", "RNN(DynamicSkipLSTMCell), K 5", "RNN(DynamicSkipLSTMCell), K 50", "keras LSTM")
 
 
-def peak_mib(case: str, n_steps: int = SHAPE[1]) -> float:
+def peak_mib(case: str, n_steps: int) -> float:
     """MiB above what weights and inputs take, in a process of its own that gives memory back as soon as it is free."""
     # Without oneDNN TensorFlow asks the system for memory, not a pool of its own.
     environment = os.environ | {"TF_ENABLE_ONEDNN_OPTS": "0"} | {"MALLOC_MMAP_THRESHOLD_": "8192", "MALLOC_TRIM_THRESHOLD_": "8192", "MALLOC_ARENA_MAX": "1"}
@@ -32,18 +31,18 @@ def measure(case: str, n_steps: int) -> float:
     """MiB, in this process."""
     import keras
 
-    from benchmarks.layers import tensorflow_step
+    from benchmarks.layers import PTB, tensorflow_step
     from common import DynamicSkipLSTM, DynamicSkipLSTMCell
 
     name, _, n_actions = case.partition(", K ")
-    units, settings = SHAPE[2], {"n_actions": int(n_actions or 1), "agent_units": 200}
+    units, settings = PTB.units, {"n_actions": int(n_actions or 1), "agent_units": PTB.agent_units}
     if name == "DynamicSkipLSTM":
         layer = DynamicSkipLSTM(units, return_sequences=True, jit_compile=False, **settings)
     elif name == "keras LSTM":
         layer = keras.layers.LSTM(units, return_sequences=True, use_cudnn=False)
     else:
         layer = keras.layers.RNN(DynamicSkipLSTMCell(units, **settings), return_sequences=True)
-    step = tensorflow_step(layer, (SHAPE[0], n_steps, SHAPE[2]), False)
+    step = tensorflow_step(layer, PTB._replace(n_steps=n_steps).shape, False)
     for _ in range(2):
         step()
     peaks = []

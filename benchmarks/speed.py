@@ -15,8 +15,11 @@ from common import run  # noqa: E402
 from common.errors import InputError  # noqa: E402
 from common.files import atomic_write  # noqa: E402
 
-PTB = (20, 35, 650)  # B, T, D = H of the paper's language model
-PARTS = ("layer", "step", "small_step", "char_step", "number_step", "length", "actions")
+PARTS = (
+    "layer", "layer_number", "layer_imdb", "layer_conll", "cells",
+    "step", "small_step", "char_step", "number_step",
+    "length", "actions", "batch", "units", "memory",
+)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -28,14 +31,37 @@ class SpeedConfig:
     results: str = run.setting("", "folder to write to (empty: benchmarks/results)")
 
 
-def layer(runs: int) -> dict:
+def layer(runs: int, size: str = "PTB") -> dict:
     """Forward and backward of one layer at the size of the paper's language model."""
     from benchmarks import layers, timing
 
-    seconds = timing.interleaved(layers.candidates(PTB, PTB[2], 5, 200), runs)
-    operations = layers.product_floor(PTB, PTB[2])[1]
-    floor = sorted(seconds["matrix products alone"])[len(seconds["matrix products alone"]) // 2]
-    return table(seconds, "DynamicSkipLSTM") | {"gflop": operations / 1e9, "gflops_of_products": operations / floor / 1e9}
+    size = getattr(layers, size)
+    seconds = timing.interleaved(layers.candidates(size), runs)
+    gflop = layers.product_floor(size)[1] / 1e9
+    rates = {name: round(gflop / timing.milliseconds(values) * 1e3, 1) for name, values in seconds.items()}
+    return table(seconds, "DynamicSkipLSTM") | {"shape": str(size), "gflop": gflop, "gflop_per_second": rates}
+
+
+def layer_number(runs: int) -> dict:
+    """Forward and backward of one layer at the size of number prediction."""
+    return layer(runs, "NUMBERS")
+
+
+def layer_imdb(runs: int) -> dict:
+    """Forward and backward of one layer at the size of the sentiment network."""
+    return layer(runs, "IMDB")
+
+
+def layer_conll(runs: int) -> dict:
+    """Forward and backward of one layer at the size of the tagger's, one direction."""
+    return layer(runs, "CONLL")
+
+
+def cells(runs: int) -> dict:
+    """Forward and backward of a layer of every cell at the size of number prediction."""
+    from benchmarks import layers, timing
+
+    return table(timing.interleaved(layers.all_cells(layers.NUMBERS), runs), "dynamic_skip")
 
 
 def step(runs: int, preset: str = "paper") -> dict:
@@ -66,30 +92,42 @@ def number_step(runs: int) -> dict:
     return table(seconds, "dynamic_skip")
 
 
+def growth(runs: int, size: str, name: str, values: tuple[int, ...], work: str) -> dict:
+    """Time of the layer, forward and backward, against one number of its size; `per` is the work that it should grow with."""
+    from benchmarks import layers, timing
+
+    size = getattr(layers, size)
+    seconds = timing.interleaved({str(n): layers.dynamic_skip(size, **{name: n}) for n in values}, runs)
+    milliseconds = {n: round(timing.milliseconds(value), 2) for n, value in seconds.items()}
+    return {"against": name, "milliseconds_at": milliseconds, "shape": str(size), "work": work}
+
+
 def length(runs: int) -> dict:
     """Time of the layer, forward and backward, against T."""
-    from benchmarks import layers, timing
-    from common import DynamicSkipLSTM
-
-    functions = {
-        str(n): layers.tensorflow_step(DynamicSkipLSTM(200, n_actions=5, return_sequences=True), (20, n, 200), False)
-        for n in (35, 100, 400, 1000)
-    }
-    seconds = timing.interleaved(functions, runs)
-    per_step = {name: timing.milliseconds(values) / int(name) for name, values in seconds.items()}
-    return {"milliseconds_per_step": per_step, "shape": "B 20, D = H = 200, K 5", "spread": max(per_step.values()) / min(per_step.values())}
+    return growth(runs, "SMALL", "n_steps", (35, 100, 400, 1000, 2000), "T")
 
 
 def actions(runs: int) -> dict:
     """Time of the layer, forward and backward, against K."""
-    from benchmarks import layers, timing
-    from common import DynamicSkipLSTM
+    return growth(runs, "PTB", "n_actions", (2, 5, 10, 50, 100), "1")
 
-    functions = {
-        str(k): layers.tensorflow_step(DynamicSkipLSTM(PTB[2], n_actions=k, agent_units=200, return_sequences=True), PTB, False)
-        for k in (2, 5, 10, 50)
-    }
-    return table(timing.interleaved(functions, runs), "2")
+
+def batch(runs: int) -> dict:
+    """Time of the layer, forward and backward, against B."""
+    return growth(runs, "SMALL", "batch", (20, 64, 128, 256, 512), "B")
+
+
+def units(runs: int) -> dict:
+    """Time of the layer, forward and backward, against H."""
+    return growth(runs, "SMALL", "units", (200, 400, 650, 1000, 1500), "H (D + H)")
+
+
+def memory(runs: int) -> dict:
+    """Peak memory of the layer, forward and backward, above weights and inputs, for T and 2 T steps, beside autodiff through the cell."""
+    from benchmarks.layers import PTB
+    from benchmarks.memory import CASES, peak_mib
+
+    return {"mib": {case: {str(n): round(peak_mib(case, n), 1) for n in (PTB.n_steps, 2 * PTB.n_steps)} for case in CASES}, "shape": str(PTB)}
 
 
 def table(seconds: dict[str, list[float]], reference: str) -> dict:
@@ -107,7 +145,7 @@ def measure(config: SpeedConfig) -> None:
     """Run the parts, print and write what they found."""
     from common import run_directory
 
-    functions = {function.__name__: function for function in (layer, step, small_step, char_step, number_step, length, actions)}
+    functions = {part: globals()[part] for part in PARTS}
     folder = pathlib.Path(config.results or ROOT / "benchmarks" / "results")
     folder.mkdir(parents=True, exist_ok=True)
     for part in config.parts:
