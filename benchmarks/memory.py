@@ -13,9 +13,9 @@ CASES = ("DynamicSkipLSTM, K 5", "DynamicSkipLSTM, K 50", "RNN(DynamicSkipLSTMCe
 def peak_mib(case: str, n_steps: int) -> float:
     """MiB above what weights and inputs take, in a process of its own that gives memory back as soon as it is free."""
     # Without oneDNN TensorFlow asks the system for memory, not a pool of its own.
-    environment = os.environ | {"TF_ENABLE_ONEDNN_OPTS": "0"} | {"MALLOC_MMAP_THRESHOLD_": "8192", "MALLOC_TRIM_THRESHOLD_": "8192", "MALLOC_ARENA_MAX": "1"}
+    settings = {"TF_ENABLE_ONEDNN_OPTS": "0", "MALLOC_MMAP_THRESHOLD_": "8192", "MALLOC_TRIM_THRESHOLD_": "8192", "MALLOC_ARENA_MAX": "1"}
     command = [sys.executable, "-m", "benchmarks.memory", case, str(n_steps)]
-    output = subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True, text=True).stdout
+    output = subprocess.run(command, cwd=ROOT, env=os.environ | settings, check=True, capture_output=True, text=True).stdout
     return float(output.split()[-1])
 
 

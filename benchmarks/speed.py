@@ -127,7 +127,8 @@ def memory(runs: int) -> dict:
     from benchmarks.layers import PTB
     from benchmarks.memory import CASES, peak_mib
 
-    return {"mib": {case: {str(n): round(peak_mib(case, n), 1) for n in (PTB.n_steps, 2 * PTB.n_steps)} for case in CASES}, "shape": str(PTB)}
+    steps = PTB.n_steps, 2 * PTB.n_steps
+    return {"mib": {case: {str(n): round(peak_mib(case, n), 1) for n in steps} for case in CASES}, "shape": str(PTB)}
 
 
 def table(seconds: dict[str, list[float]], reference: str) -> dict:

@@ -52,19 +52,33 @@ def below(key: str) -> str:
 
 
 def speed() -> str:
-    """What benchmarks/speed.py measured: medians in milliseconds, and each as a multiple of the part's first."""
-    lines = []
+    """What benchmarks/speed.py measured: medians, each beside the part's first."""
     records = [json.loads((BENCHMARKS / f"{part}.json").read_text()) for part in PARTS if (BENCHMARKS / f"{part}.json").exists()]
-    for record in (record for record in records if "milliseconds" in record):
-        lines += [f"**{record['title']}**", "", "| | milliseconds | " + f"{record['reference']} takes |", "| --- | --- | --- |"]
-        for name, value in record["milliseconds"].items():
-            lines.append(f"| {name} | {value:.1f} | {record['reference_over'][name]:.2f} of its time |")
-        lines.append("")
-    for record in (record for record in records if "milliseconds" not in record):
-        shown = ", ".join(f"{name}: {value:.2f}" for name, value in record["milliseconds_per_step"].items())
-        lines += [f"**{record['title']}** ({record['shape']}), milliseconds per step: {shown}", ""]
+    lines = [line for record in records for line in (_speed_title(record), "", *_speed_table(record), "")]
     source = "`python benchmarks/speed.py`; medians of interleaved runs in one process."
     return "\n".join([*lines, f"{source} {read_results.provenance(records)}".rstrip()])
+
+
+def _speed_title(record: dict) -> str:
+    return f"**{record['title']}**" + (f" ({record['shape']})" if "shape" in record else "")
+
+
+def _speed_table(record: dict) -> list[str]:
+    if "mib" in record:  # peak memory, by the number of steps
+        columns = list(next(iter(record["mib"].values())))
+        rows = [f"| {name} | " + " | ".join(f"{value:.0f}" for value in values.values()) + " |" for name, values in record["mib"].items()]
+        return ["| MiB | " + " | ".join(f"T = {n}" for n in columns) + " |", "| --- |" + " --- |" * len(columns), *rows]
+    if "milliseconds_at" in record:  # growth
+        found = record["milliseconds_at"]
+        values = " | ".join(f"{value:.1f}" for value in found.values())
+        return [f"| {record['against']} | " + " | ".join(found) + " |", "| --- |" + " --- |" * len(found), f"| milliseconds | {values} |"]
+    rates = record.get("gflop_per_second", {})
+    lines = [f"| | milliseconds | {record['reference']} takes |", "| --- | --- | --- |"]
+    for name, value in record["milliseconds"].items():
+        lines.append(f"| {name} | {value:.1f} | {record['reference_over'][name]:.2f} of its time |")
+        if rates:
+            lines[-1] += f" {rates[name]:.0f} |"
+    return [line + end for line, end in zip(lines[:2], (" GFLOP/s |", " --- |"), strict=True)] + lines[2:] if rates else lines
 
 
 def rendered(text: str) -> str:
