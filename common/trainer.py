@@ -133,8 +133,8 @@ class Trainer:
             batch = {name: array[i] for name, array in batches.items()}
             step_seed = fold(seed, first_step + i)
             loss, metrics, state, gradients = self._gradients(batch, state, step_seed, knobs)
-            gradients, norm = self._clip(gradients)
-            self.optimizer.learning_rate.assign(knobs["learning_rate"])
+            gradients, rate, norm = self._clip(gradients, knobs["learning_rate"])
+            self.optimizer.learning_rate.assign(rate)
             self.optimizer.apply_gradients(zip(gradients, self.model.trainable_variables, strict=True))
             metrics = {**metrics, "loss": (loss, 1.0), "gradient_norm": (norm, 1.0)}
             bad = tf.where(tf.math.is_finite(loss) & tf.math.is_finite(norm), bad, i)
@@ -157,12 +157,15 @@ class Trainer:
         gradients = tape.gradient(loss, weights, unconnected_gradients="zero")
         return loss, metrics, state, [tf.convert_to_tensor(g) for g in gradients]
 
-    def _clip(self, gradients):
+    def _clip(self, gradients, rate):
+        """The gradients of at most the largest norm, the learning rate for them, and the norm that they had."""
         norm = tf.linalg.global_norm(gradients)
-        if self.max_grad_norm:
-            scale = self.max_grad_norm / tf.maximum(norm, self.max_grad_norm)
-            gradients = [g * scale for g in gradients]
-        return gradients, norm
+        if not self.max_grad_norm:
+            return gradients, rate, norm
+        scale = self.max_grad_norm / tf.maximum(norm, self.max_grad_norm)
+        if type(self.optimizer) is keras.optimizers.SGD and not self.optimizer.momentum:
+            return gradients, rate * scale, norm  # the same step, and one pass less over all weights
+        return [g * scale for g in gradients], rate, norm
 
     def _train_on_replicas(self, batches, n, state, seed, first_step, knobs):
         """What `_train_steps` does, a call for each step, on all replicas."""
@@ -193,10 +196,10 @@ class Trainer:
     def _replica_step(self, batch, state, seed, knobs):
         """One replica's share of a step: the new state of its rows, and the metrics of the whole batch."""
         loss, metrics, state, gradients = self._gradients(batch, state, seed, knobs)
-        gradients, norm = self._clip(tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, gradients))
-        n = self.strategy.num_replicas_in_sync
+        gradients = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, gradients)
         # Keras adds the gradients of the replicas up once more; these are all the same.
-        self.optimizer.apply_gradients(zip([g / n for g in gradients], self.model.trainable_variables, strict=True))
+        gradients, share, norm = self._clip(gradients, 1 / self.strategy.num_replicas_in_sync)
+        self.optimizer.apply_gradients(zip([g * share for g in gradients], self.model.trainable_variables, strict=True))
         metrics = {**metrics, "loss": (loss, 1.0)}
         values = replicas.total(tf.stack([tf.cast(value, tf.float32) for value, _ in metrics.values()]))
         weights = [tf.cast(weight, tf.float32) for _, weight in metrics.values()]
