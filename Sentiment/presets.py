@@ -38,6 +38,14 @@ class SentimentConfig(RunConfig):
 
 PRESETS = {
     "paper": {},
-    # What a laptop finishes on the generated corpus.
-    "small": {"rnn_size": 50, "word_size": 50, "max_epochs": 15, "patience": 0, "n_buckets": 3},
+    # Solves the generated corpus in two minutes.
+    "small": {
+        "rnn_size": 50,
+        "word_size": 50,
+        "dropout": 0.0,
+        "learning_rate": 0.003,
+        "max_epochs": 12,
+        "patience": 0,
+        "n_buckets": 3,
+    },
 }

@@ -25,7 +25,7 @@ from common.text import PADDING, UNKNOWN, Vocabulary, decode, lines, read_lines
 
 DATASETS = ("imdb", "sst5", "sst2")
 DEV_SHARE = 0.15
-GENERATED = (2000, 400, 400)
+GENERATED = (4000, 400, 400)
 
 IMDB_ARCHIVE = "aclImdb_v1.tar.gz"
 IMDB_URL = f"https://ai.stanford.edu/~amaas/data/sentiment/{IMDB_ARCHIVE}"

@@ -23,10 +23,12 @@ unless given; "that" VP(n) agrees with the noun it follows, across whatever stan
 and perhaps a second verdict that does not count because it is the one conceded:
 
     Review  -> Neutral{0,3} Verdict "." Neutral{0,3}
-    Verdict -> V | "although" V' "," V | V "although" V' | V' "," "but" V            the label is the sign of V
-    V       -> Opening(+1 | -1) Filler Closing ADJECTIVE(+1 | -1)
+    Verdict -> V 0.5 | "although" V' "," V | V "although" V' | V' "," "but" V        the label is the sign of V
+    V       -> Opening(+1 0.7 | -1 0.3) Filler Closing ADJECTIVE(+1 0.5 | -1 0.5)
 
-Every sign is drawn evenly, so counts of words do not give the label away.
+An adjective says which label is the more probable, and no more: counts of words get about two reviews in three right,
+who reads the whole verdict all. Were openings drawn evenly too, no word would say anything by itself: networks here do
+not learn such a parity from thousands of reviews.
 """
 
 from collections.abc import Sequence
@@ -97,6 +99,7 @@ OPENINGS = (
     (("it is true", "it is false"), "that the {} {} was"),
     (("few will doubt", "few will believe"), "that the {} {} seems"),
 )
+CONCESSIONS = ("although {c} , {v}", "{v} although {c}", "{c} , but {v}")  # a verdict that counts, and one that does not
 REVIEW_FILLERS = (
     "with its many songs", "from the second hour on", "after all these years", "in the version that i know",
     "for a work of this length", "on a small screen", "without the famous scene", "next to the book that it follows",
@@ -238,7 +241,7 @@ def labelled_reviews(n: int, seed: int | Sequence[int]) -> list[tuple[str, int]]
 def _review(random: np.random.Generator) -> tuple[str, int]:
     verdict, favourable = _verdict(random)
     conceded, _ = _verdict(random)
-    form = _pick(random, ("{v}", "although {c} , {v}", "{v} although {c}", "{c} , but {v}"))
+    form = _pick(random, CONCESSIONS) if random.random() < 0.5 else "{v}"
     neutral = [NEUTRAL[place] for place in random.permutation(len(NEUTRAL))]
     before, after = random.integers(0, 4, 2)
     sentences = [*neutral[:before], form.format(v=verdict, c=conceded), *neutral[before : before + after]]
@@ -246,7 +249,7 @@ def _review(random: np.random.Generator) -> tuple[str, int]:
 
 
 def _verdict(random: np.random.Generator) -> tuple[str, int]:
-    deny, good = random.random() < 0.5, random.random() < 0.5
+    deny, good = random.random() < 0.3, random.random() < 0.5
     openings, closing = OPENINGS[int(len(OPENINGS) * random.random())]
     middle = closing.format(_pick(random, SUBJECTS), _phrases(random, REVIEW_FILLERS))
     return f"{openings[deny]} {middle} {_pick(random, POSITIVE if good else NEGATIVE)}", int(good != deny)

@@ -162,7 +162,7 @@ def test_reviews_mean_their_label():
         assert sign(verdict.split(" although ")[0]) == label
 
 
-def test_counts_of_words_do_not_give_the_label_away():
+def test_counts_of_words_say_something_about_the_label_and_not_all():
     reviews = corpus.labelled_reviews(3000, 2)
     words = sorted({word for text, _ in reviews for word in text.split()})
     place = {word: i for i, word in enumerate(words)}
@@ -174,7 +174,7 @@ def test_counts_of_words_do_not_give_the_label_away():
     labels = np.array([label for _, label in reviews])
     assert abs(labels.mean() - 0.5) < 0.05
     weights = np.linalg.lstsq(counts[:2000], labels[:2000] - 0.5, rcond=None)[0]
-    assert np.mean((counts[2000:] @ weights > 0) == labels[2000:]) < 0.6
+    assert 0.58 < np.mean((counts[2000:] @ weights > 0) == labels[2000:]) < 0.72  # 0.5 would be a parity, which no network here learns
 
 
 @pytest.mark.parametrize("make", [corpus.language_model_text, corpus.tagged_sentences, corpus.labelled_reviews])
