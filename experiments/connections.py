@@ -1,6 +1,5 @@
 """What the agents of a trained network do with texts: the run of any task, read in one way."""
 
-import json
 import pathlib
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -12,6 +11,7 @@ from common.agent import Trace
 from common.errors import InputError
 from common.recurrence import SkipRecurrence
 from common.text import EOS
+from experiments.run_folder import task_of
 
 
 class Reading(NamedTuple):
@@ -43,14 +43,7 @@ class Network(NamedTuple):
 
 def load(run_dir: str) -> Network:
     """The network of a run of any task. Raises `InputError` if there is none, or one whose cell chooses nothing."""
-    if not run_dir:
-        raise InputError("expected the folder of a run: python experiments/show_skips.py RUN_DIR")
-    file = pathlib.Path(run_dir, "flags.json")
-    if not file.is_file():
-        raise InputError(f"no run in {run_dir}: expected the folder that training wrote, with a flags.json")
-    task = json.loads(file.read_text(encoding="utf-8")).get("task")
-    if task not in _LOADERS:
-        raise InputError(f"{run_dir} holds a run of {task}, expected one of {', '.join(_LOADERS)}")
+    task = task_of(run_dir, _LOADERS)
     tf.get_logger().setLevel("ERROR")  # each text has a shape of its own, and that is meant
     network = _LOADERS[task](run_dir)
     for layer in recurrent_layers(network.model):  # few texts of many lengths: compiling would take longer than it saves

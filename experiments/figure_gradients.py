@@ -17,6 +17,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from common import plots, run  # noqa: E402
 from common.errors import InputError  # noqa: E402
 from experiments import figure_files  # noqa: E402
+from experiments.run_folder import task_of  # noqa: E402
 
 _MARKERS = "osD^vP*X"
 
@@ -78,15 +79,7 @@ def _places(h: Any, states: list) -> list[int]:
 
 def probe(run_dir: str, n_steps: int, n_texts: int) -> tuple[Any, Probe]:
     """The flags of a run, and what is asked of its network on the run's dev data. Raises `InputError` for data without such texts."""
-    import json
-
-    file = pathlib.Path(run_dir, "flags.json")
-    if not file.is_file():
-        raise InputError(f"no run in {run_dir or '--runs'}: expected folders that training wrote, with a flags.json")
-    task = json.loads(file.read_text(encoding="utf-8")).get("task")
-    if task not in _PROBES:
-        raise InputError(f"{run_dir} holds a run of {task}, expected one of {', '.join(_PROBES)}")
-    return _PROBES[task](run_dir, n_steps, n_texts)
+    return _PROBES[task_of(run_dir, _PROBES)](run_dir, n_steps, n_texts)
 
 
 def _ner(run_dir: str, n_steps: int, n_texts: int) -> tuple[Any, Probe]:

@@ -110,6 +110,9 @@ def test_bad_input(networks, tmp_path):
     (tmp_path / "flags.json").write_text('{"task": "Recall"}')
     with pytest.raises(InputError, match="holds a run of Recall, expected one of LanguageModeling"):
         connections.load(str(tmp_path))
+    (tmp_path / "flags.json").write_text("[1")
+    with pytest.raises(InputError, match="flags.json is damaged"):
+        connections.load(str(tmp_path))
 
 
 def test_pictures(networks, tmp_path, capsys, monkeypatch):
