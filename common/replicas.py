@@ -130,7 +130,7 @@ class Workers:
         first = "chief" if "chief" in cluster else "worker"
         self.is_chief = self.n == 1 or (resolver.task_type == first and resolver.task_id == 0)
         if strategy is not None:
-            self._sum = tf.function(lambda a: strategy.run(total, (a,)))
+            self._sum = tf.function(lambda a: strategy.run(total, (a,)), autograph=False)
 
     def from_chief(self, values: Sequence[float]) -> list[float]:
         """The chief's numbers on every worker; all of them have to call this."""

@@ -28,6 +28,7 @@ from . import replicas
 from .dropout import fold
 
 TRAIN, EVALUATE = 0, 1  # streams of random numbers
+MOST_METRICS = 32  # of a model
 
 
 class Trainer:
@@ -57,7 +58,7 @@ class Trainer:
             self._train = _compile(self._train_steps, jit_compile)
         else:
             self._train = self._train_on_replicas
-            self._replicated = tf.function(lambda *args: strategy.run(self._replica_step, args), reduce_retracing=False)
+            self._replicated = tf.function(lambda *args: strategy.run(self._replica_step, args), autograph=False)
         self._evaluate = {
             greedy: _compile(lambda *args, greedy=greedy: self._evaluate_steps(*args, greedy), jit_compile) for greedy in (False, True)
         }
@@ -129,6 +130,8 @@ class Trainer:
     def _train_steps(self, batches, n, state, seed, first_step, knobs):
         """`n` training steps. Returns state, metrics, and the index of the first step that was not finite, or -1."""
 
+        names: list[str] = []
+
         def step(i, bad, state, totals):
             batch = {name: array[i] for name, array in batches.items()}
             step_seed = fold(seed, first_step + i)
@@ -138,15 +141,11 @@ class Trainer:
             self.optimizer.apply_gradients(zip(gradients, self.model.trainable_variables, strict=True))
             metrics = {**metrics, "loss": (loss, 1.0), "gradient_norm": (norm, 1.0)}
             bad = tf.where(tf.math.is_finite(loss) & tf.math.is_finite(norm), bad, i)
-            return i + 1, bad, state, _accumulate(totals, metrics)
+            return i + 1, bad, state, totals + _rows(metrics, names)
 
-        # Which metrics there are is known once the step was traced; nothing else of this is used, so the compiler drops it.
-        names = self.model.losses({k: a[0] for k, a in batches.items()}, state, seed, knobs)[1]
-        totals = {name: tf.zeros(2) for name in (*names, "loss", "gradient_norm")}
-        _, bad, state, totals = tf.while_loop(
-            lambda i, bad, *_: (i < n) & (bad < 0), step, (0, -1, state, totals), parallel_iterations=1
-        )
-        return state, totals, bad
+        start = (0, -1, state, tf.zeros([MOST_METRICS, 2]))
+        _, bad, state, totals = tf.while_loop(lambda i, bad, *_: (i < n) & (bad < 0), step, start, parallel_iterations=1)
+        return state, {name: totals[row] for row, name in enumerate(names)}, bad
 
     def _gradients(self, batch, state, seed, knobs):
         with tf.GradientTape() as tape:
@@ -207,16 +206,17 @@ class Trainer:
         return state, {**metrics, "gradient_norm": tf.stack([norm, 1.0])}
 
     def _evaluate_steps(self, batches, n, state, seed, first_step, greedy):
+        names: list[str] = []
+
         def step(i, state, totals):
             batch = {name: array[i] for name, array in batches.items()}
             step_seed = fold(seed, first_step + i)
             metrics, state = self.model.evaluate(batch, state, step_seed, greedy)
-            return i + 1, state, _accumulate(totals, metrics)
+            return i + 1, state, totals + _rows(metrics, names)
 
-        names = self.model.evaluate({k: a[0] for k, a in batches.items()}, state, seed, greedy)[0]  # as above
-        totals = {name: tf.zeros(2) for name in names}
-        _, state, totals = tf.while_loop(lambda i, *_: i < n, step, (0, state, totals), parallel_iterations=1)
-        return state, totals
+        start = (0, state, tf.zeros([MOST_METRICS, 2]))
+        _, state, totals = tf.while_loop(lambda i, *_: i < n, step, start, parallel_iterations=1)
+        return state, {name: totals[row] for row, name in enumerate(names)}
 
 
 def _compile(function: Callable, jit_compile: bool) -> Callable:
@@ -224,7 +224,8 @@ def _compile(function: Callable, jit_compile: bool) -> Callable:
 
     What `tf.function` does by itself, without its warning that many shapes are a mistake.
     """
-    graph = tf.function(lambda arguments: function(*arguments), jit_compile=jit_compile)
+    # No AutoGraph: there is nothing for it to convert, and looking for it takes a fifth of the time.
+    graph = tf.function(lambda arguments: function(*arguments), jit_compile=jit_compile, autograph=False)
     compiled: dict[tuple, Callable] = {}
 
     def call(*arguments):
@@ -247,8 +248,11 @@ def means(total: dict[str, np.ndarray]) -> dict[str, float]:
     return {name: float(value[0] / value[1]) if value[1] else 0.0 for name, value in total.items()}
 
 
-def _accumulate(totals, metrics):
-    return {name: total + tf.stack([tf.cast(v, tf.float32) for v in metrics[name]]) for name, total in totals.items()}
+def _rows(metrics, names):
+    """The (total, weight) pairs as [MOST_METRICS, 2], zeros below them; `names` is told whose they are, which is known only now."""
+    names[:] = metrics
+    pairs = tf.stack([tf.stack([tf.cast(value, tf.float32) for value in pair]) for pair in metrics.values()])
+    return tf.pad(pairs, [[0, MOST_METRICS - len(names)], [0, 0]])
 
 
 def _not_finite(metrics: dict[str, float], step: int) -> str:

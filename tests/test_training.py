@@ -409,7 +409,7 @@ def test_a_step_is_compiled_once(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Toy, "losses", counted)
     train(toy(tmp_path / "run"))
-    assert traced[0] == 2  # the step itself, and once more to learn the names of its metrics
+    assert traced[0] == 1
 
 
 # --------------------------------------------------------------------------------------------------------------------- parts
