@@ -48,7 +48,7 @@ def trained(corpus, tmp_path_factory):
     ],
 )
 def test_number_of_weights(arguments, n_weights):
-    assert training.count_weights(language_model.LanguageModel(config(*arguments), 10_000)) == n_weights
+    assert training.count_weights(language_model.LanguageModel(config(*arguments, "--nojit_compile"), 10_000)) == n_weights
 
 
 def test_the_learning_rate_follows_the_records():
