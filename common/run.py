@@ -150,7 +150,10 @@ class RunConfig:
     )
     mixed_precision: bool = setting(False, "compute in 16 bits, keep the weights in 32")
     deterministic: bool = setting(False, "same numbers on every run, also on a GPU (slower there)")
-    strategy: str = setting("none", "several devices or machines", choices=("none", "mirrored", "multi_worker"))
+    strategy: str = setting(
+        "none", "one device, all GPUs of this machine (mirrored), or the machines that TF_CONFIG or Slurm name (multi_worker)",
+        choices=("none", "mirrored", "multi_worker"),
+    )  # fmt: skip
 
     def __post_init__(self):
         """Raises `InputError` for a flag of another cell, and for more groups of units than units."""
@@ -439,6 +442,12 @@ def main(
     except KeyboardInterrupt as error:
         how = ": run the same command to go on" if isinstance(config, RunConfig) else ""
         _leave(f"interrupted{how}", 143 if isinstance(error, Terminated) else 130)
+    except UnicodeDecodeError as error:  # files are read by `text.py`, which names the line: this is standard input
+        byte = error.object[error.start]
+        _leave(f"error: standard input: expected UTF-8 text, found byte 0x{byte:02x} ({error.reason}); convert it to UTF-8", 2)
+    except BrokenPipeError:  # whoever read the output has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(141) from None
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
         if error.errno in _PATH and where:

@@ -71,6 +71,9 @@ def run(config: RunConfig, build: Callable[[RunConfig], Experiment]) -> dict[str
     workers = replicas.Workers(strategy)
     try:
         return _run(config, build, strategy, workers)
+    except tf.errors.ResourceExhaustedError as error:
+        line = " ".join(error.message.split())[:200]
+        raise InputError(f"not enough memory for this network and batch ({line}): try a smaller --batch_size or --rnn_size") from None
     except replicas.LOST as error:
         if workers.n == 1:
             raise
