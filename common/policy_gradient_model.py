@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from . import losses
+from . import losses, replicas
 from .cells.base import one_of
 from .dynamic_skip_lstm import DynamicSkipLSTM
 
@@ -116,8 +116,9 @@ class PolicyGradientModel(keras.Model):
         rewards = rewards_of(self.loss, self.loss_weights, y, y_pred, sample_weight, getattr(self, "output_names", None))
         agent_losses = [self._agent_loss(layer, rewards) for layer in layers]
         entropies = [losses.masked_mean(layer.trace.entropies, layer.trace.mask) for layer in layers]
-        self.agent_loss_tracker.update_state(tf.add_n(agent_losses))
-        self.entropy_tracker.update_state(tf.add_n(entropies) / len(layers))
+        n = replicas.count()  # of which each has its part of the losses
+        self.agent_loss_tracker.update_state(tf.add_n(agent_losses) * n)
+        self.entropy_tracker.update_state(tf.add_n(entropies) * n / len(layers))
         return loss + tf.add_n(agent_losses) if training else loss
 
     def _agent_loss(self, layer: DynamicSkipLSTM, rewards: list[tf.Tensor]) -> tf.Tensor:

@@ -16,7 +16,6 @@ from NER import tag as ner_tag
 from Sentiment import predict as sentiment_predict
 from Sentiment import reader as sentiment_reader
 
-
 NOT_UTF8 = "expected UTF-8 text, found byte 0xe9 (invalid continuation byte); convert it to UTF-8"
 
 

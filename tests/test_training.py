@@ -412,6 +412,22 @@ def test_a_step_is_compiled_once(tmp_path, monkeypatch):
     assert traced[0] == 1
 
 
+# -------------------------------------------------------------------------------------------------------------------- devices
+
+
+def test_a_strategy_with_one_device_and_its_resumption(whole, tmp_path, capsys):
+    """The whole way of `--strategy mirrored`, cut off once, to the numbers of a run without it."""
+    run_dir = tmp_path / "run"
+    with pytest.raises(InputError, match="spoiled"):
+        training.run(toy(run_dir, strategy="mirrored"), lambda config: build(config, spoil_at(1)))
+    assert "note: --strategy mirrored found one device" in capsys.readouterr().out
+    train(toy(run_dir, strategy="mirrored"))
+    assert f"resuming after step {STEPS}\n" in capsys.readouterr().out
+    for found, expected in zip(records(run_dir), records(whole), strict=True):
+        assert found == pytest.approx(expected, rel=1e-5)
+    assert result(run_dir) == pytest.approx(result(whole), rel=1e-5)
+
+
 # --------------------------------------------------------------------------------------------------------------------- parts
 
 
