@@ -2,6 +2,7 @@
 
     python tests/long_checks.py kill [TASK ...]     a run of each task, killed 20 times with SIGKILL, ends as one that was left alone
     python tests/long_checks.py memory [TASK ...]   2,000 steps: memory after the first 200, traces, size of what was written
+    python tests/long_checks.py deterministic [TASK ...]   two processes with --deterministic end the same, another seed elsewhere
     python tests/long_checks.py workers             two workers on this machine; one is killed, started again, and they end as one would
 
 A task is NumberPrediction, LanguageModeling, NER or Sentiment, at a tiny size. Each check prints what it saw and fails with an error.
@@ -128,6 +129,22 @@ def kill_check(task: str, folder: pathlib.Path, chance: random.Random) -> None:
     print(f"{task}: {KILLS} kills after steps {' '.join(where)} of {total} (w: in a write, r: with the result): same end", flush=True)
 
 
+# --------------------------------------------------------------------------------------------------------- deterministic
+
+
+def deterministic_check(task: str, folder: pathlib.Path) -> None:
+    """Twice the same command, and once with another seed."""
+    data = tiny_runs.write_texts(folder / "data")
+    for name, seed in (("one", 0), ("same", 0), ("other", 1)):
+        arguments = [*flags(task, data, folder / name), "--max_epochs=2", "--deterministic", f"--seed={seed}"]
+        child = in_a_child(task, arguments, folder / "log")
+        assert os.waitpid(child, 0)[1] == 0, (folder / "log").read_text()[-2000:]
+    same_end(folder / "one", folder / "same")
+    lines = [json.loads(open(folder / name / "metrics.jsonl").readline())["train_task_loss"] for name in ("one", "other")]
+    assert lines[0] != lines[1]
+    print(f"{task}: the same twice; another seed, another loss ({lines[0]:.6g}, {lines[1]:.6g})", flush=True)
+
+
 # ---------------------------------------------------------------------------------------------------------------- memory
 
 
@@ -220,7 +237,7 @@ def workers_check(folder: pathlib.Path) -> None:
 
 def main(check: str = "", *tasks: str) -> None:
     """Run a check in a folder that is removed when it succeeds."""
-    checks = {"kill": kill_check, "memory": memory_check, "workers": workers_check}
+    checks = {"kill": kill_check, "deterministic": deterministic_check, "memory": memory_check, "workers": workers_check}
     if check not in checks or not set(tasks) <= set(TASKS):
         raise SystemExit(__doc__)
     if check == "workers":
