@@ -1,5 +1,7 @@
 """common/cells/: every comparator against NumPy, with its gradients; as a Keras layer; and where it is a plain network."""
 
+import itertools
+
 import keras
 import numpy as np
 import numpy_cells as oracle
@@ -125,6 +127,17 @@ def test_outputs_and_gradients_are_numpys(case, mode):
     if metrics:
         assert 0 < updates.real.mean() < 1  # else this saw only half of the equations
         np.testing.assert_allclose(metrics["updates"], [updates.real.sum(), B * T])
+
+
+@pytest.mark.parametrize("case", [*KINDS, ("dynamic_skip", {})], ids=name_of)
+def test_no_two_matrices_start_with_the_same_numbers(case):
+    """As those of one Keras initializer do, but for their scale."""
+    layer = make_layer(RunConfig(cell=case[0], rnn_size=8, agent_units=5, **case[1]), 8, recurrent_initializer="glorot_uniform")
+    layer.build((B, T, 6))
+    matrices = {v.path: np.ravel(v) for v in layer.weights if len(v.shape) == 2 and np.std(v) > 0 and "leak" not in v.name}
+    for (a, x), (b, y) in itertools.combinations(matrices.items(), 2):
+        n = min(len(x), len(y))
+        assert abs(np.corrcoef(x[:n], y[:n])[0, 1]) < 0.99, (a, b)
 
 
 # ------------------------------------------------------------------------------------------------- where they are plain networks

@@ -1,5 +1,7 @@
 """What the comparators' cells share: initialisers, zero states, configuration, and a clock."""
 
+from collections.abc import Callable
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -33,12 +35,12 @@ class RecurrentCell(keras.layers.Layer):
 
     def add_kernel(self, name: str, n_inputs: int, n_blocks: int = 1) -> keras.Variable:
         """A weight [n_inputs, n_blocks * H] on inputs."""
-        return self.add_weight(name=name, shape=(n_inputs, n_blocks * self.units), initializer=self.kernel_initializer)
+        return self.add_weight(name=name, shape=(n_inputs, n_blocks * self.units), initializer=fresh(self.kernel_initializer))
 
     def add_recurrent_kernel(self, name: str, n_blocks: int = 1, n_states: int = 1) -> keras.Variable:
         """A weight [n_states * H, n_blocks * H] on states."""
         shape = (n_states * self.units, n_blocks * self.units)
-        return self.add_weight(name=name, shape=shape, initializer=self.recurrent_initializer)
+        return self.add_weight(name=name, shape=shape, initializer=fresh(self.recurrent_initializer))
 
     def add_bias(self, name: str, n_blocks: int = 1, ones: int | None = None) -> keras.Variable:
         """A weight [n_blocks * H], one in the block `ones` (that of the forget gate), elsewhere as `bias_initializer` says."""
@@ -85,3 +87,8 @@ def tick(clock: tf.Tensor, periods: tuple[int, ...]) -> tf.Tensor:
     """The next step's t mod period, of this step's [B, n]: small numbers, exact in 16 bits too."""
     after = clock + 1
     return tf.where(after >= tf.constant(periods, clock.dtype), tf.zeros_like(after), after)
+
+
+def fresh(initializer: Callable) -> Callable:
+    """The initializer with a seed of its own unless it was given one, because Keras' repeat their numbers for each weight."""
+    return initializer.clone() if isinstance(initializer, keras.initializers.Initializer) else initializer

@@ -7,7 +7,7 @@ import tensorflow as tf
 from .. import agent
 from ..dropout import dropout_mask, fold
 from ..gates import Norm, lstm_gates
-from .base import one_of
+from .base import fresh, one_of
 
 OBSERVATIONS = ("previous", "mean")
 HISTORIES = ("carried", "window")
@@ -128,14 +128,14 @@ class DynamicSkipLSTMCell(keras.layers.Layer):
         self.kernel = self.add_weight(
             name="kernel",
             shape=(n_inputs, 4 * units),
-            initializer=self.kernel_initializer,
+            initializer=fresh(self.kernel_initializer),
             regularizer=self.kernel_regularizer,
             constraint=self.kernel_constraint,
         )
         self.recurrent_kernel = self.add_weight(
             name="recurrent_kernel",
             shape=(units, 4 * units),
-            initializer=self.recurrent_initializer,
+            initializer=fresh(self.recurrent_initializer),
             regularizer=self.recurrent_regularizer,
             constraint=self.recurrent_constraint,
         )
@@ -158,11 +158,11 @@ class DynamicSkipLSTMCell(keras.layers.Layer):
         if self.has_agent:
             kernel, bias = self.agent_initializer, self.agent_bias_initializer
             self._agent = agent.AgentWeights(
-                self.add_weight(name="agent_input_kernel", shape=(n_inputs, width), initializer=kernel),
-                self.add_weight(name="agent_recurrent_kernel", shape=(units, width), initializer=kernel),
-                self.add_weight(name="agent_bias", shape=(width,), initializer=bias),
-                self.add_weight(name="action_kernel", shape=(width, self.n_actions), initializer=kernel),
-                self.add_weight(name="action_bias", shape=(self.n_actions,), initializer=bias),
+                self.add_weight(name="agent_input_kernel", shape=(n_inputs, width), initializer=fresh(kernel)),
+                self.add_weight(name="agent_recurrent_kernel", shape=(units, width), initializer=fresh(kernel)),
+                self.add_weight(name="agent_bias", shape=(width,), initializer=fresh(bias)),
+                self.add_weight(name="action_kernel", shape=(width, self.n_actions), initializer=fresh(kernel)),
+                self.add_weight(name="action_bias", shape=(self.n_actions,), initializer=fresh(bias)),
             )
 
     @property

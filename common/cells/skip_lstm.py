@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 
 from ..gates import lstm_gates
-from .base import RecurrentCell
+from .base import RecurrentCell, fresh
 
 
 @tf.custom_gradient
@@ -39,7 +39,7 @@ class UpdateSkippingCell(RecurrentCell):
         self.initial_states = [
             self.add_weight(name=f"initial_state_{n}", shape=(self.units,), initializer="zeros") for n in range(self.n_states)
         ]
-        self.update_kernel = self.add_weight(name="update_kernel", shape=(self.units, 1), initializer=self.kernel_initializer)
+        self.update_kernel = self.add_weight(name="update_kernel", shape=(self.units, 1), initializer=fresh(self.kernel_initializer))
         self.update_bias = self.add_weight(name="update_bias", shape=(1,), initializer="ones")
 
     def call(self, inputs, states) -> tuple[tf.Tensor, list[tf.Tensor]]:
