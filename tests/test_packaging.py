@@ -108,7 +108,7 @@ def commands() -> list[str]:
     """Every `python FOLDER/SCRIPT.py ...` in the READMEs and the Makefile, without comments."""
     texts = [path.read_text() for path in READMES]
     texts.append((ROOT / "Makefile").read_text().replace("$(RUN)", "python").replace("$(DEMO_DATA)", "d").replace("$(DEMO)", "r"))
-    found = re.findall(r"python (\w+/\w+\.py[^\n`#|]*)", "\n".join(texts))
+    found = re.findall(r"python (\w+/\w+\.py[^\n`#|]*)", "\n".join(texts).replace("\\\n", " "))
     return sorted({" ".join(command.split()) for command in found})
 
 
@@ -116,6 +116,8 @@ def commands() -> list[str]:
 def test_commands_parse(command, monkeypatch):
     """Scripts exist and take the flags that are given to them."""
     script, *arguments = shlex.split(command)
+    if "run.main(" not in (ROOT / script).read_text():
+        pytest.skip("takes no flags")
     parsed = []
 
     def main(config_class, presets, _, argv=None):
