@@ -302,13 +302,19 @@ class _Text(flags.ArgumentParser):
         return argument
 
 
-def parse(config_class: type, presets: Presets | None = None, argv: Sequence[str] | None = None) -> Any:
+def parse(
+    config_class: type,
+    presets: Presets | None = None,
+    argv: Sequence[str] | None = None,
+    bare: Sequence[str] = (),
+) -> Any:
     """The config that a command line asks for: explicit flags over the preset over the defaults of the class.
 
     Args:
       config_class: a frozen dataclass of `setting` fields.
       presets: field values by preset name; needed if the class has a field `preset`.
       argv: program name and arguments; `sys.argv` if None.
+      bare: the flags that words without a flag stand for, in order. A field that ends in "..." takes all that are left, a line each.
 
     Raises `InputError`, one line, for anything that cannot be used. `--help` prints the flags and leaves with status 0.
     """
@@ -318,7 +324,7 @@ def parse(config_class: type, presets: Presets | None = None, argv: Sequence[str
         print(help_text(config_class, presets, argv[0]))
         raise SystemExit(0)
 
-    given = _given(known, argv)
+    given = _given(known, argv, bare)
     values: dict[str, Any] = {}
     if "preset" in known:
         preset = given.get("preset", known["preset"].default)
@@ -359,9 +365,10 @@ def _name_part(name: str, value: Any) -> str:
     return name + (text if text[:1].isdigit() else f"_{text}")
 
 
-def _given(known: dict[str, _Setting], argv: list[str]) -> dict[str, str]:
-    """The text of every flag on the command line."""
+def _given(known: dict[str, _Setting], argv: list[str], bare: Sequence[str]) -> dict[str, str]:
+    """The text of every flag on the command line, and of the words that stand for the flags `bare`."""
     values = flags.FlagValues()  # not the process-wide one: several configs can be read in one process
+    values.set_gnu_getopt()  # flags may follow words
     for one in known.values():
         if bool in (one.type, *typing.get_args(one.type)):
             flags.DEFINE_boolean(one.name, None, one.help, flag_values=values)
@@ -373,9 +380,15 @@ def _given(known: dict[str, _Setting], argv: list[str]) -> dict[str, str]:
         raise InputError(f"unknown flag --{error.flagname}{_hint(error.flagname, known)}; --help lists them") from None
     except flags.Error as error:
         raise InputError(" ".join(str(error).split())) from None
+    given = {name: values[name].value for name in known if values[name].present}
+    for name in bare:
+        if rest and name.endswith("..."):
+            given, rest = {name.removesuffix("..."): "\n".join(rest)} | given, []
+        elif rest:
+            given, rest = {name: rest[0]} | given, rest[1:]
     if rest:
-        raise InputError(f"expected flags only (--name=value; --name or --noname for a switch), found {rest[0]!r}")
-    return {name: values[name].value for name in known if values[name].present}
+        raise InputError(f"expected {'flags' if bare else 'flags only'} (--name=value; --name or --noname for a switch), found {rest[0]!r}")
+    return given
 
 
 def help_text(config_class: type, presets: Presets | None = None, program: str = "") -> str:
@@ -420,10 +433,12 @@ def main(
     presets: Presets | None,
     train: Callable[[Any], Any] | str,
     argv: Sequence[str] | None = None,
+    bare: Sequence[str] = (),
 ) -> None:
     """Read the flags, then call `train(config)`: the whole body of an entrypoint.
 
     `train` is the function, or "module:function", imported only once the flags are accepted (TensorFlow takes seconds).
+    The other arguments are those of `parse`.
     Bad input, a full disk or a missing permission end with one line on stderr and status 2; Ctrl-C and SIGTERM with
     status 130 and 143, after the trainer had its chance to save (see `Terminated`). Errors of the program itself keep
     their traceback.
@@ -432,7 +447,7 @@ def main(
     config = None
     try:
         with _sigterm_raises():
-            config = parse(config_class, presets, argv)
+            config = parse(config_class, presets, argv, bare)
             if isinstance(train, str):
                 module, name = train.split(":")
                 train = getattr(importlib.import_module(module), name)

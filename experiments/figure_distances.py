@@ -88,7 +88,4 @@ def write(found: dict[str, np.ndarray], direction: str, n_texts: int, caption: s
 
 
 if __name__ == "__main__":
-    arguments = sys.argv
-    if len(arguments) > 1 and not arguments[1].startswith("-"):  # the run may stand without its flag
-        arguments = [arguments[0], f"--run_dir={arguments[1]}", *arguments[2:]]
-    run.main(DistancesConfig, {}, draw, arguments)
+    run.main(DistancesConfig, {}, draw, bare=["run_dir"])

@@ -42,7 +42,4 @@ def draw(config: NumbersConfig) -> list[pathlib.Path]:
 
 
 if __name__ == "__main__":
-    arguments = sys.argv
-    if len(arguments) > 1 and not arguments[1].startswith("-"):  # the run may stand without its flag
-        arguments = [arguments[0], f"--run_dir={arguments[1]}", *arguments[2:]]
-    run.main(NumbersConfig, {}, draw, arguments)
+    run.main(NumbersConfig, {}, draw, bare=["run_dir"])

@@ -66,7 +66,4 @@ def draw(config: SweepConfig) -> list[pathlib.Path]:
 
 
 if __name__ == "__main__":
-    arguments = sys.argv
-    if len(arguments) > 1 and not arguments[1].startswith("-"):  # the table may stand without its flag
-        arguments = [arguments[0], f"--table={arguments[1]}", *arguments[2:]]
-    run.main(SweepConfig, {}, draw, arguments)
+    run.main(SweepConfig, {}, draw, bare=["table"])

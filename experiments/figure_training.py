@@ -75,7 +75,4 @@ def draw(config: TrainingConfig) -> list[pathlib.Path]:
 
 
 if __name__ == "__main__":
-    arguments = sys.argv
-    if len(arguments) > 1 and not arguments[1].startswith("-"):  # the table may stand without its flag
-        arguments = [arguments[0], f"--table={arguments[1]}", *arguments[2:]]
-    run.main(TrainingConfig, {}, draw, arguments)
+    run.main(TrainingConfig, {}, draw, bare=["table"])

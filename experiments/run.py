@@ -122,7 +122,4 @@ def keep(result: str, metrics: str, path: pathlib.Path) -> None:
 
 if __name__ == "__main__":
     os.environ.setdefault("PYTHONUNBUFFERED", "1")  # the runs' progress comes as it is made
-    arguments = sys.argv
-    if len(arguments) > 1 and not arguments[1].startswith("-"):  # the table may stand without its flag
-        arguments = [arguments[0], f"--table={arguments[1]}", *arguments[2:]]
-    run.main(RunTableConfig, {}, run_table, arguments)
+    run.main(RunTableConfig, {}, run_table, bare=["table"])

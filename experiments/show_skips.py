@@ -65,12 +65,4 @@ def draw(reading, caption: str, stem: pathlib.Path) -> list[pathlib.Path]:
 
 
 if __name__ == "__main__":
-    arguments = sys.argv[:1]
-    rest = sys.argv[1:]
-    if rest and not rest[0].startswith("-"):  # the run and the texts may stand without their flags
-        arguments.append(f"--run_dir={rest.pop(0)}")
-        texts = []
-        while rest and not rest[0].startswith("-"):
-            texts.append(rest.pop(0))
-        arguments += ["--text=" + "\n".join(texts)] if texts else []
-    run.main(ShowConfig, {}, show, [*arguments, *rest])
+    run.main(ShowConfig, {}, show, bare=["run_dir", "text..."])

@@ -32,6 +32,7 @@ class Tool:
     out: str = setting("x.txt", "where to")
     fraction: float = setting(0.5, "how much", minimum=0.0)
     greedy: bool = setting(True, "argmax")
+    text: str = setting("none", "to read")
 
 
 FLAGS_ONLY = "expected flags only (--name=value; --name or --noname for a switch), found "
@@ -103,6 +104,27 @@ def test_a_long_name_is_cut_and_still_its_own():
 def test_values(arguments, field, value):
     found = getattr(parse(*arguments), field)
     assert found == value and type(found) is type(value)
+
+
+@pytest.mark.parametrize(
+    "arguments, expected",
+    [
+        (["a.txt"], ("a.txt", "none", True)),
+        (["a.txt", "--nogreedy"], ("a.txt", "none", False)),
+        (["--nogreedy", "a.txt", "one line"], ("a.txt", "one line", False)),
+        (["a.txt", "two", "--nogreedy", "lines"], ("a.txt", "two\nlines", False)),
+        (["a.txt", "--out=b.txt"], ("b.txt", "none", True)),  # a flag wins over a word
+        (["--", "-a"], ("-a", "none", True)),
+    ],
+)
+def test_words_stand_for_flags(arguments, expected):
+    config = run.parse(Tool, None, ["tool.py", *arguments], bare=["out", "text..."])
+    assert (config.out, config.text, config.greedy) == expected
+
+
+def test_more_words_than_flags_are_refused():
+    with pytest.raises(InputError, match="expected flags .*found 'b.txt'"):
+        run.parse(Tool, None, ["tool.py", "a.txt", "b.txt"], bare=["out"])
 
 
 @pytest.mark.parametrize(
