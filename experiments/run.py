@@ -4,9 +4,11 @@ What is done is skipped, what was cut off is resumed. Each finished run leaves a
 """
 
 import dataclasses
+import functools
 import json
 import os
 import pathlib
+import re
 import sys
 
 # A plain checkout is not installed: let the script find `common` from any directory.
@@ -108,16 +110,22 @@ def run_table(config: RunTableConfig) -> None:
 
 
 def _launch(todo: list[launchers.Job], config: RunTableConfig) -> list[str]:
+    done = functools.partial(keep, data_dir=config.data_dir)
     if config.launcher == "ray":
-        return launchers.run_all(todo, launchers.ray_cluster(config.cpus, config.gpus), keep, config.jobs or len(todo))
-    return launchers.run_all(todo, launchers.local(show_names=(config.jobs or 1) > 1), keep, config.jobs or 1)
+        return launchers.run_all(todo, launchers.ray_cluster(config.cpus, config.gpus), done, config.jobs or len(todo))
+    return launchers.run_all(todo, launchers.local(show_names=(config.jobs or 1) > 1), done, config.jobs or 1)
 
 
-def keep(result: str, metrics: str, path: pathlib.Path) -> None:
-    """Put a finished run's result, with its epochs' records, where results are committed: whole or not at all."""
+def keep(result: str, metrics: str, path: pathlib.Path, data_dir: str = "data") -> None:
+    """Put a finished run's result, with its epochs' records, where results are committed: whole or not at all.
+
+    Files below `data_dir` are named as below the default folder: a command that others can type, whoever ran it.
+    """
     records = [json.loads(line) for line in metrics.splitlines()]
+    text = json.dumps({**json.loads(result), "records": records}, indent=1) + "\n"
+    here, default = (os.path.join(folder, "") for folder in (data_dir, RunTableConfig.data_dir))
     path.parent.mkdir(parents=True, exist_ok=True)
-    atomic_write(path, json.dumps({**json.loads(result), "records": records}, indent=1) + "\n")
+    atomic_write(path, re.sub(f"(?<=[\"'=]){re.escape(json.dumps(here)[1:-1])}", lambda _: default, text))
 
 
 if __name__ == "__main__":

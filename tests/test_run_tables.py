@@ -88,6 +88,17 @@ def test_a_run_that_fails_does_not_stop_the_others(own_tables, jobs, capfd):
     assert "3 of 3 runs have ended" in capfd.readouterr().out
 
 
+def test_data_is_named_as_a_reader_finds_it(tmp_path):
+    result = {
+        "flags": {"data_dir": "/my/own data/ptb", "n": 1},
+        "command": "python x.py --data_dir='/my/own data/ptb' --vectors=/my/own data/v",
+    }
+    experiments.keep(json.dumps(result), '{"epoch": 1}\n', tmp_path / "a" / "b.json", data_dir="/my/own data")
+    kept = json.loads((tmp_path / "a" / "b.json").read_text())
+    assert kept["flags"]["data_dir"] == "data/ptb" and kept["records"] == [{"epoch": 1}]
+    assert kept["command"] == "python x.py --data_dir='data/ptb' --vectors=data/v"
+
+
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_killed_in_mid_run_and_started_again(tmp_path, root, how):
     """After SIGKILL the run goes on without the program that started it."""
