@@ -3,11 +3,10 @@
 import dataclasses
 import math
 import pathlib
-import tarfile
-import zlib
 
 import numpy as np
 
+from common.download import read_tar
 from common.errors import InputError
 from common.generated_corpus import language_model_text
 from common.text import EOS, PADDING, UNKNOWN, Vocabulary, decode, lines, read_lines
@@ -78,15 +77,9 @@ def _read_archive(path: pathlib.Path) -> dict[str, tuple[str, list[str]]]:
     """The texts from the archive, which is read and not extracted."""
     wanted = {f"simple-examples/data/ptb.{split}.txt": split for split in SPLITS}
     texts = {}
-    try:
-        with tarfile.open(path) as archive:
-            for member in archive:
-                split = wanted.get(member.name.removeprefix("./"))
-                if split and member.isfile():
-                    name = f"{path}/{member.name.removeprefix('./')}"
-                    texts[split] = (name, lines(decode(archive.extractfile(member).read(), name)))
-    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
-        raise InputError(f"{path}: expected a whole tar archive, found: {error}; get it again") from None
+    for member, data in read_tar(path, lambda name: name.removeprefix("./") in wanted):
+        name = member.removeprefix("./")
+        texts[wanted[name]] = (f"{path}/{name}", lines(decode(data, f"{path}/{name}")))
     if len(texts) < len(SPLITS):
         raise InputError(f"{path}: expected {', '.join(wanted)} in it, found {len(texts)} of them; get it again")
     return texts

@@ -9,7 +9,6 @@ import hashlib
 import os
 import pathlib
 import re
-import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from common.download import fetch
+from common.download import fetch, read_tar
 from common.errors import InputError
 from common.files import atomic_write
 from common.generated_corpus import labelled_reviews
@@ -159,7 +158,7 @@ def read_imdb(
     """The training and the test reviews, each negative before positive and then by file name.
 
     Args:
-      source: aclImdb_v1.tar.gz, read as a stream and never extracted, or the folder aclImdb.
+      source: aclImdb_v1.tar.gz, read and never extracted, or the folder aclImdb.
       max_tokens: a review is cut after this many tokens.
       per_class: how many of each class each part must have; None for any number.
       cache_dir: where to keep the tokens for the next time; "" keeps none.
@@ -229,14 +228,8 @@ def _review_files(source: pathlib.Path) -> Iterator[tuple[str, str, str, bytes]]
             for path in (source / part / sign).glob("*.txt"):
                 yield part, sign, path.name, path.read_bytes()
         return
-    try:
-        with tarfile.open(source, "r|*") as archive:
-            for member in archive:
-                match = _REVIEW.fullmatch(member.name)
-                if match and member.isfile():
-                    yield *match.groups(), archive.extractfile(member).read()
-    except (tarfile.TarError, EOFError, zlib.error) as error:
-        raise InputError(f"{source}: expected a whole tar archive, found: {error}; get it again") from None
+    for name, data in read_tar(source, _REVIEW.fullmatch):
+        yield *_REVIEW.fullmatch(name).groups(), data
 
 
 def _imdb_source(folder: pathlib.Path) -> pathlib.Path:

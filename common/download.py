@@ -11,6 +11,7 @@ import tarfile
 import tempfile
 import urllib.request
 import zlib
+from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 from .errors import InputError
@@ -18,6 +19,7 @@ from .files import atomic_write
 
 _CHUNK = 1 << 20  # bytes
 _TIMEOUT = 60  # seconds without an answer
+_BROKEN_TAR = "expected a whole tar archive, found"
 
 
 def sha256_of(path: str | os.PathLike) -> str:
@@ -59,6 +61,21 @@ def fetch(url: str, path: str | os.PathLike, sha256: str) -> pathlib.Path:
     return path
 
 
+def read_tar(archive: str | os.PathLike, wanted: Callable[[str], object]) -> Iterator[tuple[str, bytes]]:
+    """Names and contents of the files in a tar archive, compressed or not, whose names are `wanted`; nothing is extracted.
+
+    Raises `InputError` for an archive that is broken.
+    """
+    with open(archive, "rb") as file:  # what goes wrong here is the system's to say
+        try:
+            with tarfile.open(fileobj=file) as tar:
+                for member in tar:
+                    if member.isfile() and wanted(member.name):
+                        yield member.name, tar.extractfile(member).read()
+        except Exception as error:  # what the readers of archives and of what is compressed stumble over is of a dozen kinds
+            raise InputError(f"{archive}: {_BROKEN_TAR}: {str(error) or type(error).__name__}; get it again") from None
+
+
 def safe_extract(archive: str | os.PathLike, folder: str | os.PathLike) -> pathlib.Path:
     """Extract a tar archive, compressed or not, into a new folder: all of it or nothing.
 
@@ -82,7 +99,7 @@ def safe_extract(archive: str | os.PathLike, folder: str | os.PathLike) -> pathl
     except tarfile.FilterError as error:
         raise InputError(f"{archive}: expected members that stay inside {folder}: {error}; do not use it") from None
     except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError) as error:
-        raise InputError(f"{archive}: expected a whole tar archive, found: {error}; get it again") from None
+        raise InputError(f"{archive}: {_BROKEN_TAR}: {error}; get it again") from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return folder

@@ -7,7 +7,7 @@ import tarfile
 import pytest
 
 from common import download
-from common.download import fetch, safe_extract, sha256_of
+from common.download import fetch, read_tar, safe_extract, sha256_of
 from common.errors import InputError
 
 DATA = b"some data\n" * 1000
@@ -121,3 +121,22 @@ def test_broken_archives(tmp_path):
         assert list(tmp_path.iterdir()) == [path]
     with pytest.raises(InputError, match="found no file"):
         safe_extract(tmp_path / "none.tar", tmp_path / "out")
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2", "w:xz"])
+def test_reading_an_archive_that_is_cut_anywhere(tmp_path, mode):
+    """What is compressed is whole or refused; of a plain archive the end can be missing, but no part of a file."""
+    path = archive(tmp_path, GOOD, ("dir", tarfile.DIRTYPE, ""), ("b.txt", tarfile.REGTYPE, ""), mode=mode)
+    whole, files = path.read_bytes(), [("a/good.txt", DATA), ("b.txt", DATA)]
+    assert list(read_tar(path, lambda name: name == "b.txt")) == files[1:]
+    refused = 0
+    for n in range(0, len(whole), 1 if len(whole) < 1000 else 256):
+        path.write_bytes(whole[:n])
+        try:
+            found = list(read_tar(path, lambda name: True))
+        except InputError as error:
+            assert "expected a whole tar archive, found: " in str(error)
+            refused += 1
+        else:
+            assert found == files or mode == "w" and found == files[: len(found)], n
+    assert refused

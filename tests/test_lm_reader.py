@@ -61,7 +61,7 @@ def test_bad_archives(tmp_path):
     with pytest.raises(InputError, match="found 2 of them"):
         load(archive(tmp_path, {"train": TRAIN, "valid": VALID}))
     data = (tmp_path / "simple-examples.tgz").read_bytes()
-    for broken in (b"", b"nothing", data[: len(data) // 2]):
+    for broken in (b"", b"nothing", data[:3], data[: len(data) // 2]):
         (tmp_path / "simple-examples.tgz").write_bytes(broken)
         with pytest.raises(InputError, match="whole tar archive"):
             load(str(tmp_path))

@@ -84,12 +84,11 @@ def test_imdb_that_is_not_whole(tmp_path):
     assert len(read_imdb(archive, per_class=None)[1]) == 3
     with pytest.raises(InputError, match="expected 12,500 reviews in train/neg, found 2"):
         load("imdb", tmp_path)
-    archive.write_bytes(archive.read_bytes()[:-30])
-    with pytest.raises(InputError, match="expected a whole tar archive, found"):
-        read_imdb(archive)
-    archive.write_bytes(b"no archive")
-    with pytest.raises(InputError, match="expected a whole tar archive, found"):
-        read_imdb(archive)
+    whole = archive.read_bytes()
+    for broken in (whole[:-30], whole[:3], b"no archive", b""):
+        archive.write_bytes(broken)
+        with pytest.raises(InputError, match="expected a whole tar archive, found"):
+            read_imdb(archive)
     with pytest.raises(InputError, match="found nothing; check the path"):
         read_imdb(tmp_path / "elsewhere", cache_dir=tmp_path)
     (tmp_path / "empty").mkdir()
