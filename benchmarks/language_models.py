@@ -4,8 +4,10 @@ from collections.abc import Callable
 
 import keras
 import numpy as np
+import tensorflow as tf
 
-from common.training import make_trainer
+from benchmarks import layers
+from common.training import make_trainer, set_precision
 from LanguageModeling.char_cnn import WordsFromCharacters
 from LanguageModeling.model import LanguageModel
 from LanguageModeling.presets import PRESETS, LanguageConfig
@@ -37,6 +39,7 @@ def config_of(preset: str, **flags) -> LanguageConfig:
 
 def our_steps(config: LanguageConfig) -> Callable[[], object]:
     """STEPS training steps with dropout, clipping and update."""
+    set_precision(config)
     model = LanguageModel(config, N_WORDS, spellings())
     trainer = make_trainer(model, config, keras.optimizers.SGD(config.learning_rate))
     words, state = tokens(config), model.initial_state(config.batch_size)
@@ -46,6 +49,7 @@ def our_steps(config: LanguageConfig) -> Callable[[], object]:
 
 def keras_steps(config: LanguageConfig) -> Callable[[], object]:
     """The same network of `keras.layers.LSTM` layers under `fit`, behind the same convolutions if words are made of characters."""
+    set_precision(config)
     if config.model == "char":
         chars = WordsFromCharacters(spellings().ids, N_CHARS, "glorot_uniform", **config.char_flags)
         layers = [keras.Input([config.num_unroll_steps], dtype="int32"), chars]
@@ -95,12 +99,35 @@ def torch_steps(config: LanguageConfig) -> Callable[[], object] | None:
     return run
 
 
+def product_floor(config: LanguageConfig) -> Callable[[], object]:
+    """The matrix products alone of STEPS training steps of a word-level model: its layers', and three of the softmax."""
+    rows, size = config.batch_size * config.num_unroll_steps, config.rnn_size
+    layer, _ = layers.product_floor(layers.Size(config.batch_size, config.num_unroll_steps, size, size, 1, 1))
+    h, weights = tf.random.normal([rows, size]), tf.random.normal([size, N_WORDS])
+
+    @tf.function
+    def softmax():
+        logits = h @ weights
+        return tf.matmul(h, logits, transpose_a=True)[0, 0] + tf.matmul(logits, weights, transpose_b=True)[0, 0]
+
+    def run():
+        for _ in range(STEPS):
+            for _ in range(config.rnn_layers):
+                layer()
+            softmax().numpy()
+
+    return run
+
+
 def candidates(preset: str) -> dict[str, Callable[[], object]]:
     """All that are compared, by name."""
+    config = config_of(preset)
     found = {
-        "dynamic_skip": our_steps(config_of(preset)),
+        "dynamic_skip": our_steps(config),
+        "dynamic_skip, bfloat16": our_steps(config_of(preset, mixed_precision=True)),
         "lstm": our_steps(config_of(preset, cell="lstm")),
-        "keras LSTM, fit": keras_steps(config_of(preset)),
-        "torch LSTM": torch_steps(config_of(preset)) if config_of(preset).model == "word" else None,
+        "keras LSTM, fit": keras_steps(config),
     }
+    if config.model == "word":
+        found |= {"torch LSTM": torch_steps(config), "matrix products alone": product_floor(config)}
     return {name: function for name, function in found.items() if function is not None}

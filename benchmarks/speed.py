@@ -6,6 +6,7 @@ Writes benchmarks/results/<part>.json. Everything of one part runs in one proces
 import dataclasses
 import pathlib
 import sys
+from types import ModuleType
 
 # A plain checkout is not installed: let the script find `common` from any directory.
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -17,7 +18,7 @@ from common.files import atomic_write  # noqa: E402
 
 PARTS = (
     "layer", "layer_number", "layer_imdb", "layer_conll", "cells",
-    "step", "small_step", "char_step", "number_step",
+    "step", "small_step", "char_step", "number_step", "sentiment_step", "tagger_step",
     "length", "actions", "batch", "units", "memory",
 )  # fmt: skip
 
@@ -64,32 +65,54 @@ def cells(runs: int) -> dict:
     return table(timing.interleaved(layers.all_cells(layers.NUMBERS), runs), "dynamic_skip")
 
 
-def step(runs: int, preset: str = "paper") -> dict:
-    """One training step of the language model."""
-    from benchmarks import language_models, timing
+def steps(runs: int, networks: ModuleType, *preset: str) -> dict:
+    """One training step of a task's whole network. What is timed are calls of several steps each."""
+    from benchmarks import timing
 
-    seconds = timing.interleaved(language_models.candidates(preset), runs, warm_up=1)
-    seconds = {name: [s / language_models.STEPS for s in values] for name, values in seconds.items()}
-    return table(seconds, "dynamic_skip")
+    seconds = timing.interleaved(networks.candidates(*preset), runs, warm_up=1)
+    return table({name: [s / networks.STEPS for s in values] for name, values in seconds.items()}, "dynamic_skip")
+
+
+def step(runs: int) -> dict:
+    """One training step of the paper's language model."""
+    from benchmarks import language_models
+
+    return steps(runs, language_models, "paper")
 
 
 def small_step(runs: int) -> dict:
     """One training step of the small language model: 2 x 200, 20 steps, no dropout."""
-    return step(runs, "small")
+    from benchmarks import language_models
+
+    return steps(runs, language_models, "small")
 
 
 def char_step(runs: int) -> dict:
     """One training step of the character-aware language model."""
-    return step(runs, "char")
+    from benchmarks import language_models
+
+    return steps(runs, language_models, "char")
 
 
 def number_step(runs: int) -> dict:
     """One training step of number prediction, T = 11, B = 100, H = 200."""
-    from benchmarks import number_networks, timing
+    from benchmarks import number_networks
 
-    seconds = timing.interleaved(number_networks.candidates(), runs, warm_up=1)
-    seconds = {name: [s / number_networks.STEPS for s in values] for name, values in seconds.items()}
-    return table(seconds, "dynamic_skip")
+    return steps(runs, number_networks)
+
+
+def sentiment_step(runs: int) -> dict:
+    """One training step of the sentiment network on IMDB, T = 400, B = 50, H = 128."""
+    from benchmarks import sentiment_networks
+
+    return steps(runs, sentiment_networks)
+
+
+def tagger_step(runs: int) -> dict:
+    """One training step of the tagger on CoNLL-2003, T = 25, B = 10, H = 200 in each direction."""
+    from benchmarks import taggers
+
+    return steps(runs, taggers)
 
 
 def growth(runs: int, size: str, name: str, values: tuple[int, ...], work: str) -> dict:

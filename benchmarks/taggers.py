@@ -1,0 +1,115 @@
+"""Training steps of the tagger: ours, ours around Keras' LSTM layers, and PyTorch's."""
+
+from collections.abc import Callable
+from unittest import mock
+
+import keras
+import numpy as np
+
+import NER.model
+from common.text import PADDING, UNKNOWN, Vocabulary
+from common.training import make_trainer
+from NER.model import NERModel
+from NER.presets import NERConfig
+from NER.reader import Encoder
+
+N_WORDS, N_STEPS, STEPS = 17_000, 25, 10  # vocabulary; words of a sentence; training steps in one call
+
+
+def encoder(config: NERConfig) -> Encoder:
+    """Of as many words, characters and tags as CoNLL-2003 has."""
+    words = Vocabulary((PADDING, UNKNOWN, *map(str, range(2, N_WORDS))))
+    chars = Vocabulary((PADDING, UNKNOWN, *map(chr, range(ord("!"), ord("!") + 83))))
+    tags = ("O", *(f"{prefix}-{kind}" for kind in ("LOC", "MISC", "ORG", "PER") for prefix in config.scheme.replace("O", "")))
+    return Encoder(words, chars, tags, config.scheme, max_chars=config.max_chars)
+
+
+def examples(config: NERConfig, n_chars: int, n_tags: int) -> dict[str, np.ndarray]:
+    """STEPS batches of random sentences."""
+    random, shape = np.random.default_rng(0), (STEPS, config.batch_size)
+    return {
+        "words": random.integers(2, N_WORDS, (*shape, N_STEPS)).astype(np.int32),
+        "chars": random.integers(1, n_chars, (*shape, N_STEPS, config.max_chars)).astype(np.int32),
+        "lengths": np.full(shape, N_STEPS, np.int32),
+        "tags": random.integers(0, n_tags, (*shape, N_STEPS)).astype(np.int32),
+        "weights": np.ones(shape, np.float32),
+    }
+
+
+def our_steps(**flags) -> Callable[[], object]:
+    """STEPS training steps of the paper's preset."""
+    config = NERConfig(**flags)
+    words = encoder(config)
+    model = NERModel(config, words)
+    optimizer = keras.optimizers.SGD(config.learning_rate, config.momentum)
+    trainer = make_trainer(model, config, optimizer, STEPS, many_shapes=True)
+    batches = examples(config, len(words.chars), len(words.tags))
+    return lambda: trainer.train(batches, (), 0, {"learning_rate": 1e-5})
+
+
+def keras_steps() -> Callable[[], object]:
+    """The same tagger, whose recurrent layers are `keras.layers.LSTM`."""
+
+    def layer(_, units, **kwargs):
+        return keras.layers.LSTM(units, return_sequences=True, return_state=True, use_cudnn=False, **kwargs)
+
+    with mock.patch.object(NER.model, "make_layer", layer):
+        return our_steps(cell="lstm")
+
+
+def torch_steps() -> Callable[[], object] | None:
+    """The same tagger in PyTorch, or None where it is not installed."""
+    try:
+        import torch
+    except ImportError:
+        return None
+    from torch import nn
+
+    config = NERConfig()
+    words = encoder(config)
+    n_tags = len(words.tags)
+
+    class Tagger(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.words, self.chars = nn.Embedding(N_WORDS, config.word_size), nn.Embedding(len(words.chars), config.char_size)
+            self.convolution = nn.Conv1d(config.char_size, config.char_filters, config.char_width, padding=1)
+            features = config.word_size + config.char_filters
+            self.lstm = nn.LSTM(features, config.rnn_size, bidirectional=True, batch_first=True)
+            self.scores, self.dropout = nn.Linear(2 * config.rnn_size, n_tags), nn.Dropout(config.dropout)
+            self.transitions = nn.Parameter(torch.zeros(n_tags, n_tags))
+            self.start, self.end = nn.Parameter(torch.zeros(n_tags)), nn.Parameter(torch.zeros(n_tags))
+
+        def forward(self, word_ids, char_ids, tags):
+            letters = self.dropout(self.chars(char_ids.flatten(0, 1))).transpose(1, 2)
+            spelling = torch.tanh(self.convolution(letters).amax(-1)).view(*word_ids.shape, -1)
+            x = self.dropout(torch.cat([self.words(word_ids), spelling], -1))
+            e = self.scores(self.dropout(self.lstm(x)[0]))
+            alpha = self.start + e[:, 0]
+            for t in range(1, e.shape[1]):
+                alpha = torch.logsumexp(alpha[:, :, None] + self.transitions, 1) + e[:, t]
+            gold = e.gather(2, tags[:, :, None]).sum((1, 2)) + self.transitions[tags[:, :-1], tags[:, 1:]].sum(1)
+            gold = gold + self.start[tags[:, 0]] + self.end[tags[:, -1]]
+            return (torch.logsumexp(alpha + self.end, 1) - gold).mean()
+
+    model = Tagger()
+    optimizer = torch.optim.SGD(model.parameters(), 1e-5, config.momentum)
+    batches = examples(config, len(words.chars), n_tags)
+    batches = [torch.tensor(batches[name].astype(np.int64)) for name in ("words", "chars", "tags")]
+
+    def run():
+        for batch in zip(*batches, strict=True):
+            optimizer.zero_grad(set_to_none=True)
+            loss = model(*batch)
+            loss.backward()
+            nn.utils.clip_grad_norm_(model.parameters(), config.max_grad_norm)
+            optimizer.step()
+        return loss.item()
+
+    return run
+
+
+def candidates() -> dict[str, Callable[[], object]]:
+    """All that are compared, by name."""
+    found = {"dynamic_skip": our_steps(), "lstm": our_steps(cell="lstm"), "keras LSTM": keras_steps(), "torch LSTM": torch_steps()}
+    return {name: function for name, function in found.items() if function is not None}
