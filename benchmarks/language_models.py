@@ -102,7 +102,7 @@ def torch_steps(config: LanguageConfig) -> Callable[[], object] | None:
 def product_floor(config: LanguageConfig) -> Callable[[], object]:
     """The matrix products alone of STEPS training steps of a word-level model: its layers', and three of the softmax."""
     rows, size = config.batch_size * config.num_unroll_steps, config.rnn_size
-    layer, _ = layers.product_floor(layers.Size(config.batch_size, config.num_unroll_steps, size, size, 1, 1))
+    layer = layers.product_floor(layers.Size(config.batch_size, config.num_unroll_steps, size, size, 1, 1))
     h, weights = tf.random.normal([rows, size]), tf.random.normal([size, N_WORDS])
 
     @tf.function

@@ -38,7 +38,7 @@ def layer(runs: int, size: str = "PTB") -> dict:
 
     size = getattr(layers, size)
     seconds = timing.interleaved(layers.candidates(size), runs)
-    gflop = layers.product_floor(size)[1] / 1e9
+    gflop = size.operations / 1e9
     rates = {name: round(gflop / timing.milliseconds(values) * 1e3, 1) for name, values in seconds.items()}
     return table(seconds, "DynamicSkipLSTM") | {"shape": str(size), "gflop": gflop, "gflop_per_second": rates}
 
@@ -115,42 +115,43 @@ def tagger_step(runs: int) -> dict:
     return steps(runs, taggers)
 
 
-def growth(runs: int, size: str, name: str, values: tuple[int, ...], work: str) -> dict:
-    """Time of the layer, forward and backward, against one number of its size; `per` is the work that it should grow with."""
+def growth(runs: int, size: str, name: str, values: tuple[int, ...]) -> dict:
+    """Time of the layer, forward and backward, against one number of its size, and the work of an LSTM's products there."""
     from benchmarks import layers, timing
 
     size = getattr(layers, size)
     seconds = timing.interleaved({str(n): layers.dynamic_skip(size, **{name: n}) for n in values}, runs)
     milliseconds = {n: round(timing.milliseconds(value), 2) for n, value in seconds.items()}
-    return {"against": name, "milliseconds_at": milliseconds, "shape": str(size), "work": work}
+    gflop = {str(n): size._replace(**{name: n}).operations / 1e9 for n in values}
+    return {"against": name, "milliseconds_at": milliseconds, "gflop_at": gflop, "shape": str(size)}
 
 
 def length(runs: int) -> dict:
     """Time of the layer, forward and backward, against T."""
-    return growth(runs, "SMALL", "n_steps", (35, 100, 400, 1000, 2000), "T")
+    return growth(runs, "SMALL", "n_steps", (35, 100, 400, 1000, 2000))
 
 
 def actions(runs: int) -> dict:
     """Time of the layer, forward and backward, against K."""
-    return growth(runs, "PTB", "n_actions", (2, 5, 10, 50, 100), "1")
+    return growth(runs, "PTB", "n_actions", (2, 5, 10, 50, 100))
 
 
 def batch(runs: int) -> dict:
     """Time of the layer, forward and backward, against B."""
-    return growth(runs, "SMALL", "batch", (20, 64, 128, 256, 512), "B")
+    return growth(runs, "SMALL", "batch", (20, 64, 128, 256, 512))
 
 
 def units(runs: int) -> dict:
     """Time of the layer, forward and backward, against H."""
-    return growth(runs, "SMALL", "units", (200, 400, 650, 1000, 1500), "H (D + H)")
+    return growth(runs, "SMALL", "units", (200, 400, 650, 1000, 1500))
 
 
 def memory(runs: int) -> dict:
-    """Peak memory of the layer, forward and backward, above weights and inputs, for T and 2 T steps, beside autodiff through the cell."""
+    """Peak memory of the layer, forward and backward, above weights and inputs, beside autodiff through the cell."""
     from benchmarks.layers import PTB
     from benchmarks.memory import CASES, peak_mib
 
-    steps = PTB.n_steps, 2 * PTB.n_steps
+    steps = PTB.n_steps, 2 * PTB.n_steps, 4 * PTB.n_steps
     return {"mib": {case: {str(n): round(peak_mib(case, n), 1) for n in steps} for case in CASES}, "shape": str(PTB)}
 
 

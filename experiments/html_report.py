@@ -154,9 +154,7 @@ def _curves(table: Table, found: dict[str, list[dict[str, Any]]]) -> str:
 
 
 def _chart(found: dict[str, list[dict[str, Any]]], value, label: str, logarithmic: bool = False) -> str:
-    series = {
-        name: [[(record["epoch"], value(record)) for record in one["records"]] for one in runs] for name, runs in found.items()
-    }
+    series = {name: [[(record["epoch"], value(record)) for record in one["records"]] for one in runs] for name, runs in found.items()}
     return charts.line_chart(series, "epoch", label, logarithmic)
 
 
