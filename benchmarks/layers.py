@@ -132,9 +132,9 @@ def candidates(size: Size) -> dict[str, Callable[[], object]]:
 
 
 def all_cells(size: Size) -> dict[str, Callable[[], object]]:
-    """A layer of every `--cell`, as the tasks run it."""
+    """A layer of every `--cell`, as the tasks run it: compiled as a whole where the task's whole step is by default."""
     found = {"dynamic_skip": dynamic_skip(size)}
     for cell in sorted({*CELLS} - {"dynamic_skip"}):
         config = NumberConfig(cell=cell, n_actions=size.n_actions, agent_units=size.agent_units)
-        found[cell] = tensorflow_step(make_layer(config, size.units), size.shape, True)
+        found[cell] = tensorflow_step(make_layer(config, size.units), size.shape, size == NUMBERS)
     return found

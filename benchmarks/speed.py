@@ -18,8 +18,8 @@ from common.files import atomic_write  # noqa: E402
 
 PARTS = (
     "layer", "layer_number", "layer_imdb", "layer_conll", "cells",
-    "step", "small_step", "char_step", "number_step", "sentiment_step", "tagger_step",
-    "length", "actions", "batch", "units", "memory",
+    "step", "small_step", "char_step", "number_step", "sentiment_step", "tagger_step", "cell_steps",
+    "length", "actions", "batch", "units", "memory", "compilation",
 )  # fmt: skip
 
 
@@ -59,10 +59,38 @@ def layer_conll(runs: int) -> dict:
 
 
 def cells(runs: int) -> dict:
-    """Forward and backward of a layer of every cell at the size of number prediction."""
+    """Forward and backward of a layer of every cell, at the sizes of the four tasks."""
     from benchmarks import layers, timing
 
-    return table(timing.interleaved(layers.all_cells(layers.NUMBERS), runs), "dynamic_skip")
+    sizes = {"language model": layers.PTB, "number prediction": layers.NUMBERS, "sentiment": layers.IMDB, "tagger": layers.CONLL}
+    return by_cell({name: timing.interleaved(layers.all_cells(size), runs, warm_up=1) for name, size in sizes.items()})
+
+
+def cell_steps(runs: int) -> dict:
+    """One training step of every task's network, with every cell."""
+    from benchmarks import language_models, number_networks, sentiment_networks, taggers, timing
+    from common.run import CELLS
+
+    makers = {
+        "language model": (lambda cell: language_models.our_steps(language_models.config_of("paper", cell=cell)), language_models),
+        "number prediction": (lambda cell: number_networks.our_steps(cell=cell), number_networks),
+        "sentiment": (lambda cell: sentiment_networks.our_steps(cell=cell), sentiment_networks),
+        "tagger": (lambda cell: taggers.our_steps(cell=cell), taggers),
+    }
+    found = {}
+    for name, (make, networks) in makers.items():
+        seconds = timing.interleaved({cell: make(cell) for cell in CELLS}, runs, warm_up=1)
+        found[name] = {cell: [s / networks.STEPS for s in values] for cell, values in seconds.items()}
+    return by_cell(found)
+
+
+def by_cell(seconds: dict[str, dict[str, list[float]]]) -> dict:
+    """Medians in milliseconds of each cell, in each of several columns."""
+    from benchmarks import timing
+
+    cells = next(iter(seconds.values()))
+    found = {cell: {name: timing.milliseconds(values[cell]) for name, values in seconds.items()} for cell in cells}
+    return {"milliseconds_of": {cell: {name: round(value, 2) for name, value in row.items()} for cell, row in found.items()}}
 
 
 def steps(runs: int, networks: ModuleType, *preset: str) -> dict:
@@ -144,6 +172,13 @@ def batch(runs: int) -> dict:
 def units(runs: int) -> dict:
     """Time of the layer, forward and backward, against H."""
     return growth(runs, "SMALL", "units", (200, 400, 650, 1000, 1500))
+
+
+def compilation(runs: int) -> dict:
+    """Training steps as `--jit_compile` chooses by default, compiled as a whole by XLA, and as a plain graph."""
+    from benchmarks import compilation
+
+    return {"ways": compilation.measure(runs)}
 
 
 def memory(runs: int) -> dict:

@@ -47,14 +47,14 @@ def our_steps(**flags) -> Callable[[], object]:
     return lambda: trainer.train(batches, (), 0, {"learning_rate": 1e-5})
 
 
-def keras_steps() -> Callable[[], object]:
+def keras_steps(**flags) -> Callable[[], object]:
     """The same tagger, whose recurrent layers are `keras.layers.LSTM`."""
 
     def layer(_, units, **kwargs):
         return keras.layers.LSTM(units, return_sequences=True, return_state=True, use_cudnn=False, **kwargs)
 
     with mock.patch.object(NER.model, "make_layer", layer):
-        return our_steps(cell="lstm")
+        return our_steps(cell="lstm", **flags)
 
 
 def torch_steps() -> Callable[[], object] | None:

@@ -65,9 +65,21 @@ def _speed_title(record: dict) -> str:
 
 def _speed_table(record: dict) -> list[str]:
     if "mib" in record:  # peak memory, by the number of steps
-        columns = list(next(iter(record["mib"].values())))
-        rows = [f"| {name} | " + " | ".join(f"{value:.0f}" for value in values.values()) + " |" for name, values in record["mib"].items()]
-        return ["| MiB | " + " | ".join(f"T = {n}" for n in columns) + " |", "| --- |" + " --- |" * len(columns), *rows]
+        found = {name: {f"T = {n}": f"{value:.0f}" for n, value in row.items()} for name, row in record["mib"].items()}
+        return _grid("MiB", found)
+    if "milliseconds_of" in record:  # every cell, in every task
+        found = {cell: {name: f"{value:.1f}" for name, value in row.items()} for cell, row in record["milliseconds_of"].items()}
+        return _grid("milliseconds", found)
+    if "ways" in record:  # compiled one way and another
+        ways = {
+            name: {
+                f"{way}: {what}": f"{found[key]:.1f}"
+                for way, found in row.items()
+                for key, what in (("compile_seconds", "seconds to compile"), ("step_milliseconds", "milliseconds a step"))
+            }
+            for name, row in record["ways"].items()
+        }
+        return _grid("", ways)
     if "milliseconds_at" in record:  # growth
         found = record["milliseconds_at"]
         values = " | ".join(f"{value:.1f}" for value in found.values())
@@ -79,6 +91,13 @@ def _speed_table(record: dict) -> list[str]:
         if rates:
             lines[-1] += f" {rates[name]:.0f} |"
     return [line + end for line, end in zip(lines[:2], (" GFLOP/s |", " --- |"), strict=True)] + lines[2:] if rates else lines
+
+
+def _grid(corner: str, rows: dict[str, dict[str, str]]) -> list[str]:
+    """A table of rows that have the same columns."""
+    columns = next(iter(rows.values()))
+    lines = [[corner, *columns], ["---"] * (len(columns) + 1), *([name, *row.values()] for name, row in rows.items())]
+    return [f"| {' | '.join(line)} |" for line in lines]
 
 
 def rendered(text: str) -> str:
