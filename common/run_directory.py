@@ -290,7 +290,10 @@ def command_line(argv: Sequence[str] | None = None) -> str:
 
 
 def git_commit() -> str | None:
-    """The commit of the checkout, with "-dirty" if tracked files differ from it; None outside a checkout."""
+    """The commit of the checkout, with "-dirty" if tracked Python files differ from it; None outside a checkout.
+
+    Other files do not matter: the runs of a table write their results among them.
+    """
 
     def git(*arguments: str) -> str:
         command = ["git", "-C", str(_ROOT), *arguments]
@@ -299,7 +302,7 @@ def git_commit() -> str | None:
     try:
         if pathlib.Path(git("rev-parse", "--show-toplevel")).resolve() != _ROOT:
             return None  # installed somewhere below another repository
-        return git("rev-parse", "HEAD") + ("-dirty" if git("status", "--porcelain", "--untracked-files=no") else "")
+        return git("rev-parse", "HEAD") + ("-dirty" if git("status", "--porcelain", "--untracked-files=no", "--", "*.py") else "")
     except (OSError, subprocess.SubprocessError):
         return None
 

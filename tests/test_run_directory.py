@@ -58,6 +58,26 @@ def test_commit(root):
         assert re.fullmatch(r"[0-9a-f]{40}(-dirty)?", commit)
 
 
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+def test_a_commit_is_dirty_if_its_code_is_changed(tmp_path, monkeypatch):
+    def git(*arguments):
+        subprocess.run(["git", "-C", tmp_path, "-c", "user.name=a", "-c", "user.email=a@b", *arguments], check=True, capture_output=True)
+
+    (tmp_path / "folder").mkdir()
+    code, text = tmp_path / "folder" / "code.py", tmp_path / "README.md"
+    for path in (code, text):
+        path.write_text("before")
+    git("init")
+    git("add", ".")
+    git("commit", "-m", "a")
+    monkeypatch.setattr(run_directory, "_ROOT", tmp_path)
+    clean = run_directory.git_commit()
+    text.write_text("after")
+    assert len(clean) == 40 and run_directory.git_commit() == clean
+    code.write_text("after")
+    assert run_directory.git_commit() == clean + "-dirty"
+
+
 def test_no_commit_outside_a_checkout(tmp_path, monkeypatch):
     monkeypatch.setattr(run_directory, "_ROOT", tmp_path)
     assert run_directory.git_commit() is None
