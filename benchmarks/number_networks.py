@@ -5,6 +5,7 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
+from benchmarks import torch_training
 from common.training import make_trainer
 from NumberPrediction import reader
 from NumberPrediction.model import NumberModel, train_batches
@@ -43,21 +44,16 @@ def torch_steps() -> Callable[[], object] | None:
         import torch
     except ImportError:
         return None
-    lstm, classifier = torch.nn.LSTM(10, 200, batch_first=True), torch.nn.Linear(200, 10)
-    optimizer = torch.optim.Adam([*lstm.parameters(), *classifier.parameters()], 1e-3)
+    network = torch.nn.ModuleDict({"lstm": torch.nn.LSTM(10, 200, batch_first=True), "classifier": torch.nn.Linear(200, 10)})
     batches = examples()
     x = torch.nn.functional.one_hot(torch.tensor(batches["numbers"].astype(np.int64)), 10).float()
     y = torch.tensor(batches["labels"].astype(np.int64))
 
-    def run():
-        for one, label in zip(x, y, strict=True):
-            optimizer.zero_grad(set_to_none=True)
-            loss = torch.nn.functional.cross_entropy(classifier(lstm(one)[0][:, -1]), label)
-            loss.backward()
-            optimizer.step()
-        return loss.item()
+    def loss(x, y):
+        return torch.nn.functional.cross_entropy(network["classifier"](network["lstm"](x)[0][:, -1]), y)
 
-    return run
+    parameters = [*network.parameters()]
+    return torch_training.steps(parameters, torch.optim.Adam(parameters, 1e-3), loss, list(zip(x, y, strict=True)))
 
 
 def candidates() -> dict[str, Callable[[], object]]:

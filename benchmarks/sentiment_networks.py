@@ -5,6 +5,7 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
+from benchmarks import torch_training
 from common.training import make_trainer
 from Sentiment.model import SentimentModel
 from Sentiment.presets import SentimentConfig
@@ -52,21 +53,22 @@ def torch_steps() -> Callable[[], object] | None:
     except ImportError:
         return None
     config = SentimentConfig()
-    words = torch.nn.Embedding(N_WORDS, config.word_size)
-    lstm = torch.nn.LSTM(config.word_size, config.rnn_size, batch_first=True)
-    head = torch.nn.Sequential(torch.nn.Dropout(config.dropout), torch.nn.Linear(config.rnn_size, N_CLASSES))
-    optimizer = torch.optim.Adam([*words.parameters(), *lstm.parameters(), *head.parameters()], config.learning_rate)
+    network = torch.nn.ModuleDict(
+        {
+            "words": torch.nn.Embedding(N_WORDS, config.word_size),
+            "lstm": torch.nn.LSTM(config.word_size, config.rnn_size, batch_first=True),
+            "head": torch.nn.Sequential(torch.nn.Dropout(config.dropout), torch.nn.Linear(config.rnn_size, N_CLASSES)),
+        }
+    )
     batches = {name: torch.tensor(array.astype(np.int64)) for name, array in examples(config).items()}
 
-    def run():
-        for x, y in zip(batches["words"], batches["labels"], strict=True):
-            optimizer.zero_grad(set_to_none=True)
-            loss = torch.nn.functional.cross_entropy(head(lstm(words(x))[0][:, -1]), y)
-            loss.backward()
-            optimizer.step()
-        return loss.item()
+    def loss(words, labels):
+        outputs = network["lstm"](network["words"](words))[0]
+        return torch.nn.functional.cross_entropy(network["head"](outputs[:, -1]), labels)
 
-    return run
+    parameters = [*network.parameters()]
+    optimizer = torch.optim.Adam(parameters, config.learning_rate)
+    return torch_training.steps(parameters, optimizer, loss, list(zip(batches["words"], batches["labels"], strict=True)))
 
 
 def candidates() -> dict[str, Callable[[], object]]:

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 import NER.model
+from benchmarks import torch_training
 from common.text import PADDING, UNKNOWN, Vocabulary
 from common.training import make_trainer
 from NER.model import NERModel
@@ -96,17 +97,7 @@ def torch_steps() -> Callable[[], object] | None:
     optimizer = torch.optim.SGD(model.parameters(), 1e-5, config.momentum)
     batches = examples(config, len(words.chars), n_tags)
     batches = [torch.tensor(batches[name].astype(np.int64)) for name in ("words", "chars", "tags")]
-
-    def run():
-        for batch in zip(*batches, strict=True):
-            optimizer.zero_grad(set_to_none=True)
-            loss = model(*batch)
-            loss.backward()
-            nn.utils.clip_grad_norm_(model.parameters(), config.max_grad_norm)
-            optimizer.step()
-        return loss.item()
-
-    return run
+    return torch_training.steps(model.parameters(), optimizer, model, list(zip(*batches, strict=True)), config.max_grad_norm)
 
 
 def candidates() -> dict[str, Callable[[], object]]:

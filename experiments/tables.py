@@ -226,7 +226,10 @@ TABLES = {
         "Language modelling, PTB, small scale (2 x 200, 20 steps, 13 epochs): perplexity",
         "LanguageModeling",
         _PERPLEXITY,
-        _without_paper(_LM_ROWS),
+        {
+            **_without_paper(_LM_ROWS),
+            "dynamic_skip_bfloat16": Row("dynamic skips, products in bfloat16", {"mixed_precision": True}),
+        },
         {"preset": "small"},
         data="ptb",
         hours=0.8,
