@@ -1,10 +1,13 @@
 """Vectors of words made from their characters: convolutions, the largest response of each filter, highway layers (Kim et al. 2016)."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
+
+from common.cells.base import Initializer
 
 
 class CharCNN(keras.layers.Layer):
@@ -22,10 +25,10 @@ class CharCNN(keras.layers.Layer):
         filters: how many filters see 1, 2, 3, ... characters at once. initializer: of E and K; biases start at zero.
     """
 
-    def __init__(self, n_chars: int, char_size: int, filters: Sequence[int], initializer, **kwargs):
+    def __init__(self, n_chars: int, char_size: int, filters: Sequence[int], initializer: Initializer, **kwargs: Any):
         super().__init__(**kwargs)
 
-        def zero_first_row(shape, dtype=None):
+        def zero_first_row(shape: tuple[int, ...], dtype: str | None = None):
             rows = keras.initializers.get(initializer)((shape[0] - 1, shape[1]), dtype)
             return tf.concat([tf.zeros([1, shape[1]], dtype), rows], 0)
 
@@ -34,7 +37,7 @@ class CharCNN(keras.layers.Layer):
             keras.layers.Conv1D(n, width, kernel_initializer=initializer, name=f"filters_{width}") for width, n in enumerate(filters, 1)
         ]
 
-    def call(self, spellings) -> tf.Tensor:
+    def call(self, spellings: tf.Tensor) -> tf.Tensor:
         real = tf.cast(spellings != 0, self.compute_dtype)[:, :, None]
         chars = self.char_vectors(spellings) * real  # no gradient reaches the padding row
         # tanh grows, so that of the maximum is the maximum of all.
@@ -47,13 +50,13 @@ class Highway(keras.layers.Layer):
         t = sigmoid(W_t x + b_t),   y = t * relu(W_h x + b_h) + (1 - t) * x,      b_t starts at -2, b_h at 0
     """
 
-    def __init__(self, size: int, initializer, **kwargs):
+    def __init__(self, size: int, initializer: Initializer, **kwargs: Any):
         super().__init__(**kwargs)
         dense = {"kernel_initializer": initializer}
         self.gate = keras.layers.Dense(size, "sigmoid", bias_initializer=keras.initializers.Constant(-2.0), name="gate", **dense)
         self.transform = keras.layers.Dense(size, "relu", name="transform", **dense)
 
-    def call(self, x) -> tf.Tensor:
+    def call(self, x: tf.Tensor) -> tf.Tensor:
         t = self.gate(x)
         return t * self.transform(x) + (1 - t) * x
 
@@ -70,11 +73,11 @@ class WordsFromCharacters(keras.layers.Layer):
         self,
         spellings: np.ndarray,
         n_chars: int,
-        initializer,
+        initializer: Initializer,
         char_size: int = 15,
         char_filters: Sequence[int] = (50, 100, 150, 200, 200, 200, 200),
         highway_layers: int = 2,
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         missing = max(len(char_filters) - spellings.shape[1], 0)  # the widest filter has to fit once
@@ -82,7 +85,7 @@ class WordsFromCharacters(keras.layers.Layer):
         self.cnn = CharCNN(n_chars, char_size, char_filters, initializer, name="cnn")
         self.highway = [Highway(sum(char_filters), initializer, name=f"highway_{i}") for i in range(highway_layers)]
 
-    def call(self, words) -> tf.Tensor:
+    def call(self, words: tf.Tensor) -> tf.Tensor:
         # A word has one vector wherever it stands, and half of a batch of text is repetition: 220 ms of processor time instead of 400
         # at the paper's size. A GPU has the time, and XLA wants to know there how large an array is.
         flat = tf.reshape(words, [-1])

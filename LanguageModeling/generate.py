@@ -3,6 +3,7 @@
 import dataclasses
 import pathlib
 import sys
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,6 +13,9 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from common import run  # noqa: E402
 from common.errors import InputError  # noqa: E402
 from common.text import EOS  # noqa: E402
+
+if TYPE_CHECKING:
+    from LanguageModeling.model import LanguageModel
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -50,7 +54,9 @@ def generate(config: GenerateConfig) -> tuple[list[str], np.ndarray]:
     return words, distances
 
 
-def continue_text(model, ids: np.ndarray, n_words: int, temperature: float, seed: int) -> tuple[np.ndarray, np.ndarray | None]:
+def continue_text(
+    model: "LanguageModel", ids: np.ndarray, n_words: int, temperature: float, seed: int
+) -> tuple[np.ndarray, np.ndarray | None]:
     """`ids` [N] and `n_words` sampled ones after them; the distance taken at each word [N + n_words], None without an agent."""
     import tensorflow as tf
 

@@ -8,12 +8,13 @@ import numpy as np
 import tensorflow as tf
 
 from common import checkpoint, losses, training
+from common.agent import Trace
 from common.dropout import dropout, fold
 from common.recurrent import auxiliary, make_layer, run_layer
 from common.replicas import part_of_mean
 from common.softmax import log_likelihood
 from common.text import Vocabulary
-from common.trainer import Trainer, means
+from common.trainer import Tensors, Trainer, means
 from LanguageModeling import reader
 from LanguageModeling.char_cnn import WordsFromCharacters
 from LanguageModeling.presets import LanguageConfig
@@ -37,10 +38,11 @@ class LanguageModel(keras.Model):
         super().__init__(name="language_model")
         self.config, self.n_words = config, n_words
 
-        def uniform(shape, dtype=None):  # not the initializer itself, which would give every weight the same numbers
+        # Not the initializers themselves, which would give every weight the same numbers.
+        def uniform(shape: tuple[int, ...], dtype: str | None = None):
             return keras.initializers.RandomUniform(-config.param_init, config.param_init)(shape, dtype)
 
-        def normal(shape, dtype=None):
+        def normal(shape: tuple[int, ...], dtype: str | None = None):
             return keras.initializers.RandomNormal(0, 0.3)(shape, dtype)
 
         initializers = {"kernel_initializer": uniform, "recurrent_initializer": uniform}
@@ -66,7 +68,10 @@ class LanguageModel(keras.Model):
         """Zero states of all layers."""
         return [layer.get_initial_state(batch_size) for layer in self.recurrent]
 
-    def features(self, words, state, training=False, greedy=False, seed=None, distances=None) -> tuple[tf.Tensor, list, object]:
+    def features(
+        self, words: tf.Tensor, state: list, training: bool = False, greedy: bool = False, seed: tf.Tensor | None = None,
+        distances: tf.Tensor | None = None,
+    ) -> tuple[tf.Tensor, list, object]:  # fmt: skip
         """words [B, T] int, state -> what the softmax sees [B, T, H], the new state, the trace of the last layer (or None)."""
         seed = tf.zeros(2, tf.int32) if seed is None else seed
         rate = self.config.dropout if training else 0.0
@@ -80,25 +85,28 @@ class LanguageModel(keras.Model):
             new_state.append(s)
         return x, new_state, trace
 
-    def call(self, words, state, training=False, greedy=False, seed=None, distances=None) -> tuple[tf.Tensor, list, object]:
+    def call(
+        self, words: tf.Tensor, state: list, training: bool = False, greedy: bool = False, seed: tf.Tensor | None = None,
+        distances: tf.Tensor | None = None,
+    ) -> tuple[tf.Tensor, list, object]:  # fmt: skip
         """words [B, T] int, state -> logits [B, T, V], the new state, the trace."""
         x, state, trace = self.features(words, state, training, greedy, seed, distances)
         return tf.cast(self.softmax(x), tf.float32), state, trace
 
-    def losses(self, batch, state, seed, knobs) -> tuple[tf.Tensor, dict, object]:
+    def losses(self, batch: Tensors, state: list, seed: tf.Tensor, knobs: Tensors) -> tuple[tf.Tensor, dict, object]:
         """See `common/trainer.py`. The task's loss is summed over the steps, the agent's a mean, as in the release."""
         x, state, trace = self.features(batch["words"], state, training=True, seed=seed)
         loss, metrics = self.loss_terms(self.log_likelihood(x, batch["targets"]), trace)
         extra, reported = auxiliary(self.recurrent)
         return loss + extra, metrics | reported, state
 
-    def log_likelihood(self, x, targets) -> tf.Tensor:
+    def log_likelihood(self, x: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
         """log p(target) [B, T] of what the softmax sees [B, T, H], in nats."""
         kernel, bias = (tf.cast(w, x.dtype) for w in (self.softmax.kernel, self.softmax.bias))
         flat = log_likelihood(tf.reshape(x, [-1, x.shape[-1]]), kernel, bias, tf.reshape(targets, [-1]))
         return tf.reshape(flat, tf.shape(targets))
 
-    def loss_terms(self, log_likelihood, trace) -> tuple[tf.Tensor, dict]:
+    def loss_terms(self, log_likelihood: tf.Tensor, trace: Trace | None) -> tuple[tf.Tensor, dict]:
         """The loss and its terms, of log p(target) [B, T]: cross-entropy for the network, a policy gradient for the agent."""
         config, n_steps = self.config, log_likelihood.shape[1]
         task_loss = -part_of_mean(log_likelihood)
@@ -110,7 +118,7 @@ class LanguageModel(keras.Model):
         metrics |= {"agent_loss": (agent_loss, 1.0), "entropy": (losses.masked_mean(trace.entropies, trace.mask), 1.0)}
         return n_steps * task_loss + agent_loss, metrics
 
-    def evaluate(self, batch, state, seed, greedy) -> tuple[dict, object]:
+    def evaluate(self, batch: Tensors, state: list, seed: tf.Tensor, greedy: bool) -> tuple[dict, object]:
         """See `common/trainer.py`."""
         x, state, _ = self.features(batch["words"], state, greedy=greedy, seed=seed)
         weights = batch["weights"]

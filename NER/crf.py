@@ -9,6 +9,7 @@ Lample et al. (2016), "Neural Architectures for Named Entity Recognition", secti
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -159,7 +160,7 @@ class CRF(keras.layers.Layer):
       scheme: "BIOES", "BIO", or None for no constraint.
     """
 
-    def __init__(self, tags: Sequence[str], scheme: str | None = None, **kwargs) -> None:
+    def __init__(self, tags: Sequence[str], scheme: str | None = None, **kwargs: Any) -> None:
         super().__init__(autocast=False, **kwargs)  # scores add up to hundreds: bfloat16 would not hold them
         self.supports_masking = True
         self.tags = list(tags)

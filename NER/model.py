@@ -3,19 +3,20 @@
 import math
 import pathlib
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from common import bucketing, losses, training
+from common.agent import Trace
 from common.dropout import dropout, fold
 from common.embeddings import load_vectors
 from common.recurrent import auxiliary, make_layer, run_layer
 from common.replicas import total
 from common.text import PADDING, UNKNOWN
-from common.trainer import Trainer
+from common.trainer import Tensors, Trainer
 from NER import reader
 from NER.crf import CRF
 from NER.presets import NERConfig
@@ -53,7 +54,7 @@ class NERModel(keras.Model):
         super().__init__(name="ner_model")
         self.config = config
 
-        def embedding(n, size, name, **kwargs):
+        def embedding(n: int, size: int, name: str, **kwargs: Any):
             bound = math.sqrt(3 / size)
             return keras.layers.Embedding(n, size, keras.initializers.RandomUniform(-bound, bound), name=name, **kwargs)
 
@@ -69,7 +70,10 @@ class NERModel(keras.Model):
         if vectors is not None:
             self.word_vectors.embeddings.assign(vectors)
 
-    def call(self, words, chars, lengths, training=False, greedy=False, seed=None, distances=(None, None)) -> tuple[tf.Tensor, tuple]:
+    def call(
+        self, words: tf.Tensor, chars: tf.Tensor, lengths: tf.Tensor, training: bool = False, greedy: bool = False,
+        seed: tf.Tensor | None = None, distances: Sequence[tf.Tensor | None] = (None, None),
+    ) -> tuple[tf.Tensor, tuple]:  # fmt: skip
         """words [B, T], chars [B, T, C], lengths [B] int -> scores [B, T, N], and the traces of both directions (or None).
 
         The backward layer's trace is in the order in which it reads, the end of the sentence first, behind the padding; so are
@@ -86,7 +90,7 @@ class NERModel(keras.Model):
         h = dropout(tf.concat([ahead, tf.reverse(back, [1])], -1), rate, fold(seed, 4))
         return tf.cast(self.scores(h), tf.float32), (forward, backward)
 
-    def spelling(self, chars, rate, seed) -> tf.Tensor:
+    def spelling(self, chars: tf.Tensor, rate: float, seed: tf.Tensor) -> tf.Tensor:
         """chars [B, T, C] -> [B, T, filters]: the largest response of each filter over the characters of a word."""
         shape = tf.shape(chars)
         flat = tf.reshape(chars, [-1, chars.shape[-1]])
@@ -99,7 +103,7 @@ class NERModel(keras.Model):
         """Nothing is carried from batch to batch."""
         return ()
 
-    def losses(self, batch, state, seed, knobs) -> tuple[tf.Tensor, dict, object]:
+    def losses(self, batch: Tensors, state: Any, seed: tf.Tensor, knobs: Tensors) -> tuple[tf.Tensor, dict, object]:
         """See `common/trainer.py`."""
         scores, traces = self(batch["words"], batch["chars"], batch["lengths"], training=True, seed=seed)
         log_likelihood = self.crf.log_likelihood(scores, batch["tags"], _mask(batch))
@@ -107,7 +111,7 @@ class NERModel(keras.Model):
         extra, reported = auxiliary([self.forward, self.backward])
         return loss + extra, metrics | reported, state
 
-    def loss_terms(self, log_likelihood, traces, weights) -> tuple[tf.Tensor, dict]:
+    def loss_terms(self, log_likelihood: tf.Tensor, traces: Sequence[Trace | None], weights: tf.Tensor) -> tuple[tf.Tensor, dict]:
         """The loss and its terms, of log p(tags) [B]: the CRF's for the network, a policy gradient for each direction's agent.
 
         Sentences of weight 0 only fill up the batch.
@@ -128,7 +132,7 @@ class NERModel(keras.Model):
             metrics |= {f"agent_loss_{name}": (agent_loss * n, n), f"entropy_{name}": (entropy * n, n)}
         return loss, metrics
 
-    def infer(self, batch, seed, greedy) -> dict[str, tf.Tensor]:
+    def infer(self, batch: Tensors, seed: tf.Tensor, greedy: bool) -> dict[str, tf.Tensor]:
         """See `common/trainer.py`: the best tags [B, T], log p(given tags) [B], and the distances [B, T] in the order of the words."""
         scores, (forward, backward) = self(batch["words"], batch["chars"], batch["lengths"], greedy=greedy, seed=seed)
         mask = _mask(batch)
@@ -138,7 +142,7 @@ class NERModel(keras.Model):
         return found
 
 
-def _mask(batch):
+def _mask(batch: Tensors):
     return tf.sequence_mask(batch["lengths"], tf.shape(batch["words"])[1])
 
 

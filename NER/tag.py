@@ -4,7 +4,9 @@ import dataclasses
 import pathlib
 import re
 import sys
+import types
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 # A plain checkout is not installed: let the script find `common` and its own package from any directory.
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
@@ -12,6 +14,10 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from common import arcs, run  # noqa: E402
 from common.errors import InputError  # noqa: E402
 from NER.span_f1 import spans, write_conll  # noqa: E402
+
+if TYPE_CHECKING:
+    from common.trainer import Trainer
+    from NER.reader import Encoder
 
 _OPENING, _CLOSING = "\"'“‘([{", "\"'”’)]},;:!?"
 
@@ -66,7 +72,7 @@ def tag(config: TagConfig) -> None:
                 picture = ""
 
 
-def _answers(ner_model, trainer, encoder, greedy):
+def _answers(ner_model: types.ModuleType, trainer: "Trainer", encoder: "Encoder", greedy: bool):
     """Each line of standard input, answered before the next one is read."""
     from NER.reader import Sentence
 

@@ -1,14 +1,17 @@
 """The network of number prediction: one recurrent layer over one-hot digits, its last output to a softmax over ten digits."""
 
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
 
 from common import losses, training
+from common.agent import Trace
 from common.errors import InputError
 from common.recurrent import auxiliary, make_layer, run_layer
 from common.replicas import part_of_mean
-from common.trainer import Trainer, means
+from common.trainer import Tensors, Trainer, means
 from NumberPrediction import reader
 from NumberPrediction.presets import NumberConfig
 
@@ -35,7 +38,10 @@ class NumberModel(keras.Model):
         self.classifier = keras.layers.Dense(N_DIGITS, name="classifier")
         self(tf.zeros([1, config.length + 1], tf.int32))  # creates the weights
 
-    def call(self, numbers, training=False, greedy=False, seed=None, distances=None) -> tuple[tf.Tensor, object]:
+    def call(
+        self, numbers: tf.Tensor, training: bool = False, greedy: bool = False, seed: tf.Tensor | None = None,
+        distances: tf.Tensor | None = None,
+    ) -> tuple[tf.Tensor, object]:  # fmt: skip
         """numbers [B, T] int -> logits [B, 10] and the agent's trace (or None)."""
         x = tf.one_hot(tf.cast(numbers, tf.int32), N_DIGITS, dtype=self.compute_dtype)
         outputs, _, trace = run_layer(self.recurrent, x, training=training, greedy=greedy, seed=seed, distances=distances)
@@ -45,14 +51,14 @@ class NumberModel(keras.Model):
         """Nothing is carried from batch to batch."""
         return ()
 
-    def losses(self, batch, state, seed, knobs) -> tuple[tf.Tensor, dict, object]:
+    def losses(self, batch: Tensors, state: Any, seed: tf.Tensor, knobs: Tensors) -> tuple[tf.Tensor, dict, object]:
         """See `common/trainer.py`."""
         logits, trace = self(batch["numbers"], training=True, seed=seed)
         loss, metrics = self.loss_terms(logits, trace, batch["labels"], knobs["entropy_weight"])
         extra, reported = auxiliary([self.recurrent])
         return loss + extra, metrics | reported, state
 
-    def loss_terms(self, logits, trace, labels, entropy_weight) -> tuple[tf.Tensor, dict]:
+    def loss_terms(self, logits: tf.Tensor, trace: Trace | None, labels: tf.Tensor, entropy_weight: tf.Tensor) -> tuple[tf.Tensor, dict]:
         """The loss and its terms: cross-entropy for the network, a policy gradient for the agent."""
         config = self.config
         labels = tf.cast(labels, tf.int32)
@@ -72,7 +78,7 @@ class NumberModel(keras.Model):
         metrics |= {"agent_loss": (agent_loss, 1.0), "entropy": (losses.masked_mean(trace.entropies, trace.mask), 1.0)}
         return task_loss + agent_loss, metrics
 
-    def evaluate(self, batch, state, seed, greedy) -> tuple[dict, object]:
+    def evaluate(self, batch: Tensors, state: Any, seed: tf.Tensor, greedy: bool) -> tuple[dict, object]:
         """See `common/trainer.py`."""
         logits, _ = self(batch["numbers"], greedy=greedy, seed=seed)
         right = tf.cast(tf.argmax(logits, -1, output_type=tf.int32) == tf.cast(batch["labels"], tf.int32), tf.float32)

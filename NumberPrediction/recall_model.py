@@ -1,5 +1,7 @@
 """The network of the recall task: one recurrent layer, its last output to one number."""
 
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -8,7 +10,7 @@ from common import losses, training
 from common.errors import InputError
 from common.recurrent import auxiliary, make_layer, run_layer
 from common.replicas import part_of_mean
-from common.trainer import Trainer, means
+from common.trainer import Tensors, Trainer, means
 from NumberPrediction import reader
 from NumberPrediction.recall_presets import RecallConfig
 
@@ -33,7 +35,9 @@ class RecallModel(keras.Model):
         self.output_layer = keras.layers.Dense(1, name="output")
         self(tf.zeros([1, config.length, config.features]))  # creates the weights
 
-    def call(self, sequences, training=False, greedy=False, seed=None) -> tuple[tf.Tensor, object]:
+    def call(
+        self, sequences: tf.Tensor, training: bool = False, greedy: bool = False, seed: tf.Tensor | None = None
+    ) -> tuple[tf.Tensor, object]:
         """Predictions [B] and the agent's trace (or None)."""
         x = tf.cast(sequences, self.compute_dtype)
         outputs, _, trace = run_layer(self.recurrent, x, training=training, greedy=greedy, seed=seed)
@@ -43,7 +47,7 @@ class RecallModel(keras.Model):
         """Nothing is carried from batch to batch."""
         return ()
 
-    def losses(self, batch, state, seed, knobs) -> tuple[tf.Tensor, dict, object]:
+    def losses(self, batch: Tensors, state: Any, seed: tf.Tensor, knobs: Tensors) -> tuple[tf.Tensor, dict, object]:
         """See `common/trainer.py`."""
         config = self.config
         predictions, trace = self(batch["sequences"], training=True, seed=seed)
@@ -57,7 +61,7 @@ class RecallModel(keras.Model):
             metrics |= {"agent_loss": (agent_loss, 1.0), "entropy": (losses.masked_mean(trace.entropies, trace.mask), 1.0)}
         return loss, metrics, state
 
-    def evaluate(self, batch, state, seed, greedy) -> tuple[dict, object]:
+    def evaluate(self, batch: Tensors, state: Any, seed: tf.Tensor, greedy: bool) -> tuple[dict, object]:
         """See `common/trainer.py`."""
         predictions, _ = self(batch["sequences"], greedy=greedy, seed=seed)
         error = (predictions - batch["targets"]) ** 2

@@ -2,20 +2,21 @@
 
 import pathlib
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from common import bucketing, losses, training
+from common.agent import Trace
 from common.dropout import dropout, fold
 from common.embeddings import load_vectors
 from common.errors import InputError
 from common.recurrent import auxiliary, make_layer, run_layer
 from common.replicas import total
 from common.text import Vocabulary
-from common.trainer import Trainer, add, means
+from common.trainer import Tensors, Trainer, add, means
 from Sentiment import reader
 from Sentiment.presets import SentimentConfig
 
@@ -55,7 +56,10 @@ class SentimentModel(keras.Model):
         if vectors is not None:
             self.word_vectors.embeddings.assign(vectors)
 
-    def call(self, words, lengths, training=False, greedy=False, seed=None, distances=None) -> tuple[tf.Tensor, object]:
+    def call(
+        self, words: tf.Tensor, lengths: tf.Tensor, training: bool = False, greedy: bool = False, seed: tf.Tensor | None = None,
+        distances: tf.Tensor | None = None,
+    ) -> tuple[tf.Tensor, object]:  # fmt: skip
         """words [B, T], lengths [B] int -> logits [B, classes] and the agent's trace (or None)."""
         seed = tf.zeros(2, tf.int32) if seed is None else seed
         mask = tf.sequence_mask(lengths, tf.shape(words)[1])
@@ -73,14 +77,14 @@ class SentimentModel(keras.Model):
         """Nothing is carried from batch to batch."""
         return ()
 
-    def losses(self, batch, state, seed, knobs) -> tuple[tf.Tensor, dict, object]:
+    def losses(self, batch: Tensors, state: Any, seed: tf.Tensor, knobs: Tensors) -> tuple[tf.Tensor, dict, object]:
         """See `common/trainer.py`."""
         logits, trace = self(batch["words"], batch["lengths"], training=True, seed=seed)
         loss, metrics = self.loss_terms(logits, trace, batch["labels"], batch["weights"])
         extra, reported = auxiliary([self.recurrent])
         return loss + extra, metrics | reported, state
 
-    def loss_terms(self, logits, trace, labels, weights) -> tuple[tf.Tensor, dict]:
+    def loss_terms(self, logits: tf.Tensor, trace: Trace | None, labels: tf.Tensor, weights: tf.Tensor) -> tuple[tf.Tensor, dict]:
         """The loss and its terms: cross-entropy for the network, a policy gradient for the agent.
 
         Texts of weight 0 only fill up the batch.
@@ -98,20 +102,20 @@ class SentimentModel(keras.Model):
         entropy = losses.masked_mean(trace.entropies, trace.mask)
         return task_loss + agent_loss, metrics | {"agent_loss": (agent_loss * n, n), "entropy": (entropy * n, n)}
 
-    def evaluate(self, batch, state, seed, greedy) -> tuple[dict, object]:
+    def evaluate(self, batch: Tensors, state: Any, seed: tf.Tensor, greedy: bool) -> tuple[dict, object]:
         """See `common/trainer.py`."""
         logits, _ = self(batch["words"], batch["lengths"], greedy=greedy, seed=seed)
         log_likelihood, right = _judge(logits, batch["labels"])
         weights, n = batch["weights"], tf.reduce_sum(batch["weights"])
         return {"accuracy": (tf.reduce_sum(right * weights), n), "loss": (-tf.reduce_sum(log_likelihood * weights), n)}, state
 
-    def infer(self, batch, seed, greedy) -> dict[str, tf.Tensor]:
+    def infer(self, batch: Tensors, seed: tf.Tensor, greedy: bool) -> dict[str, tf.Tensor]:
         """See `common/trainer.py`: the classes' probabilities [B, classes] and the distances [B, T]."""
         logits, trace = self(batch["words"], batch["lengths"], greedy=greedy, seed=seed)
         return {"probs": tf.nn.softmax(logits)} | ({} if trace is None else {"distances": trace.distances})
 
 
-def _judge(logits, labels):
+def _judge(logits: tf.Tensor, labels: tf.Tensor):
     """log p(label) [B] in nats, and 1 where the label is the most probable class."""
     labels = tf.cast(labels, tf.int32)
     log_likelihood = -tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)

@@ -1,6 +1,7 @@
 """One training step of a whole language model: ours, Keras' under `fit`, and PyTorch's."""
 
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -32,7 +33,7 @@ def spellings() -> Spellings:
     return Spellings(ids, tuple(map(chr, range(N_CHARS))), LONGEST - 2)
 
 
-def config_of(preset: str, **flags) -> LanguageConfig:
+def config_of(preset: str, **flags: Any) -> LanguageConfig:
     """The settings of a preset."""
     return LanguageConfig(**{**PRESETS[preset], "preset": preset, **flags})
 
@@ -79,7 +80,7 @@ def torch_steps(config: LanguageConfig) -> Callable[[], object] | None:
             self.dropout = torch.nn.Dropout(config.dropout)
             self.softmax = torch.nn.Linear(config.rnn_size, N_WORDS)
 
-        def forward(self, words):
+        def forward(self, words: torch.Tensor):
             return self.softmax(self.dropout(self.lstm(self.dropout(self.embedding(words)))[0]))
 
     model = Model()

@@ -1,7 +1,7 @@
 """One recurrent layer, forward and backward: ours, Keras' and PyTorch's, as functions that take one step of work each."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -110,7 +110,7 @@ def product_floor(size: Size) -> Callable[[], object]:
     return lambda: run().numpy()
 
 
-def dynamic_skip(size: Size, **changes) -> Callable[[], object]:
+def dynamic_skip(size: Size, **changes: Any) -> Callable[[], object]:
     """A step of `DynamicSkipLSTM`."""
     size = size._replace(**changes)
     layer = DynamicSkipLSTM(size.units, n_actions=size.n_actions, agent_units=size.agent_units, return_sequences=True)

@@ -1,6 +1,7 @@
 """Training steps of the number-prediction network: ours, Keras' under `fit`, and PyTorch's."""
 
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -20,7 +21,7 @@ def examples() -> dict[str, np.ndarray]:
     return train_batches(data.train, 100, 0, 0)
 
 
-def our_steps(**flags) -> Callable[[], object]:
+def our_steps(**flags: Any) -> Callable[[], object]:
     """STEPS training steps of the paper's preset."""
     config = NumberConfig(**flags)
     model = NumberModel(config)
@@ -49,7 +50,7 @@ def torch_steps() -> Callable[[], object] | None:
     x = torch.nn.functional.one_hot(torch.tensor(batches["numbers"].astype(np.int64)), 10).float()
     y = torch.tensor(batches["labels"].astype(np.int64))
 
-    def loss(x, y):
+    def loss(x: torch.Tensor, y: torch.Tensor):
         return torch.nn.functional.cross_entropy(network["classifier"](network["lstm"](x)[0][:, -1]), y)
 
     parameters = [*network.parameters()]

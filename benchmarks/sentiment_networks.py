@@ -1,6 +1,7 @@
 """Training steps of the sentiment network: ours, Keras' under `fit`, and PyTorch's."""
 
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -25,7 +26,7 @@ def examples(config: SentimentConfig) -> dict[str, np.ndarray]:
     }
 
 
-def our_steps(**flags) -> Callable[[], object]:
+def our_steps(**flags: Any) -> Callable[[], object]:
     """STEPS training steps of the paper's preset."""
     config = SentimentConfig(**flags)
     model = SentimentModel(config, N_WORDS, N_CLASSES)
@@ -62,7 +63,7 @@ def torch_steps() -> Callable[[], object] | None:
     )
     batches = {name: torch.tensor(array.astype(np.int64)) for name, array in examples(config).items()}
 
-    def loss(words, labels):
+    def loss(words: torch.Tensor, labels: torch.Tensor):
         outputs = network["lstm"](network["words"](words))[0]
         return torch.nn.functional.cross_entropy(network["head"](outputs[:, -1]), labels)
 

@@ -1,6 +1,7 @@
 """Training steps of the tagger: ours, ours around Keras' LSTM layers, and PyTorch's."""
 
 from collections.abc import Callable
+from typing import Any
 from unittest import mock
 
 import keras
@@ -37,7 +38,7 @@ def examples(config: NERConfig, n_chars: int, n_tags: int) -> dict[str, np.ndarr
     }
 
 
-def our_steps(**flags) -> Callable[[], object]:
+def our_steps(**flags: Any) -> Callable[[], object]:
     """STEPS training steps of the paper's preset."""
     config = NERConfig(**flags)
     words = encoder(config)
@@ -48,10 +49,10 @@ def our_steps(**flags) -> Callable[[], object]:
     return lambda: trainer.train(batches, (), 0, {"learning_rate": 1e-5})
 
 
-def keras_steps(**flags) -> Callable[[], object]:
+def keras_steps(**flags: Any) -> Callable[[], object]:
     """The same tagger, whose recurrent layers are `keras.layers.LSTM`."""
 
-    def layer(_, units, **kwargs):
+    def layer(_: object, units: int, **kwargs: Any):
         return keras.layers.LSTM(units, return_sequences=True, return_state=True, use_cudnn=False, **kwargs)
 
     with mock.patch.object(NER.model, "make_layer", layer):
@@ -81,7 +82,7 @@ def torch_steps() -> Callable[[], object] | None:
             self.transitions = nn.Parameter(torch.zeros(n_tags, n_tags))
             self.start, self.end = nn.Parameter(torch.zeros(n_tags)), nn.Parameter(torch.zeros(n_tags))
 
-        def forward(self, word_ids, char_ids, tags):
+        def forward(self, word_ids: torch.Tensor, char_ids: torch.Tensor, tags: torch.Tensor):
             letters = self.dropout(self.chars(char_ids.flatten(0, 1))).transpose(1, 2)
             spelling = torch.tanh(self.convolution(letters).amax(-1)).view(*word_ids.shape, -1)
             x = self.dropout(torch.cat([self.words(word_ids), spelling], -1))

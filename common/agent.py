@@ -60,7 +60,7 @@ def greedy(logits: tf.Tensor) -> tf.Tensor:
     return tf.argmax(logits, -1, output_type=tf.int32) + 1
 
 
-def gumbel_noise(shape, seed: tf.Tensor) -> tf.Tensor:
+def gumbel_noise(shape: tf.Tensor | list, seed: tf.Tensor) -> tf.Tensor:
     """Noise g [T, B, K] for which `greedy(logits + g)` is a draw from Categorical(logits): all of a sequence's randomness at once."""
     return replicas.rows(lambda shape: tfd.Gumbel(0.0, 1.0).sample(shape, seed=seed), shape, axis=1)
 

@@ -5,7 +5,7 @@ import tensorflow as tf
 from . import replicas
 
 
-def dropout_mask(shape, rate: float, seed: tf.Tensor, axis: int = 0) -> tf.Tensor:
+def dropout_mask(shape: tf.Tensor | list, rate: float, seed: tf.Tensor, axis: int = 0) -> tf.Tensor:
     """Zeros with probability `rate`, else 1 / (1 - rate); float32. `seed`: int32 [2]; `axis`: that of the batch's rows."""
     drawn = replicas.rows(lambda shape: tf.random.stateless_uniform(shape, seed), shape, axis)
     return tf.where(drawn < rate, 0.0, 1 / (1 - rate))

@@ -1,9 +1,12 @@
 """The LSTM with dynamic skip connections over whole sequences: the layer that the tasks use and that a Keras user imports."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
 from . import agent
+from .cells.base import Regularizer
 from .cells.dynamic_skip import DynamicSkipLSTMCell
 from .products import product
 from .recurrence import Policy, SkipRecurrence, State
@@ -48,7 +51,7 @@ class DynamicSkipLSTM(keras.layers.RNN):
     def __init__(
         self,
         units: int,
-        *args,
+        *args: Any,
         return_sequences: bool = False,
         return_state: bool = False,
         go_backwards: bool = False,
@@ -56,10 +59,10 @@ class DynamicSkipLSTM(keras.layers.RNN):
         zero_output_for_mask: bool = False,
         jit_compile: bool | None = None,
         name: str | None = None,
-        dtype=None,
+        dtype: str | keras.DTypePolicy | None = None,
         trainable: bool = True,
-        activity_regularizer=None,
-        **kwargs,
+        activity_regularizer: Regularizer = None,
+        **kwargs: Any,
     ):
         cell = self.cell_class(units, *args, **kwargs, name="cell", dtype=dtype, trainable=trainable)
         super().__init__(
@@ -89,11 +92,14 @@ class DynamicSkipLSTM(keras.layers.RNN):
         """What the agent did in the latest call; to be read inside the function that made the call."""
         return self._trace[0]
 
-    def get_initial_state(self, batch_size) -> list[tf.Tensor]:
+    def get_initial_state(self, batch_size: int | tf.Tensor) -> list[tf.Tensor]:
         """Zero states."""
         return [tf.zeros([batch_size, size], self.compute_dtype) for size in self.state_size]
 
-    def call(self, sequences, initial_state=None, mask=None, training=False, distances=None, greedy=None, seed=None) -> object:
+    def call(
+        self, sequences: tf.Tensor, initial_state: list[tf.Tensor] | None = None, mask: tf.Tensor | None = None, training: bool = False,
+        distances: tf.Tensor | None = None, greedy: bool | None = None, seed: tf.Tensor | None = None,
+    ) -> object:  # fmt: skip
         """See the class."""
         cell = self.cell
         if initial_state is None:
@@ -139,7 +145,7 @@ class DynamicSkipLSTM(keras.layers.RNN):
         output = outputs if self.return_sequences else outputs[:, -1]
         return (output, *final_state) if self.return_state else output
 
-    def _check_shapes(self, sequences, initial_state, distances):
+    def _check_shapes(self, sequences: tf.Tensor, initial_state: list[tf.Tensor], distances: tf.Tensor | None):
         shapes = [tf.TensorShape(s.shape) for s in initial_state]
         expected = [tf.TensorShape([sequences.shape[0], size]) for size in self.state_size]
         if len(shapes) != len(expected) or not all(a.is_compatible_with(b) for a, b in zip(shapes, expected, strict=True)):
@@ -147,19 +153,19 @@ class DynamicSkipLSTM(keras.layers.RNN):
         if distances is not None and not tf.TensorShape(distances.shape).is_compatible_with(sequences.shape[:2]):
             raise ValueError(f"distances must be of shape {sequences.shape[:2]}; received {distances.shape}")
 
-    def _project(self, x, training, seed):
+    def _project(self, x: tf.Tensor, training: bool, seed: tf.Tensor):
         """W x + b for all steps [T, B, 4H] float32; dropout drops the same inputs at every step."""
         cell = self.cell
         if training and cell.dropout:
             x *= tf.cast(cell.input_mask(tf.shape(x)[1:], seed), x.dtype)
         return product(x, tf.convert_to_tensor(cell.kernel)) + tf.cast(tf.convert_to_tensor(cell.bias), tf.float32)
 
-    def _candidate_mask(self, x, training, seed):
+    def _candidate_mask(self, x: tf.Tensor, training: bool, seed: tf.Tensor):
         if not (training and self.cell.recurrent_dropout):
             return None
         return self.cell.candidate_mask([*tf.unstack(tf.shape(x)[:2]), self.cell.units], seed)
 
-    def _policy(self, x, distances, greedy, seed):
+    def _policy(self, x: tf.Tensor, distances: tf.Tensor | None, greedy: bool, seed: tf.Tensor):
         """How the recurrence chooses, and the agent's view of the inputs, which the trace needs with its gradient."""
         weights = self.cell.agent_weights
         if weights is None:
@@ -174,7 +180,7 @@ class DynamicSkipLSTM(keras.layers.RNN):
         noise = None if greedy else agent.gumbel_noise([*tf.unstack(tf.shape(x)[:2]), self.cell.n_actions], seed)
         return Policy(None, *tf.nest.map_structure(tf.stop_gradient, (projected, weights)), noise), projected
 
-    def _record(self, projected, h, carried, distances, order):
+    def _record(self, projected: tf.Tensor | None, h: tf.Tensor, carried: State | None, distances: tf.Tensor, order: "_Compaction | None"):
         """The trace: the agent once more, all steps in one pass, now with its gradient. h: [K + T, B, H]."""
         n_actions, n_steps = self.cell.n_actions, tf.shape(distances)[0]
         if projected is None:  # no agent
@@ -191,7 +197,7 @@ class DynamicSkipLSTM(keras.layers.RNN):
             return agent.Trace(*entries, tf.ones_like(entries[1]))
         return agent.Trace(*(order.spread(a, hold=False) for a in entries), order.mask)
 
-    def _read_states(self, states):
+    def _read_states(self, states: list[tf.Tensor]):
         """Public states -> the K slots [K, B, H] and the state [B, H] carried into step 0 (None for the "carried" history)."""
         cell = self.cell
         slots = [tf.cast(tf.reshape(s, [tf.shape(s)[0], -1, cell.units]), tf.float32) for s in states]
@@ -201,7 +207,7 @@ class DynamicSkipLSTM(keras.layers.RNN):
         nothing = tf.zeros([cell.n_actions, *tf.unstack(tf.shape(slots.h)[1:])])
         return State(nothing, nothing), State(slots.h[0], slots.c[0])
 
-    def _write_states(self, states, carried, order):
+    def _write_states(self, states: State, carried: State | None, order: "_Compaction | None"):
         """All states [K + T, B, H] -> the public states after the last step that was not masked."""
         n_slots = 1 if self.cell.history == "window" else self.cell.n_actions
         if order is None:
@@ -225,7 +231,7 @@ class DynamicSkipLSTM(keras.layers.RNN):
         return {**config, **cell, "jit_compile": self.jit_compile}
 
     @classmethod
-    def from_config(cls, config) -> "DynamicSkipLSTM":
+    def from_config(cls, config: dict) -> "DynamicSkipLSTM":
         """The layer of a `get_config()`."""
         return cls(**config)
 
@@ -239,24 +245,24 @@ class _Compaction:
         mask: [B, T], true for the steps that count.
     """
 
-    def __init__(self, mask):
+    def __init__(self, mask: tf.Tensor):
         mask = tf.cast(mask, tf.bool)
         self.order = tf.argsort(tf.where(mask, 0, 1), axis=1, stable=True)
         self.latest = tf.cumsum(tf.cast(mask, tf.int32), axis=1) - 1  # [B, T] where a step's result lies after compaction
         self.lengths = self.latest[:, -1] + 1
         self.mask = tf.cast(mask, tf.float32)
 
-    def compact(self, a):
+    def compact(self, a: tf.Tensor):
         return tf.gather(a, self.order, batch_dims=1)
 
-    def spread(self, a, hold: bool):
+    def spread(self, a: tf.Tensor, hold: bool):
         """Results [B, T, ...] back in place; a masked step repeats the latest result (`hold`) or is zero."""
         spread = tf.gather(a, tf.maximum(self.latest, 0), batch_dims=1)
         keep = self.latest >= 0 if hold else self.mask > 0
         keep = tf.reshape(keep, tf.concat([tf.shape(keep), tf.ones([tf.rank(a) - 2], tf.int32)], 0))
         return tf.where(keep, spread, tf.zeros_like(spread))
 
-    def final(self, states, n_slots: int, n_actions: int):
+    def final(self, states: tf.Tensor, n_slots: int, n_actions: int):
         """The last `n_slots` states [n_slots, B, H] of [K + T, B, H]."""
         slots = n_actions + self.lengths - n_slots + tf.range(n_slots)[:, None]
         rows = tf.broadcast_to(tf.range(tf.shape(states)[1]), tf.shape(slots))

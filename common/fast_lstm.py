@@ -1,5 +1,7 @@
 """A plain LSTM by the same method: the case K = 1 of the recurrence, where there is nothing to choose."""
 
+from typing import Any
+
 import keras
 
 from .dynamic_skip_lstm import DynamicSkipLSTM
@@ -15,5 +17,5 @@ class FastLSTM(DynamicSkipLSTM):
     memory loss (Semeniuta et al. 2016), and there are no other activations than tanh and sigmoid.
     """
 
-    def __init__(self, units: int, **kwargs):
+    def __init__(self, units: int, **kwargs: Any):
         super().__init__(units, **{**kwargs, "n_actions": 1})

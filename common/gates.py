@@ -75,7 +75,9 @@ def lstm_slopes(z: tf.Tensor, c: tf.Tensor, new_c: tf.Tensor, norm: Norm | None 
     return Slopes(tf.concat([d_i, c * f * (1 - f), d_g, output * o * (1 - o)], -1), o * (1 - output * output), f)
 
 
-def lstm_gates_gradient(d_h: tf.Tensor, d_c: tf.Tensor, slopes: Slopes, norm: Norm | None = None, z=None, new_c=None) -> tuple:
+def lstm_gates_gradient(
+    d_h: tf.Tensor, d_c: tf.Tensor, slopes: Slopes, norm: Norm | None = None, z: tf.Tensor | None = None, new_c: tf.Tensor | None = None
+) -> tuple:
     """The transposed Jacobian of `lstm_gates`: from dL/dh' and dL/dc' [B, H] to dL/dz [B, 4H] and dL/dc [B, H].
 
         dL/dc' += dL/dh' o (1 - tanh^2 c')

@@ -42,8 +42,8 @@ def policy_gradient(
     credit: str = "to_go",
     baseline: str = "none",
     entropy: str = "analytic",
-    rl_weight=1.0,
-    entropy_weight=0.0,
+    rl_weight: float = 1.0,
+    entropy_weight: float | tf.Tensor = 0.0,
 ) -> tf.Tensor:
     """The agent's loss, a scalar; only the agent's weights get a gradient from it.
 

@@ -6,7 +6,7 @@ import os
 import pathlib
 import textwrap
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,7 +27,7 @@ _STYLE = {
 
 
 def figure(
-    width: float, height: float, columns: int = 1, rows: int = 1, share: bool = False, **gridspec
+    width: float, height: float, columns: int = 1, rows: int = 1, share: bool = False, **gridspec: Any
 ) -> tuple["Figure", list["Axes"]]:
     """A figure of that size in inches with its axes, row by row; `gridspec` as for `Figure.subplots`, e.g. width_ratios.
 

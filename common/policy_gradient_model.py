@@ -1,5 +1,8 @@
 """A `keras.Model` whose `fit` trains the agents of the dynamic-skip layers in it along with everything else."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -49,15 +52,15 @@ class PolicyGradientModel(keras.Model):
 
     def __init__(
         self,
-        inputs=None,
-        outputs=None,
+        inputs: Any = None,
+        outputs: Any = None,
         *,
         credit: str = "total",
         baseline: str = "leave_one_out",
         entropy: str = "analytic",
         rl_weight: float = 1.0,
         entropy_weight: float = 0.0,
-        **kwargs,
+        **kwargs: Any,
     ):
         # Inputs and outputs are not handed to `keras.Model`: it would make this class a functional one, for all subclasses to come.
         super().__init__(**kwargs)
@@ -69,7 +72,7 @@ class PolicyGradientModel(keras.Model):
         self.agent_loss_tracker = keras.metrics.Mean(name="agent_loss")
         self.entropy_tracker = keras.metrics.Mean(name="entropy")
 
-    def call(self, inputs, training=None, mask=None) -> object:
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> object:
         """What `network` makes of the inputs."""
         return self.network(inputs, training=training, mask=mask)
 
@@ -90,12 +93,14 @@ class PolicyGradientModel(keras.Model):
             "entropy_weight": float(entropy_weight),
         }
 
-    def compile(self, optimizer="rmsprop", loss=None, loss_weights=None, **kwargs) -> None:
+    def compile(
+        self, optimizer: keras.optimizers.Optimizer | str = "rmsprop", loss: Any = None, loss_weights: Any = None, **kwargs: Any
+    ) -> None:
         """As `keras.Model.compile`."""
         super().compile(optimizer=optimizer, loss=loss, loss_weights=loss_weights, **kwargs)
         self.loss_weights = loss_weights
 
-    def compile_from_config(self, config) -> None:
+    def compile_from_config(self, config: dict) -> None:
         """Compile as the saved model was; Keras leaves that to whoever has a `compile` of their own."""
         self.compile(**keras.saving.deserialize_keras_object(config))
         if self.optimizer is not None and self.built:
@@ -107,7 +112,7 @@ class PolicyGradientModel(keras.Model):
         layers = self._flatten_layers(include_self=False)
         return [layer for layer in layers if isinstance(layer, DynamicSkipLSTM) and layer.built and layer.cell.agent_weights is not None]
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True) -> tf.Tensor:
+    def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True) -> tf.Tensor:
         """The compiled loss and `model.losses`; in training the agents' loss too (in evaluation it is shown, but no part of it)."""
         loss = super().compute_loss(x, y, y_pred, sample_weight, training)
         layers = self.skip_layers
@@ -141,7 +146,7 @@ class PolicyGradientModel(keras.Model):
         return {**config, **self.agent_options}
 
     @classmethod
-    def from_config(cls, config, custom_objects=None) -> "PolicyGradientModel":
+    def from_config(cls, config: dict, custom_objects: dict | None = None) -> "PolicyGradientModel":
         """The model of a `get_config()`."""
         config = dict(config)
         if "network" in config:
@@ -150,14 +155,16 @@ class PolicyGradientModel(keras.Model):
         return cls(**config)
 
 
-def rewards_of(loss, loss_weights, y, y_pred, sample_weight, output_names=None) -> list[tf.Tensor]:
+def rewards_of(
+    loss: Any, loss_weights: Any, y: Any, y_pred: Any, sample_weight: Any, output_names: Sequence[str] | None = None
+) -> list[tf.Tensor]:
     """Minus each output's loss before it is reduced, float32 [B] or [B, ...], times its weights, zero where the output is masked.
 
     `loss`, `loss_weights`: as `compile` takes them; one for all outputs, or a structure like theirs, or by `output_names`.
     """
     names = list(y_pred) if isinstance(y_pred, dict) else output_names
 
-    def per_output(value, n):
+    def per_output(value: Any, n: int):
         if isinstance(value, dict):
             return [value.get(name) for name in names]
         return list(value) if isinstance(value, list | tuple) else [value] * n
@@ -183,7 +190,7 @@ def trailing_ones(a: tf.Tensor, rank: int) -> tf.Tensor:
     return tf.reshape(a, tf.concat([tf.shape(a), tf.ones([rank], tf.int32)], 0)[:rank])
 
 
-def unreduced(loss, y, y_pred) -> tf.Tensor:
+def unreduced(loss: keras.losses.Loss | Callable | str, y: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
     """The values of a Keras loss (an object, a function or a name) for each example or step, float32 [B] or [B, ...]."""
     function = keras.losses.get(loss)
     if isinstance(function, keras.losses.Loss):

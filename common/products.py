@@ -15,7 +15,7 @@ def product(a: tf.Tensor, b: tf.Tensor, transpose_b: bool = False) -> tf.Tensor:
     return result if a.shape.rank == 2 else tf.reshape(result, tf.concat([tf.shape(a)[:-1], tf.shape(result)[-1:]], 0))
 
 
-def weight_gradient(inputs: tf.Tensor, d_outputs: tf.Tensor, dtype) -> tf.Tensor:
+def weight_gradient(inputs: tf.Tensor, d_outputs: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
     """sum_t inputs_t^T d_outputs_t of [T, B, M] and [T, B, N] -> [M, N]: the gradient of the weights between them, as one product."""
     a, b = (tf.reshape(tf.cast(x, dtype), [-1, x.shape[-1]]) for x in (inputs, d_outputs))
     return tf.matmul(a, b, transpose_a=True)

@@ -60,7 +60,7 @@ class Progress:
         else:
             print(text, file=self._stream, flush=True)
 
-    def __exit__(self, error_type: type | None, *_) -> None:
+    def __exit__(self, error_type: type | None, *_: object) -> None:
         if self._bar is not None:
             self._bar.stop()
         elif error_type is None and self._done != self._printed:

@@ -20,12 +20,13 @@ is carried beside the buffers: XLA fuses a plain slice into whatever uses it, al
 at every step. h and c have a buffer each, because XLA computes what is concatenated one number at a time. Arrays are time-major here.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
 from . import agent
-from .gates import Slopes, lstm_gates, lstm_gates_gradient, lstm_slopes
+from .gates import Norm, Slopes, lstm_gates, lstm_gates_gradient, lstm_slopes
 from .products import product, weight_gradient
 
 
@@ -54,12 +55,15 @@ class SkipRecurrence:
         jit_compile: compile both loops with XLA, also where the caller is eager or a plain graph.
     """
 
-    def __init__(self, n_actions: int, lamda: float, observe, jit_compile: bool = True):
+    def __init__(self, n_actions: int, lamda: float, observe: Callable[[tf.Tensor], tf.Tensor] | None, jit_compile: bool = True):
         self.n_actions, self.lamda, self.observe, self.jit_compile = n_actions, lamda, observe, jit_compile
         self._forward = tf.function(self._forward_loop, jit_compile=jit_compile, autograph=False)
         self._backward = tf.function(self._backward_loop, jit_compile=jit_compile, autograph=False)
 
-    def __call__(self, projected, recurrent_kernel, past: State, carried: State | None = None, norm=None, candidate_mask=None, policy=None):
+    def __call__(
+        self, projected: tf.Tensor, recurrent_kernel: tf.Tensor, past: State, carried: State | None = None, norm: Norm | None = None,
+        candidate_mask: tf.Tensor | None = None, policy: Policy | None = None,
+    ):  # fmt: skip
         """The states of all steps, with the gradient above.
 
         Args:
@@ -75,14 +79,14 @@ class SkipRecurrence:
         structure = (projected, recurrent_kernel, past, carried, norm)
 
         @tf.custom_gradient
-        def run(*inputs):
+        def run(*inputs: tf.Tensor):
             # No tape may look inside: it would ask for the loop's own gradient, which is what this function replaces.
             given = iter(inputs)
             stopped = tf.nest.map_structure(lambda a: None if a is None else tf.stop_gradient(next(given)), structure)
             projected, recurrent_kernel, past, carried, norm = stopped
             states, distances, z = self._forward(projected, recurrent_kernel, past, carried, norm, candidate_mask, policy)
 
-            def gradient(d_h, d_c, _=None):
+            def gradient(d_h: tf.Tensor, d_c: tf.Tensor, _: object = None):
                 dz, h, *rest = self._backward(State(d_h, d_c), states, distances, z, recurrent_kernel, carried, norm, candidate_mask)
                 return dz, weight_gradient(h, dz, recurrent_kernel.dtype), *_present(rest)
 
@@ -91,11 +95,14 @@ class SkipRecurrence:
         h, c, distances = run(*_present(structure))
         return State(h, c), distances
 
-    def _forward_loop(self, projected, recurrent_kernel, past, carried, norm, candidate_mask, policy):
+    def _forward_loop(
+        self, projected: tf.Tensor, recurrent_kernel: tf.Tensor, past: State, carried: State | None, norm: Norm | None,
+        candidate_mask: tf.Tensor | None, policy: Policy | None,
+    ):  # fmt: skip
         n_steps, n_actions = tf.shape(projected)[0], self.n_actions
         rows = tf.range(tf.shape(projected)[1])
 
-        def step(t, state, history, zs, distances):
+        def step(t: tf.Tensor, state: State, history: State, zs: tf.TensorArray, distances: tf.TensorArray):
             first = None if carried is None else _scaled(tf.cast(t == 0, tf.float32), carried)
             chosen, connected = tf.ones_like(rows), state
             if policy is not None:
@@ -117,7 +124,7 @@ class SkipRecurrence:
         _, _, history, zs, distances = tf.while_loop(lambda t, *_: t < n_steps, step, start, parallel_iterations=1)
         return State(history.h.stack(), history.c.stack()), distances.stack(), zs.stack()
 
-    def _choose(self, t, window_h, first, latest_h, policy):
+    def _choose(self, t: tf.Tensor, window_h: tf.Tensor, first: State | None, latest_h: tf.Tensor, policy: Policy):
         """Distances [B] of step t."""
         if policy.distances is not None:
             return policy.distances[t]
@@ -129,7 +136,7 @@ class SkipRecurrence:
         """lamda s_{t-k} + (1 - lamda) s_{t-1}."""
         return chosen if self.lamda == 1 else _plus(_scaled(self.lamda, chosen), _scaled(1 - self.lamda, latest))
 
-    def _connected(self, states, distances, carried) -> State:
+    def _connected(self, states: State, distances: tf.Tensor, carried: State | None) -> State:
         """s~ of all steps [T, B, H]."""
         n_steps, batch = tf.unstack(tf.shape(distances))
         slots = self.n_actions + tf.range(n_steps)[:, None] - distances
@@ -140,7 +147,10 @@ class SkipRecurrence:
             return connected
         return State(*(tf.concat([a[:1] + b, a[1:]], 0) for a, b in zip(connected, carried, strict=True)))
 
-    def _backward_loop(self, d_states, states, distances, z, recurrent_kernel, carried, norm, candidate_mask):
+    def _backward_loop(
+        self, d_states: State, states: State, distances: tf.Tensor, z: tf.Tensor, recurrent_kernel: tf.Tensor, carried: State | None,
+        norm: Norm | None, candidate_mask: tf.Tensor | None,
+    ):  # fmt: skip
         n_steps, n_actions = tf.shape(z)[0], self.n_actions
         connected = self._connected(states, distances, carried)
         new_c = states.c[n_actions:]
@@ -149,11 +159,11 @@ class SkipRecurrence:
         shares = self._shares(distances)
         ahead = tf.range(1, n_actions + 1)
 
-        def pull(window, u):
+        def pull(window: tf.Tensor, u: tf.Tensor):
             """What the next K steps, with adjoints [K, B, H], send back to step u [B, H]."""
             return tf.reduce_sum(shares[n_actions + u][:, :, None] * window, 0)
 
-        def step(i, adjoint, adjoints, dzs, d_norm):
+        def step(i: tf.Tensor, adjoint: State, adjoints: State, dzs: tf.TensorArray, d_norm: list[tf.Tensor]):
             t = n_steps - 1 - i  # the loop counts up, so that XLA knows its trip count
             sent = adjoint if n_actions == 1 else State(*(pull(a.gather(t + ahead), t) for a in adjoints))
             d_h, d_c = _plus(State(*(a[n_actions + t] for a in d_states)), sent)
@@ -185,7 +195,7 @@ class SkipRecurrence:
         d_carried = None if carried is None else State(adjoints.h[0], adjoints.c[0])
         return dzs.stack(), connected.h, d_past, d_carried, d_norm
 
-    def _shares(self, distances):
+    def _shares(self, distances: tf.Tensor):
         """[K + T, K, B] with share [K + u, k - 1] of the adjoint of step u + k in dL/ds_u; zero where that step is not in the sequence."""
         n_actions, n_steps = self.n_actions, tf.shape(distances)[0]
         shares = self.lamda * tf.one_hot(distances - 1, n_actions, axis=1)  # [T, K, B], by the step that connects
@@ -194,7 +204,7 @@ class SkipRecurrence:
         return tf.stack([shares[k : k + n_actions + n_steps, k - 1] for k in range(1, n_actions + 1)], 1)
 
 
-def _present(structure) -> list[tf.Tensor]:
+def _present(structure: Any) -> list[tf.Tensor]:
     """The tensors of a structure, without what is None."""
     return [a for a in tf.nest.flatten(structure) if a is not None]
 
@@ -204,7 +214,7 @@ def _buffer(a: tf.Tensor) -> tf.TensorArray:
     return tf.TensorArray(tf.float32, tf.shape(a)[0], clear_after_read=False, element_shape=a.shape[1:]).unstack(a)
 
 
-def _scaled(factor, state: State) -> State:
+def _scaled(factor: float | tf.Tensor, state: State) -> State:
     return State(factor * state.h, factor * state.c)
 
 

@@ -1,6 +1,7 @@
 """`--cell`: the recurrent layer of a name, and one way to run them all."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -38,7 +39,7 @@ _CELLS = {
 }
 
 
-def make_layer(config: RunConfig, units: int, cell: str | None = None, **kwargs) -> keras.layers.Layer:
+def make_layer(config: RunConfig, units: int, cell: str | None = None, **kwargs: Any) -> keras.layers.Layer:
     """The layer of `--cell` (or of `cell`, which then takes no flags) over sequences [B, T, D] -> [B, T, H], with its final state.
 
     `kwargs` go to the layer: kernel_initializer, recurrent_initializer, bias_initializer, go_backwards, name; to `lstm`, `dynamic_skip`,
@@ -69,8 +70,9 @@ def make_layer(config: RunConfig, units: int, cell: str | None = None, **kwargs)
 
 
 def run_layer(
-    layer, x, state=None, mask=None, *, training=False, greedy=False, seed=None, distances=None
-) -> tuple[tf.Tensor, list, Trace | None]:
+    layer: keras.layers.Layer, x: tf.Tensor, state: list | None = None, mask: tf.Tensor | None = None, *, training: bool = False,
+    greedy: bool = False, seed: tf.Tensor | None = None, distances: tf.Tensor | None = None,
+) -> tuple[tf.Tensor, list, Trace | None]:  # fmt: skip
     """Run a layer of `make_layer`: outputs [B, T, H], final state, and the trace of a layer with an agent that samples (else None).
 
     `seed` (int32 [2]) determines every random number of the layer; `distances` [B, T] replays given choices. What the layer adds to the

@@ -143,7 +143,7 @@ class Workers:
     def _total(self, values: Sequence[float], counts: bool) -> list[float]:
         n_local = len(self._strategy.extended.worker_devices)
 
-        def part(context):
+        def part(context: tf.distribute.experimental.ValueContext):
             here = counts and context.replica_id_in_sync_group % n_local == 0
             return tf.constant(list(values) if here else [0.0] * len(values), tf.float64)
 

@@ -485,10 +485,10 @@ class _sigterm_raises:
         if self.main_thread:
             self.before = signal.signal(signal.SIGTERM, self._raise)
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object):
         if self.main_thread:
             signal.signal(signal.SIGTERM, self.before)
 
     @staticmethod
-    def _raise(*_) -> typing.NoReturn:
+    def _raise(*_: object) -> typing.NoReturn:
         raise Terminated

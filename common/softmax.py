@@ -18,7 +18,7 @@ def log_likelihood(h: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor, targets: tf
     """
 
     @tf.custom_gradient
-    def run(h, kernel, bias):
+    def run(h: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor):
         logits = tf.cast(h @ kernel, tf.float32) + tf.cast(bias, tf.float32)
         largest = tf.stop_gradient(tf.reduce_max(logits, -1, keepdims=True))
         exponentials = tf.exp(logits - largest)
@@ -26,7 +26,7 @@ def log_likelihood(h: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor, targets: tf
         rows = tf.stack([tf.range(tf.shape(targets)[0]), targets], 1)
         value = tf.gather_nd(logits, rows) - largest[:, 0] - tf.math.log(total[:, 0])
 
-        def gradient(d_value):
+        def gradient(d_value: tf.Tensor):
             d_logits = tf.tensor_scatter_nd_add(exponentials * (-d_value[:, None] / total), rows, d_value)
             d_bias = tf.cast(tf.reduce_sum(d_logits, 0), bias.dtype)
             d_logits = tf.cast(d_logits, h.dtype)

@@ -27,6 +27,8 @@ import tensorflow as tf
 from . import replicas
 from .dropout import fold
 
+Tensors = dict[str, tf.Tensor]  # by name
+
 TRAIN, EVALUATE = 0, 1  # streams of random numbers
 MOST_METRICS = 32  # of a model
 
@@ -127,12 +129,12 @@ class Trainer:
                 part = {name: np.concatenate([a, np.repeat(a[-1:], size - n, 0)]) for name, a in part.items()}
             yield start - first, tf.constant(n), {name: tf.constant(a) for name, a in part.items()}
 
-    def _train_steps(self, batches, n, state, seed, first_step, knobs):
+    def _train_steps(self, batches: Tensors, n: tf.Tensor, state: Any, seed: tf.Tensor, first_step: tf.Tensor, knobs: Tensors):
         """`n` training steps. Returns state, metrics, and the index of the first step that was not finite, or -1."""
 
         names: list[str] = []
 
-        def step(i, bad, state, totals):
+        def step(i: tf.Tensor, bad: tf.Tensor, state: Any, totals: tf.Tensor):
             batch = {name: array[i] for name, array in batches.items()}
             step_seed = fold(seed, first_step + i)
             loss, metrics, state, gradients = self._gradients(batch, state, step_seed, knobs)
@@ -147,7 +149,7 @@ class Trainer:
         _, bad, state, totals = tf.while_loop(lambda i, bad, *_: (i < n) & (bad < 0), step, start, parallel_iterations=1)
         return state, {name: totals[row] for row, name in enumerate(names)}, bad
 
-    def _gradients(self, batch, state, seed, knobs):
+    def _gradients(self, batch: Tensors, state: Any, seed: tf.Tensor, knobs: Tensors):
         with tf.GradientTape() as tape:
             loss, metrics, state = self.model.losses(batch, state, seed, knobs)
         # Dense, because XLA has no sparse gradients (those of an embedding).
@@ -156,7 +158,7 @@ class Trainer:
         gradients = tape.gradient(loss, weights, unconnected_gradients="zero")
         return loss, metrics, state, [tf.convert_to_tensor(g) for g in gradients]
 
-    def _clip(self, gradients, rate):
+    def _clip(self, gradients: list[tf.Tensor], rate: float | tf.Tensor):
         """The gradients of at most the largest norm, the learning rate for them, and the norm that they had."""
         norm = tf.linalg.global_norm(gradients)
         if not self.max_grad_norm:
@@ -166,7 +168,7 @@ class Trainer:
             return gradients, rate * scale, norm  # the same step, and one pass less over all weights
         return [g * scale for g in gradients], rate, norm
 
-    def _train_on_replicas(self, batches, n, state, seed, first_step, knobs):
+    def _train_on_replicas(self, batches: Tensors, n: tf.Tensor, state: Any, seed: tf.Tensor, first_step: tf.Tensor, knobs: Tensors):
         """What `_train_steps` does, a call for each step, on all replicas."""
         with self.scope():
             self.optimizer.learning_rate.assign(knobs["learning_rate"])
@@ -182,17 +184,17 @@ class Trainer:
         state = tf.nest.map_structure(lambda a: self.strategy.gather(a, 0), state)
         return state, totals, bad
 
-    def _spread(self, a):
+    def _spread(self, a: tf.Tensor):
         """Rows [B, ...] of a batch, each replica its own."""
         n_rows = len(a) // self.strategy.num_replicas_in_sync
 
-        def part(context):
+        def part(context: tf.distribute.experimental.ValueContext):
             first = context.replica_id_in_sync_group * n_rows
             return tf.convert_to_tensor(a[first : first + n_rows])
 
         return self.strategy.experimental_distribute_values_from_function(part)
 
-    def _replica_step(self, batch, state, seed, knobs):
+    def _replica_step(self, batch: Tensors, state: Any, seed: tf.Tensor, knobs: Tensors):
         """One replica's share of a step: the new state of its rows, and the metrics of the whole batch."""
         loss, metrics, state, gradients = self._gradients(batch, state, seed, knobs)
         gradients = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, gradients)
@@ -205,10 +207,10 @@ class Trainer:
         metrics = {name: tf.stack([values[i], weights[i]]) for i, name in enumerate(metrics)}
         return state, {**metrics, "gradient_norm": tf.stack([norm, 1.0])}
 
-    def _evaluate_steps(self, batches, n, state, seed, first_step, greedy):
+    def _evaluate_steps(self, batches: Tensors, n: tf.Tensor, state: Any, seed: tf.Tensor, first_step: tf.Tensor, greedy: bool):
         names: list[str] = []
 
-        def step(i, state, totals):
+        def step(i: tf.Tensor, state: Any, totals: tf.Tensor):
             batch = {name: array[i] for name, array in batches.items()}
             step_seed = fold(seed, first_step + i)
             metrics, state = self.model.evaluate(batch, state, step_seed, greedy)
@@ -228,7 +230,7 @@ def _compile(function: Callable, jit_compile: bool) -> Callable:
     graph = tf.function(lambda arguments: function(*arguments), jit_compile=jit_compile, autograph=False)
     compiled: dict[tuple, Callable] = {}
 
-    def call(*arguments):
+    def call(*arguments: Any):
         arguments = tf.nest.map_structure(tf.convert_to_tensor, arguments)
         shapes = tuple((name, tuple(array.shape)) for name, array in sorted(arguments[0].items()))
         if shapes not in compiled:
@@ -248,7 +250,7 @@ def means(total: dict[str, np.ndarray]) -> dict[str, float]:
     return {name: float(value[0] / value[1]) if value[1] else 0.0 for name, value in total.items()}
 
 
-def _rows(metrics, names):
+def _rows(metrics: dict[str, tuple], names: list[str]):
     """The (total, weight) pairs as [MOST_METRICS, 2], zeros below them; `names` is told whose they are, which is known only now."""
     names[:] = metrics
     pairs = tf.stack([tf.stack([tf.cast(value, tf.float32) for value in pair]) for pair in metrics.values()])

@@ -150,7 +150,7 @@ def make_trainer(
 
 
 class _Run:
-    def __init__(self, config, directory, experiment, trainer, workers):
+    def __init__(self, config: RunConfig, directory: RunDirectory, experiment: Experiment, trainer: Trainer, workers: replicas.Workers):
         self.config, self.directory, self.experiment, self.trainer = config, directory, experiment, trainer
         self.workers = workers
         self.epoch = self.step = self.step_in_epoch = 0
@@ -232,11 +232,11 @@ class _Run:
             raise FloatingPointError(f"step {self.step}: {', '.join(bad)} not finite")
         return found
 
-    def _train_stack(self, stack, first, knobs, start, progress) -> None:
+    def _train_stack(self, stack: dict[str, np.ndarray], first: int, knobs: dict[str, float], start: float, progress: Progress) -> None:
         stop = first + self.config.max_train_steps - self.step if self.config.max_train_steps else None
         before, step_in_epoch = self.step, self.step_in_epoch
 
-        def on_call(n_done, state, metrics):
+        def on_call(n_done: int, state: Any, metrics: dict[str, np.ndarray]):
             self.step, self.step_in_epoch, self.state = before + n_done, step_in_epoch + n_done, state
             self.totals = add(self.totals, metrics)  # call by call, so that a resumed run adds in the same order
             self.epoch_seconds = time.monotonic() - start
@@ -380,7 +380,7 @@ class _Interrupt:
             self._before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
         return self
 
-    def __exit__(self, error_type, *_):
+    def __exit__(self, error_type: type | None, *_: object):
         self._restore()
         if error_type is None:  # it came behind the last step
             self.raise_if_it_has_come()
@@ -389,13 +389,13 @@ class _Interrupt:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def _note(self, number, _):
+    def _note(self, number: int, _: object):
         if self.has_come is None:
             self.has_come = number
         else:
             self._handle(number)
 
-    def _handle(self, number):
+    def _handle(self, number: int):
         self._restore()
         signal.raise_signal(number)
 

@@ -1,5 +1,7 @@
 """Skip RNN over whole sequences: counts the updates and charges for them."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -17,7 +19,7 @@ class UpdateSkippingRNN(keras.layers.RNN):
         The rest as for `keras.layers.RNN`.
     """
 
-    def __init__(self, cell, update_cost: float = 1e-4, **kwargs):
+    def __init__(self, cell: keras.layers.Layer, update_cost: float = 1e-4, **kwargs: Any):
         if not update_cost >= 0:
             raise ValueError(f"update_cost must be at least 0; received {update_cost!r}")
         super().__init__(cell, **kwargs)
@@ -29,7 +31,9 @@ class UpdateSkippingRNN(keras.layers.RNN):
         """The share of the steps in which the state was updated, as (sum, weight); of the latest call, to be read as `losses` are."""
         return dict(self._metrics_of_call)
 
-    def inner_loop(self, sequences, initial_state, mask, training=False) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
+    def inner_loop(
+        self, sequences: tf.Tensor, initial_state: list[tf.Tensor], mask: tf.Tensor | None, training: bool = False
+    ) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
         """`keras.layers.RNN`'s loop, the count starting anew."""
         *rest, count = initial_state
         last, outputs, states = super().inner_loop(sequences, [*rest, tf.zeros_like(count)], mask, training)

@@ -106,7 +106,7 @@ def _language_model(run_dir: str) -> Network:
 
     config, model, vocabulary = language_model.load(run_dir)
 
-    def ask(texts, greedy, seed):
+    def ask(texts: Sequence[Sequence[str]], greedy: bool, seed: int):
         words = _padded([vocabulary.encode(words) for words in texts])
         trace = model.features(words, model.initial_state(len(texts)), greedy=greedy, seed=_seed(seed))[2]
         return [("", False, trace)]
@@ -126,7 +126,7 @@ def _numbers(run_dir: str) -> Network:
             raise InputError(f"expected digits such as {'5 ' * config.length}3, found {text!r}")
         return digits
 
-    def ask(texts, greedy, seed):
+    def ask(texts: Sequence[Sequence[str]], greedy: bool, seed: int):
         return [("", False, model(_padded([np.array(words, int) for words in texts]), greedy=greedy, seed=_seed(seed))[1])]
 
     return Network("NumberPrediction", _caption(config, "Number prediction"), config.n_actions, tokenise, ask, model, config, None)
@@ -139,7 +139,7 @@ def _ner(run_dir: str) -> Network:
 
     config, trainer, encoder = ner_model.load(run_dir)
 
-    def ask(texts, greedy, seed):
+    def ask(texts: Sequence[Sequence[str]], greedy: bool, seed: int):
         data = encoder.encode([Sentence(list(words)) for words in texts])
         traces = trainer.model(*map(tf.constant, (data.words, data.chars, data.lengths)), greedy=greedy, seed=_seed(seed))[1]
         return [("left to right", False, traces[0]), ("right to left", True, traces[1])]
@@ -153,7 +153,7 @@ def _sentiment(run_dir: str) -> Network:
 
     config, trainer, vocabulary = sentiment_model.load(run_dir)
 
-    def ask(texts, greedy, seed):
+    def ask(texts: Sequence[Sequence[str]], greedy: bool, seed: int):
         data = reader.encode([reader.Example(list(words), 0) for words in texts], vocabulary)
         return [("", False, trainer.model(tf.constant(data.words), tf.constant(data.lengths), greedy=greedy, seed=_seed(seed))[1])]
 

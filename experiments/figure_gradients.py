@@ -99,7 +99,7 @@ def _ner(run_dir: str, n_steps: int, n_texts: int) -> tuple[Any, Probe]:
     trace = run_layer(model.forward, x, seed=tf.constant([0, 0]))[2]
     back = run_layer(model.backward, x, seed=tf.constant([0, 1]))[0][:, 0]  # of the last word, which it reads first
 
-    def loss(h):
+    def loss(h: tf.Tensor):
         return _cross_entropy(model.scores(tf.concat([h, back], -1)), data.tags[:, -1])
 
     return config, Probe(model.forward, x, _distances(trace), loss)

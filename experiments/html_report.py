@@ -5,7 +5,7 @@ import json
 import pathlib
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from experiments import charts, read_results, run
@@ -153,7 +153,9 @@ def _curves(table: Table, found: dict[str, list[dict[str, Any]]]) -> str:
     return '<div class="curves">\n' + "\n".join(shown) + f"\n</div>\n{charts.legend(list(found))}" if shown else ""
 
 
-def _chart(found: dict[str, list[dict[str, Any]]], value, label: str, logarithmic: bool = False) -> str:
+def _chart(
+    found: dict[str, list[dict[str, Any]]], value: Callable[[dict[str, Any]], float | None], label: str, logarithmic: bool = False
+) -> str:
     series = {name: [[(record["epoch"], value(record)) for record in one["records"]] for one in runs] for name, runs in found.items()}
     return charts.line_chart(series, "epoch", label, logarithmic)
 

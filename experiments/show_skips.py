@@ -7,6 +7,7 @@ import dataclasses
 import pathlib
 import sys
 import textwrap
+from typing import TYPE_CHECKING
 
 # A plain checkout is not installed: let the script find `common` from any directory.
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
@@ -14,6 +15,9 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from common import arcs, run  # noqa: E402
 from common.text import EOS  # noqa: E402
 from experiments import figure_files  # noqa: E402
+
+if TYPE_CHECKING:
+    from experiments.connections import Reading
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -53,7 +57,7 @@ def show(config: ShowConfig) -> list[pathlib.Path]:
     return paths
 
 
-def draw(reading, caption: str, stem: pathlib.Path) -> list[pathlib.Path]:
+def draw(reading: "Reading", caption: str, stem: pathlib.Path) -> list[pathlib.Path]:
     """The arcs of one reading, and the connections as text on standard output."""
     print(arcs.as_text(reading.words, reading.distances) + "\n")
     direction = f", {reading.name}, in the order of reading" if reading.name else ""

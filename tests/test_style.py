@@ -1,4 +1,4 @@
-"""What ruff says of the code: style, unused names, and that public functions say what they return (pyproject.toml)."""
+"""What ruff says of the code: style, unused names, annotations (pyproject.toml)."""
 
 import subprocess
 import sys

@@ -1,5 +1,7 @@
 """An LSTM step that connects to the mean of its K past states, weighted by attention."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -25,7 +27,9 @@ class AttentionSkipLSTMCell(DynamicSkipLSTMCell):
         The rest as for `DynamicSkipLSTMCell`; there is nothing to sample and no "window" history.
     """
 
-    def __init__(self, units: int, n_actions: int = 5, lamda: float = 1.0, agent_units: int = 50, observation: str = "previous", **kwargs):
+    def __init__(
+        self, units: int, n_actions: int = 5, lamda: float = 1.0, agent_units: int = 50, observation: str = "previous", **kwargs: Any
+    ):
         super().__init__(units, n_actions, lamda, agent_units, observation, history="carried", **kwargs)
 
     def attention(self, inputs: tf.Tensor, states: list) -> tf.Tensor:
@@ -34,7 +38,7 @@ class AttentionSkipLSTMCell(DynamicSkipLSTMCell):
         hidden = tf.tanh(inputs @ w.input_kernel + self.observe(self._slots(states[0])) @ w.recurrent_kernel + w.bias)
         return tf.nn.softmax(hidden @ w.action_kernel + w.action_bias)
 
-    def call(self, inputs, states, training=False) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    def call(self, inputs: tf.Tensor, states: list[tf.Tensor], training: bool = False) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """inputs [B, D], states -> h [B, H] and the new states."""
         weights = self.attention(inputs, states) if self.has_agent else None
         inputs, mask = self.drop(inputs, training, self.new_seed())

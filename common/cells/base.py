@@ -1,10 +1,16 @@
 """What the comparators' cells share: initialisers, zero states, configuration, and a clock."""
 
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
+
+# What Keras takes for one: the thing itself, its configuration or its name.
+Initializer = Callable | dict | str
+Regularizer = Callable | dict | str | None
+Constraint = Callable | dict | str | None
 
 
 class RecurrentCell(keras.layers.Layer):
@@ -22,10 +28,10 @@ class RecurrentCell(keras.layers.Layer):
     def __init__(
         self,
         units: int,
-        kernel_initializer="glorot_uniform",
-        recurrent_initializer="orthogonal",
-        bias_initializer="zeros",
-        **kwargs,
+        kernel_initializer: Initializer = "glorot_uniform",
+        recurrent_initializer: Initializer = "orthogonal",
+        bias_initializer: Initializer = "zeros",
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         self.units = self.output_size = whole_number("units", units)
@@ -45,13 +51,13 @@ class RecurrentCell(keras.layers.Layer):
     def add_bias(self, name: str, n_blocks: int = 1, ones: int | None = None) -> keras.Variable:
         """A weight [n_blocks * H], one in the block `ones` (that of the forget gate), elsewhere as `bias_initializer` says."""
 
-        def initial(shape, dtype=None):
+        def initial(shape: tuple[int, ...], dtype: str | None = None):
             rest = self.bias_initializer((self.units,), dtype=dtype)
             return tf.concat([tf.ones_like(rest) if n == ones else rest for n in range(n_blocks)], 0)
 
         return self.add_weight(name=name, shape=(n_blocks * self.units,), initializer=initial)
 
-    def get_initial_state(self, batch_size=None) -> list[tf.Tensor]:
+    def get_initial_state(self, batch_size: int | tf.Tensor | None = None) -> list[tf.Tensor]:
         """Zero states."""
         return [tf.zeros([batch_size, size], self.compute_dtype) for size in self.state_size]
 

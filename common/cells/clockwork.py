@@ -1,5 +1,7 @@
 """A step in which groups of units run at different speeds."""
 
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -26,7 +28,7 @@ class ClockworkCell(RecurrentCell):
 
     arguments = ("periods",)
 
-    def __init__(self, units: int, periods: tuple[int, ...] = (1, 2, 4, 8), **kwargs):
+    def __init__(self, units: int, periods: tuple[int, ...] = (1, 2, 4, 8), **kwargs: Any):
         super().__init__(units, **kwargs)
         self.periods = tuple(whole_number("periods", period) for period in periods)
         if not 1 <= len(self.periods) <= units:
@@ -34,13 +36,13 @@ class ClockworkCell(RecurrentCell):
         self.group = np.concatenate([np.full(len(part), g) for g, part in enumerate(np.array_split(np.arange(units), len(self.periods)))])
         self.state_size = [units, len(self.periods)]
 
-    def build(self, input_shape) -> None:
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create the weights for inputs [..., D]."""
         self.kernel = self.add_kernel("kernel", input_shape[-1])
         self.recurrent_kernel = self.add_recurrent_kernel("recurrent_kernel")
         self.bias = self.add_bias("bias")
 
-    def call(self, inputs, states) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    def call(self, inputs: tf.Tensor, states: list[tf.Tensor]) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """inputs [B, D], states -> h [B, H] and the new states."""
         h, clock = states
         period = np.array(self.periods)[self.group]

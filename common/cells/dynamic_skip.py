@@ -1,5 +1,7 @@
 """The paper's recurrent step: an LSTM that connects to one of its K past states, chosen by an agent."""
 
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -7,7 +9,7 @@ import tensorflow as tf
 from .. import agent
 from ..dropout import dropout_mask, fold
 from ..gates import Norm, lstm_gates
-from .base import fresh, one_of
+from .base import Constraint, Initializer, Regularizer, fresh, one_of
 
 OBSERVATIONS = ("previous", "mean")
 HISTORIES = ("carried", "window")
@@ -65,22 +67,22 @@ class DynamicSkipLSTMCell(keras.layers.Layer):
         history: str = "carried",
         forget_bias: float = 1.0,
         layer_norm: bool = False,
-        kernel_initializer="glorot_uniform",
-        recurrent_initializer="orthogonal",
-        bias_initializer="zeros",
-        agent_initializer="glorot_uniform",
-        agent_bias_initializer="zeros",
-        kernel_regularizer=None,
-        recurrent_regularizer=None,
-        bias_regularizer=None,
-        kernel_constraint=None,
-        recurrent_constraint=None,
-        bias_constraint=None,
+        kernel_initializer: Initializer = "glorot_uniform",
+        recurrent_initializer: Initializer = "orthogonal",
+        bias_initializer: Initializer = "zeros",
+        agent_initializer: Initializer = "glorot_uniform",
+        agent_bias_initializer: Initializer = "zeros",
+        kernel_regularizer: Regularizer = None,
+        recurrent_regularizer: Regularizer = None,
+        bias_regularizer: Regularizer = None,
+        kernel_constraint: Constraint = None,
+        recurrent_constraint: Constraint = None,
+        bias_constraint: Constraint = None,
         dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
         greedy: bool = False,
         seed: int | None = None,
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         for name, value in (("units", units), ("n_actions", n_actions), ("agent_units", agent_units)):
@@ -116,11 +118,11 @@ class DynamicSkipLSTMCell(keras.layers.Layer):
         self.state_size = [n_actions * units] * 2 + ([units] * 2 if history == "window" else [])
         self.output_size = units
 
-    def build(self, input_shape) -> None:
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create the weights for inputs [..., D]."""
         n_inputs, units, width = input_shape[-1], self.units, self.agent_units
 
-        def gate_bias(shape, dtype=None):
+        def gate_bias(shape: tuple[int, ...], dtype: str | None = None):
             """The bias [4H] with `forget_bias` on the forget gate."""
             rest = self.bias_initializer((units,), dtype=dtype)
             return tf.concat([rest, tf.fill([units], tf.cast(self.forget_bias, rest.dtype)), rest, rest], 0)
@@ -170,7 +172,7 @@ class DynamicSkipLSTMCell(keras.layers.Layer):
         """Whether an agent chooses the distances."""
         return self.n_actions > 1
 
-    def given_distances(self, shape, seed: tf.Tensor) -> tf.Tensor | None:
+    def given_distances(self, shape: tf.Tensor | list, seed: tf.Tensor) -> tf.Tensor | None:
         """What a cell without an agent chooses, int32 of that shape; None where an agent does or K = 1."""
         return None
 
@@ -192,11 +194,11 @@ class DynamicSkipLSTMCell(keras.layers.Layer):
         """The next seed of the cell's own stream, int32 [2]."""
         return tf.cast(self.seed_generator.next(), tf.int32)
 
-    def input_mask(self, shape, seed: tf.Tensor) -> tf.Tensor:
+    def input_mask(self, shape: tf.Tensor | list, seed: tf.Tensor) -> tf.Tensor:
         """A dropout mask for inputs of that shape, scaled to keep their mean."""
         return dropout_mask(shape, self.dropout, fold(seed, 1))
 
-    def candidate_mask(self, shape, seed: tf.Tensor) -> tf.Tensor:
+    def candidate_mask(self, shape: tf.Tensor | list, seed: tf.Tensor) -> tf.Tensor:
         """A dropout mask for candidates of that shape, likewise."""
         return dropout_mask(shape, self.recurrent_dropout, fold(seed, 2), axis=-2)
 
@@ -238,7 +240,7 @@ class DynamicSkipLSTMCell(keras.layers.Layer):
             inputs *= tf.cast(self.input_mask(tf.shape(inputs), seed), inputs.dtype)
         return inputs, mask
 
-    def call(self, inputs, states, training=False) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    def call(self, inputs: tf.Tensor, states: list[tf.Tensor], training: bool = False) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """inputs [B, D], states -> h [B, H] and the new states."""
         seed = self.new_seed()
         distances = self.given_distances(tf.shape(inputs)[:1], seed)
@@ -248,14 +250,14 @@ class DynamicSkipLSTMCell(keras.layers.Layer):
         inputs, mask = self.drop(inputs, training, seed)
         return self.step(inputs, states, distances, mask)
 
-    def get_initial_state(self, batch_size=None) -> list[tf.Tensor]:
+    def get_initial_state(self, batch_size: int | tf.Tensor | None = None) -> list[tf.Tensor]:
         """Zero states."""
         return [tf.zeros([batch_size, size], self.compute_dtype) for size in self.state_size]
 
-    def _slots(self, flat):  # [B, K * H] -> [K, B, H]
+    def _slots(self, flat: tf.Tensor):  # [B, K * H] -> [K, B, H]
         return tf.transpose(tf.reshape(flat, [-1, self.n_actions, self.units]), [1, 0, 2])
 
-    def _flat(self, slots):  # [K, B, H] -> [B, K * H]
+    def _flat(self, slots: tf.Tensor):  # [K, B, H] -> [B, K * H]
         return tf.reshape(tf.transpose(slots, [1, 0, 2]), [-1, self.n_actions * self.units])
 
     def get_config(self) -> dict:

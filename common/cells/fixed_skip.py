@@ -1,5 +1,7 @@
 """An LSTM step that always connects to the state of s steps ago."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -33,10 +35,10 @@ class FixedSkipLSTMCell(DynamicSkipLSTMCell):
 
     has_agent = False
 
-    def __init__(self, units: int, skip: int = 3, lamda: float = 1.0, **kwargs):
+    def __init__(self, units: int, skip: int = 3, lamda: float = 1.0, **kwargs: Any):
         super().__init__(units, skip, lamda, **kwargs)
 
-    def given_distances(self, shape, seed) -> tf.Tensor | None:
+    def given_distances(self, shape: tf.Tensor | list, seed: tf.Tensor) -> tf.Tensor | None:
         """s everywhere."""
         return tf.fill(shape, self.n_actions) if self.n_actions > 1 else None
 

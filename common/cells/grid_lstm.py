@@ -1,5 +1,7 @@
 """A grid of LSTM transforms, along time and along depth."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -28,12 +30,12 @@ class GridLSTMCell(RecurrentCell):
 
     arguments = ("depth", "tied")
 
-    def __init__(self, units: int, depth: int = 2, tied: bool = False, **kwargs):
+    def __init__(self, units: int, depth: int = 2, tied: bool = False, **kwargs: Any):
         super().__init__(units, **kwargs)
         self.depth, self.tied = whole_number("depth", depth), tied
         self.state_size = [units, units] * depth
 
-    def build(self, input_shape) -> None:
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create the weights for inputs [..., D]."""
         self.input_kernel = self.add_kernel("input_kernel", input_shape[-1], 2)
         self.levels = [
@@ -44,7 +46,7 @@ class GridLSTMCell(RecurrentCell):
             for n in range(1 if self.tied else self.depth)
         ]
 
-    def call(self, inputs, states) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    def call(self, inputs: tf.Tensor, states: list[tf.Tensor]) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """inputs [B, D], states -> h along depth of the last level [B, H] and the new states."""
         h_depth, m_depth = tf.split(inputs @ self.input_kernel, 2, -1)
         new_states = []
@@ -57,7 +59,7 @@ class GridLSTMCell(RecurrentCell):
         return h_depth, new_states
 
 
-def _transform(h, m, kernel, bias):
+def _transform(h: tf.Tensor, m: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor):
     """The hidden and the memory vector [B, H] of all hidden vectors [B, 2H] and one memory vector [B, H]."""
     i, f, g, o = tf.split(h @ kernel + bias, 4, -1)
     m = tf.sigmoid(f) * m + tf.sigmoid(i) * tf.tanh(g)

@@ -1,5 +1,7 @@
 """Stacked LSTMs whose cell states are connected from layer to layer."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -29,12 +31,12 @@ class HighwayLSTMCell(RecurrentCell):
 
     arguments = ("depth", "depth_bias")
 
-    def __init__(self, units: int, depth: int = 2, depth_bias: float = 0.0, **kwargs):
+    def __init__(self, units: int, depth: int = 2, depth_bias: float = 0.0, **kwargs: Any):
         super().__init__(units, **kwargs)
         self.depth, self.depth_bias = whole_number("depth", depth), depth_bias
         self.state_size = [units, units] * depth
 
-    def build(self, input_shape) -> None:
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create the weights for inputs [..., D]."""
         self.lstms, self.depth_gates = [], []
         for n in range(self.depth):
@@ -46,7 +48,7 @@ class HighwayLSTMCell(RecurrentCell):
             bias = keras.initializers.Constant(self.depth_bias)
             self.depth_gates.append((kernel, peephole, self.add_weight(name=f"depth_bias_{n}", shape=(self.units,), initializer=bias)))
 
-    def call(self, inputs, states) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    def call(self, inputs: tf.Tensor, states: list[tf.Tensor]) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """inputs [B, D], states -> h of the last layer [B, H] and the new states."""
         x, below, new_states = inputs, None, []
         for n, (kernel, recurrent_kernel, bias) in enumerate(self.lstms):

@@ -1,9 +1,11 @@
 """A step of leaky units, each with a time constant of its own."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
-from .base import RecurrentCell, one_of
+from .base import Initializer, RecurrentCell, one_of
 
 LEAKS = ("fixed", "learned")
 
@@ -27,20 +29,20 @@ class LeakyCell(RecurrentCell):
 
     arguments = ("leak",)
 
-    def __init__(self, units: int, leak: str = "fixed", leak_initializer=None, **kwargs):
+    def __init__(self, units: int, leak: str = "fixed", leak_initializer: Initializer | None = None, **kwargs: Any):
         super().__init__(units, **kwargs)
         self.leak = one_of("leak", leak, LEAKS)
         self.leak_initializer = keras.initializers.get(leak_initializer or keras.initializers.RandomUniform(0.0, 1.0))
         self.state_size = [units]
 
-    def build(self, input_shape) -> None:
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create the weights for inputs [..., D]."""
         self.kernel = self.add_kernel("kernel", input_shape[-1])
         self.recurrent_kernel = self.add_recurrent_kernel("recurrent_kernel")
         self.bias = self.add_bias("bias")
         learned = self.leak == "learned"
 
-        def initial(shape, dtype=None):
+        def initial(shape: tuple[int, ...], dtype: str | None = None):
             a = self.leak_initializer(shape, dtype=dtype)
             if not learned:
                 return a
@@ -49,7 +51,7 @@ class LeakyCell(RecurrentCell):
 
         self.leak_weight = self.add_weight(name="leak", shape=(self.units,), initializer=initial, trainable=learned)
 
-    def call(self, inputs, states) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    def call(self, inputs: tf.Tensor, states: list[tf.Tensor]) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """inputs [B, D], states -> mu [B, H] and the new states."""
         (mu,) = states
         a = tf.convert_to_tensor(self.leak_weight)

@@ -1,5 +1,7 @@
 """The LSTM with peepholes, and its variants with one change each."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -35,13 +37,13 @@ class PeepholeLSTMCell(RecurrentCell):
 
     arguments = ("variant",)
 
-    def __init__(self, units: int, variant: str = "vanilla", **kwargs):
+    def __init__(self, units: int, variant: str = "vanilla", **kwargs: Any):
         super().__init__(units, **kwargs)
         self.variant = one_of("variant", variant, VARIANTS)
         self.blocks = "ifgo".replace(_WITHOUT.get(variant, " "), "")
         self.state_size = [units, units] + [3 * units] * (variant == "FGR")
 
-    def build(self, input_shape) -> None:
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create the weights for inputs [..., D]."""
         n = len(self.blocks)
         self.kernel = self.add_kernel("kernel", input_shape[-1], n)
@@ -52,7 +54,7 @@ class PeepholeLSTMCell(RecurrentCell):
         if self.variant == "FGR":
             self.gate_kernel = self.add_recurrent_kernel("gate_kernel", 3, n_states=3)
 
-    def call(self, inputs, states) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    def call(self, inputs: tf.Tensor, states: list[tf.Tensor]) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """inputs [B, D], states -> h [B, H] and the new states."""
         variant, (h, c, *gates) = self.variant, states
         z = inputs @ self.kernel + h @ self.recurrent_kernel + self.bias
@@ -64,7 +66,7 @@ class PeepholeLSTMCell(RecurrentCell):
         if variant != "NP":
             peephole = dict(zip(self.blocks.replace("g", ""), tf.unstack(tf.convert_to_tensor(self.peephole)), strict=True))
 
-        def gate(name, c):
+        def gate(name: str, c: tf.Tensor):
             """A gate that sees c; 1 where the variant has none."""
             if name not in z:
                 return tf.ones_like(c)

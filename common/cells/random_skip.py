@@ -1,5 +1,7 @@
 """An LSTM step that connects to one of its K past states at random: the control of what an agent learns."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -26,10 +28,10 @@ class RandomSkipLSTMCell(DynamicSkipLSTMCell):
 
     has_agent = False
 
-    def __init__(self, units: int, n_actions: int = 5, lamda: float = 1.0, **kwargs):
+    def __init__(self, units: int, n_actions: int = 5, lamda: float = 1.0, **kwargs: Any):
         super().__init__(units, n_actions, lamda, **kwargs)
 
-    def given_distances(self, shape, seed) -> tf.Tensor | None:
+    def given_distances(self, shape: tf.Tensor | list, seed: tf.Tensor) -> tf.Tensor | None:
         """Uniform draws."""
         if self.n_actions == 1:
             return None

@@ -19,14 +19,14 @@ class SkipGRUCell(UpdateSkippingCell):
 
     n_states = 1
 
-    def build(self, input_shape) -> None:
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create the weights for inputs [..., D]."""
         self.kernel = self.add_kernel("kernel", input_shape[-1], 3)
         self.recurrent_kernel = self.add_recurrent_kernel("recurrent_kernel", 3)
         self.bias = self.add_bias("bias", 3)
         super().build(input_shape)
 
-    def update(self, x, states) -> list[tf.Tensor]:
+    def update(self, x: tf.Tensor, states: list[tf.Tensor]) -> list[tf.Tensor]:
         """The GRU."""
         (h,), n = states, 2 * self.units
         recurrent_kernel = tf.convert_to_tensor(self.recurrent_kernel)

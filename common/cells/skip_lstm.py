@@ -1,5 +1,7 @@
 """Skip RNN: a step that decides whether the state is updated or copied. The LSTM's form, and what it shares with the GRU's."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -8,7 +10,7 @@ from .base import RecurrentCell, fresh
 
 
 @tf.custom_gradient
-def binarise(u) -> tf.Tensor:
+def binarise(u: tf.Tensor) -> tf.Tensor:
     """round(u), with the gradient of the identity (straight-through)."""
     return tf.round(u), lambda upstream: upstream
 
@@ -30,11 +32,11 @@ class UpdateSkippingCell(RecurrentCell):
 
     n_states: int
 
-    def __init__(self, units: int, **kwargs):
+    def __init__(self, units: int, **kwargs: Any):
         super().__init__(units, **kwargs)
         self.state_size = [units] * self.n_states + [1, 1, 1]
 
-    def build(self, input_shape) -> None:
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create the weights for inputs [..., D]."""
         self.initial_states = [
             self.add_weight(name=f"initial_state_{n}", shape=(self.units,), initializer="zeros") for n in range(self.n_states)
@@ -42,7 +44,7 @@ class UpdateSkippingCell(RecurrentCell):
         self.update_kernel = self.add_weight(name="update_kernel", shape=(self.units, 1), initializer=fresh(self.kernel_initializer))
         self.update_bias = self.add_weight(name="update_bias", shape=(1,), initializer="ones")
 
-    def call(self, inputs, states) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    def call(self, inputs: tf.Tensor, states: list[tf.Tensor]) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """inputs [B, D], states -> h [B, H] and the new states."""
         *states, pending, begun, count = states
         states = [s + (1 - begun) * initial for s, initial in zip(states, self.initial_states, strict=True)]
@@ -64,14 +66,14 @@ class SkipLSTMCell(UpdateSkippingCell):
 
     n_states = 2
 
-    def build(self, input_shape) -> None:
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create the weights for inputs [..., D]."""
         self.kernel = self.add_kernel("kernel", input_shape[-1], 4)
         self.recurrent_kernel = self.add_recurrent_kernel("recurrent_kernel", 4)
         self.bias = self.add_bias("bias", 4, ones=1)
         super().build(input_shape)
 
-    def update(self, x, states) -> tuple[tf.Tensor, tf.Tensor]:
+    def update(self, x: tf.Tensor, states: list[tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
         """The LSTM."""
         h, c = states
         return lstm_gates(x @ self.kernel + h @ self.recurrent_kernel + self.bias, c)

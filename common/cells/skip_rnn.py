@@ -1,5 +1,7 @@
 """A step with several recurrent matrices that take turns, and additive skip connections."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -31,20 +33,20 @@ class SkipRNNCell(RecurrentCell):
 
     arguments = ("n_matrices", "skip", "base")
 
-    def __init__(self, units: int, n_matrices: int = 1, skip: int | None = None, base: str = "rnn", **kwargs):
+    def __init__(self, units: int, n_matrices: int = 1, skip: int | None = None, base: str = "rnn", **kwargs: Any):
         super().__init__(units, **kwargs)
         self.n_matrices, self.base = whole_number("n_matrices", n_matrices), one_of("base", base, BASES)
         self.skip = None if skip is None else whole_number("skip", skip)
         self.state_size = [(skip or 1) * units] + [units] * (base == "lstm") + [2]
 
-    def build(self, input_shape) -> None:
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create the weights for inputs [..., D]."""
         n_blocks = 4 if self.base == "lstm" else 1
         self.kernel = self.add_kernel("kernel", input_shape[-1], n_blocks)
         self.recurrent_kernels = [self.add_recurrent_kernel(f"recurrent_kernel_{n}", n_blocks) for n in range(self.n_matrices)]
         self.bias = self.add_bias("bias", n_blocks, ones=1 if self.base == "lstm" else None)
 
-    def call(self, inputs, states) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    def call(self, inputs: tf.Tensor, states: list[tf.Tensor]) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """inputs [B, D], states -> h [B, H] and the new states."""
         history, *c, clock = states
         latest = history[:, -self.units :]

@@ -1,5 +1,7 @@
 """A step with a second recurrent edge, of a longer delay."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -28,12 +30,12 @@ class TimeDelayCell(RecurrentCell):
 
     arguments = ("delay", "base")
 
-    def __init__(self, units: int, delay: int = 5, base: str = "rnn", **kwargs):
+    def __init__(self, units: int, delay: int = 5, base: str = "rnn", **kwargs: Any):
         super().__init__(units, **kwargs)
         self.delay, self.base = whole_number("delay", delay, 2), one_of("base", base, BASES)
         self.state_size = [delay * units] + [units] * (base == "lstm")
 
-    def build(self, input_shape) -> None:
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create the weights for inputs [..., D]."""
         n_blocks = 4 if self.base == "lstm" else 1
         self.kernel = self.add_kernel("kernel", input_shape[-1], n_blocks)
@@ -41,7 +43,7 @@ class TimeDelayCell(RecurrentCell):
         self.delayed_kernel = self.add_recurrent_kernel("delayed_kernel", n_blocks)
         self.bias = self.add_bias("bias", n_blocks, ones=1 if self.base == "lstm" else None)
 
-    def call(self, inputs, states) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    def call(self, inputs: tf.Tensor, states: list[tf.Tensor]) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """inputs [B, D], states -> h [B, H] and the new states."""
         history, *c = states
         delayed, latest = history[:, : self.units], history[:, -self.units :]
