@@ -96,8 +96,8 @@ class LanguageModel(keras.Model):
     def losses(self, batch: Tensors, state: list, seed: tf.Tensor, knobs: Tensors) -> tuple[tf.Tensor, dict, object]:
         """See `common/trainer.py`. The task's loss is summed over the steps, the agent's a mean, as in the release."""
         x, state, trace = self.features(batch["words"], state, training=True, seed=seed)
-        loss, metrics = self.loss_terms(self.log_likelihood(x, batch["targets"]), trace)
         extra, reported = auxiliary(self.recurrent)
+        loss, metrics = self.loss_terms(self.log_likelihood(x, batch["targets"]), trace)
         return loss + extra, metrics | reported, state
 
     def log_likelihood(self, x: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:

@@ -106,9 +106,9 @@ class NERModel(keras.Model):
     def losses(self, batch: Tensors, state: Any, seed: tf.Tensor, knobs: Tensors) -> tuple[tf.Tensor, dict, object]:
         """See `common/trainer.py`."""
         scores, traces = self(batch["words"], batch["chars"], batch["lengths"], training=True, seed=seed)
+        extra, reported = auxiliary([self.forward, self.backward])
         log_likelihood = self.crf.log_likelihood(scores, batch["tags"], _mask(batch))
         loss, metrics = self.loss_terms(log_likelihood, traces, batch["weights"])
-        extra, reported = auxiliary([self.forward, self.backward])
         return loss + extra, metrics | reported, state
 
     def loss_terms(self, log_likelihood: tf.Tensor, traces: Sequence[Trace | None], weights: tf.Tensor) -> tuple[tf.Tensor, dict]:

@@ -54,8 +54,8 @@ class NumberModel(keras.Model):
     def losses(self, batch: Tensors, state: Any, seed: tf.Tensor, knobs: Tensors) -> tuple[tf.Tensor, dict, object]:
         """See `common/trainer.py`."""
         logits, trace = self(batch["numbers"], training=True, seed=seed)
-        loss, metrics = self.loss_terms(logits, trace, batch["labels"], knobs["entropy_weight"])
         extra, reported = auxiliary([self.recurrent])
+        loss, metrics = self.loss_terms(logits, trace, batch["labels"], knobs["entropy_weight"])
         return loss + extra, metrics | reported, state
 
     def loss_terms(self, logits: tf.Tensor, trace: Trace | None, labels: tf.Tensor, entropy_weight: tf.Tensor) -> tuple[tf.Tensor, dict]:

@@ -80,8 +80,8 @@ class SentimentModel(keras.Model):
     def losses(self, batch: Tensors, state: Any, seed: tf.Tensor, knobs: Tensors) -> tuple[tf.Tensor, dict, object]:
         """See `common/trainer.py`."""
         logits, trace = self(batch["words"], batch["lengths"], training=True, seed=seed)
-        loss, metrics = self.loss_terms(logits, trace, batch["labels"], batch["weights"])
         extra, reported = auxiliary([self.recurrent])
+        loss, metrics = self.loss_terms(logits, trace, batch["labels"], batch["weights"])
         return loss + extra, metrics | reported, state
 
     def loss_terms(self, logits: tf.Tensor, trace: Trace | None, labels: tf.Tensor, weights: tf.Tensor) -> tuple[tf.Tensor, dict]:

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from . import agent
+from . import agent, replicas
 from .cells.base import Regularizer
 from .cells.dynamic_skip import DynamicSkipLSTMCell
 from .products import product
@@ -85,12 +85,12 @@ class DynamicSkipLSTM(keras.layers.RNN):
         self.recurrence = SkipRecurrence(
             cell.n_actions, cell.lamda, cell.observe if cell.observation == "mean" else None, jit_compile
         )
-        self._trace = ()
+        self._traces = {}  # by replica: they take turns, each with tensors of its own
 
     @property
     def trace(self) -> agent.Trace:
         """What the agent did in the latest call; to be read inside the function that made the call."""
-        return self._trace[0]
+        return self._traces[replicas.index()]
 
     def get_initial_state(self, batch_size: int | tf.Tensor) -> list[tf.Tensor]:
         """Zero states."""
@@ -133,7 +133,7 @@ class DynamicSkipLSTM(keras.layers.RNN):
             self._candidate_mask(x, training, seed),
             policy,
         )
-        self._trace = (self._record(agent_input, states.h, carried, distances, order),)
+        self._traces[replicas.index()] = self._record(agent_input, states.h, carried, distances, order)
         final_state = self._write_states(states, carried, order)
         if self.stateful:
             for variable, value in zip(tf.nest.flatten(self.states), final_state, strict=True):

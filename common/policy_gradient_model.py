@@ -38,6 +38,10 @@ class PolicyGradientModel(keras.Model):
 
     A subclass with a `call` of its own works alike. A layer that is called several times in one step learns from the latest call.
 
+    Made and compiled in the scope of `tf.distribute.MirroredStrategy`, `fit` trains the weights of one device on the same batches where
+    these divide evenly. Some things Keras does on each device by itself: the mean over steps that are not masked (use a loss with
+    `reduction="sum"`), the clipping of gradients, and what layers of its own draw, such as `Dropout`.
+
     Args:
         inputs, outputs: as for `keras.Model`; the model of their layers is `model.network`. None in a subclass with a `call` of its own.
         credit: "total", each choice is credited with the rewards of all steps; "to_go", with those from its step on: less noise, right only

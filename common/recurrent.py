@@ -87,14 +87,14 @@ def run_layer(
 
 
 def auxiliary(layers: Sequence[keras.layers.Layer]) -> tuple[tf.Tensor, dict[str, tuple[tf.Tensor, tf.Tensor]]]:
-    """What layers of `make_layer` add to the task's loss, and what they report: of their latest call, to be asked for in the same function.
+    """What layers of `make_layer` add to the task's loss, and what they report: of their latest call, to be asked for right behind it.
 
+    (Replicas take turns whenever something is summed over them, and a layer holds what the latest one left in it.)
     The loss is 0 and the metrics, (sum, weight) over all layers by name, are none unless the cell is `skip_lstm` or `skip_gru`.
     """
-    loss, metrics = tf.zeros([]), {}
-    for layer in layers:
-        loss += sum(layer.losses) / count()
-        for name, (value, weight) in getattr(layer, "metrics_of_call", {}).items():
+    loss, metrics = tf.add_n([tf.zeros([]), *(one for layer in layers for one in layer.losses)]) / count(), {}
+    for reported in [getattr(layer, "metrics_of_call", {}) for layer in layers]:
+        for name, (value, weight) in reported.items():
             before = metrics.get(name, (0.0, 0.0))
             metrics[name] = before[0] + value, before[1] + total(weight)
     return loss, metrics

@@ -34,6 +34,12 @@ def count() -> int:
     return context.num_replicas_in_sync if context else 1
 
 
+def index() -> int:
+    """Which of the replicas this is, from 0; 0 outside a strategy."""
+    context = tf.distribute.get_replica_context()
+    return 0 if context is None or count() == 1 else int(tf.get_static_value(context.replica_id_in_sync_group))
+
+
 def total(a: tf.Tensor) -> tf.Tensor:
     """The sum of `a` over the replicas; no gradient flows through it."""
     if count() == 1:

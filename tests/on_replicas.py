@@ -3,6 +3,7 @@
     python tests/on_replicas.py numbers words
 """
 
+import contextlib
 import os
 import pathlib
 import sys
@@ -15,6 +16,8 @@ import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
 from common import training  # noqa: E402
+from common.dynamic_skip_lstm import DynamicSkipLSTM  # noqa: E402
+from common.policy_gradient_model import PolicyGradientModel  # noqa: E402
 
 STEPS = 50
 TINY = {"rnn_size": 6, "agent_units": 4, "n_actions": 3, "batch_size": 8, "jit_compile": False, "dropout": 0.3}
@@ -22,27 +25,28 @@ TINY = {"rnn_size": 6, "agent_units": 4, "n_actions": 3, "batch_size": 8, "jit_c
 
 def experiment_of(task: str, run_dir: str) -> tuple[object, training.Experiment]:
     """Flags and experiment of a tiny run."""
-    if task.startswith("numbers"):
+    task, _, cell = task.partition("_")
+    tiny = TINY | ({"cell": cell} if cell else {})
+    if task == "numbers":
         from NumberPrediction import model
         from NumberPrediction.presets import NumberConfig
 
-        cell = task.removeprefix("numbers_") if "_" in task else "dynamic_skip"
-        config = NumberConfig(**TINY, n_train=400, n_dev=10, n_test=10, run_dir=run_dir, max_grad_norm=0.5, cell=cell)
+        config = NumberConfig(**tiny, n_train=400, n_dev=10, n_test=10, run_dir=run_dir, max_grad_norm=0.5)
     elif task == "words":
         from LanguageModeling import model
         from LanguageModeling.presets import LanguageConfig
 
-        config = LanguageConfig(**TINY, num_unroll_steps=7, run_dir=run_dir, max_grad_norm=1.0)
+        config = LanguageConfig(**tiny, num_unroll_steps=7, run_dir=run_dir, max_grad_norm=1.0)
     elif task == "tags":
         from NER import model
         from NER.presets import NERConfig
 
-        config = NERConfig(**TINY, word_size=8, n_buckets=1, run_dir=run_dir)
+        config = NERConfig(**tiny, word_size=8, n_buckets=1, run_dir=run_dir)
     else:
         from Sentiment import model
         from Sentiment.presets import SentimentConfig
 
-        config = SentimentConfig(**TINY, word_size=8, n_buckets=1, run_dir=run_dir)
+        config = SentimentConfig(**tiny, word_size=8, n_buckets=1, run_dir=run_dir)
     keras.utils.set_random_seed(0)
     return config, model.build(config)
 
@@ -67,17 +71,37 @@ def trained(task: str, run_dir: str, strategy: tf.distribute.Strategy | None) ->
     return weights, training.means(total)
 
 
+def fitted(masked: bool, strategy: tf.distribute.Strategy | None, epochs: int = STEPS // 5) -> tuple[list[np.ndarray], dict[str, float]]:
+    """The same of a model of one's own and its `fit`, five steps in an epoch."""
+    random = np.random.default_rng(0)
+    words = random.integers(1, 30, (40, 7)) * (np.arange(7) < (random.integers(1, 8, (40, 1)) if masked else 7))
+    keras.utils.set_random_seed(0)
+    with strategy.scope() if strategy else contextlib.nullcontext():
+        layer = DynamicSkipLSTM(6, n_actions=3, agent_units=4, dropout=0.2, recurrent_dropout=0.2, return_sequences=True, seed=1)
+        inputs = keras.Input([7], dtype="int32")
+        x = keras.layers.Embedding(30, 5, mask_zero=masked)(inputs)
+        outputs = keras.layers.Dense(30, activation="softmax")((keras.layers.Bidirectional(layer) if masked else layer)(x))
+        model = PolicyGradientModel(inputs, outputs, entropy_weight=0.1)
+        loss = keras.losses.SparseCategoricalCrossentropy(reduction="sum" if masked else "mean")
+        model.compile(keras.optimizers.SGD(0.01 if masked else 0.5, momentum=0.9), loss, metrics=["accuracy"])
+    history = model.fit(words, np.roll(words, -1, 1), batch_size=8, epochs=epochs, shuffle=False, verbose=0).history
+    return [v.numpy() for v in model.trainable_variables], {name: values[-1] for name, values in history.items()}
+
+
 def main(tasks: list[str], run_dir: str) -> None:
     """Print a line for each task: the largest difference of a weight, of a metric, and how far training moved the weights."""
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     for task in tasks:
-        one, metrics = trained(task, run_dir, None)
-        two, metrics_two = trained(task, run_dir, strategy)
+        if task.startswith("fit"):
+            masked = task == "fit_masked"
+            start, (one, metrics), (two, metrics_two) = fitted(masked, None, 0)[0], fitted(masked, None), fitted(masked, strategy)
+        else:
+            start = [v.numpy() for v in experiment_of(task, run_dir)[1].model.trainable_variables]
+            (one, metrics), (two, metrics_two) = trained(task, run_dir, None), trained(task, run_dir, strategy)
         apart = max(np.abs(a - b).max() for a, b in zip(one, two, strict=True))
-        _, experiment = experiment_of(task, run_dir)
-        moved = max(np.abs(a - v.numpy()).max() for a, v in zip(one, experiment.model.trainable_variables, strict=False))
+        moved = max(np.abs(a - b).max() for a, b in zip(one, start, strict=False))
         metric = max(abs(metrics[name] - metrics_two[name]) for name in metrics)
         assert metrics.keys() == metrics_two.keys()
         print(f"{task} weights {apart:.3g} metrics {metric:.3g} moved {moved:.3g}", flush=True)

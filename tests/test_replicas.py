@@ -14,8 +14,9 @@ LONG = os.environ.get("DYNAMIC_SKIP_LONG")
 
 
 @pytest.mark.parametrize(
-    "tasks", ["words", pytest.param("numbers tags texts numbers_random_skip numbers_skip_lstm", marks=pytest.mark.skipif(
-        not LONG, reason="two minutes: set DYNAMIC_SKIP_LONG=1"))],
+    "tasks", ["words fit", pytest.param(
+        "numbers tags texts numbers_random_skip numbers_skip_lstm tags_skip_lstm texts_skip_lstm fit_masked",
+        marks=pytest.mark.skipif(not LONG, reason="minutes: set DYNAMIC_SKIP_LONG=1"))],
 )  # fmt: skip
 def test_two_devices_train_the_weights_of_one(tasks, root, tmp_path):
     """50 steps on the same batches; virtual devices have to be made before TensorFlow starts, hence the process."""
@@ -31,7 +32,7 @@ def test_two_devices_train_the_weights_of_one(tasks, root, tmp_path):
 
 def test_outside_a_strategy_nothing_changes():
     a = tf.constant([[1.0, 2.0], [3.0, 6.0]])
-    assert replicas.count() == 1 and replicas.total(a) is a
+    assert replicas.count() == 1 and replicas.index() == 0 and replicas.total(a) is a
     assert float(replicas.part_of_mean(a)) == 3
     drawn = []
     assert replicas.rows(lambda shape: drawn.append(shape) or a, [2, 2]) is a and drawn == [[2, 2]]

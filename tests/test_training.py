@@ -241,6 +241,7 @@ def spoil_at(epoch):
 
 def test_a_signal_waits_for_the_number_of_its_step(tmp_path, monkeypatch):
     """The signal comes while the compiled call runs: what is saved must be the step after it, with its weights."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # tests in the background of a shell begin with it ignored
     trains = training.Trainer.train
 
     def train_(self, *args):
@@ -264,6 +265,16 @@ def test_a_signal_waits_for_the_number_of_its_step(tmp_path, monkeypatch):
     iterations = [a for name, a in checkpoint.load(path)[1].items() if "iteration" in name]
     assert iterations == [6]  # the optimizer's own count
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_what_is_ignored_stays_so():
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with training._Interrupt() as interrupt:
+            signal.raise_signal(signal.SIGINT)
+        assert interrupt.has_come is None and signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_a_finished_run_is_left_alone(whole, capsys):
