@@ -282,7 +282,9 @@ class _Run:
             return
         # Without the first part of the path, a name that Keras numbers within a process.
         arrays = {f"variable/{i}/{v.path.split('/', 1)[-1]}": v.numpy() for i, v in enumerate(self.variables)}
-        arrays |= {f"state/{i}": np.asarray(a) for i, a in enumerate(tf.nest.flatten(self.state))}
+        # bfloat16, which NumPy does not have, in 32 bits: nothing is lost on the way there and back.
+        state = [a if a.dtype != tf.bfloat16 else tf.cast(a, tf.float32) for a in map(tf.convert_to_tensor, tf.nest.flatten(self.state))]
+        arrays |= {f"state/{i}": a.numpy() for i, a in enumerate(state)}
         if bad := [name for name, a in arrays.items() if a.dtype.kind == "f" and not np.isfinite(a).all()]:
             raise FloatingPointError(f"step {self.step}: {bad[0].split('/', 2)[-1]} not finite")
         arrays |= {f"total/{name}": value for name, value in self.totals.items()}
@@ -312,7 +314,8 @@ class _Run:
         self.step, arrays, meta = found
         with self.trainer.scope():
             restore(self.variables, arrays)
-        state = [arrays[f"state/{i}"] for i in range(len(tf.nest.flatten(self.state)))]
+        start = map(tf.convert_to_tensor, tf.nest.flatten(self.state))
+        state = [tf.cast(arrays[f"state/{i}"], a.dtype) for i, a in enumerate(start)]
         self.state = tf.nest.pack_sequence_as(self.state, state)
         self.totals = {key.removeprefix("total/"): a for key, a in arrays.items() if key.startswith("total/")}
         self.epoch, self.step_in_epoch, self.epoch_seconds = meta["epoch"], meta["step_in_epoch"], meta["epoch_seconds"]

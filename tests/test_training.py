@@ -44,13 +44,13 @@ class Toy(keras.Model):
         self.built = True
 
     def initial_state(self, batch_size):
-        return [tf.zeros([batch_size, SIZE])]
+        return [tf.zeros([batch_size, SIZE], self.compute_dtype)]
 
     def losses(self, batch, state, seed, knobs):
-        x = dropout(batch["x"], 0.3, seed) + 0.01 * state[0]
+        x = dropout(batch["x"], 0.3, seed) + 0.01 * tf.cast(state[0], tf.float32)
         loss = tf.reduce_mean(((x @ tf.convert_to_tensor(self.w))[:, 0] - batch["y"]) ** 2)
         extra = knobs["learning_rate"] * batch["y"][0] * 0
-        return loss + extra, {"task_loss": (loss, 1.0), "extra": (extra, 1.0)}, [state[0] + batch["x"]]
+        return loss + extra, {"task_loss": (loss, 1.0), "extra": (extra, 1.0)}, [state[0] + tf.cast(batch["x"], state[0].dtype)]
 
     def evaluate(self, batch, state, seed, greedy):
         error = tf.reduce_sum(tf.abs((batch["x"] @ tf.convert_to_tensor(self.w))[:, 0] - batch["y"]))
@@ -204,6 +204,21 @@ def test_killed_at_any_of_the_places_where_it_hurts(whole, tmp_path, monkeypatch
             assert count[0]
     assert starts > 8
     assert_same_end(run_dir, whole)
+
+
+def test_a_state_in_16_bits_goes_on(tmp_path, monkeypatch):
+    """Mixed precision: NumPy has no bfloat16, a checkpoint nonetheless holds the state that is carried."""
+    try:
+        train(toy(tmp_path / "whole", mixed_precision=True))
+        with monkeypatch.context() as patch, pytest.raises(Killed):
+            kill_at(patch, 20)
+            train(toy(tmp_path / "run", mixed_precision=True))
+        state = weights(tmp_path / "run", f"checkpoint-{max(saved_steps(tmp_path / 'run'))}")["state/0"]
+        train(toy(tmp_path / "run", mixed_precision=True))
+        assert_same_end(tmp_path / "run", tmp_path / "whole")
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+    assert np.any(state) and np.array_equal(state, tf.cast(tf.cast(state, tf.bfloat16), tf.float32))  # numbers of 16 bits
 
 
 def test_a_damaged_checkpoint_is_told_and_the_one_before_it_is_used(whole, tmp_path, monkeypatch, capsys):
