@@ -144,7 +144,7 @@ def _from_text(path: pathlib.Path, file: BinaryIO, wanted: set[str]) -> tuple[in
     rows: dict[str, np.ndarray] = {}
     for number, raw in enumerate(file, 1):
         try:
-            line = raw.decode().rstrip()
+            line = raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip()  # without a byte order mark
         except UnicodeDecodeError as error:
             raise InputError(f"{path}:{number}: expected UTF-8 text, found {error}; convert the file") from error
         word, _, numbers = line.partition(" ")
