@@ -35,9 +35,9 @@ def count() -> int:
 
 
 def index() -> int:
-    """Which of the replicas this is, from 0; 0 outside a strategy."""
+    """Which of the replicas this is, from 0; 0 outside a strategy, and where one program is made for all (a TPU's)."""
     context = tf.distribute.get_replica_context()
-    return 0 if context is None or count() == 1 else int(tf.get_static_value(context.replica_id_in_sync_group))
+    return int(tf.get_static_value(context.replica_id_in_sync_group) or 0) if context else 0
 
 
 def total(a: tf.Tensor) -> tf.Tensor:

@@ -10,6 +10,7 @@ A task is NumberPrediction, LanguageModeling, NER or Sentiment, at a tiny size. 
 
 import contextlib
 import dataclasses
+import itertools
 import json
 import os
 import pathlib
@@ -21,6 +22,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from typing import BinaryIO
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -31,9 +34,12 @@ import tiny_runs  # noqa: E402
 
 from common import checkpoint, run, training  # noqa: E402
 
-KILLS, SAVES, EPOCHS = 20, 60, 4
+KILLS, EPOCHS = 20, 4
 TASKS = ("NumberPrediction", "LanguageModeling", "NER", "Sentiment")
-MORE = {"NumberPrediction": ["--n_train=300"], "LanguageModeling": ["--dropout=.3"], "NER": ["--max_epochs=6"], "Sentiment": []}
+MORE = {
+    "NumberPrediction": ["--n_train=300"], "LanguageModeling": ["--dropout=.3"], "NER": ["--max_epochs=6"],
+    "Sentiment": ["--max_epochs=8", "--patience=0"],
+}  # fmt: skip
 
 
 def flags(task: str, data: pathlib.Path, run_dir: pathlib.Path) -> list[str]:
@@ -69,12 +75,56 @@ def same_end(a: pathlib.Path, b: pathlib.Path) -> None:
 # ------------------------------------------------------------------------------------------------------------------ kill
 
 
-def in_a_child(task: str, arguments: list[str], log: pathlib.Path) -> int:
+def die(*_: object, **__: object) -> None:
+    """SIGKILL for this process, sent by itself."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def die_in(place: str, n_calls: int) -> None:
+    """Have this process killed where no one outside can aim at: half through its next checkpoint, after so many compiled calls of the
+    last evaluation, or with the result written but not under its name."""
+    evaluate, rename = training._Run._evaluate, os.replace
+
+    def half_a_checkpoint(file: BinaryIO, **arrays: np.ndarray) -> None:
+        file.write(b"PK\3\4" + bytes(1000))
+        file.flush()
+        die()
+
+    def evaluation(self: object, split: str) -> dict[str, float]:
+        if split == "test":
+            calls = itertools.count()
+
+            def counted(call: Callable) -> Callable:
+                def one(*args: object, **kwargs: object) -> object:
+                    if next(calls) == n_calls:
+                        die()
+                    return call(*args, **kwargs)
+
+                return one
+
+            self.trainer.evaluate, self.trainer.infer = counted(self.trainer.evaluate), counted(self.trainer.infer)
+        return evaluate(self, split)
+
+    def name(source: pathlib.Path, target: pathlib.Path) -> None:
+        if target.name == "result.json":
+            die()
+        rename(source, target)
+
+    if place == "checkpoint":
+        np.savez = half_a_checkpoint
+    elif place == "evaluation":
+        training._Run._evaluate = evaluation
+    elif place == "result":
+        os.replace = name
+
+
+def in_a_child(task: str, arguments: list[str], log: pathlib.Path, place: str = "", n_calls: int = 0) -> int:
     """Start the training in a fork, which has TensorFlow imported but not begun; its process number."""
     child = os.fork()
     if child:
         return child
     status = 1
+    die_in(place, n_calls)
     try:
         with open(log, "a") as file, contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
             train(task, arguments, 1)
@@ -100,33 +150,31 @@ def kill_check(task: str, folder: pathlib.Path, chance: random.Random) -> None:
     assert os.waitpid(child, 0)[1] == 0, log.read_text()[-2000:]
     run_dir, where = folder / "killed", []
     total = int(checkpoint.load_latest(folder / "whole" / "checkpoints")[0])
-    n_epochs = len(open(folder / "whole" / "metrics.jsonl").readlines())
-    last = 1000 * n_epochs + total
+    aimed = dict.fromkeys((3, 8, 13), "checkpoint") | dict.fromkeys((KILLS - 4, KILLS - 3, KILLS - 2), "evaluation") | {KILLS - 1: "result"}
     for kill in range(KILLS):
-        before = writes(run_dir)
-        child = in_a_child(task, flags(task, data, run_dir), log)
-        if kill == 1:
-            time.sleep(chance.random())  # before it trains
-        elif kill >= KILLS - 3:  # when all is trained: in the final evaluation, or while the result is written
-            while writes(run_dir) < last and os.waitpid(child, os.WNOHANG)[0] == 0:
-                time.sleep(0.001)
-            time.sleep(chance.random() * (0.3 if kill < KILLS - 1 else 0.01))
+        before, place = writes(run_dir), aimed.get(kill, "")
+        child = in_a_child(task, flags(task, data, run_dir), log, place, chance.randrange(2))
+        if place:
+            assert os.waitpid(child, 0)[1] == signal.SIGKILL, log.read_text()[-2000:]
         else:
-            step = before % 1000
-            goal = step + max(1, round(chance.random() * 2 * (total - step) / (KILLS - 2 - kill)))
-            while writes(run_dir) % 1000 < min(goal, total) and os.waitpid(child, os.WNOHANG)[0] == 0:
-                time.sleep(0.001)
-            time.sleep(chance.random() * 0.02)
-        with contextlib.suppress(ChildProcessError, ProcessLookupError):
+            if kill == 1:
+                time.sleep(chance.random())  # before it trains
+            else:
+                step = before % 1000
+                goal = step + max(1, round(chance.random() * 2 * (total - step) / (KILLS - 4 - kill)))
+                while writes(run_dir) % 1000 < min(goal, total * 9 // 10):
+                    assert os.waitpid(child, os.WNOHANG)[0] == 0, log.read_text()[-2000:]
+                    time.sleep(0.001)
+                time.sleep(chance.random() * 0.02)
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
-        temporary = len(list(run_dir.rglob("*.tmp")))
-        done = (run_dir / "result.json").exists()
-        where.append(f"{writes(run_dir) % 1000}{'w' if temporary else ''}{'r' if done else ''}")
+        assert not (run_dir / "result.json").exists()
+        where.append(f"{writes(run_dir) % 1000}{place[:1] or ('w' if list(run_dir.rglob('*.tmp')) else '')}")
     child = in_a_child(task, flags(task, data, run_dir), log)
     assert os.waitpid(child, 0)[1] == 0, log.read_text()[-2000:]
     same_end(run_dir, folder / "whole")
-    print(f"{task}: {KILLS} kills after steps {' '.join(where)} of {total} (w: in a write, r: with the result): same end", flush=True)
+    print(f"{task}: {KILLS} kills after steps {' '.join(where)} of {total} (in the middle of: w a write, c a checkpoint, "
+          "e the last evaluation, r the result): same end", flush=True)  # fmt: skip
 
 
 # --------------------------------------------------------------------------------------------------------- deterministic
