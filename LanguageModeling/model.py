@@ -18,6 +18,7 @@ from common.trainer import Tensors, Trainer, means
 from LanguageModeling import reader
 from LanguageModeling.char_cnn import WordsFromCharacters
 from LanguageModeling.presets import LanguageConfig
+from LanguageModeling.schedule import learning_rate
 
 VOCABULARY = "vocabulary.txt"  # in the run's folder
 
@@ -136,18 +137,6 @@ def perplexity(trainer: Trainer, tokens: np.ndarray, n_streams: int, n_steps: in
     state = trainer.model.initial_state(n_streams)
     values = [means(trainer.evaluate(batches, state, greedy, i))["loss"] for i in range(1 if greedy else samples)]
     return math.exp(sum(values) / len(values))
-
-
-def learning_rate(config: LanguageConfig, records: training.Records) -> float:
-    """The learning rate of the epoch after `records`."""
-    rate, best = config.learning_rate, math.inf
-    for i, record in enumerate(records):
-        found = record["valid_perplexity"]
-        due = i + 1 >= config.decay_after if config.decay_after else found > best - config.decay_when
-        best = min(best, found)
-        if due:
-            rate = max(rate * config.learning_rate_decay, config.lr_threshold)
-    return rate
 
 
 def make_model(config: LanguageConfig, vocabulary: Vocabulary) -> LanguageModel:

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from benchmarks import layers
+from benchmarks import layers, torch_language_model
 from common.training import make_trainer, set_precision
 from LanguageModeling.char_cnn import WordsFromCharacters
 from LanguageModeling.model import LanguageModel
@@ -18,11 +18,15 @@ N_WORDS, STEPS = 10_000, 4  # vocabulary; training steps in one call
 N_CHARS, LONGEST = 51, 21  # of the Penn Treebank
 
 
-def tokens(config: LanguageConfig, seed: int = 0) -> np.ndarray:
-    """Random words [STEPS, B, T + 1], each as often as in text (Zipf's law): a model may take advantage of what comes twice in a batch."""
-    random, shape = np.random.default_rng(seed), (STEPS, config.batch_size, config.num_unroll_steps + 1)
-    weights = 1 / np.arange(1, N_WORDS + 1)
-    return random.choice(N_WORDS, shape, p=weights / weights.sum()).astype(np.int32)
+def random_words(shape: int | tuple[int, ...], n_words: int = N_WORDS, seed: int = 0) -> np.ndarray:
+    """Words int32, each as often as in text (Zipf's law): a model may take advantage of what comes twice in a batch."""
+    weights = 1 / np.arange(1, n_words + 1)
+    return np.random.default_rng(seed).choice(n_words, shape, p=weights / weights.sum()).astype(np.int32)
+
+
+def tokens(config: LanguageConfig) -> np.ndarray:
+    """Random words [STEPS, B, T + 1]."""
+    return random_words((STEPS, config.batch_size, config.num_unroll_steps + 1))
 
 
 def spellings() -> Spellings:
@@ -65,41 +69,6 @@ def keras_steps(config: LanguageConfig) -> Callable[[], object]:
     return lambda: model.fit(words[:, :-1], words[:, 1:], batch_size=config.batch_size, shuffle=False, verbose=0)
 
 
-def torch_steps(config: LanguageConfig) -> Callable[[], object] | None:
-    """The same network in PyTorch, or None where it is not installed."""
-    try:
-        import torch
-    except ImportError:
-        return None
-
-    class Model(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.embedding = torch.nn.Embedding(N_WORDS, config.rnn_size)
-            self.lstm = torch.nn.LSTM(config.rnn_size, config.rnn_size, config.rnn_layers, dropout=config.dropout, batch_first=True)
-            self.dropout = torch.nn.Dropout(config.dropout)
-            self.softmax = torch.nn.Linear(config.rnn_size, N_WORDS)
-
-        def forward(self, words: torch.Tensor):
-            return self.softmax(self.dropout(self.lstm(self.dropout(self.embedding(words)))[0]))
-
-    model = Model()
-    optimizer = torch.optim.SGD(model.parameters(), 1e-3)
-    words = torch.tensor(tokens(config).astype(np.int64))
-
-    def run():
-        for batch in words:
-            optimizer.zero_grad(set_to_none=True)
-            logits = model(batch[:, :-1])
-            loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), batch[:, 1:].flatten())
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
-            optimizer.step()
-        return loss.item()
-
-    return run
-
-
 def product_floor(config: LanguageConfig) -> Callable[[], object]:
     """The matrix products alone of STEPS training steps of a word-level model: its layers', and three of the softmax."""
     rows, size = config.batch_size * config.num_unroll_steps, config.rnn_size
@@ -130,5 +99,5 @@ def candidates(preset: str) -> dict[str, Callable[[], object]]:
         "keras LSTM, fit": keras_steps(config),
     }
     if config.model == "word":
-        found |= {"torch LSTM": torch_steps(config), "matrix products alone": product_floor(config)}
+        found |= {"torch LSTM": torch_language_model.steps(config, tokens(config), N_WORDS), "matrix products alone": product_floor(config)}
     return {name: function for name, function in found.items() if function is not None}

@@ -1,0 +1,16 @@
+"""The learning rate from epoch to epoch. It needs no TensorFlow: a run can go on where that is not installed."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+
+def learning_rate(config, records: Sequence[Mapping[str, float]]) -> float:
+    """The learning rate of the epoch after `records`; `config` has the flags of `LanguageConfig` that it is about."""
+    rate, best = config.learning_rate, math.inf
+    for i, record in enumerate(records):
+        found = record["valid_perplexity"]
+        due = i + 1 >= config.decay_after if config.decay_after else found > best - config.decay_when
+        best = min(best, found)
+        if due:
+            rate = max(rate * config.learning_rate_decay, config.lr_threshold)
+    return rate

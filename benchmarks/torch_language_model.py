@@ -1,0 +1,48 @@
+"""One training step of a plain LSTM language model in PyTorch, on a CPU or a GPU. It needs no TensorFlow."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+MAX_GRAD_NORM = 5.0
+
+
+def steps(config, words: np.ndarray, n_words: int, device: str = "cpu", tf32: bool = False) -> Callable[[], object] | None:
+    """Training steps with dropout, clipping and update, one for each of the batches; None where PyTorch is not installed.
+
+    Args:
+        config: rnn_size, rnn_layers and dropout of the network. words: [N, B, T + 1]. n_words: V.
+        device: of PyTorch. tf32: let a GPU round the inputs of its float32 products.
+    """
+    try:
+        import torch
+    except ImportError:
+        return None
+
+    class Model(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.embedding = torch.nn.Embedding(n_words, config.rnn_size)
+            self.lstm = torch.nn.LSTM(config.rnn_size, config.rnn_size, config.rnn_layers, dropout=config.dropout, batch_first=True)
+            self.dropout = torch.nn.Dropout(config.dropout)
+            self.softmax = torch.nn.Linear(config.rnn_size, n_words)
+
+        def forward(self, words):
+            return self.softmax(self.dropout(self.lstm(self.dropout(self.embedding(words)))[0]))
+
+    model = Model().to(device)
+    optimizer = torch.optim.SGD(model.parameters(), 1e-3)
+    batches = torch.tensor(words.astype(np.int64), device=device)
+
+    def run():
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32  # settings of the process
+        for batch in batches:
+            optimizer.zero_grad(set_to_none=True)
+            logits = model(batch[:, :-1])
+            loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), batch[:, 1:].flatten())
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), MAX_GRAD_NORM)
+            optimizer.step()
+        return loss.item()
+
+    return run
