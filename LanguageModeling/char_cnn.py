@@ -84,12 +84,13 @@ class WordsFromCharacters(keras.layers.Layer):
         self.spellings = np.pad(spellings, [(0, 0), (0, missing)])
         self.cnn = CharCNN(n_chars, char_size, char_filters, initializer, name="cnn")
         self.highway = [Highway(sum(char_filters), initializer, name=f"highway_{i}") for i in range(highway_layers)]
-
-    def call(self, words: tf.Tensor) -> tf.Tensor:
         # A word has one vector wherever it stands, and half of a batch of text is repetition: 220 ms of processor time instead of 400
         # at the paper's size. A GPU has the time, and XLA wants to know there how large an array is.
+        self.distinct = not tf.config.list_physical_devices("GPU")
+
+    def call(self, words: tf.Tensor) -> tf.Tensor:
         flat = tf.reshape(words, [-1])
-        distinct, place = (flat, tf.range(tf.size(flat))) if tf.config.list_physical_devices("GPU") else tf.unique(flat)
+        distinct, place = tf.unique(flat) if self.distinct else (flat, tf.range(tf.size(flat)))
         x = self.cnn(tf.gather(self.spellings, distinct))
         for layer in self.highway:
             x = layer(x)

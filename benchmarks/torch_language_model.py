@@ -27,7 +27,7 @@ def steps(config, words: np.ndarray, n_words: int, device: str = "cpu", tf32: bo
             self.dropout = torch.nn.Dropout(config.dropout)
             self.softmax = torch.nn.Linear(config.rnn_size, n_words)
 
-        def forward(self, words):
+        def forward(self, words: torch.Tensor):
             return self.softmax(self.dropout(self.lstm(self.dropout(self.embedding(words)))[0]))
 
     model = Model().to(device)

@@ -57,12 +57,12 @@ class Trainer:
             with self.scope():
                 optimizer.build(model.trainable_variables)
         if strategy is None:
-            self._train = _compile(self._train_steps, jit_compile)
+            self._train = _compile(self.train_steps, jit_compile)
         else:
             self._train = self._train_on_replicas
             self._replicated = tf.function(lambda *args: strategy.run(self._replica_step, args), autograph=False)
         self._evaluate = {
-            greedy: _compile(lambda *args, greedy=greedy: self._evaluate_steps(*args, greedy), jit_compile) for greedy in (False, True)
+            greedy: _compile(lambda *args, greedy=greedy: self.evaluate_steps(*args, greedy), jit_compile) for greedy in (False, True)
         }
         self._infer = {
             greedy: _compile(lambda batch, seed, greedy=greedy: model.infer(batch, seed, greedy), jit_compile) for greedy in (False, True)
@@ -129,8 +129,10 @@ class Trainer:
                 part = {name: np.concatenate([a, np.repeat(a[-1:], size - n, 0)]) for name, a in part.items()}
             yield start - first, tf.constant(n), {name: tf.constant(a) for name, a in part.items()}
 
-    def _train_steps(self, batches: Tensors, n: tf.Tensor, state: Any, seed: tf.Tensor, first_step: tf.Tensor, knobs: Tensors):
-        """`n` training steps. Returns state, metrics, and the index of the first step that was not finite, or -1."""
+    def train_steps(
+        self, batches: Tensors, n: tf.Tensor, state: Any, seed: tf.Tensor, first_step: tf.Tensor, knobs: Tensors
+    ) -> tuple[Any, Tensors, tf.Tensor]:
+        """What `train` compiles: `n` steps, of tensors. Returns state, metrics, and the first step that was not finite, or -1."""
 
         names: list[str] = []
 
@@ -169,7 +171,7 @@ class Trainer:
         return [g * scale for g in gradients], rate, norm
 
     def _train_on_replicas(self, batches: Tensors, n: tf.Tensor, state: Any, seed: tf.Tensor, first_step: tf.Tensor, knobs: Tensors):
-        """What `_train_steps` does, a call for each step, on all replicas."""
+        """What `train_steps` does, a call for each step, on all replicas."""
         with self.scope():
             self.optimizer.learning_rate.assign(knobs["learning_rate"])
         state, totals, bad = tf.nest.map_structure(self._spread, state), {}, -1
@@ -207,7 +209,10 @@ class Trainer:
         metrics = {name: tf.stack([values[i], weights[i]]) for i, name in enumerate(metrics)}
         return state, {**metrics, "gradient_norm": tf.stack([norm, 1.0])}
 
-    def _evaluate_steps(self, batches: Tensors, n: tf.Tensor, state: Any, seed: tf.Tensor, first_step: tf.Tensor, greedy: bool):
+    def evaluate_steps(
+        self, batches: Tensors, n: tf.Tensor, state: Any, seed: tf.Tensor, first_step: tf.Tensor, greedy: bool
+    ) -> tuple[Any, Tensors]:
+        """What `evaluate` compiles: `n` batches, of tensors. Returns state and metrics."""
         names: list[str] = []
 
         def step(i: tf.Tensor, state: Any, totals: tf.Tensor):

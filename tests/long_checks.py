@@ -205,7 +205,7 @@ def memory_check(task: str, folder: pathlib.Path) -> None:
     """RSS over 2,000 steps in calls of 5, with checkpoints and an evaluation each epoch."""
     data = tiny_runs.write_texts(folder / "data")
     seen, traces, trains = [], [0], training.Trainer.train
-    step_function = training.Trainer._train_steps
+    step_function = training.Trainer.train_steps
 
     def watched(self, batches, state, first_step, knobs, on_call=None, start=0, stop=None):
         def on_each(n_done, state, metrics):
@@ -218,14 +218,14 @@ def memory_check(task: str, folder: pathlib.Path) -> None:
         traces[0] += 1
         return step_function(self, *args)
 
-    training.Trainer.train, training.Trainer._train_steps = watched, traced
+    training.Trainer.train, training.Trainer.train_steps = watched, traced
     try:
         with open(folder / "log", "w") as file, contextlib.redirect_stdout(file):
             more = ["--max_epochs=1000", "--max_train_steps=2000", "--checkpoint_seconds=.2", "--tensorboard"]
             more += ["--patience=0"] if task in ("NER", "Sentiment") else []
             train(task, [*flags(task, data, folder / "run"), *more], 5)
     finally:
-        training.Trainer.train, training.Trainer._train_steps = trains, step_function
+        training.Trainer.train, training.Trainer.train_steps = trains, step_function
     early = np.mean([mib for step, mib in seen if 200 <= step < 400])
     late = np.mean([mib for step, mib in seen if step >= 1800])
     written = {path.name: path.stat().st_size for path in (folder / "run").rglob("*") if path.is_file() and path.suffix != ".npz"}

@@ -1,0 +1,117 @@
+"""HLO programs of a bundle as functions for `jax.jit`. It needs JAX and NumPy, nothing else."""
+
+import dataclasses
+import types
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+jax.config.update("jax_enable_x64", True)  # Keras counts its steps in 64 bits
+
+import jax.export  # noqa: E402
+import jax.extend.mlir  # noqa: E402
+import jax.numpy as jnp  # noqa: E402
+
+from benchmarks.hlo_bundle import Bundle, initial_value  # noqa: E402
+
+Arrays = dict[str, Any]  # by name
+
+
+class Program:
+    """variables, arguments -> variables, results; each a dict of arrays. What the program does not assign passes through.
+
+    Args:
+        bundle, name: where from. platform: to be compiled for, "cpu" or "cuda"; that of this machine unless given.
+    """
+
+    def __init__(self, bundle: Bundle, name: str, platform: str | None = None):
+        layout = bundle.meta["programs"][name]
+        self.parameters, self.results, self.stream = layout["parameters"], layout["results"], layout["stream"]
+        self.constants = {p["name"]: bundle.arrays[p["name"]] for p in self.parameters if p["kind"] == "constant"}
+        self.module = jax.extend.mlir.hlo_to_stablehlo(bundle.modules[name])
+        platform = platform or {"gpu": "cuda"}.get(jax.default_backend(), jax.default_backend())
+        self._call = _exported(name, self.module, self.parameters, self.results, platform).call
+
+    def __call__(self, variables: Arrays, arguments: Arrays) -> tuple[Arrays, Arrays]:
+        given = {"variable": variables, "argument": arguments, "constant": self.constants}
+        found = jax.tree.leaves(self._call(*(given[p["kind"]][p["name"]] for p in self.parameters)))
+        by_kind: dict[str, Arrays] = {"variable": dict(variables), "result": {}}
+        for one, value in zip(self.results, found, strict=True):
+            by_kind[one["kind"]][one["name"]] = value
+        return by_kind["variable"], by_kind["result"]
+
+    def shapes(self, kind: str) -> dict[str, jax.ShapeDtypeStruct]:
+        """Of its inputs of that kind, by name."""
+        return {p["name"]: jax.ShapeDtypeStruct(p["shape"], p["dtype"]) for p in self.parameters if p["kind"] == kind}
+
+    def portable_size(self) -> int:
+        """Bytes of the program in the form that any later compiler reads; raises an exception if an operation has none."""
+        from jax.interpreters import mlir
+        from jaxlib.mlir import ir
+        from jaxlib.mlir.dialects import stablehlo
+
+        with mlir.make_ir_context():
+            version = stablehlo.get_current_version()
+            return len(jax.extend.mlir.serialize_portable_artifact(ir.Module.parse(self.module), version))
+
+
+def _exported(name: str, module: bytes, parameters: list, results: list, platform: str) -> jax.export.Exported:
+    """The module as if JAX had exported it, which is how JAX takes foreign programs."""
+    inputs, outputs = (tuple(jax.core.ShapedArray(one["shape"], jnp.dtype(one["dtype"])) for one in ones) for ones in (parameters, results))
+    tree = jax.tree.structure
+    known = types.SimpleNamespace(
+        fun_name=name,
+        mlir_module_serialized=module,
+        calling_convention_version=jax.export.maximum_supported_calling_convention_version,
+        platforms=(platform,),
+        nr_devices=1,
+        in_tree=tree(((0,) * len(inputs), {})),
+        in_avals=inputs,
+        module_kept_var_idx=tuple(range(len(inputs))),
+        out_tree=tree((0,) * len(outputs)),
+        out_avals=outputs,
+        uses_global_constants=False,
+        _get_vjp=None,
+    )
+    for direction, values in (("in", inputs), ("out", outputs)):  # on one device there is nothing to say of shardings
+        for field in (f"{direction}_shardings_hlo", f"_{direction}_named_shardings"):
+            setattr(known, field, (None,) * len(values))
+    for field in ("ordered_effects", "unordered_effects", "disabled_safety_checks"):
+        setattr(known, field, ())
+    known._has_named_shardings = True
+    return jax.export.Exported(**{field.name: getattr(known, field.name) for field in dataclasses.fields(jax.export.Exported)})
+
+
+class Network:
+    """The language model of a bundle, with weights of its own on this machine's device.
+
+    Args:
+        bundle: see `hlo_bundle.py`. seed: weights and every random number of a run follow from it.
+    """
+
+    def __init__(self, bundle: Bundle, seed: int):
+        self.meta, self.seed = bundle.meta, seed
+        self.config = types.SimpleNamespace(**bundle.meta["flags"])
+        self.programs = {name: Program(bundle, name) for name in bundle.modules}
+        self._compiled = {name: jax.jit(program, donate_argnums=0) for name, program in self.programs.items()}
+        self.variables = {v["name"]: jnp.asarray(initial_value(bundle, i, seed)) for i, v in enumerate(bundle.meta["variables"])}
+
+    def run(self, name: str, arguments: Arrays) -> Arrays:
+        """Results of a program; the variables are new afterwards. State and seed are those of a beginning unless they are given."""
+        beginning = {key: jnp.zeros(s.shape, s.dtype) for key, s in self.programs[name].shapes("argument").items() if key[:6] == "state/"}
+        beginning["seed"] = np.int32([self.seed, self.programs[name].stream])
+        self.variables, results = self._compiled[name](self.variables, beginning | arguments)
+        return results
+
+    def stacks(self, name: str, batches: Mapping[str, np.ndarray]) -> list[tuple[int, Arrays]]:
+        """Batches [N, B, ...] in parts of as many as the program takes, on the device; how many there are of each, which is filled up."""
+        size = self.programs[name].shapes("argument")["batches/words"].shape[0]
+        n_batches = len(batches["words"])
+        found = []
+        for start in range(0, n_batches, size):
+            rows = np.minimum(np.arange(start, start + size), n_batches - 1)
+            part = {f"batches/{key}": jnp.asarray(np.asarray(a)[rows]) for key, a in batches.items()}
+            found.append((min(size, n_batches - start), part))
+        return found
