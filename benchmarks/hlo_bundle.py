@@ -83,3 +83,10 @@ def sample(value: np.ndarray) -> np.ndarray:
     """Up to about `SAMPLED` numbers [n] of an array, evenly spread; float32."""
     flat = np.asarray(value).astype(np.float32).ravel()
     return flat[:: max(1, flat.size // SAMPLED)]
+
+
+def difference(found: np.ndarray, expected: np.ndarray) -> float:
+    """The largest one of two arrays, in proportion to the largest number expected; infinite where a number is none."""
+    expected = np.asarray(expected).astype(np.float64)
+    error = np.max(np.abs(np.asarray(found).astype(np.float64) - expected)) / max(np.max(np.abs(expected)), 1e-9)
+    return float(error) if np.isfinite(error) else float("inf")

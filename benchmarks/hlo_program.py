@@ -1,6 +1,7 @@
 """HLO programs of a bundle as functions for `jax.jit`. It needs JAX and NumPy, nothing else."""
 
 import dataclasses
+import functools
 import types
 from collections.abc import Mapping
 from typing import Any
@@ -27,6 +28,7 @@ class Program:
     """
 
     def __init__(self, bundle: Bundle, name: str, platform: str | None = None):
+        self.__name__ = name
         layout = bundle.meta["programs"][name]
         self.parameters, self.results, self.stream = layout["parameters"], layout["results"], layout["stream"]
         self.constants = {p["name"]: bundle.arrays[p["name"]] for p in self.parameters if p["kind"] == "constant"}
@@ -85,23 +87,28 @@ def _exported(name: str, module: bytes, parameters: list, results: list, platfor
 
 
 class Network:
-    """The language model of a bundle, with weights of its own on this machine's device.
+    """The language model of a bundle, with weights of its own on this machine's device."""
 
-    Args:
-        bundle: see `hlo_bundle.py`. seed: weights and every random number of a run follow from it.
-    """
-
-    def __init__(self, bundle: Bundle, seed: int):
-        self.meta, self.seed = bundle.meta, seed
+    def __init__(self, bundle: Bundle):
+        self.bundle, self.meta = bundle, bundle.meta
         self.config = types.SimpleNamespace(**bundle.meta["flags"])
         self.programs = {name: Program(bundle, name) for name in bundle.modules}
         self._compiled = {name: jax.jit(program, donate_argnums=0) for name, program in self.programs.items()}
-        self.variables = {v["name"]: jnp.asarray(initial_value(bundle, i, seed)) for i, v in enumerate(bundle.meta["variables"])}
+        self.put = functools.partial(jax.device_put, device=jax.devices()[0])  # as results are: one compilation serves both
+        self.begin(self.config.seed)
+
+    def begin(self, seed: int) -> None:
+        """Take the initial weights of a seed, from which every random number of a run follows too."""
+        self.seed = seed
+        self.variables = {v["name"]: self.put(initial_value(self.bundle, i, seed)) for i, v in enumerate(self.meta["variables"])}
 
     def run(self, name: str, arguments: Arrays) -> Arrays:
         """Results of a program; the variables are new afterwards. State and seed are those of a beginning unless they are given."""
-        beginning = {key: jnp.zeros(s.shape, s.dtype) for key, s in self.programs[name].shapes("argument").items() if key[:6] == "state/"}
-        beginning["seed"] = np.int32([self.seed, self.programs[name].stream])
+        program = self.programs[name]
+        beginning = {"seed": np.int32([self.seed, program.stream])}
+        for key, shape in program.shapes("argument").items():
+            if key.startswith("state/") and key not in arguments:
+                beginning[key] = self.put(jnp.zeros(shape.shape, shape.dtype))
         self.variables, results = self._compiled[name](self.variables, beginning | arguments)
         return results
 
@@ -112,6 +119,6 @@ class Network:
         found = []
         for start in range(0, n_batches, size):
             rows = np.minimum(np.arange(start, start + size), n_batches - 1)
-            part = {f"batches/{key}": jnp.asarray(np.asarray(a)[rows]) for key, a in batches.items()}
+            part = {f"batches/{key}": self.put(np.asarray(a)[rows]) for key, a in batches.items()}
             found.append((min(size, n_batches - start), part))
         return found

@@ -33,9 +33,9 @@ from LanguageModeling.schedule import learning_rate  # noqa: E402
 class Text:
     """The bundle's text, cut into batches for a network."""
 
-    def __init__(self, bundle: hlo_bundle.Bundle, network: Network):
+    def __init__(self, network: Network):
         config = network.config
-        tokens = {split: bundle.arrays[f"data/{split}"].astype(np.int32) for split in reader.SPLITS}
+        tokens = {split: network.bundle.arrays[f"data/{split}"].astype(np.int32) for split in reader.SPLITS}
         size = config.batch_size, config.num_unroll_steps
         self.words, self.targets = reader.streams(tokens["train"], *size)
         self.train = network.stacks("train", {"words": self.words, "targets": self.targets})
@@ -63,39 +63,34 @@ def train_epoch(network: Network, text: Text, rate: float, first_step: int) -> d
 
 
 def perplexity(network: Network, text: Text, split: str, program: str = "evaluate", sample: int = 0) -> float:
-    """Of a split's tokens; `sample` numbers the draw of distances."""
+    """Of a split's tokens; `sample` numbers the draw of distances. Raises FloatingPointError where it is too large for a number."""
     n, batches = text.evaluation[split]
     total, weight = network.run(program, batches | {"n": np.int32(n), "sample": np.int32(sample)})["metrics/loss"]
-    return math.exp(float(total) / float(weight))
+    mean = float(total) / float(weight)
+    if not mean < math.log(sys.float_info.max):
+        raise FloatingPointError(f"the loss on {split} is {mean}")
+    return math.exp(mean)
 
 
 # ------------------------------------------------------------------------------------------------------------------ check
 
 
-def check(bundle: hlo_bundle.Bundle, tolerance: float) -> bool:
+def check(network: Network, text: Text, tolerance: float) -> bool:
     """Print how far this machine is from what TensorFlow computed where the bundle was made; whether all is within the tolerance."""
-    expected = {name.removeprefix("reference/"): a for name, a in bundle.arrays.items() if name.startswith("reference/")}
+    expected = {name.removeprefix("reference/"): a for name, a in network.bundle.arrays.items() if name.startswith("reference/")}
     if not expected:
         raise InputError("there is nothing in the bundle to compare with; export it with --reference 10")
-    seed = bundle.meta["flags"]["seed"]
-    network = Network(bundle, seed)
+    network.begin(network.config.seed)
     for name, program in network.programs.items():
-        known = [n for n in bundle.meta["programs"][name]["loops"] if n is not None]
+        known = [n for n in network.meta["programs"][name]["loops"] if n is not None]
         print(f"{name}: portable, {program.portable_size() / 1e3:.0f} kB, loops of known length {known}")
-    text = Text(bundle, network)
     _, stack = text.train[0]
     n_steps = len(next(a for name, a in expected.items() if name.startswith("steps/")))
     numbers = {"learning_rate": np.float32(network.config.learning_rate), "n": np.int32(1)}
     differences: dict[str, float] = {}
 
     def compare(what: str, found, reference) -> None:
-        reference = np.asarray(reference, np.float64)
-        found = np.asarray(found).astype(np.float64)
-        if what == "distances":
-            error = np.mean(found != reference)
-        else:
-            error = np.max(np.abs(found - reference)) / max(np.max(np.abs(reference)), 1e-9)
-        differences[what] = max(differences.get(what, 0.0), float(error) if math.isfinite(error) else math.inf)
+        differences[what] = max(differences.get(what, 0.0), hlo_bundle.difference(found, reference))
 
     def compare_weights(what: str) -> None:
         for name, value in network.variables.items():
@@ -113,15 +108,16 @@ def check(bundle: hlo_bundle.Bundle, tolerance: float) -> bool:
         compare("states", value, expected[name])
     compare_weights("weights")
     if "connections" in network.programs:
-        compare("distances", network.run("connections", {"words": text.words[0]})["distances"], expected["connections/distances"])
+        found = network.run("connections", {"words": text.words[0]})["distances"]
+        differences["distances, share that differs"] = float(np.mean(np.asarray(found) != expected["connections/distances"]))
     for program in ("evaluate", "evaluate_greedy"):
         longest = max(text.evaluation.values(), key=lambda part: part[0])
         found = network.run(program, longest[1] | {"n": np.int32(longest[0]), "sample": np.int32(0)})
         compare(program.replace("_", ", "), found["metrics/loss"], expected[f"{program}/metrics/loss"])
-    network = Network(bundle, seed)
+    network.begin(network.config.seed)
     network.run("train", stack | numbers | {"n": np.int32(n_steps), "first_step": np.int32(0)})
     compare_weights("weights, all steps in one call")
-    print(f"after {n_steps} steps, largest differences in proportion to the largest value (distances: share of them):")
+    print(f"after {n_steps} steps, differences in proportion to the largest value:")
     for what, error in differences.items():
         print(f"  {what:40} {error:.1e}{'' if error <= tolerance else '  TOO LARGE'}")
     return all(error <= tolerance for error in differences.values())
@@ -130,12 +126,10 @@ def check(bundle: hlo_bundle.Bundle, tolerance: float) -> bool:
 # ------------------------------------------------------------------------------------------------------------------ speed
 
 
-def bench(bundles: dict[str, hlo_bundle.Bundle], n_steps: int, runs: int) -> dict:
+def bench(networks: dict[str, tuple[Network, Text]], n_steps: int, runs: int) -> dict:
     """Milliseconds of one training step, calls of `n_steps` interleaved; beside PyTorch's LSTM where that is installed."""
     functions, compile_seconds = {}, {}
-    for path, bundle in bundles.items():
-        network = Network(bundle, bundle.meta["flags"]["seed"])
-        text = Text(bundle, network)
+    for path, (network, text) in networks.items():
         n, batches = text.train[0]
         if n_steps > n:
             raise InputError(f"--bench {n_steps} expects as many batches in a call, {path} has {n}; choose fewer")
@@ -178,14 +172,13 @@ def _torch(network: Network, words: np.ndarray) -> dict:
 # -------------------------------------------------------------------------------------------------------------- a whole run
 
 
-def train(bundle: hlo_bundle.Bundle, seed: int, max_epochs: int, folder: pathlib.Path | None, every: float = 60.0) -> dict:
+def train(network: Network, text: Text, seed: int, max_epochs: int, folder: pathlib.Path | None, every: float = 60.0) -> dict:
     """Train with the learning rates of the preset, select on valid, test once; goes on where a run in `folder` stands.
 
     The folder gets checkpoints, one every so many seconds and at last `checkpoints/best.npz`, which `--load_model` of
     LanguageModeling/RL_train.py takes.
     """
-    network = Network(bundle, seed)
-    text = Text(bundle, network)
+    network.begin(seed)
     records: list[dict] = []
     best, saved = dict(network.variables), time.monotonic()
     found = checkpoint.load_latest(folder) if folder and folder.is_dir() else None
@@ -194,7 +187,7 @@ def train(bundle: hlo_bundle.Bundle, seed: int, max_epochs: int, folder: pathlib
         records = meta["records"]
         if meta["seed"] != seed:
             raise InputError(f"{folder} holds a run of seed {meta['seed']}, not {seed}; choose another folder")
-        network.variables, best = ({name: jnp.asarray(arrays[kind + name]) for name in best} for kind in ("now/", "best/"))
+        network.variables, best = ({name: network.put(arrays[kind + name]) for name in best} for kind in ("now/", "best/"))
         print(f"going on after epoch {len(records)}", flush=True)
     while len(records) < max_epochs:
         rate, start = learning_rate(network.config, records), time.monotonic()
@@ -202,7 +195,7 @@ def train(bundle: hlo_bundle.Bundle, seed: int, max_epochs: int, folder: pathlib
         metrics = train_epoch(network, text, rate, step)
         seconds = time.monotonic() - start
         record = {"epoch": len(records) + 1, "step": step + len(text.words), "learning_rate": rate, **metrics}
-        record |= {"valid_perplexity": perplexity(network, text, "valid"), "seconds": round(seconds, 2)}
+        record |= {"valid_perplexity": perplexity(network, text, "valid"), "seconds": round(seconds, 4)}
         if record["valid_perplexity"] < min((r["valid_perplexity"] for r in records), default=math.inf):
             best = {name: jnp.copy(value) for name, value in network.variables.items()}
         records.append(record)
@@ -242,24 +235,27 @@ def main() -> None:
     device = jax.devices()[0]
     print(f"jax {jax.__version__} on {device.device_kind}", flush=True)
     try:
-        bundles = {path: hlo_bundle.read(path) for path in args.bundle}
-        bundle = bundles[args.bundle[0]]
-        flags = bundle.meta["flags"]
+        networks = {}
+        for path in args.bundle:
+            network = Network(hlo_bundle.read(path))
+            networks[path] = network, Text(network)
+        network, text = networks[args.bundle[0]]
         found, good = {}, True
         if args.check:
-            good = check(bundle, args.tolerance)
+            good = check(network, text, args.tolerance)
         if args.bench:
-            found |= bench(bundles, args.bench, args.runs)
+            found |= bench(networks, args.bench, args.runs)
         if args.epochs is not None:
-            seed = flags["seed"] if args.seed is None else args.seed
-            found |= train(bundle, seed, args.epochs or flags["max_epochs"], args.folder)
+            seed = network.config.seed if args.seed is None else args.seed
+            found |= train(network, text, seed, args.epochs or network.config.max_epochs, args.folder)
     except (InputError, FloatingPointError) as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
     if args.results:
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        versions = {"jax": jax.__version__, "numpy": np.__version__, **bundle.meta["versions"]}
-        about = {"flags": flags, "hardware": device.device_kind, "versions": versions, "commit": bundle.meta["commit"], "written_at": now}
+        versions = {"jax": jax.__version__, "numpy": np.__version__, **network.meta["versions"]}
+        about = {"flags": network.meta["flags"], "hardware": device.device_kind, "versions": versions, "commit": network.meta["commit"]}
+        about["written_at"] = now
         atomic_write(args.results, json.dumps(found | about, indent=1) + "\n")
     raise SystemExit(0 if good else 1)
 
