@@ -2,9 +2,10 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 
-def learning_rate(config, records: Sequence[Mapping[str, float]]) -> float:
+def learning_rate(config: Any, records: Sequence[Mapping[str, float]]) -> float:
     """The learning rate of the epoch after `records`; `config` has the flags of `LanguageConfig` that it is about."""
     rate, best = config.learning_rate, math.inf
     for i, record in enumerate(records):

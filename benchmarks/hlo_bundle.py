@@ -14,7 +14,7 @@ import io
 import json
 import os
 import zipfile
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -37,7 +37,7 @@ def write(path: str | os.PathLike, bundle: Bundle) -> None:
     arrays = io.BytesIO()
     np.savez(arrays, **bundle.arrays)
 
-    def content(file):
+    def content(file: BinaryIO):
         with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr("meta.json", json.dumps(bundle.meta, indent=1))
             archive.writestr("arrays.npz", arrays.getvalue())

@@ -1,6 +1,6 @@
 """A function of TensorFlow as an HLO module, which XLA can compile on a machine without TensorFlow."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import keras
@@ -38,7 +38,7 @@ def make_module(function: Callable, arguments: Mapping[str, Any], variables: Map
     returned: list[str] = []
 
     @tf.function(jit_compile=True, autograph=False)
-    def flat(*tensors):
+    def flat(*tensors: tf.Tensor):
         found = keras.tree.flatten_with_path(function(**keras.tree.pack_sequence_as(dict(arguments), tensors)))
         returned[:] = [_joined(path) for path, _ in found]
         return [value for _, value in found]
@@ -69,22 +69,22 @@ def make_module(function: Callable, arguments: Mapping[str, Any], variables: Map
                 raise AssertionError(f"{name}: {entry} has the shape {list(shape.dimensions)} in the module: another order than expected")
             entry["shape"] = list(shape.dimensions)
 
-    def run(**given) -> dict[str, np.ndarray]:
+    def run(**given: Any) -> dict[str, np.ndarray]:
         found = graph(*map(tf.convert_to_tensor, keras.tree.flatten(given)))
         return {path: value.numpy() for path, value in zip(returned, found, strict=True)}
 
     return Module(proto, {"parameters": parameters, "results": results, "loops": trip_counts(proto)}, constants, run)
 
 
-def _joined(path) -> str:
+def _joined(path: tuple) -> str:
     return "/".join(map(str, path))
 
 
-def _variable(variable) -> tf.Variable:
+def _variable(variable: Any) -> tf.Variable:
     return variable if isinstance(variable, tf.Variable) else variable.value  # of Keras'
 
 
-def _entry(kind: str, name: str, tensor) -> dict[str, Any]:
+def _entry(kind: str, name: str, tensor: Any) -> dict[str, Any]:
     return {"kind": kind, "name": name, "shape": list(tensor.shape), "dtype": tensor.dtype.name}
 
 
@@ -109,7 +109,7 @@ def trip_counts(proto: HloModuleProto) -> list[int | None]:
     """
     computations = {c.id: c for c in proto.computations}
 
-    def value(computation, of: int, arguments, path=()):
+    def value(computation: Any, of: int, arguments: Sequence[Callable] | None, path: tuple = ()):
         """What instruction `of` computes (at `path`, if it is a tuple): a number, an expression, or None if it is not of interest."""
         one = next(i for i in computation.instructions if i.id == of)
         operands = [lambda path=(), o=o: value(computation, o, arguments, path) for o in one.operand_ids]
@@ -131,19 +131,19 @@ def trip_counts(proto: HloModuleProto) -> list[int | None]:
             return (one.comparison_direction or one.opcode, *(operand() for operand in operands))
         return None
 
-    def slot(path):
+    def slot(path: tuple):
         return ("slot", *path)
 
-    def count(computation, loop):
+    def count(computation: Any, loop: Any):
         body, condition = (computations[i] for i in loop.called_computation_ids)
 
-        def initial(path):
+        def initial(path: tuple):
             return value(computation, loop.operand_ids[0], None, path)
 
-        def after(path):
+        def after(path: tuple):
             return value(body, body.root_id, [slot], path)
 
-        def of(test):
+        def of(test: Any):
             match test:
                 case ("and", one, other):
                     counts = of(one), of(other)

@@ -16,7 +16,7 @@ from benchmarks.hlo_module import Module
 from common.dropout import fold
 from common.errors import InputError
 from common.run_directory import describe_start
-from common.trainer import EVALUATE, TRAIN
+from common.trainer import EVALUATE, TRAIN, Tensors, Trainer
 from common.training import count_weights, make_trainer, set_precision
 from LanguageModeling import reader
 from LanguageModeling.model import LanguageModel
@@ -77,7 +77,7 @@ def read_texts(config: ExportConfig) -> tuple[dict[str, np.ndarray], int, reader
     return {split: getattr(corpus, split) for split in reader.SPLITS}, len(corpus.vocabulary), spellings
 
 
-def programs(config: ExportConfig, trainer, texts: dict[str, np.ndarray]) -> Programs:
+def programs(config: ExportConfig, trainer: Trainer, texts: dict[str, np.ndarray]) -> Programs:
     """What the bundle is to contain; the arguments are the first ones of a run.
 
     train                       n steps, as `Trainer.train_steps`
@@ -91,14 +91,14 @@ def programs(config: ExportConfig, trainer, texts: dict[str, np.ndarray]) -> Pro
         raise InputError(f"--reference {config.reference} expects as many batches in a call, found {n_batches}; choose fewer")
     evaluated = max((reader.padded_streams(texts[split], *size) for split in ("valid", "test")), key=lambda arrays: len(arrays[0]))
 
-    def train(batches, n, state, seed, first_step, learning_rate):
+    def train(batches: Tensors, n: tf.Tensor, state: list, seed: tf.Tensor, first_step: tf.Tensor, learning_rate: tf.Tensor):
         state, metrics, bad = trainer.train_steps(batches, n, state, seed, first_step, {"learning_rate": learning_rate})
         return {"state": state, "metrics": metrics, "bad": bad}
 
-    def evaluate(batches, n, state, seed, sample, greedy=False):
+    def evaluate(batches: Tensors, n: tf.Tensor, state: list, seed: tf.Tensor, sample: tf.Tensor, greedy: bool = False):
         return {"metrics": trainer.evaluate_steps(batches, n, state, fold(seed, sample), 0, greedy)[1]}
 
-    def connections(words, state, seed):
+    def connections(words: tf.Tensor, state: list, seed: tf.Tensor):
         return {"distances": model.features(words, state, seed=seed)[2].distances}
 
     state = model.initial_state(config.batch_size)

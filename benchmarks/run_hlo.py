@@ -89,7 +89,7 @@ def check(network: Network, text: Text, tolerance: float) -> bool:
     numbers = {"learning_rate": np.float32(network.config.learning_rate), "n": np.int32(1)}
     differences: dict[str, float] = {}
 
-    def compare(what: str, found, reference) -> None:
+    def compare(what: str, found: jax.Array, reference: np.ndarray) -> None:
         differences[what] = max(differences.get(what, 0.0), hlo_bundle.difference(found, reference))
 
     def compare_weights(what: str) -> None:

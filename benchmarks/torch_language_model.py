@@ -1,13 +1,14 @@
 """One training step of a plain LSTM language model in PyTorch, on a CPU or a GPU. It needs no TensorFlow."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 MAX_GRAD_NORM = 5.0
 
 
-def steps(config, words: np.ndarray, n_words: int, device: str = "cpu", tf32: bool = False) -> Callable[[], object] | None:
+def steps(config: Any, words: np.ndarray, n_words: int, device: str = "cpu", tf32: bool = False) -> Callable[[], object] | None:
     """Training steps with dropout, clipping and update, one for each of the batches; None where PyTorch is not installed.
 
     Args:
