@@ -241,7 +241,7 @@ TABLES = {
         _LM_ROWS,
         {"preset": "paper"},
         data="ptb",
-        hours=26.0,
+        hours=14.0,
     ),
     "lm_first_epoch": Table(
         "Language modelling, PTB, 2 x 650, what the first epoch alone reaches: perplexity",
@@ -278,7 +278,7 @@ TABLES = {
         _sweep("lm"),
         {"preset": "paper"},
         data="ptb",
-        hours=26.0,
+        hours=14.0,
         seeds=1,
     ),
     "charlm_small": Table(
@@ -298,7 +298,7 @@ TABLES = {
         _CHARLM_ROWS,
         {"preset": "char"},
         data="ptb",
-        hours=30.0,
+        hours=5.0,
     ),
     "ner_small": Table(
         "Named-entity recognition, CoNLL-2003, small scale (3,000 training sentences, 10 epochs): F1 (%)",
