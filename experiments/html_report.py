@@ -27,7 +27,7 @@ nav a { display: block; }
 table { border-collapse: collapse; width: 100%; font-size: .92rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .3rem .55rem; text-align: right; vertical-align: top; border-bottom: 1px solid var(--rule); white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; white-space: normal; min-width: 9rem; }
-th { font-weight: 600; }
+th { font-weight: 600; white-space: normal; vertical-align: bottom; }
 td small, .note, .legend, figcaption { color: var(--soft); font-size: .85rem; }
 td small { display: block; white-space: nowrap; }
 td.none { color: var(--soft); font-style: italic; }
