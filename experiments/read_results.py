@@ -86,7 +86,8 @@ def provenance(results: Sequence[dict[str, Any]]) -> str:
 
 
 def _machine(hardware: dict[str, Any]) -> str:
-    return ", ".join([f"{hardware['cores']} cores", hardware["processor"], *hardware.get("gpus", [])])
+    cores = hardware["cores"]
+    return ", ".join([f"{cores} core{'s' * (cores > 1)}", hardware["processor"], *hardware.get("gpus", [])])
 
 
 def all_results(key: str) -> list[dict[str, Any]]:
