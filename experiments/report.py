@@ -31,13 +31,19 @@ def row_cells(table: Table, name: str, row: Row, key: str) -> list[str]:
 
 
 def markdown(key: str) -> str:
-    """One table."""
+    """One table, folded up if none of it was run."""
     table = TABLES[key]
     titles = ["row", *(title for _, title, _, _ in table.metrics), "seeds", "weights", "minutes a run"]
-    lines = [f"**{table.title}** — ours, mean ± deviation over seeds (the paper's in brackets)", ""]
-    lines += ["| " + " | ".join(titles) + " |", "|" + " --- |" * len(titles)]
+    title = f"**{table.title}** — ours, mean ± deviation over seeds (the paper's in brackets)"
+    lines = ["| " + " | ".join(titles) + " |", "|" + " --- |" * len(titles)]
     lines += ["| " + " | ".join(row_cells(table, name, row, key)) + " |" for name, row in table.rows.items()]
-    return "\n".join([*lines, "", below(key)])
+    lines += ["", below(key)]
+    return "\n".join([title, "", *lines] if read_results.all_results(key) else _folded(f"{table.title}: not run here", lines))
+
+
+def _folded(title: str, lines: list[str]) -> list[str]:
+    """Lines that a reader unfolds."""
+    return [f"<details><summary>{title}</summary>", "", *lines, "", "</details>"]
 
 
 def below(key: str) -> str:
@@ -54,13 +60,13 @@ def below(key: str) -> str:
 def speed() -> str:
     """What benchmarks/speed.py measured: medians, each beside the part's first."""
     records = [json.loads((BENCHMARKS / f"{part}.json").read_text()) for part in PARTS if (BENCHMARKS / f"{part}.json").exists()]
-    lines = [line for record in records for line in (_speed_title(record), "", *_speed_table(record), "")]
+    lines: list[str] = []
+    for record in records:
+        title = record["title"] + (f" ({record['shape']})" if "shape" in record else "")
+        first = record["part"] in ("layer", "step", "number_step")  # the others are for who wants to know
+        lines += [f"**{title}**", "", *_speed_table(record), ""] if first else [*_folded(title, _speed_table(record)), ""]
     source = "`python benchmarks/speed.py`; medians of interleaved runs in one process."
     return "\n".join([*lines, f"{source} {read_results.provenance(records)}".rstrip()])
-
-
-def _speed_title(record: dict) -> str:
-    return f"**{record['title']}**" + (f" ({record['shape']})" if "shape" in record else "")
 
 
 def _speed_table(record: dict) -> list[str]:
