@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import torch_training
+
 MAX_GRAD_NORM = 5.0
 
 
@@ -33,17 +35,15 @@ def steps(config: Any, words: np.ndarray, n_words: int, device: str = "cpu", tf3
 
     model = Model().to(device)
     optimizer = torch.optim.SGD(model.parameters(), 1e-3)
-    batches = torch.tensor(words.astype(np.int64), device=device)
+    batches = [(batch,) for batch in torch.tensor(words.astype(np.int64), device=device)]
 
-    def run():
+    def loss(batch: torch.Tensor):
+        return torch.nn.functional.cross_entropy(model(batch[:, :-1]).flatten(0, 1), batch[:, 1:].flatten())
+
+    train = torch_training.steps(model.parameters(), optimizer, loss, batches, MAX_GRAD_NORM)
+
+    def run() -> float:
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32  # settings of the process
-        for batch in batches:
-            optimizer.zero_grad(set_to_none=True)
-            logits = model(batch[:, :-1])
-            loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), batch[:, 1:].flatten())
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), MAX_GRAD_NORM)
-            optimizer.step()
-        return loss.item()
+        return train()
 
     return run
