@@ -45,7 +45,7 @@ gpu_device_info {
 """
 
 NO_KERNEL = ("parameter", "constant", "tuple", "get-tuple-element", "bitcast", "fusion-done", "copy-done", "async-done")
-VENDOR = "__cublas"  # matrix products of NVIDIA's library, the only calls out of the program that are expected
+VENDOR = ("__cublas", "__cudnn")  # NVIDIA's matrix products and convolutions, the only calls out of the program that are expected
 
 
 def compile_program(bundle: hlo_bundle.Bundle, name: str) -> object:
