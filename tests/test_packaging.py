@@ -120,8 +120,8 @@ def test_commands_parse(command, monkeypatch):
         pytest.skip("takes no flags")
     parsed = []
 
-    def main(config_class, presets, _, argv=None):
-        parsed.append(run.parse(config_class, presets, argv or sys.argv))
+    def main(config_class, presets, _, argv=None, bare=()):
+        parsed.append(run.parse(config_class, presets, argv or sys.argv, bare))
 
     monkeypatch.setattr(sys, "argv", [script, *arguments])
     monkeypatch.setattr(run, "main", main)
