@@ -208,6 +208,23 @@ TABLES = {
         seeds=2,
         note="The same ten epochs, units and learning rate for every row.",
     ),
+    "cells21": Table(
+        "Learned connections against others on number prediction, T = 21: accuracy (%)",
+        "NumberPrediction",
+        (*_ACCURACY, _SPEED),
+        {
+            "dynamic_skip": Row("dynamic_skip", {}, of="numbers21/dynamic_skip_lamda0.5"),
+            "random_skip": Row("random_skip", {"cell": "random_skip"}),
+            "fixed_skip": Row("fixed_skip, distance 3", {"cell": "fixed_skip"}),
+            "attention": Row("attention", {"cell": "attention"}, of="numbers21/attention"),
+            "skip_lstm": Row("skip_lstm", {"cell": "skip_lstm"}),
+            "lstm": Row("lstm", {"cell": "lstm"}, of="numbers21/lstm"),
+        },
+        {"preset": "paper21"},
+        hours=0.5,
+        seeds=1,
+        note="The same 40 epochs, units and learning rate for every row; lamda 0.5 where a cell has one.",
+    ),
     "recall": Table(
         "Recall of the first input's first component (Mongia): mean squared error; 1/12 = 0.0833 without looking",
         "NumberPrediction",
