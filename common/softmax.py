@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+from .products import product
+
 
 def log_likelihood(h: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
     """log p(target) under softmax(h S + b), in nats, with a hand-written gradient.
@@ -19,7 +21,7 @@ def log_likelihood(h: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor, targets: tf
 
     @tf.custom_gradient
     def run(h: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor):
-        logits = tf.cast(h @ kernel, tf.float32) + tf.cast(bias, tf.float32)
+        logits = product(h, kernel) + tf.cast(bias, tf.float32)
         largest = tf.stop_gradient(tf.reduce_max(logits, -1, keepdims=True))
         exponentials = tf.exp(logits - largest)
         total = tf.reduce_sum(exponentials, -1, keepdims=True)

@@ -245,6 +245,7 @@ TABLES = {
         _PERPLEXITY,
         {
             **_without_paper(_LM_ROWS),
+            "lstm_bfloat16": Row("LSTM, products in bfloat16", {"cell": "lstm", "mixed_precision": True}),
             "dynamic_skip_bfloat16": Row("dynamic skips, products in bfloat16", {"mixed_precision": True}),
         },
         {"preset": "small"},

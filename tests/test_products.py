@@ -1,6 +1,7 @@
 """common/products.py against NumPy, and that a sequence's product has no gradient of T products."""
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from common.products import product, weight_gradient
@@ -22,10 +23,29 @@ def test_product_and_its_gradient():
     np.testing.assert_allclose(product(tf.constant(d[0]), w, transpose_b=True), d[0] @ w.numpy().T)
 
 
-def test_narrow_products_give_wide_sums():
-    result = product(tf.ones([2, 3, 4]), tf.ones([4, 5], tf.bfloat16))
-    assert result.dtype == tf.float32
-    np.testing.assert_array_equal(result, np.full((2, 3, 5), 4.0))
+@pytest.mark.parametrize("mode", ["eager", "graph", "xla"])
+@pytest.mark.parametrize("transpose_b", [False, True])
+def test_narrow_products_have_wide_sums(mode, transpose_b):
+    """Of the numbers rounded to 16 bits the product is exact: it is not rounded again. Gradients are of 16 bits, as their weights are."""
+    random = np.random.default_rng(0)
+    x, w, d = (tf.cast(random.normal(size=s), tf.bfloat16) for s in ((3, 2, 64), (5, 64) if transpose_b else (64, 5), (3, 2, 5)))
+    exact_x, exact_w, exact_d = (tf.cast(a, tf.float64).numpy() for a in (x, w, d))
+    if transpose_b:
+        exact_w = exact_w.T
+
+    def run(x, w):
+        with tf.GradientTape() as tape:
+            tape.watch([x, w])
+            y = product(x, w, transpose_b=transpose_b)
+            loss = tf.reduce_sum(y * tf.cast(d, y.dtype))
+        return y, *tape.gradient(loss, [x, w])
+
+    y, d_x, d_w = {"eager": lambda f: f, "graph": tf.function, "xla": lambda f: tf.function(f, jit_compile=True)}[mode](run)(x, w)
+    assert y.dtype == tf.float32 and {d_x.dtype, d_w.dtype} == {tf.bfloat16}
+    np.testing.assert_allclose(y, exact_x @ exact_w, atol=1e-5)
+    np.testing.assert_allclose(tf.cast(d_x, tf.float64), exact_d @ exact_w.T, rtol=0.01, atol=1e-2)
+    exact = np.einsum("tbm,tbn->mn", exact_x, exact_d)
+    np.testing.assert_allclose(tf.cast(d_w, tf.float64), exact.T if transpose_b else exact, rtol=0.01, atol=1e-2)
 
 
 def test_one_product_for_each_gradient():
