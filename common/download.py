@@ -1,16 +1,11 @@
-"""Files from elsewhere: fetched with a checksum, archives extracted without trusting their members."""
+"""Files from elsewhere: fetched with a checksum, archives read without extracting them."""
 
-import gzip
 import hashlib
 import http.client
-import lzma
 import os
 import pathlib
-import shutil
 import tarfile
-import tempfile
 import urllib.request
-import zlib
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
@@ -19,7 +14,6 @@ from .files import atomic_write
 
 _CHUNK = 1 << 20  # bytes
 _TIMEOUT = 60  # seconds without an answer
-_BROKEN_TAR = "expected a whole tar archive, found"
 
 
 def sha256_of(path: str | os.PathLike) -> str:
@@ -73,33 +67,5 @@ def read_tar(archive: str | os.PathLike, wanted: Callable[[str], object]) -> Ite
                     if member.isfile() and wanted(member.name):
                         yield member.name, tar.extractfile(member).read()
         except Exception as error:  # what the readers of archives and of what is compressed stumble over is of a dozen kinds
-            raise InputError(f"{archive}: {_BROKEN_TAR}: {str(error) or type(error).__name__}; get it again") from None
-
-
-def safe_extract(archive: str | os.PathLike, folder: str | os.PathLike) -> pathlib.Path:
-    """Extract a tar archive, compressed or not, into a new folder: all of it or nothing.
-
-    Members are held to Python's `data` filter: no path or link out of the folder, no device. Raises `InputError` for
-    such a member, for an archive that is broken, and for a folder that has something in it.
-    """
-    archive, folder = pathlib.Path(archive), pathlib.Path(folder)
-    if not archive.is_file():
-        raise InputError(f"{archive}: expected a tar archive, found no file; check the path")
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(f"{folder}: expected a new or empty folder to extract {archive.name} into; name another")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = pathlib.Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent))
-    try:
-        with tarfile.open(archive) as tar:
-            tar.extractall(temporary, filter="data")
-        temporary.chmod(0o755)  # mkdtemp's folders are for the owner alone
-        if folder.exists():
-            folder.rmdir()
-        temporary.rename(folder)
-    except tarfile.FilterError as error:
-        raise InputError(f"{archive}: expected members that stay inside {folder}: {error}; do not use it") from None
-    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError) as error:
-        raise InputError(f"{archive}: {_BROKEN_TAR}: {error}; get it again") from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    return folder
+            reason = str(error) or type(error).__name__
+            raise InputError(f"{archive}: expected a whole tar archive, found: {reason}; get it again") from None

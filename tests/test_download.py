@@ -7,7 +7,7 @@ import tarfile
 import pytest
 
 from common import download
-from common.download import fetch, read_tar, safe_extract, sha256_of
+from common.download import fetch, read_tar, sha256_of
 from common.errors import InputError
 
 DATA = b"some data\n" * 1000
@@ -73,42 +73,25 @@ def archive(tmp_path, *members, mode="w:gz"):
 GOOD = ("a/good.txt", tarfile.REGTYPE, "")
 
 
-@pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2"])
-def test_extract(tmp_path, mode):
-    folder = safe_extract(archive(tmp_path, GOOD, mode=mode), tmp_path / "deep" / "out")
-    assert (folder / "a" / "good.txt").read_bytes() == DATA
-    assert [p.name for p in folder.parent.iterdir()] == ["out"]
-    with pytest.raises(InputError, match="new or empty folder"):
-        safe_extract(tmp_path / "archive.tar.gz", folder)
-
-
-def test_extract_into_an_empty_folder(tmp_path):
-    (tmp_path / "out").mkdir()
-    assert (safe_extract(archive(tmp_path, GOOD), tmp_path / "out") / "a" / "good.txt").is_file()
-
-
 @pytest.mark.parametrize(
     "member",
     [
         ("../evil.txt", tarfile.REGTYPE, ""),
         ("a/../../evil.txt", tarfile.REGTYPE, ""),
+        ("/evil.txt", tarfile.REGTYPE, ""),
         ("link", tarfile.SYMTYPE, "/etc/passwd"),
         ("link", tarfile.SYMTYPE, "../../outside"),
-        ("hard", tarfile.LNKTYPE, "../outside"),
+        ("hard", tarfile.LNKTYPE, "/etc/passwd"),
         ("null", tarfile.CHRTYPE, ""),
         ("pipe", tarfile.FIFOTYPE, ""),
     ],
 )
-def test_hostile_members(tmp_path, member):
+def test_hostile_members_reach_no_file(tmp_path, member):
+    """Nothing is written, no link is followed: a member is its own bytes under a name."""
     path = archive(tmp_path, GOOD, member)
-    with pytest.raises(InputError, match="stay inside"):
-        safe_extract(path, tmp_path / "out")
+    found = list(read_tar(path, lambda name: True))
+    assert found == [("a/good.txt", DATA)] + ([(member[0], DATA)] if member[1] == tarfile.REGTYPE else [])
     assert list(tmp_path.iterdir()) == [path]
-
-
-def test_absolute_names_end_inside(tmp_path):
-    folder = safe_extract(archive(tmp_path, ("/etc/good.txt", tarfile.REGTYPE, "")), tmp_path / "out")
-    assert (folder / "etc" / "good.txt").is_file()
 
 
 def test_broken_archives(tmp_path):
@@ -117,10 +100,7 @@ def test_broken_archives(tmp_path):
     for data in (b"", b"no archive", whole[: len(whole) // 2], whole[:60] + b"xx" + whole[62:]):
         path.write_bytes(data)
         with pytest.raises(InputError, match="whole tar archive"):
-            safe_extract(path, tmp_path / "out")
-        assert list(tmp_path.iterdir()) == [path]
-    with pytest.raises(InputError, match="found no file"):
-        safe_extract(tmp_path / "none.tar", tmp_path / "out")
+            list(read_tar(path, lambda name: True))
 
 
 @pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2", "w:xz"])
