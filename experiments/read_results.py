@@ -7,6 +7,7 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
+from common.errors import InputError
 from experiments import tables
 from experiments.tables import TABLES, Row, Table
 
@@ -25,7 +26,15 @@ def results_of(table: str, row: str) -> list[dict[str, Any]]:
     """The results of a row, by seed; each with the records of its epochs."""
     folder, name = tables.source(table, row)
     paths = [path for path in (RESULTS / folder).glob(f"{name}-seed*.json") if re.fullmatch(rf"{re.escape(name)}-seed\d+", path.stem)]
-    return [json.loads(path.read_text()) for path in sorted(paths, key=lambda path: int(path.stem.rpartition("seed")[2]))]
+    return [read(path) for path in sorted(paths, key=lambda path: int(path.stem.rpartition("seed")[2]))]
+
+
+def read(path: pathlib.Path) -> dict[str, Any]:
+    """The result in a file. Raises `InputError` if there is none in it."""
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise InputError(f"{path}: expected the result of a run as JSON, found {error}; remove it and run that row again") from None
 
 
 def spread(values: Sequence[float | None], decimals: int) -> str:

@@ -3,6 +3,7 @@
 Each table of the README stands between `<!-- results:NAME -->` and `<!-- /results:NAME -->`; a test fails when README and results disagree.
 """
 
+import dataclasses
 import functools
 import json
 import pathlib
@@ -14,6 +15,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.speed import PARTS  # noqa: E402
+from common import run  # noqa: E402
 from common.files import atomic_write  # noqa: E402
 from experiments import html_report, read_results  # noqa: E402
 from experiments.tables import TABLES, Row, Table  # noqa: E402
@@ -21,6 +23,11 @@ from experiments.tables import TABLES, Row, Table  # noqa: E402
 README = ROOT / "README.md"
 REPORT = ROOT / "experiments" / "report.html"
 BENCHMARKS = ROOT / "benchmarks" / "results"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ReportConfig:
+    """Render the tables of the README, and report.html."""
 
 
 def row_cells(table: Table, name: str, row: Row, key: str) -> list[str]:
@@ -126,4 +133,4 @@ def render() -> None:
 
 
 if __name__ == "__main__":
-    render()
+    run.main(ReportConfig, {}, lambda config: render())

@@ -18,8 +18,7 @@ sys.path.insert(0, str(ROOT))
 from common import run  # noqa: E402
 from common.errors import InputError  # noqa: E402
 from common.files import atomic_write  # noqa: E402
-from experiments import launchers, tables  # noqa: E402
-from experiments.read_results import result_path  # noqa: E402
+from experiments import launchers, read_results, tables  # noqa: E402
 from experiments.tables import TABLES, Row, Table  # noqa: E402
 
 
@@ -56,8 +55,8 @@ def command(table: Table, row: Row, seed: int, run_dir: str | pathlib.Path, data
 
 def is_done(table: str, row: str, seed: int) -> bool:
     """Whether a run has left its result, made with the flags that the row has now."""
-    path = result_path(table, row, seed)
-    return path.exists() and not tables.differing(TABLES[table], TABLES[table].rows[row], json.loads(path.read_text()))
+    path = read_results.result_path(table, row, seed)
+    return path.exists() and not tables.differing(TABLES[table], TABLES[table].rows[row], read_results.read(path))
 
 
 def missing(config: RunTableConfig) -> list[tuple[str, int]]:
@@ -88,7 +87,7 @@ def make_job(config: RunTableConfig, row: str, seed: int) -> launchers.Job:
     name, row = tables.source(tables.at_scale(config.table, config.scale), row)
     run_dir = pathlib.Path(config.runs_dir, name, f"{row}-seed{seed}")
     arguments = command(TABLES[name], TABLES[name].rows[row], seed, run_dir, config.data_dir, config.vectors)
-    return launchers.Job(f"{name} {row} seed {seed}", arguments, run_dir, result_path(name, row, seed))
+    return launchers.Job(f"{name} {row} seed {seed}", arguments, run_dir, read_results.result_path(name, row, seed))
 
 
 def run_table(config: RunTableConfig) -> None:

@@ -84,6 +84,14 @@ def test_a_result_of_other_flags_says_so_and_is_not_done(three_seeds):
     assert experiments.missing(config) == [("lstm", 2)]
 
 
+def test_a_broken_result_is_named(three_seeds):
+    path = three_seeds / "numbers11" / "lstm-seed1.json"
+    path.write_text(path.read_text()[:100])
+    for reads in (lambda: report.markdown("numbers11"), lambda: experiments.missing(experiments.RunTableConfig(table="numbers11"))):
+        with pytest.raises(InputError, match="lstm-seed1.json: expected the result of a run as JSON"):
+            reads()
+
+
 @pytest.mark.parametrize("key", TABLES)
 def test_the_commands_of_a_table_are_accepted(key, tmp_path):
     """Every row's flags are read by the task's own config."""
