@@ -85,8 +85,13 @@ def sample(value: np.ndarray) -> np.ndarray:
     return flat[:: max(1, flat.size // SAMPLED)]
 
 
-def difference(found: np.ndarray, expected: np.ndarray) -> float:
-    """The largest one of two arrays, in proportion to the largest number expected; infinite where a number is none."""
+def difference(found: np.ndarray, expected: np.ndarray, share: float = 1.0) -> float:
+    """The largest one of two arrays, in proportion to the largest number expected; infinite where a number is none.
+
+    With a `share` below 1, the largest among that share of the numbers which are closest.
+    """
     expected = np.asarray(expected).astype(np.float64)
-    error = np.max(np.abs(np.asarray(found).astype(np.float64) - expected)) / max(np.max(np.abs(expected)), 1e-9)
-    return float(error) if np.isfinite(error) else float("inf")
+    errors = np.abs(np.asarray(found).astype(np.float64) - expected)
+    if not np.all(np.isfinite(errors)):
+        return float("inf")
+    return float(np.quantile(errors, share, method="lower") / max(np.max(np.abs(expected)), 1e-9))

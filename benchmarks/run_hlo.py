@@ -89,12 +89,15 @@ def check(network: Network, text: Text, tolerance: float) -> bool:
     numbers = {"learning_rate": np.float32(network.config.learning_rate), "n": np.int32(1)}
     differences: dict[str, float] = {}
 
-    def compare(what: str, found: jax.Array, reference: np.ndarray) -> None:
-        differences[what] = max(differences.get(what, 0.0), hlo_bundle.difference(found, reference))
+    def compare(what: str, found: jax.Array, reference: np.ndarray, share: float = 1.0) -> None:
+        differences[what] = max(differences.get(what, 0.0), hlo_bundle.difference(found, reference, share))
+
+    # At a ReLU a sum that is nearly zero can come out on its other side, and one bias then gets another word's gradient.
+    share = 0.999 if network.config.model == "char" else 1.0
 
     def compare_weights(what: str) -> None:
         for name, value in network.variables.items():
-            compare(what, hlo_bundle.sample(value), expected[name])
+            compare(what if share == 1 else f"{what}, the closest {share:.1%}", hlo_bundle.sample(value), expected[name], share)
 
     state = {}
     for step in range(n_steps):

@@ -155,6 +155,9 @@ def test_random_weights_are_drawn_by_a_rule():
 def test_differences():
     assert hlo_bundle.difference(np.float32([1, 2]), np.float32([1, 4])) == 0.5
     assert hlo_bundle.difference(np.float32([np.nan]), np.float32([1])) == np.inf
+    one_off = np.float32([1] * 999 + [3])
+    assert hlo_bundle.difference(one_off, np.ones(1000, np.float32)) == 2
+    assert hlo_bundle.difference(one_off, np.ones(1000, np.float32), share=0.999) == 0
     assert len(hlo_bundle.sample(np.zeros((999, 999)))) < 2 * hlo_bundle.SAMPLED and len(hlo_bundle.sample(np.zeros((9, 9)))) == 81
 
 
