@@ -52,7 +52,7 @@ def test_what_a_bundle_holds(made):
 
 def jax_python() -> str:
     """An interpreter that has JAX; the test is skipped where there is none."""
-    python = os.environ.get("DYNAMIC_SKIP_JAX_PYTHON", sys.executable)
+    python = os.environ.get("DYNAMIC_SKIP_JAX_PYTHON") or sys.executable
     if subprocess.run([python, "-c", "import jax"], capture_output=True).returncode:
         pytest.skip(f"no JAX in {python}: set DYNAMIC_SKIP_JAX_PYTHON to an interpreter that has it")
     return python

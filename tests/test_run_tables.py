@@ -104,7 +104,12 @@ def test_killed_in_mid_run_and_started_again(tmp_path, root, how):
     """After SIGKILL the run goes on without the program that started it."""
     (tmp_path / "trainer.py").write_text(TRAINER)
     (tmp_path / "driver.py").write_text(DRIVER.format(root=str(root), here=str(tmp_path)))
-    process = subprocess.Popen([sys.executable, tmp_path / "driver.py"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, tmp_path / "driver.py"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a suite in the background ignores it, and so would this
+    )
     cut_off = tmp_path / "runs" / "numbers11" / "b-seed0" / "metrics.jsonl"
     while not (cut_off.exists() and cut_off.read_text()):
         assert process.poll() is None
