@@ -1,7 +1,7 @@
 """Matrix products over whole sequences, of which narrow ones (bfloat16, float16) have their sums and results in float32.
 
 TensorFlow takes `a @ b` with a [T, B, M] for T products, and its gradient then makes T products for b and adds them up. Here it is one.
-Its narrow products round their results to 16 bits, which to a gate or a logit of size 8 leaves steps of 1/32: `_narrow` does not.
+Its narrow products round their results to 16 bits, which to a gate or a logit of size 8 leaves steps of 1/16: `_narrow` does not.
 """
 
 import tensorflow as tf
