@@ -1,4 +1,4 @@
-"""The classifier: word vectors, one recurrent layer, its last or mean output to a softmax over the classes."""
+"""The classifier: word vectors, one recurrent layer, the mean of its outputs or the last one to a softmax over the classes."""
 
 import pathlib
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ class Predicted(NamedTuple):
 class SentimentModel(keras.Model):
     """Words [B, T] -> logits [B, classes] (Gui et al. 2019, section 4.3).
 
-        h_1 .. h_n = recurrent layer over E[w_1] .. E[w_n],   p = softmax(V D(h) + b),   h = h_n or mean_t h_t,   D: dropout
+        h_1 .. h_n = recurrent layer over E[w_1] .. E[w_n],   p = softmax(V D(h) + b),   h = mean_t h_t or h_n,   D: dropout
 
     The agent is rewarded with log p(label), after the last word.
 

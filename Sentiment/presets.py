@@ -24,7 +24,7 @@ class SentimentConfig(RunConfig):
     rnn_size: int = setting(128, minimum=1)
     n_actions: int = setting(3, minimum=1)
     lamda: float = setting(0.5, minimum=0, maximum=1)
-    pooling: str = setting("last", "what the classifier sees: the last output, or the mean over the steps", choices=("last", "mean"))
+    pooling: str = setting("mean", "what the classifier sees: the mean over the steps, or the last output", choices=("mean", "last"))
     dropout: float = setting(0.2, "probability of dropping a unit before the classifier")
     batch_size: int = setting(50, minimum=1)
     max_epochs: int = setting(10, minimum=1)
@@ -40,6 +40,7 @@ PRESETS = {
     "paper": {},
     # Solves the generated corpus in two minutes.
     "small": {
+        "pooling": "last",
         "rnn_size": 50,
         "word_size": 50,
         "dropout": 0.0,

@@ -39,8 +39,8 @@ def keras_steps() -> Callable[[], object]:
     """The same network with `keras.layers.LSTM` under `fit`."""
     config = SentimentConfig()
     words = keras.layers.Embedding(N_WORDS, config.word_size)
-    head = [keras.layers.LSTM(config.rnn_size), keras.layers.Dropout(config.dropout), keras.layers.Dense(N_CLASSES)]
-    model = keras.Sequential([words, *head])
+    recurrent = [keras.layers.LSTM(config.rnn_size, return_sequences=True), keras.layers.GlobalAveragePooling1D()]
+    model = keras.Sequential([words, *recurrent, keras.layers.Dropout(config.dropout), keras.layers.Dense(N_CLASSES)])
     model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     batches = examples(config)
     x, y = batches["words"].reshape(-1, config.max_tokens), batches["labels"].reshape(-1)
@@ -65,7 +65,7 @@ def torch_steps() -> Callable[[], object] | None:
 
     def loss(words: torch.Tensor, labels: torch.Tensor):
         outputs = network["lstm"](network["words"](words))[0]
-        return torch.nn.functional.cross_entropy(network["head"](outputs[:, -1]), labels)
+        return torch.nn.functional.cross_entropy(network["head"](outputs.mean(1)), labels)
 
     parameters = [*network.parameters()]
     optimizer = torch.optim.Adam(parameters, config.learning_rate)
