@@ -159,12 +159,11 @@ def build(config: LanguageConfig) -> training.Experiment:
         size = config.batch_size, config.num_unroll_steps
         if split == "dev":
             return {"valid_perplexity": perplexity(trainer, corpus.valid, *size)}
-        return {
-            "valid_perplexity": perplexity(trainer, corpus.valid, *size, samples=config.eval_samples),
-            "valid_perplexity_greedy": perplexity(trainer, corpus.valid, *size, greedy=True),
-            "test_perplexity": perplexity(trainer, corpus.test, *size, samples=config.eval_samples),
-            "test_perplexity_greedy": perplexity(trainer, corpus.test, *size, greedy=True),
-        }
+        metrics = {}
+        for name, tokens in (("valid_perplexity", corpus.valid), ("test_perplexity", corpus.test)):
+            metrics[name] = perplexity(trainer, tokens, *size, samples=config.eval_samples)
+            metrics[f"{name}_greedy"] = perplexity(trainer, tokens, *size, greedy=True) if config.has_agent else metrics[name]
+        return metrics
 
     return training.Experiment(
         model=model,

@@ -22,7 +22,8 @@ class EvaluateConfig:
 
 def evaluate(config: EvaluateConfig) -> dict[str, float]:
     """Print and return the scores, those of each type too. Raises `InputError` for a run, a checkpoint or data that cannot be used."""
-    from NER import model as ner_model  # imports TensorFlow: flags are answered before
+    from common.trainer import greedy_and_sampled  # imports TensorFlow: flags are answered before
+    from NER import model as ner_model
     from NER import reader
     from NER.span_f1 import span_f1
 
@@ -32,13 +33,16 @@ def evaluate(config: EvaluateConfig) -> dict[str, float]:
     else:
         name, sentences = config.split, getattr(reader.load(run_config.data_dir, run_config.scheme), config.split)
     print(f"{config.run_dir}: {len(sentences)} sentences of {config.file or config.split}")
-    metrics, gold = {}, [sentence.tags for sentence in sentences]
-    for how, greedy in (("greedy", True), ("sampled", False)):
+    gold = [sentence.tags for sentence in sentences]
+
+    def measure(greedy: bool) -> dict[str, float]:
         tagged = ner_model.tag(trainer, encoder, sentences, greedy, run_config.n_buckets)
-        metrics |= ner_model.scores(sentences, tagged, name, how)
         for kind, counts in span_f1(gold, tagged.tags).by_type.items():
             shown = f"precision {counts.precision:6.2f}  recall {counts.recall:6.2f}  F1 {counts.f1:6.2f}  of {counts.gold}"
-            print(f"{how:>8} {kind:>5}  {shown}")
+            print(f"{'greedy' if greedy else 'sampled':>8} {kind:>5}  {shown}")
+        return ner_model.scores(sentences, tagged)
+
+    metrics = greedy_and_sampled(measure, name, run_config.has_agent)
     for name, value in metrics.items():
         print(f"{name} {value:.5g}")
     return metrics

@@ -16,7 +16,7 @@ from common.embeddings import load_vectors
 from common.recurrent import auxiliary, make_layer, run_layer
 from common.replicas import total
 from common.text import PADDING, UNKNOWN
-from common.trainer import Tensors, Trainer
+from common.trainer import Tensors, Trainer, greedy_and_sampled
 from NER import reader
 from NER.crf import CRF
 from NER.presets import NERConfig
@@ -184,21 +184,21 @@ def tag(
     return Tagged(tags, np.array(found["log_likelihood"]), found.get("forward"), found.get("backward"))
 
 
-def scores(sentences: Sequence[reader.Sentence], tagged: Tagged, split: str, how: str) -> dict[str, float]:
+def scores(sentences: Sequence[reader.Sentence], tagged: Tagged) -> dict[str, float]:
     """Precision, recall and F1 in percent, and the mean of -log p(gold tags) in nats."""
     overall = span_f1([sentence.tags for sentence in sentences], tagged.tags).overall
-    found = {"f1": overall.f1, "precision": overall.precision, "recall": overall.recall, "loss": -float(np.mean(tagged.log_likelihood))}
-    return {f"{split}_{name}_{how}": value for name, value in found.items()}
+    return {"f1": overall.f1, "precision": overall.precision, "recall": overall.recall, "loss": -float(np.mean(tagged.log_likelihood))}
 
 
 def evaluate(
     trainer: Trainer, encoder: reader.Encoder, sentences: Sequence[reader.Sentence], split: str, n_buckets: int = 8
 ) -> dict[str, float]:
     """`scores` with the most probable and with sampled distances."""
-    metrics = {}
-    for how, greedy in (("greedy", True), ("sampled", False)):
-        metrics |= scores(sentences, tag(trainer, encoder, sentences, greedy, n_buckets), split, how)
-    return metrics
+
+    def measure(greedy: bool) -> dict[str, float]:
+        return scores(sentences, tag(trainer, encoder, sentences, greedy, n_buckets))
+
+    return greedy_and_sampled(measure, split, trainer.model.config.has_agent)
 
 
 def make_encoder(config: NERConfig, corpus: reader.Corpus) -> tuple[reader.Encoder, np.ndarray | None]:

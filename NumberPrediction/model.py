@@ -11,7 +11,7 @@ from common.agent import Trace
 from common.errors import InputError
 from common.recurrent import auxiliary, make_layer, run_layer
 from common.replicas import part_of_mean
-from common.trainer import Tensors, Trainer, means
+from common.trainer import Tensors, Trainer, greedy_and_sampled, means
 from NumberPrediction import reader
 from NumberPrediction.presets import NumberConfig
 
@@ -118,11 +118,7 @@ def evaluation_batches(examples: reader.Examples) -> dict[str, np.ndarray]:
 def evaluate(trainer: Trainer, examples: reader.Examples, split: str) -> dict[str, float]:
     """Accuracy with the most probable and with sampled distances, of all examples."""
     batches = evaluation_batches(examples)
-    metrics = {}
-    for how, greedy in (("greedy", True), ("sampled", False)):
-        found = means(trainer.evaluate(batches, greedy=greedy))
-        metrics |= {f"{split}_{name}_{how}": value for name, value in found.items()}
-    return metrics
+    return greedy_and_sampled(lambda greedy: means(trainer.evaluate(batches, greedy=greedy)), split, trainer.model.config.has_agent)
 
 
 def build(config: NumberConfig) -> training.Experiment:

@@ -10,7 +10,7 @@ from common import losses, training
 from common.errors import InputError
 from common.recurrent import auxiliary, make_layer, run_layer
 from common.replicas import part_of_mean
-from common.trainer import Tensors, Trainer, means
+from common.trainer import Tensors, Trainer, greedy_and_sampled, means
 from NumberPrediction import reader
 from NumberPrediction.recall_presets import RecallConfig
 
@@ -90,10 +90,7 @@ def evaluation_batches(sequences: np.ndarray, targets: np.ndarray) -> dict[str, 
 def evaluate(trainer: Trainer, sequences: np.ndarray, targets: np.ndarray, split: str) -> dict[str, float]:
     """Mean squared error, with sampled and the most probable distances, and that of always saying 1/2, about 1/12."""
     batches = evaluation_batches(sequences, targets)
-    metrics = {
-        f"{split}_mse_{how}": means(trainer.evaluate(batches, greedy=greedy))["mse"]
-        for how, greedy in (("greedy", True), ("sampled", False))
-    }
+    metrics = greedy_and_sampled(lambda greedy: means(trainer.evaluate(batches, greedy=greedy)), split, trainer.model.config.has_agent)
     return metrics | {f"{split}_mse_trivial": float(np.mean((targets - 0.5) ** 2))}
 
 

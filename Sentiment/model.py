@@ -16,7 +16,7 @@ from common.errors import InputError
 from common.recurrent import auxiliary, make_layer, run_layer
 from common.replicas import total
 from common.text import Vocabulary
-from common.trainer import Tensors, Trainer, add, means
+from common.trainer import Tensors, Trainer, add, greedy_and_sampled, means
 from Sentiment import reader
 from Sentiment.presets import SentimentConfig
 
@@ -133,13 +133,14 @@ def evaluate(trainer: Trainer, data: reader.Arrays, split: str, n_buckets: int =
     size = min(EVALUATION_BATCH, len(data.lengths))
     batches = bucketing.batches(data.lengths, size, 0, 0, bucketing.bucket_lengths(data.lengths, n_buckets))
     stacks = [bucketing.stack(run, data._asdict(), PADDED) for run in bucketing.runs(batches, STEPS_PER_CALL, 0, 0)]
-    metrics = {}
-    for how, greedy in (("greedy", True), ("sampled", False)):
+
+    def measure(greedy: bool) -> dict[str, float]:
         total: dict[str, np.ndarray] = {}
         for i, stack in enumerate(stacks):
             total = add(total, trainer.evaluate(stack, greedy=greedy, sample=i))
-        metrics |= {f"{split}_{name}_{how}": value for name, value in means(total).items()}
-    return metrics
+        return means(total)
+
+    return greedy_and_sampled(measure, split, trainer.model.config.has_agent)
 
 
 def predict(trainer: Trainer, vocabulary: Vocabulary, texts: Sequence[Sequence[str]], greedy: bool = True, sample: int = 0) -> Predicted:

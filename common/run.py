@@ -172,6 +172,11 @@ class RunConfig:
 
 
     @property
+    def has_agent(self) -> bool:
+        """Whether an agent draws distances: where none does, the most probable ones and sampled ones are the same."""
+        return self.cell == "dynamic_skip"
+
+    @property
     def agent_options(self) -> dict[str, Any]:
         """What `losses.policy_gradient` takes from the flags."""
         return {name: getattr(self, name) for name in ("credit", "baseline", "entropy", "rl_weight", "entropy_weight")}

@@ -255,6 +255,13 @@ def means(total: dict[str, np.ndarray]) -> dict[str, float]:
     return {name: float(value[0] / value[1]) if value[1] else 0.0 for name, value in total.items()}
 
 
+def greedy_and_sampled(measure: Callable[[bool], dict[str, float]], split: str, has_agent: bool) -> dict[str, float]:
+    """`SPLIT_NAME_greedy` and `SPLIT_NAME_sampled` of what `measure(greedy)` returns by name; measured once where there is no agent."""
+    greedy = measure(True)
+    both = {"greedy": greedy, "sampled": measure(False) if has_agent else greedy}
+    return {f"{split}_{name}_{how}": value for how, found in both.items() for name, value in found.items()}
+
+
 def _rows(metrics: dict[str, tuple], names: list[str]):
     """The (total, weight) pairs as [MOST_METRICS, 2], zeros below them; `names` is told whose they are, which is known only now."""
     names[:] = metrics

@@ -74,7 +74,8 @@ drawn from the agent's distribution, as in training; <em>greedy</em>: the most p
 
 def render() -> str:
     """The page: a function of the committed results and figures alone."""
-    sections = [(f"table-{key}", table.title, _table_section(key, table)) for key, table in TABLES.items()]
+    sections = [("summary", "On the test set, distances sampled", _summary())]
+    sections += [(f"table-{key}", table.title, _table_section(key, table)) for key, table in TABLES.items()]
     sections += [(f"figure-{path.stem}", caption["title"], _figure(path, caption)) for path, caption in figures()]
     contents = "".join(f'<a href="#{name}">{html.escape(title)}</a>' for name, title, _ in sections)
     parts = [_HEAD.format(style=_STYLE, contents=contents)]
@@ -100,12 +101,20 @@ def _figure(path: pathlib.Path, caption: dict[str, str]) -> str:
 # ------------------------------------------------------------------------------------------------------------- one table
 
 
+def _summary() -> str:
+    rows = [f"<tr><td>{html.escape(title)}</td>{_cells(measured)}</tr>" for title, measured in read_results.summary()]
+    return _grid(read_results.SUMMARY_TITLES, rows)
+
+
+def _grid(titles: Sequence[str], rows: Sequence[str]) -> str:
+    head, body = "".join(f"<th>{html.escape(title)}</th>" for title in titles), "\n".join(rows)
+    return f'<div class="wide"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table></div>'
+
+
 def _table_section(key: str, table: Table) -> str:
     found = {name: read_results.results_of(key, name) for name in table.rows}
     titles = ["", *(title for _, title, _, _ in table.metrics), "seeds", "weights", "minutes a run"]
-    head = "".join(f"<th>{html.escape(title)}</th>" for title in titles)
-    rows = "\n".join(_row(table, row, found[name]) for name, row in table.rows.items())
-    parts = [f'<div class="wide"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n</table></div>']
+    parts = [_grid(titles, [_row(table, row, found[name]) for name, row in table.rows.items()])]
     results = [result for group in found.values() for result in group]
     note = " ".join(part for part in (table.note, read_results.provenance(results)) if part)
     if note:
@@ -116,12 +125,18 @@ def _table_section(key: str, table: Table) -> str:
 
 
 def _row(table: Table, row: Row, results: Sequence[dict[str, Any]]) -> str:
-    cells = [f"<td>{html.escape(read_results.label(table, row, results))}</td>"]
-    for ours, paper in read_results.measured(table, row, results):
+    label, measured = read_results.label(table, row, results), read_results.measured(table, row, results)
+    cost = "".join(f"<td>{text}</td>" for text in read_results.cost(results))
+    return f"<tr><td>{html.escape(label)}</td>{_cells(measured)}{cost}</tr>"
+
+
+def _cells(measured: Sequence[tuple[str, float | None]]) -> str:
+    cells = []
+    for ours, paper in measured:
         none = ' class="none"' if ours in (read_results.NOT_RUN, read_results.QUOTED, read_results.NOT_FINITE) else ""
         beside = f"<small>paper {paper}</small>" if paper is not None else ""
         cells.append(f"<td{none}>{ours}{beside}</td>")
-    return "<tr>" + "".join([*cells, *(f"<td>{text}</td>" for text in read_results.cost(results))]) + "</tr>"
+    return "".join(cells)
 
 
 def _not_run(key: str, table: Table) -> str:

@@ -11,6 +11,7 @@ from common.errors import InputError
 from experiments import tables
 from experiments.tables import TABLES, Row, Table
 
+SUMMARY_TITLES = ("", "LSTM", "attention over the K states", "dynamic skips")
 RESULTS = pathlib.Path(__file__).resolve().parent / "results"
 
 NOT_RUN, QUOTED, NOT_FINITE = "not run here", "quoted", "not finite"
@@ -54,6 +55,17 @@ def measured(table: Table, row: Row, results: Sequence[dict[str, Any]]) -> list[
         ours = QUOTED if row.quoted else spread(values, decimals) if values else NOT_RUN
         cells.append((ours, row.paper.get(metric)))
     return cells
+
+
+def summary() -> list[tuple[str, list[tuple[str, float | None]]]]:
+    """Of each table of `tables.SUMMARY` its title, and of LSTM, attention and dynamic skips what `measured` says of its metric."""
+    rows = []
+    for key, (metric, dynamic_skip) in tables.SUMMARY.items():
+        table = TABLES[key]
+        column = [name for name, *_ in table.metrics].index(metric)
+        cells = [measured(table, table.rows[name], results_of(key, name))[column] for name in ("lstm", "attention", dynamic_skip)]
+        rows.append((table.title, cells))
+    return rows
 
 
 def label(table: Table, row: Row, results: Sequence[dict[str, Any]]) -> str:

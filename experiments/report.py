@@ -18,11 +18,13 @@ from benchmarks.speed import PARTS  # noqa: E402
 from common import run  # noqa: E402
 from common.files import atomic_write  # noqa: E402
 from experiments import html_report, read_results  # noqa: E402
-from experiments.tables import TABLES, Row, Table  # noqa: E402
+from experiments.tables import SUMMARY, TABLES, Row, Table  # noqa: E402
 
 README = ROOT / "README.md"
 REPORT = ROOT / "experiments" / "report.html"
 BENCHMARKS = ROOT / "benchmarks" / "results"
+
+_READING = "ours, mean ± deviation over seeds (the paper's in brackets)"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -33,19 +35,30 @@ class ReportConfig:
 def row_cells(table: Table, name: str, row: Row, key: str) -> list[str]:
     """The cells of one row: ours and, in brackets, the paper's."""
     found = read_results.results_of(key, name)
-    shown = [ours if paper is None else f"{ours} ({paper})" for ours, paper in read_results.measured(table, row, found)]
-    return [read_results.label(table, row, found), *shown, *read_results.cost(found)]
+    return [read_results.label(table, row, found), *_beside(read_results.measured(table, row, found)), *read_results.cost(found)]
+
+
+def _beside(measured: list[tuple[str, float | None]]) -> list[str]:
+    return [ours if paper is None else f"{ours} ({paper})" for ours, paper in measured]
+
+
+def summary() -> str:
+    """The first table: what the rows of the paper's tables reach on the test set."""
+    rows = {title: dict(zip(read_results.SUMMARY_TITLES[1:], _beside(cells), strict=True)) for title, cells in read_results.summary()}
+    return "\n".join([f"**On the test set, distances sampled** — {_READING}", "", *_grid("", rows)])
 
 
 def markdown(key: str) -> str:
-    """One table, folded up if none of it was run."""
+    """One table, folded up if none of it was run or the summary passes it by."""
     table = TABLES[key]
     titles = ["row", *(title for _, title, _, _ in table.metrics), "seeds", "weights", "minutes a run"]
-    title = f"**{table.title}** — ours, mean ± deviation over seeds (the paper's in brackets)"
+    title = f"**{table.title}** — {_READING}"
     lines = ["| " + " | ".join(titles) + " |", "|" + " --- |" * len(titles)]
     lines += ["| " + " | ".join(row_cells(table, name, row, key)) + " |" for name, row in table.rows.items()]
     lines += ["", below(key)]
-    return "\n".join([title, "", *lines] if read_results.all_results(key) else _folded(f"{table.title}: not run here", lines))
+    if not read_results.all_results(key):
+        return "\n".join(_folded(f"{table.title}: not run here", lines))
+    return "\n".join([title, "", *lines] if key in SUMMARY else _folded(table.title, lines))
 
 
 def _folded(title: str, lines: list[str]) -> list[str]:
@@ -115,7 +128,7 @@ def _grid(corner: str, rows: dict[str, dict[str, str]]) -> list[str]:
 
 def rendered(text: str) -> str:
     """The README's text with all its tables made anew."""
-    makers = {key: functools.partial(markdown, key) for key in TABLES} | {"speed": speed}
+    makers = {key: functools.partial(markdown, key) for key in TABLES} | {"summary": summary, "speed": speed}
     for key, make in makers.items():
         start, end = f"<!-- results:{key} -->", f"<!-- /results:{key} -->"
         pattern = re.compile(re.escape(start) + ".*?" + re.escape(end), re.DOTALL)

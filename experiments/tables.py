@@ -378,6 +378,17 @@ TABLES = {
 }
 
 
+# The first table of README and report: a metric of these tables, of the LSTM, of attention, and of the row with dynamic skips.
+SUMMARY = {
+    "numbers11": ("test_accuracy_sampled", "dynamic_skip_lamda0.5"),
+    "numbers21": ("test_accuracy_sampled", "dynamic_skip_lamda0.5"),
+    "ner": ("test_f1_sampled", "dynamic_skip"),
+    "imdb": ("test_accuracy_sampled", "dynamic_skip"),
+    "lm_small": ("test_perplexity", "dynamic_skip"),
+    "lm": ("test_perplexity", "dynamic_skip"),
+}
+
+
 def at_scale(name: str, scale: str) -> str:
     """The name of the table at a scale, "full" or "small". Raises `InputError` for a table that has no small one."""
     if scale == "full" or name.endswith("_small"):

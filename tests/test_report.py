@@ -54,6 +54,12 @@ def test_every_table_has_its_place_in_the_readme():
         assert f"<!-- results:{key} -->" in text and f"<!-- /results:{key} -->" in text
 
 
+def test_summary(three_seeds):
+    assert "T = 11: accuracy (%) | 93.00 ± 3.61 (70.4) | not run here (72.5) | not run here (90.5) |" in report.summary()
+    row = '<td>93.00 ± 3.61<small>paper 70.4</small></td><td class="none">not run here<small>paper 72.5</small></td>'
+    assert f"<tr><td>Number prediction, T = 11: accuracy (%)</td>{row}" in html_report.render()
+
+
 def test_mean_and_deviation_over_seeds(three_seeds):
     table = TABLES["numbers11"]
     cells = report.row_cells(table, "lstm", table.rows["lstm"], "numbers11")

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from common.trainer import Trainer, add, means
+from common.trainer import Trainer, add, greedy_and_sampled, means
 
 N, B, D = 7, 4, 3
 RANDOM = np.random.default_rng(0)
@@ -146,3 +146,11 @@ def test_add():
     total = add({"a": np.array([1.0, 2.0])}, {"a": tf.constant([3.0, 4.0])})
     assert total["a"].dtype == np.float64 and total["a"].tolist() == [4, 6]
     assert means({"a": total["a"], "none": np.zeros(2)}) == {"a": 4 / 6, "none": 0.0}
+
+
+@pytest.mark.parametrize("has_agent", [True, False])
+def test_greedy_and_sampled(has_agent):
+    calls = []
+    found = greedy_and_sampled(lambda greedy: {"f1": float(len(calls)), "calls": calls.append(greedy)}, "dev", has_agent)
+    assert calls == [True, False][: 1 + has_agent]
+    assert (found["dev_f1_greedy"], found["dev_f1_sampled"], len(found)) == (0.0, float(has_agent), 4)
