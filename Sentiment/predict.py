@@ -33,7 +33,7 @@ def predict(config: PredictConfig) -> None:
     classes = sentiment_model.CLASSES[sentiment_model.n_classes(run_config)]
     picture = config.picture
     for line in read_lines(config.file) if config.file else sys.stdin:
-        words = reader.tokenise(line)[: run_config.max_tokens]
+        words = reader.tokenise(line)[-run_config.max_tokens :]
         if not words:
             continue
         found = sentiment_model.predict(trainer, vocabulary, [words], not config.sampled)

@@ -14,7 +14,7 @@ class SentimentConfig(RunConfig):
     dataset: str = setting("imdb", "data set: IMDB, or SST with five classes or two", choices=("imdb", "sst5", "sst2"))
     data_dir: str = setting("", "folder with the data set as distributed (empty: a small generated corpus of two classes)")
     cache_dir: str = setting("", "where to keep IMDB tokenised for the next run (empty: nowhere)", affects_result=False)
-    max_tokens: int = setting(400, "tokens of a text that are read", minimum=1)
+    max_tokens: int = setting(400, "tokens of a text that are read: its last ones", minimum=1)
     phrases: bool = setting(False, "SST: train on every phrase of the trees, not on the sentences alone")
     vectors: str = setting("", "file of pretrained word vectors, such as GoogleNews-vectors-negative300.bin (empty: random)")
     word_size: int = setting(300, "dimension of a word's vector", minimum=1)
@@ -28,6 +28,7 @@ class SentimentConfig(RunConfig):
     dropout: float = setting(0.2, "probability of dropping a unit before the classifier")
     batch_size: int = setting(50, minimum=1)
     max_epochs: int = setting(10, minimum=1)
+    learning_rate: float = setting(0.002, minimum=0)
     patience: int = setting(3, "epochs without a better accuracy on dev after which training ends (0: never)", minimum=0)
     reward: str = setting("log_likelihood", "reward of the agent: log p(label)", choices=("log_likelihood",))
     baseline: str = "leave_one_out"

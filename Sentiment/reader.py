@@ -73,7 +73,7 @@ def load(
     phrases: bool = False,
     cache_dir: str | os.PathLike = "",
 ) -> Corpus:
-    """A data set by name; texts are cut after their first `max_tokens` tokens.
+    """A data set by name; of a longer text the last `max_tokens` tokens are kept, where its verdict mostly stands.
 
     Args:
       dataset: "imdb", "sst5" (five classes) or "sst2" (favourable or not, neutral texts left out).
@@ -92,7 +92,7 @@ def load(
     if dataset not in DATASETS:
         raise InputError(f"expected a data set among {', '.join(DATASETS)}, found {dataset!r}; name one of them")
     if not data_dir:
-        made = [Example(tokenise(text)[:max_tokens], label) for text, label in labelled_reviews(sum(GENERATED), seed)]
+        made = [Example(tokenise(text)[-max_tokens:], label) for text, label in labelled_reviews(sum(GENERATED), seed)]
         return Corpus(made[: GENERATED[0]], made[GENERATED[0] : -GENERATED[2]], made[-GENERATED[2] :], 2)
     folder = pathlib.Path(data_dir)
     if not folder.is_dir():
@@ -103,7 +103,7 @@ def load(
     parts = {}
     for part, (name, text) in _sst_texts(folder).items():
         whole = read_trees(name, text, phrases and part == "train")
-        parts[part] = [Example(words[:max_tokens], label) for words, label in whole]
+        parts[part] = [Example(words[-max_tokens:], label) for words, label in whole]
     if dataset == "sst2":
         parts = {part: [Example(e.words, int(e.label > 2)) for e in parts[part] if e.label != 2] for part in parts}
     return Corpus(**parts, classes=2 if dataset == "sst2" else 5)
@@ -159,7 +159,7 @@ def read_imdb(
 
     Args:
       source: aclImdb_v1.tar.gz, read and never extracted, or the folder aclImdb.
-      max_tokens: a review is cut after this many tokens.
+      max_tokens: of a longer review the last so many tokens are kept.
       per_class: how many of each class each part must have; None for any number.
       cache_dir: where to keep the tokens for the next time; "" keeps none.
 
@@ -174,12 +174,11 @@ def read_imdb(
         if found != per_class and (per_class is not None or not found):
             wanted = "some" if per_class is None else f"{per_class:,}"
             raise InputError(f"{source}: expected {wanted} reviews in {part}/{sign}, found {found:,}; get it again")
-    starts = np.concatenate([[0], ends[:-1]])
-    stops = np.minimum(ends, starts + max_tokens)
+    starts = np.maximum(np.concatenate([[0], ends[:-1]]), ends - max_tokens)
     labels = np.repeat([_LABELS[sign] for _, sign in _CLASSES], counts)
     reviews = [
         Example([words[i] for i in ids[start:stop].tolist()], label)
-        for start, stop, label in zip(starts, stops, labels.tolist(), strict=True)
+        for start, stop, label in zip(starts, ends, labels.tolist(), strict=True)
     ]
     n_train = int(counts[0] + counts[1])
     return reviews[:n_train], reviews[n_train:]

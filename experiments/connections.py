@@ -158,7 +158,7 @@ def _sentiment(run_dir: str) -> Network:
         return [("", False, trainer.model(tf.constant(data.words), tf.constant(data.lengths), greedy=greedy, seed=_seed(seed))[1])]
 
     def tokenise(text: str) -> list[str]:
-        return reader.tokenise(text)[: config.max_tokens]
+        return reader.tokenise(text)[-config.max_tokens :]
 
     return Network("Sentiment", _caption(config, "Sentiment"), config.n_actions, tokenise, ask, trainer.model, config, vocabulary)
 

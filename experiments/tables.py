@@ -369,7 +369,7 @@ TABLES = {
         "Sentiment",
         _ACCURACY,
         _sst_rows(),
-        {"preset": "paper", "dataset": "sst5", "pooling": "last"},
+        {"preset": "paper", "dataset": "sst5", "pooling": "last", "learning_rate": 0.001},
         data="sst",
         vectors=_WORD2VEC,
         hours=0.02,

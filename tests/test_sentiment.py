@@ -90,7 +90,7 @@ def test_a_run_and_its_result(trained):
 def test_the_paper_s_network():
     paper = run.parse(SentimentConfig, PRESETS, ["RL_train.py"])
     assert (paper.dataset, paper.rnn_size, paper.n_actions, paper.lamda, paper.agent_units) == ("imdb", 128, 3, 0.5, 50)
-    assert (paper.word_size, paper.dropout, paper.batch_size, paper.learning_rate, paper.max_tokens) == (300, 0.2, 50, 1e-3, 400)
+    assert (paper.word_size, paper.dropout, paper.batch_size, paper.learning_rate, paper.max_tokens) == (300, 0.2, 50, 2e-3, 400)
     network = sentiment_model.SentimentModel(run.parse(SentimentConfig, PRESETS, ["", "--nojit_compile"]), 40, 2)
     assert training.count_weights(network) == 300 * 40 + 4 * 128 * (300 + 128 + 1) + 50 * (300 + 128 + 1) + 3 * 51 + 2 * 129
 
