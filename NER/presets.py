@@ -33,7 +33,7 @@ class NERConfig(RunConfig):
     baseline: str = "leave_one_out"
     entropy_weight: float = setting(0.01, minimum=0)
     max_train_examples: int = setting(0, "train on the first so many sentences (0: all)", minimum=0)
-    n_buckets: int = setting(8, "padded lengths of batches; each is compiled once", minimum=1)
+    n_buckets: int = setting(14, "padded lengths of batches; each is compiled once", minimum=1)
 
 
 PRESETS = {

@@ -308,7 +308,7 @@ TABLES = {
         _without_paper(_CHARLM_ROWS),
         {"preset": "char_small"},
         data="ptb",
-        hours=2.0,
+        hours=1.0,
         seeds=1,
     ),
     "charlm": Table(
@@ -323,7 +323,7 @@ TABLES = {
     "ner_small": Table(
         "Named-entity recognition, CoNLL-2003, small scale (3,000 training sentences, 10 epochs): F1 (%)",
         "NER",
-        _F1,
+        (*_F1, _SPEED),
         _without_paper(_NER_ROWS),
         {"preset": "paper", "max_train_examples": 3000, "max_epochs": 10},
         data="conll2003",
@@ -334,7 +334,7 @@ TABLES = {
     "ner": Table(
         "Named-entity recognition, CoNLL-2003: F1 (%)",
         "NER",
-        _F1,
+        (*_F1, _SPEED),
         _NER_ROWS,
         {"preset": "paper"},
         data="conll2003",
@@ -345,7 +345,7 @@ TABLES = {
     "imdb_small": Table(
         "Sentiment, IMDB, small scale (5,000 training reviews, 200 tokens, 5 epochs): accuracy (%)",
         "Sentiment",
-        _ACCURACY,
+        (*_ACCURACY, _SPEED),
         _without_paper(_IMDB_ROWS),
         {"preset": "paper", "dataset": "imdb", "max_train_examples": 5000, "max_tokens": 200, "max_epochs": 5},
         data="imdb",
@@ -356,7 +356,7 @@ TABLES = {
     "imdb": Table(
         "Sentiment, IMDB: accuracy (%)",
         "Sentiment",
-        _ACCURACY,
+        (*_ACCURACY, _SPEED),
         _IMDB_ROWS,
         {"preset": "paper", "dataset": "imdb"},
         data="imdb",

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from common.bucketing import Batch, batches, bucket_lengths, padding_share, runs, stack
 from common.errors import InputError
+from NER.presets import NERConfig
 
 
 def lengths_like_conll(n=3000):
@@ -49,7 +50,7 @@ def test_short_and_long_batches_are_mixed():
 
 def test_little_is_padded_and_few_shapes_appear():
     lengths = lengths_like_conll()
-    buckets = bucket_lengths(lengths, 16)
+    buckets = bucket_lengths(lengths, NERConfig().n_buckets)
     epoch = batches(lengths, 10, 1, 0, buckets)
     assert {batch.length for batch in epoch} <= set(buckets)
     assert padding_share(lengths, epoch) < 0.10

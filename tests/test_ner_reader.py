@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
+from common import bucketing
 from common.errors import InputError
+from NER.presets import NERConfig
 from NER.reader import Encoder, Sentence, entity_types, load, normalise, read_conll
 from NER.span_f1 import spans
 
@@ -85,6 +87,13 @@ def test_counts_of_the_distributed_files(data_dir):
     assert encoder.decode_tags(arrays.tags, arrays.lengths) == [list(s.tags) for s in corpus.dev]
     known = arrays.words[np.arange(arrays.words.shape[1]) < arrays.lengths[:, None]] != 1
     assert known.mean() > 0.85
+
+
+def test_little_of_the_distributed_files_is_padded(data_dir):
+    config = NERConfig()
+    lengths = [len(sentence.words) for sentence in load(data_dir).train]
+    buckets = bucketing.bucket_lengths(lengths, config.n_buckets)
+    assert bucketing.padding_share(lengths, bucketing.batches(lengths, config.batch_size, 0, 0, buckets)) < 0.10
 
 
 def test_generated_corpus():
