@@ -21,7 +21,7 @@ h1 { font-size: 1.6rem; line-height: 1.25; margin: .5rem 0; }
 h2 { font-size: 1.15rem; line-height: 1.3; margin: 2.5rem 0 .5rem; border-top: 1px solid var(--rule); padding-top: 1rem; }
 h3 { font-size: 1rem; margin: 1rem 0 .3rem; }
 p, .note { margin: .4rem 0; }
-nav { columns: 20rem; }
+nav { columns: 20rem; margin-top: 1.5rem; }
 nav a { display: block; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-size: .92rem; font-variant-numeric: tabular-nums; }
@@ -68,17 +68,20 @@ _HEAD = """<!DOCTYPE html>
 <p>Mean ± standard deviation over seeds; below it the number of the paper (Gui et al., AAAI 2019). <em>Sampled</em>: distances
 drawn from the agent's distribution, as in training; <em>greedy</em>: the most probable ones. Every number comes from a file under
 <code>experiments/results/</code> that a command wrote; what was not run is shown as not run.</p>
+<section id="summary">
+<h3>On the test set, distances sampled</h3>
+{summary}
+</section>
 <nav>{contents}</nav>
 """
 
 
 def render() -> str:
     """The page: a function of the committed results and figures alone."""
-    sections = [("summary", "On the test set, distances sampled", _summary())]
-    sections += [(f"table-{key}", table.title, _table_section(key, table)) for key, table in TABLES.items()]
+    sections = [(f"table-{key}", table.title, _table_section(key, table)) for key, table in TABLES.items()]
     sections += [(f"figure-{path.stem}", caption["title"], _figure(path, caption)) for path, caption in figures()]
     contents = "".join(f'<a href="#{name}">{html.escape(title)}</a>' for name, title, _ in sections)
-    parts = [_HEAD.format(style=_STYLE, contents=contents)]
+    parts = [_HEAD.format(style=_STYLE, summary=_summary(), contents=contents)]
     parts += [f'<section id="{name}">\n<h2>{html.escape(title)}</h2>\n{body}\n</section>' for name, title, body in sections]
     return "\n".join([*parts, "</body>\n</html>\n"])
 
