@@ -170,7 +170,6 @@ class RunConfig:
         """The flags of this cell that are not left to it."""
         return {name: getattr(self, name) for name in CELL_FLAGS.get(self.cell, ()) if getattr(self, name) is not None}
 
-
     @property
     def has_agent(self) -> bool:
         """Whether an agent draws distances: where none does, the most probable ones and sampled ones are the same."""
