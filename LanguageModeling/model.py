@@ -43,17 +43,8 @@ class LanguageModel(keras.Model):
         def uniform(shape: tuple[int, ...], dtype: str | None = None):
             return keras.initializers.RandomUniform(-config.param_init, config.param_init)(shape, dtype)
 
-        def normal(shape: tuple[int, ...], dtype: str | None = None):
-            return keras.initializers.RandomNormal(0, 0.3)(shape, dtype)
-
         initializers = {"kernel_initializer": uniform, "recurrent_initializer": uniform}
-        last = dict(initializers)
-        if config.cell == "dynamic_skip":
-            last["agent_initializer"] = uniform
-            if config.preset == "released":
-                last["recurrent_initializer"] = "orthogonal"
-                last["agent_initializer"] = normal
-                last["agent_bias_initializer"] = keras.initializers.Constant(0.1)
+        agent = {"agent_initializer": uniform} if config.cell == "dynamic_skip" else {}
         if config.model == "char":
             chars = spellings.ids, len(spellings.characters)
             self.embedding = WordsFromCharacters(*chars, uniform, **config.char_flags, name="embedding")
@@ -61,7 +52,7 @@ class LanguageModel(keras.Model):
             self.embedding = keras.layers.Embedding(n_words, config.rnn_size, embeddings_initializer=uniform, name="embedding")
         self.recurrent = [
             make_layer(config, config.rnn_size, "lstm", name=f"lstm_{i}", **initializers) for i in range(config.rnn_layers - 1)
-        ] + [make_layer(config, config.rnn_size, name="recurrent", **last)]
+        ] + [make_layer(config, config.rnn_size, name="recurrent", **initializers, **agent)]
         self.softmax = keras.layers.Dense(n_words, kernel_initializer=uniform, name="softmax")
         self(tf.zeros([1, 1], tf.int32), self.initial_state(1))  # creates the weights
 

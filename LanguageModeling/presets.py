@@ -3,7 +3,6 @@
 import dataclasses
 from typing import Any
 
-from common.errors import InputError
 from common.run import RunConfig, setting
 
 # Flags of --model char; None leaves the choice to the network.
@@ -15,6 +14,7 @@ class LanguageConfig(RunConfig):
     """Train a language model on the Penn Treebank (Gui et al. 2019, section 4.2)."""
 
     task = "LanguageModeling"
+    belonging = {**RunConfig.belonging, "model": {"char": CHAR_FLAGS}}
 
     model: str = setting("word", "where a word's vector comes from: a table, or its characters (Kim et al. 2016)", choices=("word", "char"))
     char_size: int | None = setting(None, "dimension of a character's vector, of --model char (15 unless given)", minimum=1)
@@ -51,13 +51,6 @@ class LanguageConfig(RunConfig):
     load_model: str = setting("", "run folder or checkpoint whose weights to start from")
     eval_samples: int = setting(1, "how often distances are sampled in the final evaluation (mean of the losses)", minimum=1)
 
-    def __post_init__(self):
-        """Raises `InputError` for a flag of the other model or of another cell."""
-        super().__post_init__()
-        for name in CHAR_FLAGS:
-            if self.model != "char" and getattr(self, name) is not None:
-                raise InputError(f"--{name} belongs to --model char, the model here is {self.model}: leave it out, or change the model")
-
     @property
     def char_flags(self) -> dict[str, Any]:
         """Those flags of --model char that shape its network and are not left to it."""
@@ -77,9 +70,11 @@ _SMALL = {
 
 PRESETS = {
     "paper": {},
-    # The released graph: two plain layers below the dynamic one, its agent, its observation, its reward (README, "Paper and release").
+    # The released graph: two plain layers below the dynamic one, its first weights, agent, observation and reward
+    # (README, "Paper and release").
     "released": {
         "rnn_layers": 3,
+        "initializers": "released",
         "agent_units": 200,
         "observation": "mean",
         "history": "window",

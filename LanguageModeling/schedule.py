@@ -13,5 +13,5 @@ def learning_rate(config: Any, records: Sequence[Mapping[str, float]]) -> float:
         due = i + 1 >= config.decay_after if config.decay_after else found > best - config.decay_when
         best = min(best, found)
         if due:
-            rate = max(rate * config.learning_rate_decay, config.lr_threshold)
+            rate = max(rate * config.learning_rate_decay, min(rate, config.lr_threshold))
     return rate

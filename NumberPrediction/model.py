@@ -30,11 +30,7 @@ class NumberModel(keras.Model):
     def __init__(self, config: NumberConfig):
         super().__init__(name="number_model")
         self.config = config
-        agent = {}
-        if config.preset == "released" and config.cell == "dynamic_skip":
-            agent["agent_initializer"] = keras.initializers.RandomNormal(0, 0.3)
-            agent["agent_bias_initializer"] = keras.initializers.Constant(0.1)
-        self.recurrent = make_layer(config, config.rnn_size, name="recurrent", **agent)
+        self.recurrent = make_layer(config, config.rnn_size, name="recurrent")
         self.classifier = keras.layers.Dense(N_DIGITS, name="classifier")
         self(tf.zeros([1, config.length + 1], tf.int32))  # creates the weights
 

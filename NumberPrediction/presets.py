@@ -10,9 +10,11 @@ class NumberConfig(RunConfig):
     """Train a network to recall the digit that its last input points to (Gui et al. 2019, section 4.4)."""
 
     task = "NumberPrediction"
+    without_effect = {"dropout": "this network drops no units"}
 
     length: int = setting(10, "digits before the index (paper: 10 and 20)", minimum=10)
     label_rule: str = setting("paper", "which digit is the label, see produce_data.py", choices=("paper", "last_ten", "released"))
+    data_dir: str = setting("", "folder that produce_data.py wrote (empty: the same examples, generated in memory)")
     n_train: int = setting(100_000, "training examples, where --data_dir is empty and the data are generated", minimum=1)
     n_dev: int = setting(10_000, "development examples, likewise", minimum=1)
     n_test: int = setting(10_000, "test examples, likewise", minimum=1)
@@ -40,8 +42,9 @@ PRESETS = {
         "entropy_decay": 0.93,
         "max_epochs": 40,
     },
-    # The released trainer: its agent, its observation, its reward and its loss (README, "Paper and release").
+    # The released trainer: its first weights, its agent, its observation, its reward and its loss (README, "Paper and release").
     "released": {
+        "initializers": "released",
         "observation": "mean",
         "history": "window",
         "agent_units": 10,

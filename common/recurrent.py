@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from . import release
 from .agent import Trace
 from .cells.attention import AttentionSkipLSTMCell
 from .cells.clockwork import ClockworkCell
@@ -43,7 +44,7 @@ def make_layer(config: RunConfig, units: int, cell: str | None = None, **kwargs:
     """The layer of `--cell` (or of `cell`, which then takes no flags) over sequences [B, T, D] -> [B, T, H], with its final state.
 
     `kwargs` go to the layer: kernel_initializer, recurrent_initializer, bias_initializer, go_backwards, name; to `lstm`, `dynamic_skip`,
-    `fixed_skip` and `random_skip` whatever else these take.
+    `fixed_skip` and `random_skip` whatever else these take. `--initializers released` wins over the initializers among them.
     """
     flags = config.cell_flags if cell in (None, config.cell) else {}
     cell = cell or config.cell
@@ -56,6 +57,7 @@ def make_layer(config: RunConfig, units: int, cell: str | None = None, **kwargs:
     choice = {"n_actions": config.n_actions, "lamda": config.lamda}
     seen = {"agent_units": config.agent_units, "observation": config.observation}
     if cell == "dynamic_skip":
+        kwargs |= release.initializers() if flags.get("initializers") else {}
         return DynamicSkipLSTM(units, **choice, **seen, history=config.history, **fast, **kwargs)
     if cell == "fixed_skip":
         return FixedSkipLSTM(units, **flags, lamda=config.lamda, history=config.history, **fast, **kwargs)

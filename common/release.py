@@ -9,7 +9,9 @@ Gradients convert like weights, with a forget bias of 0: all conversions are lin
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
+import keras
 import numpy as np
 
 Arrays = Mapping[str, np.ndarray]
@@ -72,6 +74,23 @@ def basic_lstms(variables: Arrays, forget_bias: float = 1.0) -> list[dict[str, n
         return int(found[1]) if found else 0
 
     return [lstm_weights(variables[name], variables[kernels[name]], forget_bias) for name in sorted(kernels, key=depth)]
+
+
+def initializers() -> dict[str, Any]:
+    """What the released skip cell's weights start from, as arguments of `DynamicSkipLSTM`.
+
+    The recurrent matrix [H, H] of each gate is orthogonal, the agent's kernels are N(0, 0.3), its biases 0.1.
+    """
+
+    def orthogonal_gates(shape: tuple[int, ...], dtype: str | None = None):
+        size = shape[0]
+        return keras.ops.concatenate([keras.initializers.Orthogonal()((size, size), dtype) for _ in range(shape[1] // size)], -1)
+
+    return {
+        "recurrent_initializer": orthogonal_gates,
+        "agent_initializer": keras.initializers.RandomNormal(0, 0.3),
+        "agent_bias_initializer": keras.initializers.Constant(0.1),
+    }
 
 
 def slots_to_distances(actions: np.ndarray, n_actions: int) -> np.ndarray:

@@ -35,6 +35,7 @@ CELLS = (
 
 # Flags that belong to some cells only; None leaves the choice to the cell.
 CELL_FLAGS = {
+    "dynamic_skip": ("initializers",),
     "fixed_skip": ("skip",),
     "skip_lstm": ("update_cost",),
     "skip_gru": ("update_cost",),
@@ -76,6 +77,9 @@ class RunConfig:
     """The settings that every training run has; a task subclasses it, overrides defaults and adds its own."""
 
     task: typing.ClassVar[str] = "task"
+    # Flags that belong to some values of another flag, by that flag; None leaves them to the network.
+    belonging: typing.ClassVar[Mapping[str, Mapping[str, Sequence[str]]]] = {"cell": CELL_FLAGS}
+    without_effect: typing.ClassVar[Mapping[str, str]] = {}  # flags that the task has no use for, and why
 
     preset: str = setting("paper", "which set of defaults to start from")
     cell: str = setting("dynamic_skip", "recurrent cell", choices=CELLS)
@@ -104,6 +108,10 @@ class RunConfig:
     update_cost: float | None = setting(
         None, "price of one update in the loss of a sequence, of --cell skip_lstm and skip_gru (1e-4 unless given)", minimum=0
     )
+    initializers: str | None = setting(
+        None, "first weights of the layer of --cell dynamic_skip: as in the release (recurrent matrix of each gate orthogonal, the agent's "
+        "N(0, 0.3), its biases 0.1), or like the rest of the network's (unless given)", choices=("released",),
+    )  # fmt: skip
     agent_units: int = setting(50, "hidden units of the agent", minimum=1)
     observation: str = setting(
         "previous", "what the agent sees beside the input: the previous state or the mean of the past n_actions",
@@ -156,11 +164,17 @@ class RunConfig:
     )  # fmt: skip
 
     def __post_init__(self):
-        """Raises `InputError` for a flag of another cell, and for more groups of units than units."""
-        for name in sorted({name for names in CELL_FLAGS.values() for name in names} - set(CELL_FLAGS.get(self.cell, ()))):
-            if getattr(self, name) is not None:
-                cells = " or ".join(f"--cell {cell}" for cell, names in CELL_FLAGS.items() if name in names)
-                raise InputError(f"--{name} belongs to {cells}, the cell here is {self.cell}: leave it out, or change the cell")
+        """Raises `InputError` for a flag of another cell, for one without effect, and for more groups of units than units."""
+        for chooser, flags_of in self.belonging.items():
+            chosen = getattr(self, chooser)
+            for name in sorted(_flags_of_some(flags_of) - set(flags_of.get(chosen, ()))):
+                if getattr(self, name) is not None:
+                    owners = " or ".join(f"--{chooser} {value}" for value, names in flags_of.items() if name in names)
+                    advice = f"leave it out, or change the {chooser}"
+                    raise InputError(f"--{name} belongs to {owners}, the {chooser} here is {chosen}: {advice}")
+        for name, why in self.without_effect.items():
+            if getattr(self, name) != settings(type(self))[name].default:
+                raise InputError(f"--{name} has no effect here ({why}): leave it out")
         periods = self.periods if self.periods is not None else [1, 2, 4, 8] if self.cell == "clockwork" else [1]
         if not 1 <= len(periods) <= self.rnn_size:
             raise InputError(f"--periods expects from 1 to {self.rnn_size} numbers (--rnn_size), got {len(periods)}")
@@ -179,6 +193,10 @@ class RunConfig:
     def agent_options(self) -> dict[str, Any]:
         """What `losses.policy_gradient` takes from the flags."""
         return {name: getattr(self, name) for name in ("credit", "baseline", "entropy", "rl_weight", "entropy_weight")}
+
+
+def _flags_of_some(flags_of: Mapping[str, Sequence[str]]) -> set[str]:
+    return {name for names in flags_of.values() for name in names}
 
 
 class Terminated(KeyboardInterrupt):
@@ -334,12 +352,22 @@ def parse(
         preset = given.get("preset", known["preset"].default)
         if preset not in presets:
             raise InputError(f"--preset expects one of {', '.join(presets)}; got {preset!r}{_hint(preset, presets)}")
-        values |= presets[preset]
+        values |= _preset_values(config_class, presets[preset], given)
     config = from_dict(config_class, values | given)
     if isinstance(config, RunConfig) and not config.run_dir:
-        start = from_dict(config_class, presets[config.preset])
+        start = from_dict(config_class, values)
         config = dataclasses.replace(config, run_dir=os.path.join("runs", config.task, _run_name(config, start)))
     return config
+
+
+def _preset_values(config_class: type, preset: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, Any]:
+    """What a preset says, without the flags of its cell (or the like) where another one is given: they were meant for its own."""
+    values = dict(preset)
+    for chooser, flags_of in getattr(config_class, "belonging", {}).items():
+        own = preset.get(chooser, settings(config_class)[chooser].default)
+        if given.get(chooser, own) != own:
+            values = {name: value for name, value in values.items() if name not in _flags_of_some(flags_of)}
+    return values
 
 
 def _run_name(config: RunConfig, start: RunConfig) -> str:
@@ -400,6 +428,8 @@ def help_text(config_class: type, presets: Presets | None = None, program: str =
     summary = (config_class.__doc__ or "").split("\n")[0]
     lines = [f"usage: python {program or 'PROGRAM'} [--flag=value ...]", "", summary, ""]
     for one in settings(config_class).values():
+        if one.name in getattr(config_class, "without_effect", {}):
+            continue
         limits = [f"default {_show(one.default)}"]
         if one.name == "preset" and presets:
             limits.append("one of " + ", ".join(presets))

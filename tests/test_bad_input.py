@@ -134,7 +134,11 @@ flags
 {NP}/RL_train.py {RUN} --strategy=some                     | --strategy expects one of none, mirrored, multi_worker; got 'some'
 {NP}/RL_train.py {RUN} --strategy=multi_worker             | --strategy multi_worker needs to know the workers: set TF_CONFIG, .*
 {NP}/train_RL10_1.py {RUN} --length=20                     | --length expects a value from 10 to 10, got 20
-{NP}/train_recall.py {RUN} --preset=C --cell=lstm          | --n_matrices belongs to --cell skip_rnn, the cell here is lstm: .*
+{NP}/RL_train.py {RUN} --dropout=.5                        | --dropout has no effect here \\(this network drops no units\\): leave it out
+{NP}/RL_train.py {RUN} --cell=lstm --initializers=released | --initializers belongs to --cell dynamic_skip, the cell here is lstm: .*
+{NP}/train_recall.py {RUN} --dropout=.5                    | --dropout has no effect here \\(this network drops no units\\): leave it out
+{NP}/train_recall.py {RUN} --data_dir=foo                  | --data_dir has no effect here \\(the sequences are always generated\\): .*
+{NP}/train_recall.py {RUN} --preset=C --cell=lstm --skip=2 | --skip belongs to --cell fixed_skip or --cell skip_rnn, the cell here is lstm: .*
 {NP}/train_recall.py {RUN} --length=0                      | --length expects a value >= 1, got 0
 {NP}/train_recall.py {RUN} --n_train=5 --batch_size=6      | expected at least --batch_size 6 training sequences, found 5
 {NP}/produce_data.py --data_dir={{new}} --length=9         | --length expects a value >= 10, got 9

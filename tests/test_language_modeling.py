@@ -51,11 +51,21 @@ def test_number_of_weights(arguments, n_weights):
     assert training.count_weights(language_model.LanguageModel(config(*arguments, "--nojit_compile"), 10_000)) == n_weights
 
 
+@pytest.mark.parametrize("flag, bias", [("--preset=released", 0.1), ("--initializers=released", 0.1), ("--preset=paper", 0.0)])
+def test_first_weights_of_the_release(flag, bias):
+    *below, last = language_model.LanguageModel(config(*TINY, flag), 11).recurrent
+    gates = [layer.cell.recurrent_kernel.numpy()[:, :6] for layer in (last, below[0])]
+    assert np.unique(last.cell._agent.bias) == np.float32(bias)
+    assert [np.allclose(gate.T @ gate, np.eye(6), atol=1e-5) for gate in gates] == [bool(bias), False]
+
+
 def test_the_learning_rate_follows_the_records():
     paper = config("--learning_rate_decay=0.5", "--lr_threshold=0.2")
     records = [{"valid_perplexity": p} for p in (100.0, 98.0, 97.5, 96.9, 90.0)]
     # 98.0 beats 100.0 by 1; 97.5 does not beat 98.0 by 1; 96.9 not 97.5; 90.0 does
     assert [language_model.learning_rate(paper, records[:n]) for n in range(6)] == [1.0, 1.0, 1.0, 0.5, 0.25, 0.25]
+    low = config("--learning_rate=0.1", "--lr_threshold=0.2", "--decay_after=1")
+    assert [language_model.learning_rate(low, records[:n]) for n in range(3)] == [0.1] * 3  # below the threshold: not raised to it
     small = config("--preset=small")
     found = [language_model.learning_rate(small, records[:1] * n) for n in range(13)]
     assert found[:4] == [1.0] * 4 and found[4:7] == [0.5, 0.25, 0.125]

@@ -88,6 +88,14 @@ def test_the_paper_s_preset_is_the_paper_s_network():
     assert (paper.batch_size, paper.learning_rate, paper.n_train, paper.n_dev, paper.n_test) == (100, 1e-3, 100_000, 10_000, 10_000)
 
 
+@pytest.mark.parametrize("flag, bias", [("--preset=released", 0.1), ("--initializers=released", 0.1), ("--preset=paper", 0.0)])
+def test_first_weights_of_the_release(flag, bias):
+    cell = number_model.NumberModel(config(*TINY, flag)).recurrent.cell
+    gate = cell.recurrent_kernel.numpy()[:, :4]
+    assert np.unique(cell._agent.bias) == np.float32(bias)
+    assert np.allclose(gate.T @ gate, np.eye(4), atol=1e-5) == bool(bias)
+
+
 # --------------------------------------------------------------------------------------------------------------- the loss
 
 

@@ -75,10 +75,10 @@ def test_script(root, tmp_path, monkeypatch, capsys):
         runpy.run_path(sys.argv[0], run_name="__main__")
 
     monkeypatch.chdir(tmp_path)
-    script("--length=4", "--cell=lstm", "--run_dir=run")
+    script("--length=4", "--preset=C", "--cell=lstm", "--run_dir=run")  # without the preset's skip
     assert json.loads((tmp_path / "run" / "result.json").read_text())["task"] == "Recall"
     capsys.readouterr()
     with pytest.raises(SystemExit) as left:
-        script("--preset=C", "--cell=lstm")
+        script("--preset=C", "--cell=lstm", "--n_matrices=1")
     expected = "error: --n_matrices belongs to --cell skip_rnn, the cell here is lstm: leave it out, or change the cell\n"
     assert (left.value.code, capsys.readouterr().err) == (2, expected)

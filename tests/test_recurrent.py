@@ -50,6 +50,21 @@ def test_backwards():
         np.testing.assert_allclose(run_layer(layers[0], x)[0], run_layer(layers[1], x[:, ::-1])[0], atol=1e-6)
 
 
+def test_first_weights_of_the_release():
+    config = RunConfig(initializers="released", n_actions=30, agent_units=40, jit_compile=False)
+    layer = make_layer(config, 16, kernel_initializer="ones", recurrent_initializer="zeros", agent_initializer="zeros")
+    layer.build([B, T, 20])
+    weights = {weight.name: weight.numpy() for weight in layer.trainable_variables}
+    gates = np.split(weights["recurrent_kernel"], 4, 1)
+    for gate in gates:
+        np.testing.assert_allclose(gate.T @ gate, np.eye(16), atol=1e-5)
+    assert len({float(gate[0, 0]) for gate in gates}) == 4 and (weights["kernel"] == 1).all()
+    kernels = [weights[name] for name in ("agent_input_kernel", "agent_recurrent_kernel", "action_kernel")]
+    assert [float(np.std(kernel)) for kernel in kernels] == pytest.approx([0.3] * 3, abs=0.03)
+    assert len({float(kernel[0, 0]) for kernel in kernels}) == 3
+    assert all((weights[name] == np.float32(0.1)).all() for name in ("agent_bias", "action_bias"))
+
+
 def test_another_cell_than_the_flags():
     layer = make_layer(RunConfig(cell="skip_rnn", n_matrices=2), H, "lstm")
     assert type(layer) is FastLSTM

@@ -181,6 +181,38 @@ def test_a_preset_is_checked_like_a_flag():
         run.parse(Config, {"paper": {"lambda": 1}}, ["x"])
 
 
+@pytest.mark.parametrize(
+    "arguments, expected, name",
+    [
+        ([], (2, 3), "skipping-skip_rnn-seed0"),
+        (["--cell=skip_rnn"], (2, 3), "skipping-skip_rnn-seed0"),
+        (["--cell=lstm"], (None, None), "skipping-lstm-seed0"),
+        (["--cell=fixed_skip"], (None, None), "skipping-fixed_skip-seed0"),  # the preset's skip was meant for another cell
+        (["--cell=fixed_skip", "--skip=4"], (None, 4), "skipping-fixed_skip-skip4-seed0"),
+    ],
+)
+def test_a_preset_s_cell_flags_stay_with_its_cell(arguments, expected, name):
+    presets = {"paper": {}, "skipping": {"cell": "skip_rnn", "n_matrices": 2, "skip": 3, "rnn_size": 20}}
+    config = run.parse(Config, presets, ["x", "--preset=skipping", *arguments])
+    assert (config.n_matrices, config.skip) == expected and config.rnn_size == 20
+    assert os.path.basename(config.run_dir) == name
+    with pytest.raises(InputError, match="--n_matrices belongs to --cell skip_rnn, the cell here is lstm"):
+        run.parse(Config, presets, ["x", "--preset=skipping", "--cell=lstm", "--n_matrices=2"])
+
+
+def test_a_flag_without_effect_is_refused_and_not_shown():
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class NoDropout(Config):
+        """A task that drops nothing."""
+
+        without_effect = {"dropout": "it drops nothing"}
+
+    assert run.parse(NoDropout, PRESETS, ["x", "--dropout=0"]).dropout == 0
+    with pytest.raises(InputError, match=r"--dropout has no effect here \(it drops nothing\): leave it out"):
+        run.parse(NoDropout, PRESETS, ["x", "--dropout=.5"])
+    assert "--dropout " in run.help_text(Config, PRESETS) and "--dropout " not in run.help_text(NoDropout, PRESETS)
+
+
 def test_config_without_presets():
     config = run.parse(Tool, None, ["evaluate.py", "--out", "y", "--nogreedy"])
     assert config == Tool(out="y", fraction=0.5, greedy=False)
