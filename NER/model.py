@@ -172,8 +172,10 @@ def tag(
     batches = bucketing.batches(lengths, min(n, EVALUATION_BATCH), 0, 0, round_to)
     data = encoder.encode(sentences, max(batch.length for batch in batches))
     found: dict[str, list] = {}
+    first = 0
     for run in bucketing.runs(batches, len(batches), 0, 0):
-        arrays = trainer.infer(bucketing.stack(run, data._asdict(), PADDED), greedy, sample)
+        arrays = trainer.infer(bucketing.stack(run, data._asdict(), PADDED), greedy, sample, first)
+        first += len(run)
         for i, batch in enumerate(run):
             for name, array in arrays.items():
                 column = found.setdefault(name, [None] * n)
@@ -204,14 +206,17 @@ def evaluate(
 def make_encoder(config: NERConfig, corpus: reader.Corpus) -> tuple[reader.Encoder, np.ndarray | None]:
     """The encoder, and the pretrained vectors of its words [V, D] if there are any.
 
-    It knows every word of the three parts that has a pretrained vector; of the others, the frequent words of the training part.
+    It knows every word of the three parts that has a pretrained vector; of the others, the frequent words of the training part. A word
+    whose digits were made 0 takes the vector of the most frequent word that it may stand for, "0000" perhaps that of "2008".
     """
     options = {"min_count": config.min_count, "scheme": config.scheme, "max_chars": config.max_chars}
     if not config.vectors:
         return reader.Encoder.build(corpus.train, **options), None
     seen = sorted({reader.normalise(word) for part in corpus for sentence in part for word in sentence.words} - {PADDING, UNKNOWN})
     seen = [PADDING, UNKNOWN, *seen]
-    pretrained = load_vectors(config.vectors, seen, config.word_size, bound=None, seed=config.seed)
+    pretrained = load_vectors(
+        config.vectors, seen, config.word_size, None, config.seed, cache_dir=config.cache_dir, form=reader.digits_to_zero
+    )
     known = [word for word, found in zip(seen, pretrained.found, strict=True) if found and word not in (PADDING, UNKNOWN)]
     encoder = reader.Encoder.build(corpus.train, known, **options)
     rows = {word: row for row, word in enumerate(seen)}

@@ -217,4 +217,9 @@ class Encoder:
 def normalise(word: str, lower: bool = True, zero_digits: bool = True) -> str:
     """The form in which a word is looked up: in lower case, every digit 0."""
     word = word.lower() if lower else word
-    return _DIGIT.sub("0", word) if zero_digits else word
+    return digits_to_zero(word) if zero_digits else word
+
+
+def digits_to_zero(word: str) -> str:
+    """The word with every digit 0."""
+    return _DIGIT.sub("0", word)

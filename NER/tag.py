@@ -2,7 +2,6 @@
 
 import dataclasses
 import pathlib
-import re
 import sys
 import types
 from collections.abc import Sequence
@@ -13,13 +12,12 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from common import arcs, run  # noqa: E402
 from common.errors import InputError  # noqa: E402
+from common.treebank import split_words  # noqa: E402
 from NER.span_f1 import spans, write_conll  # noqa: E402
 
 if TYPE_CHECKING:
     from common.trainer import Trainer
     from NER.reader import Encoder
-
-_OPENING, _CLOSING = "\"'“‘([{", "\"'”’)]},;:!?"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -33,6 +31,7 @@ class TagConfig:
     connections: bool = run.setting(True, "print the connections of each word too")
     picture: str = run.setting("", "where to draw the connections of the first sentence, without an ending")
     sampled: bool = run.setting(False, "sample the distances, instead of the most probable ones")
+    seed: int = run.setting(0, "of the sampled distances", minimum=0, maximum=2**31 - 1)
 
 
 def tag(config: TagConfig) -> None:
@@ -44,6 +43,7 @@ def tag(config: TagConfig) -> None:
     from NER import reader
 
     run_config, trainer, encoder = ner_model.load(config.run_dir, config.checkpoint)
+    trainer.seed = config.seed
     if config.file:
         sentences = reader.read_conll(config.file, run_config.scheme)
         tagged = ner_model.tag(trainer, encoder, sentences, not config.sampled, run_config.n_buckets)
@@ -76,28 +76,10 @@ def _answers(ner_model: types.ModuleType, trainer: "Trainer", encoder: "Encoder"
     """Each line of standard input, answered before the next one is read."""
     from NER.reader import Sentence
 
-    for line in sys.stdin:
-        words = tokenise(line)
+    for number, line in enumerate(sys.stdin):
+        words = split_words(line)
         if words:
-            yield [Sentence(words)], ner_model.tag(trainer, encoder, [Sentence(words)], greedy)
-
-
-def tokenise(line: str) -> list[str]:
-    """The words of a line as CoNLL-2003 writes them: punctuation, 's and n't stand alone, the dots of abbreviations do not.
-
-        "Smith's U.N. speech (in Rome)." -> Smith 's U.N. speech ( in Rome ) .
-    """
-    tokens = []
-    parts = line.split()
-    for i, part in enumerate(parts):
-        before, after = [], []
-        while len(part) > 1 and part[0] in _OPENING:
-            before, part = [*before, part[0]], part[1:]
-        while len(part) > 1 and (part[-1] in _CLOSING or (part[-1] == "." and i == len(parts) - 1)):
-            after, part = [part[-1], *after], part[:-1]
-        stem = re.fullmatch(r"(.+?)('s|’s|n't|n’t)", part)
-        tokens += [*before, *(stem.groups() if stem else [part]), *after]
-    return tokens
+            yield [Sentence(words)], ner_model.tag(trainer, encoder, [Sentence(words)], greedy, sample=number)
 
 
 def bracketed(words: Sequence[str], tags: Sequence[str]) -> str:

@@ -173,7 +173,7 @@ def build(config: SentimentConfig) -> training.Experiment:
     vocabulary = reader.vocabulary(corpus.train, config.max_words, config.min_count)
     vectors = None
     if config.vectors:
-        pretrained = load_vectors(config.vectors, vocabulary.words, config.word_size, seed=config.seed)
+        pretrained = load_vectors(config.vectors, vocabulary.words, config.word_size, seed=config.seed, cache_dir=config.cache_dir)
         vectors = pretrained.matrix
         print(f"{config.vectors}: {pretrained.summary()}")
     data = {split: reader.encode(getattr(corpus, split), vocabulary) for split in ("train", "dev", "test")}

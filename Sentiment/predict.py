@@ -21,6 +21,7 @@ class PredictConfig:
     connections: bool = run.setting(True, "print the connections of each word too")
     picture: str = run.setting("", "where to draw the connections of the first text, without an ending")
     sampled: bool = run.setting(False, "sample the distances, instead of the most probable ones")
+    seed: int = run.setting(0, "of the sampled distances", minimum=0, maximum=2**31 - 1)
 
 
 def predict(config: PredictConfig) -> None:
@@ -30,13 +31,14 @@ def predict(config: PredictConfig) -> None:
     from Sentiment import reader
 
     run_config, trainer, vocabulary = sentiment_model.load(config.run_dir, config.checkpoint)
+    trainer.seed = config.seed
     classes = sentiment_model.CLASSES[sentiment_model.n_classes(run_config)]
     picture = config.picture
-    for line in read_lines(config.file) if config.file else sys.stdin:
-        words = reader.tokenise(line)[-run_config.max_tokens :]
+    for number, line in enumerate(read_lines(config.file) if config.file else sys.stdin):
+        words = reader.split_text(line, run_config.dataset, run_config.max_tokens)
         if not words:
             continue
-        found = sentiment_model.predict(trainer, vocabulary, [words], not config.sampled)
+        found = sentiment_model.predict(trainer, vocabulary, [words], not config.sampled, number)
         print("  ".join(f"{name} {p:.3f}" for name, p in zip(classes, found.probs[0], strict=True)), " ", " ".join(words), flush=True)
         if found.distances is None:
             if picture:

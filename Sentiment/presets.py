@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from common.errors import InputError
 from common.run import RunConfig, setting
 
 
@@ -13,7 +14,9 @@ class SentimentConfig(RunConfig):
 
     dataset: str = setting("imdb", "data set: IMDB, or SST with five classes or two", choices=("imdb", "sst5", "sst2"))
     data_dir: str = setting("", "folder with the data set as distributed (empty: a small generated corpus of two classes)")
-    cache_dir: str = setting("", "where to keep IMDB tokenised for the next run (empty: nowhere)", affects_result=False)
+    cache_dir: str = setting(
+        "", "where to keep IMDB tokenised, and words' vectors, for the next run (empty: nowhere)", affects_result=False
+    )
     max_tokens: int = setting(400, "tokens of a text that are read: its last ones", minimum=1)
     phrases: bool = setting(False, "SST: train on every phrase of the trees, not on the sentences alone")
     vectors: str = setting("", "file of pretrained word vectors, such as GoogleNews-vectors-negative300.bin (empty: random)")
@@ -37,8 +40,17 @@ class SentimentConfig(RunConfig):
     n_buckets: int = setting(8, "padded lengths of batches; each is compiled once", minimum=1)
 
 
+    def __post_init__(self):
+        """Raises `InputError` for a flag of another data set."""
+        super().__post_init__()
+        if self.phrases and self.dataset == "imdb":
+            raise InputError("--phrases belongs to --dataset sst5 or sst2, the data set here is imdb: leave it out, or change the data set")
+
+
 PRESETS = {
     "paper": {},
+    # Sentences of 19 words instead of reviews of hundreds.
+    "sst": {"dataset": "sst5", "pooling": "last", "learning_rate": 0.001},
     # Solves the generated corpus in two minutes.
     "small": {
         "pooling": "last",

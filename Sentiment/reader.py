@@ -6,6 +6,7 @@ Compositionality Over a Sentiment Treebank": sentences as trees with a label fro
 """
 
 import hashlib
+import itertools
 import os
 import pathlib
 import re
@@ -21,6 +22,7 @@ from common.errors import InputError
 from common.files import atomic_write
 from common.generated_corpus import labelled_reviews
 from common.text import PADDING, UNKNOWN, Vocabulary, decode, lines, read_lines
+from common.treebank import split_words
 
 DATASETS = ("imdb", "sst5", "sst2")
 DEV_SHARE = 0.15
@@ -80,8 +82,7 @@ def load(
       data_dir: the folder that has the data set as distributed (aclImdb_v1.tar.gz or aclImdb/; train.txt, dev.txt and
         test.txt or their zip), or the folder above it if it is called imdb or sst. An archive that is not there is
         downloaded into it. "" generates a small corpus of two classes, whatever the data set.
-      seed: which 15 % of IMDB's training reviews, the same share of both classes, are kept to validate; or what is
-        generated.
+      seed: which 15 % of IMDB's training reviews, the same share of both classes, are kept to validate.
       max_tokens: T at most.
       phrases: SST only: train on every different phrase of the training trees, not on the sentences alone.
       cache_dir: where to keep IMDB tokenised, which otherwise takes a while every time; "" keeps none.
@@ -92,7 +93,7 @@ def load(
     if dataset not in DATASETS:
         raise InputError(f"expected a data set among {', '.join(DATASETS)}, found {dataset!r}; name one of them")
     if not data_dir:
-        made = [Example(tokenise(text)[-max_tokens:], label) for text, label in labelled_reviews(sum(GENERATED), seed)]
+        made = [Example(split_text(text, "imdb", max_tokens), label) for text, label in labelled_reviews(sum(GENERATED), seed=0)]
         return Corpus(made[: GENERATED[0]], made[GENERATED[0] : -GENERATED[2]], made[-GENERATED[2] :], 2)
     folder = pathlib.Path(data_dir)
     if not folder.is_dir():
@@ -107,6 +108,18 @@ def load(
     if dataset == "sst2":
         parts = {part: [Example(e.words, int(e.label > 2)) for e in parts[part] if e.label != 2] for part in parts}
     return Corpus(**parts, classes=2 if dataset == "sst2" else 5)
+
+
+def split_text(text: str, dataset: str, max_tokens: int) -> list[str]:
+    """The words of a text that somebody types, as that data set writes them: of a long one the last `max_tokens`."""
+    words = tokenise(text) if dataset == "imdb" else _treebank_words(text)
+    return words[-max_tokens:]
+
+
+def _treebank_words(text: str) -> list[str]:
+    words = split_words(text.lower())
+    quotes = itertools.cycle(("``", "''"))
+    return [next(quotes) if word == '"' else word.replace("’", "'") for word in words]
 
 
 def tokenise(text: str) -> list[str]:

@@ -8,7 +8,7 @@ import hashlib
 import os
 import pathlib
 import zlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
@@ -44,6 +44,7 @@ def load_vectors(
     seed: int = 0,
     zero_words: Collection[str] = (PADDING,),
     cache_dir: str | os.PathLike = "",
+    form: Callable[[str], str] = str,
 ) -> WordVectors:
     """The vector of each word: as it is written, else of its lower-case form, else drawn from U(-bound, bound).
 
@@ -59,13 +60,15 @@ def load_vectors(
       seed: of the random rows.
       zero_words: words whose row is zero.
       cache_dir: where to keep the rows that were found, for the next run on the same file and words; "" keeps none.
+      form: how the vocabulary spells a word of the file, such as "0000" for "1996". Of words that become the same the
+        first counts: files are sorted by frequency.
 
     Raises:
       InputError: if the file is missing, not of its format (with the line), or not of dimension `dim`. Numbers are
         checked on the lines that are used, columns on all.
     """
     if path:
-        found, vectors = _cached(pathlib.Path(path), words, cache_dir)
+        found, vectors = _cached(pathlib.Path(path), words, cache_dir, form)
         if dim not in (None, vectors.shape[1]):
             raise InputError(f"{path}: expected vectors of dimension {dim}, found {vectors.shape[1]}; change either")
     elif dim is None:
@@ -81,35 +84,37 @@ def load_vectors(
     return WordVectors(matrix, found)
 
 
-def _cached(path: pathlib.Path, words: Sequence[str], cache_dir: str | os.PathLike) -> tuple[np.ndarray, np.ndarray]:
-    """`_look_up`, kept in `cache_dir` under a name made of the file's name, size, time and the vocabulary."""
+def _cached(
+    path: pathlib.Path, words: Sequence[str], cache_dir: str | os.PathLike, form: Callable[[str], str]
+) -> tuple[np.ndarray, np.ndarray]:
+    """`_look_up`, kept in `cache_dir` under a name made of the file's name, size and time, the vocabulary and the form's name."""
     if not path.is_file():
         raise InputError(f"expected a file of word vectors at {path}, found nothing there; check the path")
     if not cache_dir:
-        return _look_up(path, words)
+        return _look_up(path, words, form)
     stat = path.stat()
-    key = "\n".join([path.name, str(stat.st_size), str(stat.st_mtime_ns), *words])
+    key = "\n".join([path.name, str(stat.st_size), str(stat.st_mtime_ns), form.__qualname__, *words])
     kept = pathlib.Path(cache_dir) / f"vectors-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npz"
     try:
         arrays = read_npz(kept)
         return arrays["found"], arrays["vectors"]
     except (OSError, ValueError, KeyError):  # absent, or not what was written
-        found, vectors = _look_up(path, words)
+        found, vectors = _look_up(path, words, form)
     kept.parent.mkdir(parents=True, exist_ok=True)
     atomic_write(kept, lambda file: np.savez(file, found=found, vectors=vectors))
     return found, vectors
 
 
-def _look_up(path: pathlib.Path, words: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+def _look_up(path: pathlib.Path, words: Sequence[str], form: Callable[[str], str]) -> tuple[np.ndarray, np.ndarray]:
     """How each word was found [V] int8, and the vectors of those that were, in order [number found, D] float32."""
     wanted = set(words) | {word.lower() for word in words}
     names = path.name.removesuffix(".gz")
     try:
         if names.endswith(".npz"):
-            dim, rows = _from_npz(path, wanted)
+            dim, rows = _from_npz(path, wanted, form)
         else:
             with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
-                dim, rows = (_from_binary if names.endswith(".bin") else _from_text)(path, file, wanted)
+                dim, rows = (_from_binary if names.endswith(".bin") else _from_text)(path, file, wanted, form)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise InputError(f"{path}: expected a whole gzip file, found a broken one ({error}); get it again") from error
     found = np.array([_EXACT if w in rows else _LOWER if w.lower() in rows else _MISSING for w in words], np.int8)
@@ -120,7 +125,7 @@ def _look_up(path: pathlib.Path, words: Sequence[str]) -> tuple[np.ndarray, np.n
     return found, vectors
 
 
-def _from_npz(path: pathlib.Path, wanted: set[str]) -> tuple[int, dict[str, np.ndarray]]:
+def _from_npz(path: pathlib.Path, wanted: set[str], form: Callable[[str], str]) -> tuple[int, dict[str, np.ndarray]]:
     try:
         arrays = read_npz(path)
         names, vectors = arrays["words"], arrays["vectors"]
@@ -134,12 +139,15 @@ def _from_npz(path: pathlib.Path, wanted: set[str]) -> tuple[int, dict[str, np.n
         )
     rows: dict[str, np.ndarray] = {}
     for name, vector in zip(names.tolist(), vectors, strict=True):
-        if name in wanted:
-            rows.setdefault(name, vector)
+        word = form(name)
+        if word in wanted:
+            rows.setdefault(word, vector)
     return vectors.shape[1], rows
 
 
-def _from_text(path: pathlib.Path, file: BinaryIO, wanted: set[str]) -> tuple[int, dict[str, np.ndarray]]:
+def _from_text(
+    path: pathlib.Path, file: BinaryIO, wanted: set[str], form: Callable[[str], str]
+) -> tuple[int, dict[str, np.ndarray]]:
     dim, declared, number = 0, None, 0
     rows: dict[str, np.ndarray] = {}
     for number, raw in enumerate(file, 1):
@@ -160,6 +168,7 @@ def _from_text(path: pathlib.Path, file: BinaryIO, wanted: set[str]) -> tuple[in
             raise InputError(
                 f"{path}:{number}: expected a word and {dim or 'its'} numbers, found {columns}; repair the line"
             )
+        word = form(word)
         if word in wanted and word not in rows:
             try:
                 rows[word] = _finite(np.array(numbers.split(" "), np.float32))
@@ -172,7 +181,9 @@ def _from_text(path: pathlib.Path, file: BinaryIO, wanted: set[str]) -> tuple[in
     return dim, rows
 
 
-def _from_binary(path: pathlib.Path, file: BinaryIO, wanted: set[str]) -> tuple[int, dict[str, np.ndarray]]:
+def _from_binary(
+    path: pathlib.Path, file: BinaryIO, wanted: set[str], form: Callable[[str], str]
+) -> tuple[int, dict[str, np.ndarray]]:
     """A text line "rows D", then for each row the word, a space, D little-endian float32, often a newline."""
     header = file.readline(100).split()
     if len(header) != 2 or not all(part.isdigit() for part in header):
@@ -181,7 +192,7 @@ def _from_binary(path: pathlib.Path, file: BinaryIO, wanted: set[str]) -> tuple[
     rows: dict[str, np.ndarray] = {}
     for number, (name, numbers) in enumerate(_binary_rows(path, file, n_rows, 4 * dim), 1):
         try:
-            word = name.decode()
+            word = form(name.decode())
             if word in wanted and word not in rows:
                 rows[word] = _finite(np.frombuffer(numbers, "<f4"))
         except ValueError as error:

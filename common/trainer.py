@@ -105,11 +105,12 @@ class Trainer:
             total = add(total, metrics)
         return total
 
-    def infer(self, batches: dict, greedy: bool = False, sample: int = 0) -> dict[str, np.ndarray]:
-        """What the model says about each batch of a stack: arrays [N, B, ...]. `sample` as for `evaluate`."""
+    def infer(self, batches: dict, greedy: bool = False, sample: int = 0, first: int = 0) -> dict[str, np.ndarray]:
+        """What the model says about each batch of a stack: arrays [N, B, ...]. `sample` as for `evaluate`; `first` numbers the stack's
+        first batch, where there are several stacks."""
         seed = fold(self._seed(EVALUATE), sample)
         n_batches = len(next(iter(batches.values())))
-        found = [self._infer[greedy]({k: tf.constant(a[i]) for k, a in batches.items()}, fold(seed, i)) for i in range(n_batches)]
+        found = [self._infer[greedy]({k: tf.constant(a[i]) for k, a in batches.items()}, fold(seed, first + i)) for i in range(n_batches)]
         return {name: np.stack([one[name].numpy() for one in found]) for name in found[0]}
 
     def _seed(self, stream: int) -> tf.Tensor:

@@ -133,9 +133,9 @@ def _numbers(run_dir: str) -> Network:
 
 
 def _ner(run_dir: str) -> Network:
+    from common.treebank import split_words
     from NER import model as ner_model
     from NER.reader import Sentence
-    from NER.tag import tokenise
 
     config, trainer, encoder = ner_model.load(run_dir)
 
@@ -144,7 +144,7 @@ def _ner(run_dir: str) -> Network:
         traces = trainer.model(*map(tf.constant, (data.words, data.chars, data.lengths)), greedy=greedy, seed=_seed(seed))[1]
         return [("left to right", False, traces[0]), ("right to left", True, traces[1])]
 
-    return Network("NER", _caption(config, "Named-entity recognition"), config.n_actions, tokenise, ask, trainer.model, config, encoder)
+    return Network("NER", _caption(config, "Named-entity recognition"), config.n_actions, split_words, ask, trainer.model, config, encoder)
 
 
 def _sentiment(run_dir: str) -> Network:
@@ -158,7 +158,7 @@ def _sentiment(run_dir: str) -> Network:
         return [("", False, trainer.model(tf.constant(data.words), tf.constant(data.lengths), greedy=greedy, seed=_seed(seed))[1])]
 
     def tokenise(text: str) -> list[str]:
-        return reader.tokenise(text)[-config.max_tokens :]
+        return reader.split_text(text, config.dataset, config.max_tokens)
 
     return Network("Sentiment", _caption(config, "Sentiment"), config.n_actions, tokenise, ask, trainer.model, config, vocabulary)
 

@@ -75,6 +75,21 @@ def test_random_rows_depend_on_seed_and_bound_alone(tmp_path):
     assert abs(wide.mean()) < 0.02 and wide.std() == pytest.approx(0.5 / np.sqrt(3), rel=0.03)
 
 
+@pytest.mark.parametrize("name", WRITERS)
+def test_of_words_that_become_the_same_the_first_counts(tmp_path, name):
+    WRITERS[name](tmp_path / name)
+    vectors = load_vectors(tmp_path / name, ["4", "1"], dim=2, form=len_of)
+    np.testing.assert_array_equal(vectors.matrix, np.float32([FILE["Oslo"], FILE["b"]]))
+    cache = tmp_path / "cache"
+    for form in (len_of, str):  # what was kept for one spelling is not taken for another
+        load_vectors(tmp_path / name, ["4", "1"], cache_dir=cache, form=form)
+    assert len(list(cache.iterdir())) == 2
+
+
+def len_of(word):
+    return str(len(word))
+
+
 def test_words_with_spaces_and_first_of_two_rows(tmp_path):
     (tmp_path / "g.txt").write_text("a 1 2\n. . . 3 4\na 5 6\n")
     np.testing.assert_array_equal(load_vectors(tmp_path / "g.txt", ["a", ". . ."]).matrix, [[1, 2], [3, 4]])

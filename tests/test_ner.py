@@ -13,8 +13,10 @@ import tensorflow as tf
 from common import run, training
 from common.agent import Trace
 from common.dynamic_skip_lstm import DynamicSkipLSTM
+from common.embeddings import load_vectors
 from common.errors import InputError
 from common.generated_corpus import tagged_sentences
+from common.text import read_lines
 from NER import model as ner_model
 from NER import reader
 from NER import tag as tagging
@@ -263,6 +265,18 @@ def test_pretrained_vectors(data, tmp_path):
     assert np.abs(rows[[encoder.words.ids[w] for w in (",", ".")]]).max() <= np.sqrt(3 / 5)
 
 
+def test_how_many_words_the_partial_vectors_know(data_dir):
+    """What the results' note says of them."""
+    vectors = data_dir / "embeddings/glove.6B.100d.partial_conll.txt"
+    corpus = reader.load(data_dir)
+    encoder, matrix = ner_model.make_encoder(NERConfig(data_dir=str(data_dir), vectors=str(vectors)), corpus)
+    found = load_vectors(vectors, encoder.words.words, form=reader.digits_to_zero).found > 0
+    tokens = np.concatenate([encoder.words.encode(map(reader.normalise, s.words)) for part in corpus for s in part])
+    assert found.sum() == 10_877 and found[tokens].mean() == pytest.approx(0.813, abs=5e-4)
+    year = dict(line.split(" ", 1) for line in read_lines(vectors))["2008"]  # the first of its kind in the file
+    np.testing.assert_allclose(matrix[encoder.words.ids["0000"]], np.float32(year.split()))
+
+
 def test_learning_rate_and_patience(data, tmp_path):
     experiment = ner_model.build(config(f"--data_dir={data}", f"--run_dir={tmp_path}", "--patience=2", "--learning_rate_decay=.5"))
     assert experiment.knobs(2, [])["learning_rate"] == pytest.approx(0.015 / 2)
@@ -275,20 +289,6 @@ def test_learning_rate_and_patience(data, tmp_path):
 
 
 # --------------------------------------------------------------------------------------------------------------------- tools
-
-
-@pytest.mark.parametrize(
-    "line, words",
-    [
-        ('"Smith\'s U.N. speech (in Rome)."', '" Smith \'s U.N. speech ( in Rome ) . "'),
-        ("He didn't go, did he?", "He did n't go , did he ?"),
-        ("On 3.5.1999 Rolls-Royce rose 0.5 percent ...", "On 3.5.1999 Rolls-Royce rose 0.5 percent . . ."),
-        ("  ", ""),
-        (".", "."),
-    ],
-)
-def test_words_of_a_typed_line(line, words):
-    assert tagging.tokenise(line) == words.split()
 
 
 def test_brackets():

@@ -1,0 +1,37 @@
+"""Text as the Penn Treebank splits it into words, and with it the corpora made in its manner (CoNLL-2003, SST).
+
+Marcus, Santorini & Marcinkiewicz (1993). Punctuation stands alone, and so do clitics: don't is do n't, Smith's is Smith 's. Text that is
+split already stays as it is.
+"""
+
+import re
+
+_OPENING, _CLOSING = "\"'“‘([{", "\"'”’)]},;:!?"
+_CLITIC = r"['’](?:s|m|re|ve|ll|d)|n['’]t"
+_WHOLE = re.compile(rf"{_CLITIC}|\.\.+|``|''", re.IGNORECASE)
+_WITH_CLITIC = re.compile(rf"(.*?\w)({_CLITIC})", re.IGNORECASE)
+
+
+def split_words(line: str) -> list[str]:
+    """The words of a line; the dots of abbreviations stay with them, but for the last word's.
+
+    "Smith's U.N. speech (in Rome)." -> Smith 's U.N. speech ( in Rome ) .
+    """
+    tokens: list[str] = []
+    parts = line.split()
+    for i, part in enumerate(parts):
+        before: list[str] = []
+        after: list[str] = []
+        while len(part) > 1 and not _WHOLE.fullmatch(part):
+            if part[0] in _OPENING:
+                before, part = [*before, part[0]], part[1:]
+            elif dots := re.fullmatch(r"(.*?[^.])(\.\.+)", part):
+                part, after = dots[1], [dots[2], *after]
+            elif part[-1] in _CLOSING or (part[-1] == "." and i == len(parts) - 1):
+                part, after = part[:-1], [part[-1], *after]
+            elif stem := _WITH_CLITIC.fullmatch(part):
+                part, after = stem[1], [stem[2], *after]
+            else:
+                break
+        tokens += [*before, part, *after]
+    return tokens
