@@ -1,4 +1,4 @@
-"""Weights of the released code (TensorFlow 1) in this package's layout, and back where it is asked for.
+"""Weights of the released code (TensorFlow 1) in this package's layout, and back where it is asked for; what they start from.
 
 The release orders the gates i, j (candidate), f, o and adds its forget bias, a constant, to f in every step; here, as in Keras, the order
 is i, f, c, o and the constant stands in the variable. Its skip layer passes the flag `lamda` by position where the cell expects the forget
@@ -9,7 +9,6 @@ Gradients convert like weights, with a forget bias of 0: all conversions are lin
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
 import keras
 import numpy as np
@@ -76,18 +75,19 @@ def basic_lstms(variables: Arrays, forget_bias: float = 1.0) -> list[dict[str, n
     return [lstm_weights(variables[name], variables[kernels[name]], forget_bias) for name in sorted(kernels, key=depth)]
 
 
-def initializers() -> dict[str, Any]:
-    """What the released skip cell's weights start from, as arguments of `DynamicSkipLSTM`.
+@keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
+class OrthogonalGates(keras.initializers.Initializer):
+    """A recurrent kernel [H, 4H] of four orthogonal matrices, one for each gate."""
 
-    The recurrent matrix [H, H] of each gate is orthogonal, the agent's kernels are N(0, 0.3), its biases 0.1.
-    """
-
-    def orthogonal_gates(shape: tuple[int, ...], dtype: str | None = None):
+    def __call__(self, shape: tuple[int, ...], dtype: str | None = None):
         size = shape[0]
         return keras.ops.concatenate([keras.initializers.Orthogonal()((size, size), dtype) for _ in range(shape[1] // size)], -1)
 
+
+def initializers() -> dict[str, keras.initializers.Initializer]:
+    """What the weights of the released skip cell start from, as arguments of `DynamicSkipLSTM`."""
     return {
-        "recurrent_initializer": orthogonal_gates,
+        "recurrent_initializer": OrthogonalGates(),
         "agent_initializer": keras.initializers.RandomNormal(0, 0.3),
         "agent_bias_initializer": keras.initializers.Constant(0.1),
     }
