@@ -1,4 +1,4 @@
-"""Perplexity of a trained model on any text:  python LanguageModeling/evaluate.py --run_dir RUN --text data/ptb/ptb.test.txt"""
+"""Perplexity of a trained model:  python LanguageModeling/evaluate.py --run_dir RUN --split test"""
 
 import dataclasses
 import pathlib
@@ -8,34 +8,38 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from common import run  # noqa: E402
+from LanguageModeling import reader  # noqa: E402
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EvaluateConfig:
-    """Perplexity of a trained language model, with sampled and with the most probable distances."""
+    """Perplexity of a trained language model, with the most probable and with sampled distances."""
 
     run_dir: str = run.setting("", "folder of the run")
     checkpoint: str = run.setting("", "checkpoint file (empty: the best epoch of the run)")
-    text: str = run.setting("", "text file, a sentence a line (empty: the test text of the run's data)")
-    streams: int = run.setting(20, "parts of the text that are read side by side; 1 reads it in order", minimum=1)
-    samples: int = run.setting(1, "how often distances are sampled (mean of the losses)", minimum=1)
+    split: str = run.setting("test", "which text of the run's data", choices=reader.SPLITS)
+    text: str = run.setting("", "another text file, a sentence a line, instead of a split")
+    streams: int | None = run.setting(
+        None, "parts of the text that are read side by side; 1 reads it in order (none: as many as in a batch of the run)", minimum=1
+    )
+    samples: int | None = run.setting(
+        None, "how often distances are sampled, for the mean of the losses (none: --eval_samples of the run)", minimum=1
+    )
 
 
 def evaluate(config: EvaluateConfig) -> dict[str, float]:
     """Print and return the perplexities. Raises `InputError` for a run, a checkpoint or a text that cannot be used."""
     from common import training  # imports TensorFlow: flags are answered before
     from LanguageModeling import model as language_model
-    from LanguageModeling import reader
 
     run_config, model, vocabulary = language_model.load(config.run_dir, config.checkpoint)
-    tokens = reader.read_tokens(config.text, vocabulary) if config.text else reader.load(run_config.data_dir).test
-    trainer = training.make_trainer(model, run_config)
-    size = config.streams, run_config.num_unroll_steps
-    metrics = {
-        "perplexity_sampled": language_model.perplexity(trainer, tokens, *size, samples=config.samples),
-        "perplexity_greedy": language_model.perplexity(trainer, tokens, *size, greedy=True),
-    }
-    print(f"{config.text or 'test text'}: {len(tokens) - 1} tokens scored, read as {config.streams} streams")
+    if config.text:
+        name, tokens = pathlib.Path(config.text).name, reader.read_tokens(config.text, vocabulary)
+    else:
+        name, tokens = config.split, reader.load_split(run_config.data_dir, config.split, vocabulary)
+    streams = config.streams or run_config.batch_size
+    metrics = language_model.evaluate(training.make_trainer(model, run_config), tokens, name, streams, config.samples)
+    print(f"{config.run_dir}: {len(tokens) - 1} tokens of {config.text or config.split}, read as {streams} streams")
     for name, value in metrics.items():
         print(f"{name} {value:.5g}")
     return metrics

@@ -10,11 +10,12 @@ import tensorflow as tf
 from common import checkpoint, losses, training
 from common.agent import Trace
 from common.dropout import dropout, fold
+from common.errors import InputError
 from common.recurrent import auxiliary, make_layer, run_layer
 from common.replicas import part_of_mean
 from common.softmax import log_likelihood
 from common.text import Vocabulary
-from common.trainer import Tensors, Trainer, means
+from common.trainer import Tensors, Trainer, greedy_and_sampled, means
 from LanguageModeling import reader
 from LanguageModeling.char_cnn import WordsFromCharacters
 from LanguageModeling.presets import LanguageConfig
@@ -130,6 +131,23 @@ def perplexity(trainer: Trainer, tokens: np.ndarray, n_streams: int, n_steps: in
     return math.exp(sum(values) / len(values))
 
 
+def evaluate(
+    trainer: Trainer, tokens: np.ndarray, split: str, n_streams: int | None = None, samples: int | None = None
+) -> dict[str, float]:
+    """Perplexity of a text: `SPLIT_perplexity` with sampled distances, `SPLIT_perplexity_greedy` with the most probable ones.
+
+    It is read as so many streams as a batch has, and sampled as often as `--eval_samples` says, unless given.
+    """
+    config = trainer.model.config
+    size = n_streams or config.batch_size, config.num_unroll_steps
+
+    def measure(greedy: bool) -> dict[str, float]:
+        return {"perplexity": perplexity(trainer, tokens, *size, greedy, samples or config.eval_samples)}
+
+    found = greedy_and_sampled(measure, split, config.has_agent)
+    return {name.removesuffix("_sampled"): value for name, value in found.items()}
+
+
 def make_model(config: LanguageConfig, vocabulary: Vocabulary) -> LanguageModel:
     """The model of `--model` for these words."""
     spellings = reader.spell(vocabulary, config.max_chars) if config.model == "char" else None
@@ -142,19 +160,14 @@ def build(config: LanguageConfig) -> training.Experiment:
     words, targets = reader.streams(corpus.train, config.batch_size, config.num_unroll_steps)
     model = make_model(config, corpus.vocabulary)
     if config.load_model:
-        load_weights(model, config.load_model)
+        load_weights(model, config.load_model, corpus.vocabulary)
     corpus.vocabulary.save(pathlib.Path(config.run_dir, VOCABULARY))
     print(f"corpus: {corpus.name}, {len(corpus.train):,} training tokens, {len(corpus.vocabulary):,} words", flush=True)
 
-    def evaluate(trainer: Trainer, split: str) -> dict[str, float]:
-        size = config.batch_size, config.num_unroll_steps
+    def measure(trainer: Trainer, split: str) -> dict[str, float]:
         if split == "dev":
-            return {"valid_perplexity": perplexity(trainer, corpus.valid, *size)}
-        metrics = {}
-        for name, tokens in (("valid_perplexity", corpus.valid), ("test_perplexity", corpus.test)):
-            metrics[name] = perplexity(trainer, tokens, *size, samples=config.eval_samples)
-            metrics[f"{name}_greedy"] = perplexity(trainer, tokens, *size, greedy=True) if config.has_agent else metrics[name]
-        return metrics
+            return {"valid_perplexity": perplexity(trainer, corpus.valid, config.batch_size, config.num_unroll_steps)}
+        return evaluate(trainer, corpus.valid, "valid") | evaluate(trainer, corpus.test, "test")
 
     return training.Experiment(
         model=model,
@@ -162,7 +175,7 @@ def build(config: LanguageConfig) -> training.Experiment:
         train_batches=lambda epoch: [{"words": words, "targets": targets}],
         initial_state=model.initial_state(config.batch_size),
         knobs=lambda epoch, records: {"learning_rate": learning_rate(config, records)},
-        evaluate=evaluate,
+        evaluate=measure,
         monitor="-valid_perplexity",
         tokens_per_epoch=words.size,
     )
@@ -178,10 +191,21 @@ def load(run_dir: str, checkpoint_file: str = "") -> tuple[LanguageConfig, Langu
     return config, model, Vocabulary.load(pathlib.Path(run_dir, VOCABULARY))
 
 
-def load_weights(model: LanguageModel, path: str) -> None:
-    """Weights of a run folder (its best checkpoint) or of a checkpoint file. Raises `InputError` if they do not fit."""
+def load_weights(model: LanguageModel, path: str, vocabulary: Vocabulary | None = None) -> None:
+    """Weights of a run folder (its best checkpoint) or of a checkpoint file.
+
+    Raises `InputError` if they do not fit, or if they lie in a run that has other words than `vocabulary`, where that is given. Words
+    are all there is to compare, for --model char too: they decide which characters there are.
+    """
     file = pathlib.Path(path)
-    _, arrays, _ = checkpoint.load(file / "checkpoints" / "best.npz" if file.is_dir() else file)
+    file = file / "checkpoints" / "best.npz" if file.is_dir() else file
+    _, arrays, _ = checkpoint.load(file)
+    words = file.absolute().parent.parent / VOCABULARY
+    if vocabulary is not None and file.absolute().parent.name == "checkpoints" and words.is_file():
+        theirs = Vocabulary.load(words)
+        if theirs != vocabulary:
+            found = f"{len(theirs):,} words, other ones than the {len(vocabulary):,} here"
+            raise InputError(f"--load_model {path}: that run knows {found}; give the data that it was trained on")
     training.restore(model.variables, arrays)
 
 

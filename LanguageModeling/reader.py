@@ -43,11 +43,22 @@ def load(data_dir: str = "") -> Corpus:
 
     Raises `InputError` for missing or unusable files and, with file and line, for a word that has no id.
     """
-    name, texts = _read(pathlib.Path(data_dir)) if data_dir else ("generated", _generated())
+    name, texts = _texts(data_dir)
     sentences = {split: [line.split() for line in text] for split, (_, text) in texts.items()}
     vocabulary = Vocabulary.build(word for words in sentences["train"] for word in (*words, EOS))
     tokens = {split: _encode(sentences[split], vocabulary, texts[split][0]) for split in SPLITS}
     return Corpus(name, **tokens, vocabulary=vocabulary)
+
+
+def load_split(data_dir: str, split: str, vocabulary: Vocabulary) -> np.ndarray:
+    """One split of what `load` reads, by the ids of a vocabulary that is at hand: [N]. Raises `InputError` likewise."""
+    name, text = _texts(data_dir)[1][split]
+    return _encode([line.split() for line in text], vocabulary, name)
+
+
+def _texts(data_dir: str) -> tuple[str, dict[str, tuple[str, list[str]]]]:
+    """The name of the corpus and, for each split, the name of its file and its lines."""
+    return _read(pathlib.Path(data_dir)) if data_dir else ("generated", _generated())
 
 
 def _generated() -> dict[str, tuple[str, list[str]]]:
@@ -58,7 +69,6 @@ def _generated() -> dict[str, tuple[str, list[str]]]:
 
 
 def _read(folder: pathlib.Path) -> tuple[str, dict[str, tuple[str, list[str]]]]:
-    """The name of the corpus and, for each split, the name of its file and its lines."""
     if not folder.is_dir():
         raise InputError(f"{folder}: expected a folder with a corpus, found none; check --data_dir, or {_WHAT_TO_GET}")
     for name, prefix in (("ptb", "ptb."), (folder.resolve().name, "")):
@@ -164,8 +174,8 @@ def padded_streams(tokens: np.ndarray, batch_size: int, n_steps: int) -> tuple[n
     n_targets = len(tokens) - 1
     if n_targets < batch_size:
         raise InputError(
-            f"expected at least batch_size + 1 = {batch_size + 1} tokens, found {len(tokens)}; "
-            "give more text or a smaller batch"
+            f"expected at least streams + 1 = {batch_size + 1} tokens, found {len(tokens)}; "
+            "give more text or fewer streams (--streams of evaluate.py, --batch_size of RL_train.py)"
         )
     shortest, longer = divmod(n_targets, batch_size)
     lengths = np.full(batch_size, shortest) + (np.arange(batch_size) < longer)

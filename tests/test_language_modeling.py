@@ -1,5 +1,6 @@
 """Language modelling: sizes, schedule, loss by hand, exact reading, and every script of the folder."""
 
+import dataclasses
 import json
 import math
 
@@ -9,6 +10,7 @@ import tensorflow as tf
 
 from common import run, training
 from common.errors import InputError
+from common.text import Vocabulary
 from LanguageModeling import model as language_model
 from LanguageModeling.evaluate import EvaluateConfig, evaluate
 from LanguageModeling.generate import GenerateConfig, continue_text, generate
@@ -97,11 +99,50 @@ def test_perplexity_is_that_of_the_text_read_in_order(trained):
 
 def test_result_and_evaluate(trained, corpus, capsys):
     result = json.loads((trained / "result.json").read_text())
+    capsys.readouterr()
     assert {"valid_perplexity", "test_perplexity", "test_perplexity_greedy", "n_weights", "seconds_per_epoch"} <= set(result)
-    text = str(corpus / "test.txt")
-    found = evaluate(EvaluateConfig(run_dir=str(trained), text=text, streams=5))
-    assert found["perplexity_greedy"] == pytest.approx(result["test_perplexity_greedy"], rel=1e-5)
-    assert "perplexity_sampled" in capsys.readouterr().out
+    for split in ("valid", "test"):  # read and sampled as the run did
+        found = evaluate(EvaluateConfig(run_dir=str(trained), split=split))
+        assert found == pytest.approx({name: result[name] for name in (f"{split}_perplexity", f"{split}_perplexity_greedy")}, rel=1e-6)
+    assert f"{8 * 20 - 1} tokens of test, read as 5 streams\n" in capsys.readouterr().out
+    text = evaluate(EvaluateConfig(run_dir=str(trained), text=str(corpus / "test.txt"), streams=1))
+    assert text["test.txt_perplexity_greedy"] != pytest.approx(found["test_perplexity_greedy"], rel=1e-6)  # in order: more history
+
+
+def test_a_text_shorter_than_the_streams(trained, tmp_path):
+    (tmp_path / "short.txt").write_text("the cat\n")
+    config = EvaluateConfig(run_dir=str(trained), text=str(tmp_path / "short.txt"))
+    with pytest.raises(InputError, match=r"streams \+ 1 = 6 tokens, found 3; give more text or fewer streams \(--streams of evaluate.py"):
+        evaluate(config)
+    assert evaluate(dataclasses.replace(config, streams=1))["short.txt_perplexity"] > 1
+
+
+def test_words_are_those_of_the_run(trained, corpus):
+    """Not those of the training text as it is now."""
+    before = [evaluate(EvaluateConfig(run_dir=str(trained), split=split)) for split in ("valid", "test")]
+    train = corpus / "train.txt"
+    text = train.read_text()
+    try:
+        train.write_text("zebras sleep <unk> cat\n" * 9 + text.replace("the dog", "the zebra"))
+        assert [evaluate(EvaluateConfig(run_dir=str(trained), split=split)) for split in ("valid", "test")] == before
+        assert evaluate(EvaluateConfig(run_dir=str(trained), split="train"))["train_perplexity"] > 1
+    finally:
+        train.write_text(text)
+
+
+def test_without_an_agent_a_text_is_read_once(monkeypatch):
+    seen = []
+
+    def perplexity(*arguments):
+        seen.append(arguments[-2:])
+        return 7.0
+
+    monkeypatch.setattr(language_model, "perplexity", perplexity)
+    for cell, calls in (("lstm", [(True, 3)]), ("dynamic_skip", [(True, 3), (False, 3)])):
+        model = language_model.LanguageModel(config(*TINY, f"--cell={cell}", "--eval_samples=3"), 11)
+        found = language_model.evaluate(training.make_trainer(model, model.config), np.arange(9), "valid")
+        assert found == {"valid_perplexity": 7.0, "valid_perplexity_greedy": 7.0} and seen == calls
+        seen.clear()
 
 
 def test_generate_prints_the_text_and_its_connections(trained, tmp_path, capsys):
@@ -129,3 +170,30 @@ def test_weights_can_be_taken_from_another_run(trained, corpus, tmp_path):
     with pytest.raises(InputError, match="of another model"):
         changed = [a for a in arguments if "rnn_size" not in a]
         training.run(config(f"--run_dir={tmp_path / 'other'}", "--rnn_size=7", *changed), language_model.build)
+
+
+@pytest.mark.parametrize("model", ["word", "char"])
+def test_weights_of_a_run_with_other_words_are_refused(model, corpus, tmp_path):
+    """Of as many, which fit: in a run's folder and for its checkpoints, of which only copies elsewhere say nothing."""
+    flags = [f"--data_dir={corpus}", "--max_epochs=1", "--max_train_steps=1", f"--model={model}", *TINY]
+    if model == "char":
+        flags += ["--char_size=3", "--char_filters=3"]
+    training.run(config(f"--run_dir={tmp_path / 'run'}", *flags), language_model.build)
+    best = tmp_path / "run" / "checkpoints" / "best.npz"
+    words = language_model.load(str(tmp_path / "run"))[2]
+    other = Vocabulary(words.words[::-1])
+    network = language_model.make_model(config(*flags), words)
+    for path in (best.parent.parent, best):
+        language_model.load_weights(network, str(path), words)
+        with pytest.raises(InputError, match=f"--load_model {path}: that run knows 8 words, other ones than the 8 here; give the data"):
+            language_model.load_weights(network, str(path), other)
+    (tmp_path / "copy.npz").write_bytes(best.read_bytes())
+    language_model.load_weights(network, str(tmp_path / "copy.npz"), other)
+
+
+def test_a_run_compares_its_words_with_those_of_load_model(trained, corpus, tmp_path):
+    for split in ("train", "valid", "test"):
+        (tmp_path / f"{split}.txt").write_text((corpus / f"{split}.txt").read_text().replace("sleeps", "walks"))
+    with pytest.raises(InputError, match="other ones than the 8 here"):
+        arguments = [f"--data_dir={tmp_path}", f"--load_model={trained}", f"--run_dir={tmp_path / 'run'}", *TINY]
+        training.run(config(*arguments), language_model.build)

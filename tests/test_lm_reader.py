@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import InputError
-from LanguageModeling.reader import load, padded_streams, streams
+from LanguageModeling.reader import load, load_split, padded_streams, streams
 
 TRAIN, VALID, TEST = " the cat sat \n the <unk> ran \n", " the dog ran \n", " a cat \n sat \n"
 
@@ -90,6 +90,13 @@ def test_generated_corpus():
     assert (corpus.train == corpus.vocabulary.ids["<eos>"]).sum() == 10_000
     assert not np.array_equal(corpus.valid[:500], corpus.test[:500])
     assert np.array_equal(corpus.train, load("").train)
+
+
+def test_a_split_by_the_ids_of_another_text(tmp_path):
+    words = load(write(tmp_path / "one")).vocabulary
+    folder = write(tmp_path / "two", train="sat sat sat dog\n", valid="the dog ran\n")
+    assert words.decode(load_split(folder, "valid", words)) == ["the", "<unk>", "ran", "<eos>"]
+    assert np.array_equal(load_split("", "test", load("").vocabulary), load("").test)
 
 
 def test_ptb(data_dir):
