@@ -98,10 +98,10 @@ class PolicyGradientModel(keras.Model):
         }
 
     def compile(
-        self, optimizer: keras.optimizers.Optimizer | str = "rmsprop", loss: Any = None, loss_weights: Any = None, **kwargs: Any
+        self, optimizer: keras.optimizers.Optimizer | str = "rmsprop", loss: Any = None, loss_weights: Any = None, *args: Any, **kwargs: Any
     ) -> None:
         """As `keras.Model.compile`."""
-        super().compile(optimizer=optimizer, loss=loss, loss_weights=loss_weights, **kwargs)
+        super().compile(optimizer, loss, loss_weights, *args, **kwargs)
         self.loss_weights = loss_weights
 
     def compile_from_config(self, config: dict) -> None:
@@ -175,31 +175,44 @@ def rewards_of(
 
     predictions = per_output(y_pred, 1)
     columns = (per_output(value, len(predictions)) for value in (loss, loss_weights, y, sample_weight))
-    rewards = []
-    for prediction, one_loss, weight, truth, sample in zip(predictions, *columns, strict=True):
-        if one_loss is None:
-            continue
-        reward = -unreduced(one_loss, truth, prediction) * (1.0 if weight is None else weight)
-        for factor in (getattr(prediction, "_keras_mask", None), sample):
-            if factor is not None:
-                reward *= trailing_ones(tf.cast(factor, tf.float32), reward.shape.rank)
-        rewards.append(reward)
+    rewards = [
+        -_OfEachExample(one_loss, truth, prediction)(truth, prediction, sample) * (1.0 if weight is None else weight)
+        for prediction, one_loss, weight, truth, sample in zip(predictions, *columns, strict=True)
+        if one_loss is not None
+    ]
     if not rewards:
         raise ValueError("the agents are rewarded with the compiled loss: give compile() a loss")
     return rewards
 
 
-def trailing_ones(a: tf.Tensor, rank: int) -> tf.Tensor:
-    """[B, ...] with dimensions of 1 appended up to `rank`; those beyond it, of size 1, dropped."""
-    return tf.reshape(a, tf.concat([tf.shape(a), tf.ones([rank], tf.int32)], 0)[:rank])
+class _OfEachExample(keras.losses.Loss):
+    """A compiled loss (an object, a function or a name) before it is reduced: y and y_pred -> float32 [B] or [B, ...].
+
+    What surrounds it is Keras' own (conversion, masks, sample weights), so that the weighted mean is the compiled loss.
+    """
+
+    def __init__(self, loss: keras.losses.Loss | Callable | str, y: tf.Tensor, y_pred: tf.Tensor):
+        super().__init__(name="of_each_example", reduction=None, dtype="float32")
+        self.given = loss
+        if str(loss).lower() in ("crossentropy", "ce"):  # Keras chooses by the shapes
+            sparse = len(y.shape) < len(y_pred.shape) or y.shape[-1] == 1
+            loss = f"{'binary' if y_pred.shape[-1] == 1 else 'sparse_categorical' if sparse else 'categorical'}_crossentropy"
+        self.loss = keras.losses.get(loss)
+
+    def call(self, y: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
+        if isinstance(self.loss, keras.losses.Loss):
+            values = self.loss.call(y, y_pred)
+        else:
+            values = self.loss(*same_rank(y, y_pred))
+        if len(values.shape) == 0:
+            raise ValueError(f"the agents are rewarded with the loss of each example; {self.given!r} gives one value for the whole batch")
+        return values
 
 
-def unreduced(loss: keras.losses.Loss | Callable | str, y: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
-    """The values of a Keras loss (an object, a function or a name) for each example or step, float32 [B] or [B, ...]."""
-    function = keras.losses.get(loss)
-    if isinstance(function, keras.losses.Loss):
-        function = function.call
-    values = tf.cast(function(tf.convert_to_tensor(y), tf.convert_to_tensor(y_pred)), tf.float32)
-    if values.shape.rank == 0:
-        raise ValueError(f"the agents are rewarded with the loss of each example; {loss!r} gives one value for the whole batch")
-    return values
+def same_rank(a: tf.Tensor, b: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Both with the rank that Keras gives them before it calls a loss function: [B] becomes [B, 1], elsewhere a last axis of 1 goes."""
+    if a.shape.rank < b.shape.rank:
+        return same_rank(b, a)[::-1]
+    if a.shape.rank == b.shape.rank + 1 and a.shape[-1] == 1:
+        return (a, b[:, None]) if b.shape.rank == 1 else (tf.squeeze(a, -1), b)
+    return a, b

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from common import losses
 from common.dynamic_skip_lstm import DynamicSkipLSTM
-from common.policy_gradient_model import PolicyGradientModel
+from common.policy_gradient_model import PolicyGradientModel, rewards_of
 
 B, T, D, H = 6, 5, 3, 4
 X = np.random.default_rng(0).normal(size=(B, T, D)).astype(np.float32)
@@ -248,3 +248,42 @@ def test_wrong_options_and_losses():
     model.compile("sgd")
     with pytest.raises(ValueError, match="No loss to compute"):
         losses_of(model, X, Y)
+
+
+# All that Keras has, classes and functions, once each; no losses, not of such labels, not without an argument of their own.
+NO_LOSSES = "Loss get serialize deserialize CTC ctc Circle circle categorical_generalized_cross_entropy".split()
+LOSSES = dict.fromkeys(value for name, value in vars(keras.losses).items() if callable(value) and name not in NO_LOSSES)
+FOR_THE_BATCH = (keras.losses.Dice, keras.losses.dice, keras.losses.Tversky, keras.losses.tversky)
+
+
+def mine(y, y_pred):
+    """A function of one's own that adds up over the last axis."""
+    return tf.reduce_sum(tf.abs(y - y_pred), -1)
+
+
+@pytest.mark.parametrize("loss", [*LOSSES, mine, "poisson", "bce", "crossentropy", "CE"], ids=lambda loss: getattr(loss, "__name__", loss))
+def test_the_rewards_are_the_compiled_loss(loss):
+    """Labels [B] and [B, 1], or one of three: the mean of the rewards is what Keras minimises, with sample weights too."""
+    random = np.random.default_rng(5)
+    name = getattr(loss, "__name__", loss).lower()
+    binary, each = tf.constant(random.uniform(0.1, 0.9, (B, 1)), tf.float32), []
+    if "categorical" not in name:
+        each += [(Y, binary), (Y[:, None], binary)]
+    if "categorical" in name or name in ("crossentropy", "ce"):
+        probs, classes = tf.nn.softmax(tf.constant(random.normal(size=(B, 3)), tf.float32)), random.integers(0, 3, B)
+        if "sparse" in name or "generalized" in name or name in ("crossentropy", "ce"):
+            each += [(classes, probs), (classes[:, None], probs)]
+        if "sparse" not in name and "generalized" not in name:
+            each += [(np.eye(3, dtype=np.float32)[classes], probs)]
+    for y, y_pred in each:
+        model = keras.Sequential([keras.layers.Dense(y_pred.shape[1])])
+        model.compile("sgd", loss)
+        for weight in (None, tf.constant(random.uniform(size=B), tf.float32)):
+            if loss in FOR_THE_BATCH:
+                with pytest.raises(ValueError, match="one value for the whole batch"):
+                    rewards_of(loss, None, tf.constant(y), y_pred, weight)
+                continue
+            expected = model.compute_loss(None, tf.constant(y), y_pred, weight)
+            (rewards,) = rewards_of(loss, 2.0, tf.constant(y), y_pred, weight)
+            assert rewards.shape[0] == B and rewards.dtype == tf.float32
+            assert float(-tf.reduce_mean(rewards)) == pytest.approx(2 * float(expected), rel=1e-5)
