@@ -1,14 +1,15 @@
 """Where the runs of a table are started: as processes of this machine, or on a Ray cluster."""
 
 import concurrent.futures
+import contextlib
 import os
 import pathlib
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import IO, NamedTuple
 
 from common.errors import InputError
 
@@ -81,29 +82,47 @@ class local:  # noqa: N801
         self.show_names, self.running, self.stopped = show_names, set(), False
 
     def __call__(self, job: Job) -> Outcome:
-        if _in_use(job.run_dir):
-            print(f"{job.name}: another process runs in {job.run_dir}, waiting for it", flush=True)
-            while _in_use(job.run_dir) and not self.stopped:
-                time.sleep(0.5)
         pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True} if self.show_names else {}
-        if self.stopped:
-            return Outcome(1)
-        # In a session of its own: a Ctrl-C reaches the run once, from `stop`. Trainers take a second one for impatience and do not save.
-        with subprocess.Popen(job.command, start_new_session=True, **pipe) as process:
-            self.running.add(process)
-            try:
-                for line in process.stdout or ():
-                    print(f"[{job.name}] {line}", end="", flush=True)
-                status = process.wait()
-            finally:
-                self.running.discard(process)
-        return _outcome(status, job.run_dir)
+        with self._alone(job):
+            if self.stopped:
+                return Outcome(1)
+            # In a session of its own: a Ctrl-C reaches the run once, from here. Trainers take a second one for impatience and do not save.
+            with subprocess.Popen(job.command, start_new_session=True, **pipe) as process:
+                self.running.add(process)
+                try:
+                    if self.stopped:  # since it was asked
+                        process.terminate()
+                    for line in process.stdout or ():
+                        print(f"[{job.name}] {line}", end="", flush=True)
+                    status = process.wait(threading.TIMEOUT_MAX)  # with a limit, as without one it hears of no interrupt
+                except BaseException:
+                    process.terminate()
+                    process.wait()
+                    raise
+                finally:
+                    self.running.discard(process)
+            if status:
+                return Outcome(status)
+            return Outcome(0, (job.run_dir / "result.json").read_text(), (job.run_dir / "metrics.jsonl").read_text())
 
     def stop(self) -> None:
         """Tell the runs to save and to end."""
         self.stopped = True
         for process in list(self.running):
             process.terminate()
+
+    @contextlib.contextmanager
+    def _alone(self, job: Job) -> Iterator[None]:
+        """Wait until no other launcher has this run, and no process, such as one that outlived its launcher, trains in its folder."""
+        job.run_dir.parent.mkdir(parents=True, exist_ok=True)
+        with open(job.run_dir.with_name(f".{job.run_dir.name}.lock"), "a") as lock:  # the folder itself belongs to the run
+            said = False
+            while not self.stopped and not (_take(lock) and not _in_use(job.run_dir)):
+                if not said:
+                    print(f"{job.name}: another process runs in {job.run_dir}, waiting for it", flush=True)
+                said = True
+                time.sleep(0.5)
+            yield
 
 
 class ray_cluster:  # noqa: N801
@@ -129,7 +148,7 @@ class ray_cluster:  # noqa: N801
         self.running = set()
 
     def __call__(self, job: Job) -> Outcome:
-        reference = self.remote.remote(job.command, os.getcwd(), str(job.run_dir))
+        reference = self.remote.remote(job, os.getcwd())
         self.running.add(reference)
         try:
             return Outcome(*self.ray.get(reference))
@@ -140,31 +159,40 @@ class ray_cluster:  # noqa: N801
             self.running.discard(reference)
 
     def stop(self) -> None:
-        """Take the runs from the cluster."""
+        """Tell the runs to save and to end."""
         for reference in list(self.running):
             self.ray.cancel(reference, force=False)
 
 
+def _take(lock: IO) -> bool:
+    """Whether this launcher has the lock now. The system takes it back however the launcher ends; where there are no locks, all have it."""
+    if fcntl is None:
+        return True
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    except OSError:  # a file system without locks
+        pass
+    return True
+
+
 def _in_use(run_dir: pathlib.Path) -> bool:
-    """Whether a process trains in that folder, such as one that outlived the program that started it."""
+    """Whether a process trains in that folder; False where it cannot be known, on a file system without locks."""
     file = run_dir / ".lock"
     if fcntl is None or not file.exists():
         return False
     with open(file, "a") as lock:
         try:
             fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except (BlockingIOError, PermissionError):
             return True
+        except OSError:
+            pass
     return False
 
 
-def _run_there(command: list[str], folder: str, run_dir: str) -> tuple[int, str, str]:
-    """What a worker does: the command, in the folder where the table was asked for."""
-    status = subprocess.run([sys.executable, *command[1:]], cwd=folder).returncode
-    return tuple(_outcome(status, pathlib.Path(folder, run_dir)))
-
-
-def _outcome(status: int, run_dir: pathlib.Path) -> Outcome:
-    if status:
-        return Outcome(status)
-    return Outcome(0, (run_dir / "result.json").read_text(), (run_dir / "metrics.jsonl").read_text())
+def _run_there(job: Job, folder: str) -> tuple[int, str, str]:
+    """What a worker does: the run, in the folder where the table was asked for. An interrupt tells it to save, and waits for that."""
+    os.chdir(folder)
+    return tuple(local()(job._replace(command=[sys.executable, *job.command[1:]])))
