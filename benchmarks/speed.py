@@ -1,6 +1,7 @@
 """Speed beside what a user would pick instead:  python benchmarks/speed.py
 
-Writes benchmarks/results/<part>.json. Everything of one part runs in one process, interleaved; read the ratios, not the milliseconds.
+Writes benchmarks/results/<part>.json. What one table compares takes turns in one process, but for `compilation` (one after another) and
+`memory` (a process for each case). Read the ratios, not the milliseconds.
 """
 
 import dataclasses

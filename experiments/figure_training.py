@@ -44,14 +44,14 @@ def draw(config: TrainingConfig) -> list[pathlib.Path]:
             records = result["records"]
             epochs = [record["epoch"] for record in records]
             entropies = [read_results.entropy(record) for record in records]
-            rewards = [-record["train_task_loss"] for record in records]
+            rewards = [read_results.reward(result, record) for record in records]
             style = {"color": f"C{number}", "label": table.rows[name].label if i == 0 else None, "marker": "o", "ms": 3}
             left.plot(epochs, entropies, **style)
-            right.plot(epochs, rewards, **style)
+            right.plot(epochs, [math.nan if value is None else value for value in rewards], **style)
             columns["row"] += [name] * len(epochs)
             columns["seed"] += [result["seed"]] * len(epochs)
             for column, values in (("epoch", epochs), ("entropy", entropies), ("reward", rewards)):
-                columns[column] += values
+                columns[column] += ["" if value is None else value for value in values]
     actions = max(result["flags"]["n_actions"] for results in found.values() for result in results)
     uniform = math.log(actions)
     left.axhline(uniform, color="0.5", ls=":", lw=1)
@@ -67,6 +67,8 @@ def draw(config: TrainingConfig) -> list[pathlib.Path]:
     seeds = max(len(results) for results in found.values())
     what = table.title.partition(":")[0]
     caption = f"{what}: the agent while it learns, means over each epoch of training; a line for each seed (at most {seeds})."
+    if "" in columns["reward"]:
+        caption += " The reward is drawn where it is the log-likelihood of the truth."
     title = f"The agent's entropy and reward over training: {what}"
     paths = figure_files.write(figure, config.out or figure_files.FOLDER / f"training-{config.table}", title, caption, columns)
     for path in paths:

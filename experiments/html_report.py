@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from experiments import charts, read_results, run
-from experiments.tables import TABLES, Row, Table
+from experiments.tables import TABLES, Table
 
 FIGURES = pathlib.Path(__file__).resolve().parent / "figures"
 
@@ -65,9 +65,10 @@ _HEAD = """<!DOCTYPE html>
 </head>
 <body>
 <h1>LSTM with dynamic skip connections: results</h1>
-<p>Mean ± standard deviation over seeds; below it the number of the paper (Gui et al., AAAI 2019). <em>Sampled</em>: distances
-drawn from the agent's distribution, as in training; <em>greedy</em>: the most probable ones. Every number comes from a file under
-<code>experiments/results/</code> that a command wrote; what was not run is shown as not run.</p>
+<p>Mean ± sample standard deviation over seeds; below it the number of the paper (Gui et al., AAAI 2019), or of the source that is
+named. Times are those of the fastest run. <em>Sampled</em>: distances drawn from the agent's distribution, as in training;
+<em>greedy</em>: the most probable ones. Every number comes from a file under <code>experiments/results/</code> that a command wrote; what
+was not run is shown as not run.</p>
 <section id="summary">
 <h3>On the test set, distances sampled</h3>
 {summary}
@@ -116,28 +117,30 @@ def _grid(titles: Sequence[str], rows: Sequence[str]) -> str:
 
 def _table_section(key: str, table: Table) -> str:
     found = {name: read_results.results_of(key, name) for name in table.rows}
-    titles = ["", *(title for _, title, _, _ in table.metrics), "seeds", "weights", "minutes a run"]
-    parts = [_grid(titles, [_row(table, row, found[name]) for name, row in table.rows.items()])]
-    results = [result for group in found.values() for result in group]
-    note = " ".join(part for part in (table.note, read_results.provenance(results)) if part)
+    titles = ["", *(title for _, title, _, _ in table.metrics), *read_results.COST_TITLES]
+    parts = [_grid(titles, [_row(line) for line in read_results.lines(key)])]
+    results = read_results.all_results(key)
+    note = " ".join(part for part in (table.note, read_results.provenance(results), read_results.times(results)) if part)
     if note:
         parts.append(f'<p class="note">{html.escape(note)}</p>')
+    if rows := read_results.rows_incomplete(key):
+        command = html.escape(read_results.how_to_run(key, rows))
+        parts.append(f'<p class="note">Incomplete (seeds asked for: {table.seeds}): <code>{command}</code></p>')
     parts.append(_not_run(key, table))
     parts.append(_curves(table, {row.label: found[name] for name, row in table.rows.items() if found[name]}))
     return "\n".join(part for part in parts if part)
 
 
-def _row(table: Table, row: Row, results: Sequence[dict[str, Any]]) -> str:
-    label, measured = read_results.label(table, row, results), read_results.measured(table, row, results)
-    cost = "".join(f"<td>{text}</td>" for text in read_results.cost(results))
-    return f"<tr><td>{html.escape(label)}</td>{_cells(measured)}{cost}</tr>"
+def _row(line: read_results.Line) -> str:
+    cost = "".join(f"<td>{text}</td>" for text in line.cost)
+    return f"<tr><td>{html.escape(line.label)}</td>{_cells(line.cells)}{cost}</tr>"
 
 
-def _cells(measured: Sequence[tuple[str, float | None]]) -> str:
+def _cells(measured: Sequence[read_results.Cell]) -> str:
     cells = []
-    for ours, paper in measured:
+    for ours, reference, source in measured:
         none = ' class="none"' if ours in (read_results.NOT_RUN, read_results.QUOTED, read_results.NOT_FINITE) else ""
-        beside = f"<small>paper {paper}</small>" if paper is not None else ""
+        beside = f"<small>{html.escape(source or 'paper')} {reference}</small>" if reference is not None else ""
         cells.append(f"<td{none}>{ours}{beside}</td>")
     return "".join(cells)
 
@@ -152,34 +155,33 @@ def _not_run(key: str, table: Table) -> str:
         command = run.command(table, table.rows[name], 0, f"runs/experiments/{key}/{name}-seed0", "data")
         script = pathlib.Path(command[1]).relative_to(run.ROOT).as_posix()
         lines.append(f"<code>{html.escape(shlex.join(['python', script, *command[2:]]))}</code>")
-    summary = f"Not run here: <code>{html.escape(read_results.how_to_run(key))}</code>, about {table.hours:g} hours a run on two CPU cores"
+    how = html.escape(read_results.how_to_run(key, lacking))
+    summary = f"Not run here: <code>{how}</code>, about {table.hours:g} hours a run on two CPU cores"
     return f'<details class="note"><summary>{summary}</summary>\n' + "\n".join(lines) + "\n</details>"
 
 
 def _curves(table: Table, found: dict[str, list[dict[str, Any]]]) -> str:
     """Dev metric, the agent's entropy and its reward over the epochs, a line for each seed."""
-    metric = next((name for name, *_ in table.metrics if any(name in record for run in _runs(found) for record in run)), "")
+    records = [record for runs in found.values() for one in runs for record in one["records"]]
+    metric = next((name for name, *_ in table.metrics if any(name in record for record in records)), "")
     with_agent = {name: [one for one in runs if read_results.entropy(one["records"][-1]) is not None] for name, runs in found.items()}
     title, factor = next(((title, factor) for name, title, _, factor in table.metrics if name == metric), ("", 1.0))
     unit = re.search(r": ([^:;]*)", table.title)
     charts_ = [
-        _chart(found, lambda record: _scaled(record.get(metric), factor), f"{title}: {unit[1] if unit else metric}", factor == 1.0),
-        _chart(with_agent, read_results.entropy, "agent's entropy (nats)"),
-        _chart(with_agent, lambda record: _scaled(record.get("train_task_loss"), -1.0), "agent's reward, mean (nats)"),
+        _chart(found, lambda _, record: _scaled(record.get(metric), factor), f"{title}: {unit[1] if unit else metric}", factor == 1.0),
+        _chart(with_agent, lambda _, record: read_results.entropy(record), "agent's entropy (nats)"),
+        _chart(with_agent, read_results.reward, "agent's reward, mean (nats)"),
     ]
     shown = [f"<div>{chart}</div>" for chart in charts_ if chart]
     return '<div class="curves">\n' + "\n".join(shown) + f"\n</div>\n{charts.legend(list(found))}" if shown else ""
 
 
 def _chart(
-    found: dict[str, list[dict[str, Any]]], value: Callable[[dict[str, Any]], float | None], label: str, logarithmic: bool = False
+    found: dict[str, list[dict[str, Any]]], value: Callable[[dict, dict], float | None], label: str, logarithmic: bool = False
 ) -> str:
-    series = {name: [[(record["epoch"], value(record)) for record in one["records"]] for one in runs] for name, runs in found.items()}
+    """`value`, of a result and one of its records, over the epochs."""
+    series = {name: [[(record["epoch"], value(one, record)) for record in one["records"]] for one in runs] for name, runs in found.items()}
     return charts.line_chart(series, "epoch", label, logarithmic)
-
-
-def _runs(found: dict[str, list[dict[str, Any]]]) -> list[list[dict[str, Any]]]:
-    return [one["records"] for runs in found.values() for one in runs]
 
 
 def _scaled(value: float | None, factor: float) -> float | None:

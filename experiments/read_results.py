@@ -5,7 +5,7 @@ import pathlib
 import re
 import statistics
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from common.errors import InputError
 from experiments import tables
@@ -15,6 +15,23 @@ SUMMARY_TITLES = ("", "LSTM", "attention over the K states", "dynamic skips")
 RESULTS = pathlib.Path(__file__).resolve().parent / "results"
 
 NOT_RUN, QUOTED, NOT_FINITE = "not run here", "quoted", "not finite"
+COST_TITLES = ("seeds", "weights", "seconds an epoch", "minutes a run")
+
+
+class Cell(NamedTuple):
+    """What a row's runs gave, in words, and the number to compare with (None where there is none): of `source`, or of the paper."""
+
+    ours: str
+    reference: float | None = None
+    source: str = ""
+
+
+class Line(NamedTuple):
+    """A row of a table, as it is shown; `cost` stands under COST_TITLES."""
+
+    label: str
+    cells: list[Cell]
+    cost: list[str]
 
 
 def result_path(table: str, row: str, seed: int) -> pathlib.Path:
@@ -33,55 +50,76 @@ def results_of(table: str, row: str) -> list[dict[str, Any]]:
 def read(path: pathlib.Path) -> dict[str, Any]:
     """The result in a file. Raises `InputError` if there is none in it."""
     try:
-        return json.loads(path.read_text())
+        result, found = json.loads(path.read_text()), "something else"
     except ValueError as error:
-        raise InputError(f"{path}: expected the result of a run as JSON, found {error}; remove it and run that row again") from None
+        result, found = None, str(error)
+    if not isinstance(result, dict) or not isinstance(result.get("flags"), dict):
+        raise InputError(f"{path}: expected the result of a run as JSON, found {found}; remove it and run that row again")
+    return result
+
+
+def is_done(table: str, row: str, seed: int, vectors: str = "") -> bool:
+    """Whether a run has left its result, made with the flags that the row has now and with these word vectors (empty: the table's)."""
+    path = result_path(table, row, seed)
+    return path.exists() and not tables.differing(TABLES[table], TABLES[table].rows[row], read(path), vectors)
 
 
 def spread(values: Sequence[float | None], decimals: int) -> str:
-    """Mean and standard deviation over seeds; None stands for what is not finite."""
+    """Mean and sample standard deviation over seeds; None stands for what is not finite."""
     if None in values:
         return NOT_FINITE
     mean = f"{statistics.fmean(values):.{decimals}f}"
     return f"{mean} ± {statistics.stdev(values):.{decimals}f}" if len(values) > 1 else mean
 
 
-def measured(table: Table, row: Row, results: Sequence[dict[str, Any]]) -> list[tuple[str, float | None]]:
-    """Of each metric of a table what a row's runs gave, in words, and the paper's number (None where it has none)."""
-    cells = []
+def lines(key: str) -> list[Line]:
+    """The rows of a table. Raises `InputError` for a result that lacks one of its metrics."""
+    table, machine = TABLES[key], _machine_of_times(all_results(key))
+    found = {name: results_of(key, name) for name in table.rows}
+    return [Line(label(table, row, found[name]), measured(key, name), cost(found[name], machine)) for name, row in table.rows.items()]
+
+
+def measured(key: str, name: str) -> list[Cell]:
+    """Of each metric of a table what a row's runs gave, and the number to compare it with."""
+    table, results = TABLES[key], results_of(key, name)
+    row, cells = table.rows[name], []
     for metric, _, decimals, factor in table.metrics:
-        found = [result[metric] for result in results if metric in result]
-        values = [None if value is None else factor * value for value in found]
+        for result in results:
+            if metric not in result:
+                path = result_path(key, name, result["seed"])
+                raise InputError(f"{path}: expected {metric}, found none; remove it and run that row again")
+        values = [None if result[metric] is None else factor * result[metric] for result in results]
         ours = QUOTED if row.quoted else spread(values, decimals) if values else NOT_RUN
-        cells.append((ours, row.paper.get(metric)))
+        cells.append(Cell(ours, row.paper.get(metric), row.source))
     return cells
 
 
-def summary() -> list[tuple[str, list[tuple[str, float | None]]]]:
-    """Of each table of `tables.SUMMARY` its title, and of LSTM, attention and dynamic skips what `measured` says of its metric."""
+def summary() -> list[tuple[str, list[Cell]]]:
+    """Of each table of `tables.SUMMARY` its title, and its metric of LSTM, attention and dynamic skips, with the number of seeds."""
     rows = []
     for key, (metric, dynamic_skip) in tables.SUMMARY.items():
-        table = TABLES[key]
-        column = [name for name, *_ in table.metrics].index(metric)
-        cells = [measured(table, table.rows[name], results_of(key, name))[column] for name in ("lstm", "attention", dynamic_skip)]
-        rows.append((table.title, cells))
+        column = [name for name, *_ in TABLES[key].metrics].index(metric)
+        cells = []
+        for name in ("lstm", "attention", dynamic_skip):
+            cell, n = measured(key, name)[column], len(results_of(key, name))
+            cells.append(cell._replace(ours=f"{cell.ours}, {n} seed{'s' * (n > 1)}") if n else cell)
+        rows.append((TABLES[key].title, cells))
     return rows
 
 
 def label(table: Table, row: Row, results: Sequence[dict[str, Any]]) -> str:
-    """A row's name, with the flags in which its results are not what the row asks for now, and the source of a quoted one."""
-    if row.quoted:
-        return f"{row.label} ({row.quoted})"
-    other = {f"{name} {value}" for result in results for name, value in tables.differing(table, row, result).items()}
+    """A row's name, with the flags in which its results are not what the row asks for now."""
+    differing = [tables.differing(table, row, result) for result in results]
+    other = {f"{name} {'none' if value in ('', None) else value}" for found in differing for name, value in found.items()}
     return f"{row.label} ({', '.join(sorted(other))})" if other else row.label
 
 
-def cost(results: Sequence[dict[str, Any]]) -> tuple[str, str, str]:
-    """How many seeds were run, the network's weights, the minutes of a run."""
-    if not results:
-        return "0", "", ""
-    minutes = statistics.fmean(result["wall_seconds"] for result in results) / 60
-    return str(len(results)), f"{results[0]['n_weights']:,}", f"{minutes:.1f}"
+def cost(results: Sequence[dict[str, Any]], machine: str) -> list[str]:
+    """How many seeds were run, the network's weights, and the times of the fastest run on a kind of machine."""
+    there = [result for result in results if _machine(result["hardware"]) == machine]
+    times = [min(result["seconds_per_epoch"] for result in there), min(result["wall_seconds"] for result in there) / 60] if there else []
+    weights = f"{results[0]['n_weights']:,}" if results else ""
+    return [str(len(results)), weights, *([f"{time:.1f}" for time in times] or ["", ""])]
 
 
 def rows_not_run(key: str) -> list[str]:
@@ -89,21 +127,38 @@ def rows_not_run(key: str) -> list[str]:
     return [name for name, row in TABLES[key].rows.items() if not row.quoted and not results_of(key, name)]
 
 
-def how_to_run(key: str) -> str:
-    """The command that runs what a table lacks."""
-    lacking = rows_not_run(key)
-    whole = len(lacking) == sum(not row.quoted for row in TABLES[key].rows.values())
-    return f"python experiments/run.py {key}" + (f" --rows {','.join(lacking)}" if lacking and not whole else "")
+def rows_incomplete(key: str) -> list[str]:
+    """The rows of a table that have results, but not all that the table asks for."""
+    seeds, not_run = range(TABLES[key].seeds), rows_not_run(key)
+    rows = [name for name, row in TABLES[key].rows.items() if not row.quoted and name not in not_run]
+    return [name for name in rows if not all(is_done(key, name, seed) for seed in seeds)]
+
+
+def how_to_run(key: str, rows: Sequence[str]) -> str:
+    """The command that runs what some rows of a table lack."""
+    whole = len(rows) == sum(not row.quoted for row in TABLES[key].rows.values())
+    return f"python experiments/run.py {key}" + ("" if whole else f" --rows {','.join(rows)}")
 
 
 def provenance(results: Sequence[dict[str, Any]]) -> str:
     """Versions, hardware and commits of results, as a sentence; nothing of none."""
     if not results:
         return ""
-    commits = sorted({result["commit"][:10] for result in results if result.get("commit")})
+    commits = sorted({re.sub(r"^(\w{10})\w*", r"\1", result["commit"]) for result in results if result.get("commit")})
     machines = sorted({_machine(result["hardware"]) for result in results})
     versions = sorted({f"TensorFlow {result['versions']['tensorflow']}" for result in results})
     return f"Run with {', '.join(versions)} on {'; '.join(machines)}; commit {', '.join(commits)}."
+
+
+def times(results: Sequence[dict[str, Any]]) -> str:
+    """Where the times of a table were taken, as a sentence, if its results are of several machines."""
+    several = len({_machine(result["hardware"]) for result in results}) > 1
+    return f"Times: on {_machine_of_times(results)}, the fastest run." if several else ""
+
+
+def _machine_of_times(results: Sequence[dict[str, Any]]) -> str:
+    """The kind of machine that most results were made on: times of several kinds cannot be compared."""
+    return statistics.mode(_machine(result["hardware"]) for result in results) if results else ""
 
 
 def _machine(hardware: dict[str, Any]) -> str:
@@ -120,3 +175,9 @@ def entropy(record: dict[str, Any]) -> float | None:
     """The agent's entropy in the record of an epoch, in nats, or the mean of both directions' agents'; None without an agent."""
     values = [value for name, value in record.items() if name.startswith("train_entropy")]
     return sum(values) / len(values) if values and None not in values else None
+
+
+def reward(result: dict[str, Any], record: dict[str, Any]) -> float | None:
+    """The agent's mean reward in the record of an epoch, in nats; None where it is not the log-likelihood, the task's loss itself."""
+    loss = record.get("train_task_loss")
+    return None if loss is None or result["flags"]["reward"] != "log_likelihood" else -loss

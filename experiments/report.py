@@ -18,13 +18,19 @@ from benchmarks.speed import PARTS  # noqa: E402
 from common import run  # noqa: E402
 from common.files import atomic_write  # noqa: E402
 from experiments import html_report, read_results  # noqa: E402
-from experiments.tables import SUMMARY, TABLES, Row, Table  # noqa: E402
+from experiments.tables import SUMMARY, TABLES  # noqa: E402
 
 README = ROOT / "README.md"
 REPORT = ROOT / "experiments" / "report.html"
 BENCHMARKS = ROOT / "benchmarks" / "results"
 
-_READING = "ours, mean ± deviation over seeds (the paper's in brackets)"
+_READING = "mean ± deviation over seeds (in brackets the paper's number, or that of the source named)"
+
+
+_HOW_TIMED = (
+    "`python benchmarks/speed.py`; medians. What stands in one table takes turns in one process, and a share of its time is the median of "
+    "the rounds' ratios; the ways to compile are timed one after another, and a peak of memory is that of a process of its own."
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -32,29 +38,27 @@ class ReportConfig:
     """Render the tables of the README, and report.html."""
 
 
-def row_cells(table: Table, name: str, row: Row, key: str) -> list[str]:
-    """The cells of one row: ours and, in brackets, the paper's."""
-    found = read_results.results_of(key, name)
-    return [read_results.label(table, row, found), *_beside(read_results.measured(table, row, found)), *read_results.cost(found)]
-
-
-def _beside(measured: list[tuple[str, float | None]]) -> list[str]:
-    return [ours if paper is None else f"{ours} ({paper})" for ours, paper in measured]
+def _beside(cell: read_results.Cell) -> str:
+    """Ours and, in brackets, the number to compare with and, if it is not the paper's own, its source."""
+    if cell.reference is None:
+        return cell.ours
+    return f"{cell.ours} ({cell.reference}{f', {cell.source}' if cell.source else ''})"
 
 
 def summary() -> str:
     """The first table: what the rows of the paper's tables reach on the test set."""
-    rows = {title: dict(zip(read_results.SUMMARY_TITLES[1:], _beside(cells), strict=True)) for title, cells in read_results.summary()}
+    titles = read_results.SUMMARY_TITLES[1:]
+    rows = {title: dict(zip(titles, map(_beside, cells), strict=True)) for title, cells in read_results.summary()}
     return "\n".join([f"**On the test set, distances sampled** — {_READING}", "", *_grid("", rows)])
 
 
 def markdown(key: str) -> str:
     """One table, folded up if none of it was run or the summary passes it by."""
     table = TABLES[key]
-    titles = ["row", *(title for _, title, _, _ in table.metrics), "seeds", "weights", "minutes a run"]
+    titles = ["row", *(title for _, title, _, _ in table.metrics), *read_results.COST_TITLES]
     title = f"**{table.title}** — {_READING}"
     lines = ["| " + " | ".join(titles) + " |", "|" + " --- |" * len(titles)]
-    lines += ["| " + " | ".join(row_cells(table, name, row, key)) + " |" for name, row in table.rows.items()]
+    lines += ["| " + " | ".join([line.label, *map(_beside, line.cells), *line.cost]) + " |" for line in read_results.lines(key)]
     lines += ["", below(key)]
     if not read_results.all_results(key):
         return "\n".join(_folded(f"{table.title}: not run here", lines))
@@ -67,26 +71,27 @@ def _folded(title: str, lines: list[str]) -> list[str]:
 
 
 def below(key: str) -> str:
-    """What stands under a table: its note, where its numbers come from, and the command for what was not run."""
+    """What stands under a table: its note, where its numbers come from, and the commands for what is missing."""
     table, found = TABLES[key], read_results.all_results(key)
-    parts = [table.note] if table.note else []
+    parts = [table.note]
     if found:
-        parts += [f"`python experiments/run.py {key}`.", read_results.provenance(found)]
-    if read_results.rows_not_run(key):
-        parts.append(f"Not run here: `{read_results.how_to_run(key)}`, about {table.hours:g} hours a run on two CPU cores.")
-    return " ".join(parts)
+        parts += [f"`python experiments/run.py {key}`.", read_results.provenance(found), read_results.times(found)]
+    if rows := read_results.rows_incomplete(key):
+        parts.append(f"Incomplete (seeds asked for: {table.seeds}): `{read_results.how_to_run(key, rows)}`.")
+    if rows := read_results.rows_not_run(key):
+        parts.append(f"Not run here: `{read_results.how_to_run(key, rows)}`, about {table.hours:g} hours a run on two CPU cores.")
+    return " ".join(filter(None, parts))
 
 
 def speed() -> str:
-    """What benchmarks/speed.py measured: medians, each beside the part's first."""
+    """What benchmarks/speed.py measured."""
     records = [json.loads((BENCHMARKS / f"{part}.json").read_text()) for part in PARTS if (BENCHMARKS / f"{part}.json").exists()]
     lines: list[str] = []
     for record in records:
         title = record["title"] + (f" ({record['shape']})" if "shape" in record else "")
         first = record["part"] in ("layer", "step", "number_step")  # the others are for who wants to know
         lines += [f"**{title}**", "", *_speed_table(record), ""] if first else [*_folded(title, _speed_table(record)), ""]
-    source = "`python benchmarks/speed.py`; medians of interleaved runs in one process."
-    return "\n".join([*lines, f"{source} {read_results.provenance(records)}".rstrip()])
+    return "\n".join([*lines, f"{_HOW_TIMED} {read_results.provenance(records)}".rstrip()])
 
 
 def _speed_table(record: dict) -> list[str]:

@@ -8,7 +8,7 @@ import functools
 import json
 import os
 import pathlib
-import re
+import shlex
 import sys
 
 # A plain checkout is not installed: let the script find `common` from any directory.
@@ -20,6 +20,8 @@ from common.errors import InputError  # noqa: E402
 from common.files import atomic_write  # noqa: E402
 from experiments import launchers, read_results, tables  # noqa: E402
 from experiments.tables import TABLES, Row, Table  # noqa: E402
+
+_DATA_FLAGS = ("data_dir", "vectors")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -44,23 +46,12 @@ class RunTableConfig:
 
 def command(table: Table, row: Row, seed: int, run_dir: str | pathlib.Path, data_dir: str, vectors: str = "") -> list[str]:
     """The command of one run."""
-    given = {**tables.flags(table, row), "seed": seed, "run_dir": run_dir}
-    if table.data:
-        given["data_dir"] = pathlib.Path(data_dir, table.data)
-    if table.vectors and vectors != "none":
-        given["vectors"] = vectors or pathlib.Path(data_dir, table.vectors)
-    arguments = [f"--{name}={value}" for name, value in given.items()]
-    return [sys.executable, str(ROOT / table.task / table.script), *arguments]
-
-
-def is_done(table: str, row: str, seed: int) -> bool:
-    """Whether a run has left its result, made with the flags that the row has now."""
-    path = read_results.result_path(table, row, seed)
-    return path.exists() and not tables.differing(TABLES[table], TABLES[table].rows[row], read_results.read(path))
+    given = {**tables.flags(table, row), "seed": seed, "run_dir": run_dir, **tables.data_flags(table, data_dir, vectors)}
+    return [sys.executable, str(ROOT / table.task / table.script), *tables.arguments(given)]
 
 
 def missing(config: RunTableConfig) -> list[tuple[str, int]]:
-    """Rows and seeds of the table that have no result yet, in this shard."""
+    """Rows and seeds of the table that have no result with the flags asked for, in this shard."""
     name = tables.at_scale(config.table, config.scale)
     rows = [row for row, one in TABLES[name].rows.items() if not one.quoted]
     for row in config.rows:
@@ -69,7 +60,7 @@ def missing(config: RunTableConfig) -> list[tuple[str, int]]:
     shard, n_shards = _shard(config.shard)
     seeds = config.seeds or TABLES[name].seeds
     pairs = [(row, seed) for seed in range(seeds) for row in (config.rows or rows)]
-    return [pair for pair in pairs[shard::n_shards] if not is_done(name, *pair)]
+    return [pair for pair in pairs[shard::n_shards] if not read_results.is_done(name, *pair, config.vectors)]
 
 
 def _shard(text: str) -> tuple[int, int]:
@@ -94,6 +85,8 @@ def run_table(config: RunTableConfig) -> None:
     """Run what is missing, then render the tables. Raises `InputError` naming the runs that failed, once the others have ended."""
     if not config.table:
         raise InputError(f"expected a table: python experiments/run.py one of {', '.join(TABLES)}")
+    if not config.data_dir:
+        raise InputError("--data_dir expects a folder, got ''")
     name = tables.at_scale(config.table, config.scale)
     todo = [make_job(config, row, seed) for row, seed in missing(config)]
     if not todo:
@@ -118,13 +111,28 @@ def _launch(todo: list[launchers.Job], config: RunTableConfig) -> list[str]:
 def keep(result: str, metrics: str, path: pathlib.Path, data_dir: str = "data") -> None:
     """Put a finished run's result, with its epochs' records, where results are committed: whole or not at all.
 
-    Files below `data_dir` are named as below the default folder: a command that others can type, whoever ran it.
+    Data and word vectors below `data_dir` are named as below the default folder: a command that others can type, whoever ran it.
     """
-    records = [json.loads(line) for line in metrics.splitlines()]
-    text = json.dumps({**json.loads(result), "records": records}, indent=1) + "\n"
-    here, default = (os.path.join(folder, "") for folder in (data_dir, RunTableConfig.data_dir))
+    found = json.loads(result)
+    found["flags"] |= {name: _below_default(found["flags"][name], data_dir) for name in _DATA_FLAGS if name in found["flags"]}
+    for start in (found, *found.get("starts", [])):
+        start["command"] = shlex.join(_argument(argument, data_dir) for argument in shlex.split(start["command"]))
     path.parent.mkdir(parents=True, exist_ok=True)
-    atomic_write(path, re.sub(f"(?<=[\"'=]){re.escape(json.dumps(here)[1:-1])}", lambda _: default, text))
+    records = [json.loads(line) for line in metrics.splitlines()]
+    atomic_write(path, json.dumps({**found, "records": records}, indent=1) + "\n")
+
+
+def _argument(argument: str, data_dir: str) -> str:
+    name, equals, value = argument.partition("=")
+    return f"{name}={_below_default(value, data_dir)}" if equals and name.removeprefix("--") in _DATA_FLAGS else argument
+
+
+def _below_default(path: str, data_dir: str) -> str:
+    """The path below the default data folder, if it is below this one."""
+    here, named = pathlib.PurePath(data_dir), pathlib.PurePath(path)
+    if not path or not named.is_relative_to(here) or ".." in named.relative_to(here).parts:
+        return path
+    return str(RunTableConfig.data_dir / named.relative_to(here))
 
 
 if __name__ == "__main__":

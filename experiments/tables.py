@@ -1,25 +1,30 @@
 """The tables: which runs make each row, and what the paper reports beside it."""
 
 import dataclasses
+import importlib
+import json
+import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from common import run, run_directory
 from common.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """A row: flags of the task's RL_train.py, and the paper's numbers by metric (empty where it has none).
+    """A row: flags of the task's RL_train.py, and the numbers to compare with by metric (empty where there are none).
 
-    `of` names the row ("table/row") whose runs these are, where another table has the same ones; `quoted` says where the paper took its
-    number from, of a row that is shown for comparison and cannot be run.
+    The numbers are the paper's own, or those of `source`. `of` names the row ("table/row") whose runs these are, where another table has
+    the same ones. A row that is `quoted` is shown for comparison and cannot be run.
     """
 
     label: str
     flags: Mapping[str, Any]
     paper: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    source: str = ""
     of: str = ""
-    quoted: str = ""
+    quoted: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +43,7 @@ class Table:
     vectors: str = ""  # file of word vectors below the data folder
     hours: float = 0.1
     script: str = "RL_train.py"
+    presets: str = "presets"  # the script's module of settings
     seeds: int = 3
     note: str = ""
 
@@ -57,7 +63,6 @@ _F1 = (
     ("test_f1_sampled", "test, sampled", 2, 1.0),
     ("test_f1_greedy", "test, greedy", 2, 1.0),
 )
-_SPEED = ("seconds_per_epoch", "seconds an epoch", 1, 1.0)
 
 _LSTM, _ATTENTION = "LSTM", "attention over the K states"
 _RANDOM, _FIXED_3, _FIXED_5 = "random skips, K = 5 (control)", "fixed skip 3", "fixed skip 5"
@@ -103,7 +108,7 @@ _CHARLM_ROWS = {
 }
 
 _NER_ROWS = {
-    "lstm": Row("BiLSTM-CNN-CRF (paper's number: Ma & Hovy 2016)", {"cell": "lstm"}, {"test_f1_sampled": 91.21}),
+    "lstm": Row("BiLSTM-CNN-CRF", {"cell": "lstm"}, {"test_f1_sampled": 91.21}, "Ma & Hovy 2016"),
     "fixed_skip_3": Row(_FIXED_3, {"cell": "fixed_skip", "skip": 3}, {"test_f1_sampled": 91.14}),
     "fixed_skip_5": Row(_FIXED_5, {"cell": "fixed_skip", "skip": 5}, {"test_f1_sampled": 91.16}),
     "attention": Row(_ATTENTION, {"cell": "attention"}, {"test_f1_sampled": 91.23}),
@@ -112,8 +117,8 @@ _NER_ROWS = {
 
 _IMDB_ROWS = {
     "lstm": Row(_LSTM, {"cell": "lstm"}, {"test_accuracy_sampled": 89.1}),
-    "skip_lstm": Row("Skip LSTM (paper's number: Campos et al. 2017)", {"cell": "skip_lstm"}, {"test_accuracy_sampled": 86.6}),
-    "jump_lstm": Row("Jump LSTM", {}, {"test_accuracy_sampled": 89.4}, quoted="Yu et al. 2017"),
+    "skip_lstm": Row("Skip LSTM", {"cell": "skip_lstm"}, {"test_accuracy_sampled": 86.6}, "Campos et al. 2017"),
+    "jump_lstm": Row("Jump LSTM", {}, {"test_accuracy_sampled": 89.4}, "Yu et al. 2017", quoted=True),
     "fixed_skip_3": Row(_FIXED_3, {"cell": "fixed_skip", "skip": 3}, {"test_accuracy_sampled": 89.6}),
     "fixed_skip_5": Row(_FIXED_5, {"cell": "fixed_skip", "skip": 5}, {"test_accuracy_sampled": 89.3}),
     "attention": Row(_ATTENTION, {"cell": "attention"}, {"test_accuracy_sampled": 89.4}),
@@ -202,7 +207,7 @@ TABLES = {
     "cells": Table(
         "Every cell on number prediction, T = 11: accuracy (%)",
         "NumberPrediction",
-        (*_ACCURACY, _SPEED),
+        _ACCURACY,
         _CELL_ROWS,
         _NUMBERS11,
         hours=0.2,
@@ -212,7 +217,7 @@ TABLES = {
     "cells21": Table(
         "Learned connections against others on number prediction, T = 21: accuracy (%)",
         "NumberPrediction",
-        (*_ACCURACY, _SPEED),
+        _ACCURACY,
         {
             "dynamic_skip": Row("dynamic_skip", {}, of="numbers21/dynamic_skip_lamda0.5"),
             "random_skip": Row("random_skip", {"cell": "random_skip"}),
@@ -235,11 +240,11 @@ TABLES = {
             "B": Row("B: two matrices, no skip", {"preset": "B"}),
             "C": Row("C: one matrix, skip 2", {"preset": "C"}),
             "D": Row("D: two matrices, skip 2", {"preset": "D"}),
-            "special": Row("four matrices, skip 4, length 500", {"preset": "special"}, {"test_mse_sampled": 0.00366}),
+            "special": Row("four matrices, skip 4, length 500", {"preset": "special"}, {"test_mse_sampled": 0.00366}, "Mongia"),
         },
         script="train_recall.py",
+        presets="recall_presets",
         hours=0.1,
-        note="The number in brackets is Mongia's.",
     ),
     "lm_small": Table(
         "Language modelling, PTB, small scale (2 x 200, 20 steps, 13 epochs): perplexity",
@@ -266,7 +271,7 @@ TABLES = {
     "lm_first_epoch": Table(
         "Language modelling, PTB, 2 x 650, what the first epoch alone reaches: perplexity",
         "LanguageModeling",
-        (*_PERPLEXITY, _SPEED),
+        _PERPLEXITY,
         {name: row for name, row in _without_paper(_LM_ROWS).items() if name in ("lstm", "dynamic_skip")},
         {"preset": "paper", "max_epochs": 1},
         data="ptb",
@@ -323,7 +328,7 @@ TABLES = {
     "ner_small": Table(
         "Named-entity recognition, CoNLL-2003, small scale (3,000 training sentences, 10 epochs): F1 (%)",
         "NER",
-        (*_F1, _SPEED),
+        _F1,
         _without_paper(_NER_ROWS),
         {"preset": "paper", "max_train_examples": 3000, "max_epochs": 10},
         data="conll2003",
@@ -334,7 +339,7 @@ TABLES = {
     "ner": Table(
         "Named-entity recognition, CoNLL-2003: F1 (%)",
         "NER",
-        (*_F1, _SPEED),
+        _F1,
         _NER_ROWS,
         {"preset": "paper"},
         data="conll2003",
@@ -345,7 +350,7 @@ TABLES = {
     "imdb_small": Table(
         "Sentiment, IMDB, small scale (5,000 training reviews, 200 tokens, 5 epochs): accuracy (%)",
         "Sentiment",
-        (*_ACCURACY, _SPEED),
+        _ACCURACY,
         _without_paper(_IMDB_ROWS),
         {"preset": "paper", "dataset": "imdb", "max_train_examples": 5000, "max_tokens": 200, "max_epochs": 5},
         data="imdb",
@@ -356,7 +361,7 @@ TABLES = {
     "imdb": Table(
         "Sentiment, IMDB: accuracy (%)",
         "Sentiment",
-        (*_ACCURACY, _SPEED),
+        _ACCURACY,
         _IMDB_ROWS,
         {"preset": "paper", "dataset": "imdb"},
         data="imdb",
@@ -409,7 +414,45 @@ def flags(table: Table, row: Row) -> dict[str, Any]:
     return {**table.flags, **row.flags}
 
 
-def differing(table: Table, row: Row, result: Mapping[str, Any]) -> dict[str, Any]:
-    """The flags in which a result is not what its row asks for: it was made before the row was changed."""
-    made_with = result.get("flags", {})
-    return {name: made_with[name] for name, value in flags(table, row).items() if made_with.get(name, value) != value}
+def config(table: Table, row: Row, **more: Any) -> Any:
+    """All settings of a row's runs: its flags, and `more` of them, over the task's presets and defaults."""
+    module = importlib.import_module(f"{table.task}.{table.presets}")
+    classes = [one for one in vars(module).values() if isinstance(one, type) and issubclass(one, run.RunConfig)]
+    (config_class,) = set(classes) - {run.RunConfig}
+    return run.parse(config_class, module.PRESETS, ["", *arguments({**flags(table, row), **more})])
+
+
+def arguments(given: Mapping[str, Any]) -> list[str]:
+    """Flags as a command line has them."""
+    return [f"--{name}={value}" for name, value in given.items()]
+
+
+def differing(table: Table, row: Row, result: Mapping[str, Any], vectors: str = "") -> dict[str, Any]:
+    """The flags in which a result is not what its row asks for now, as the result has them: it was made before something was changed.
+
+    Only flags that affect the result count, and not the seed; of data and word vectors only the names. A flag that the result does not
+    have is newer than it, and did by default what there was before. `vectors` are others than the table's.
+    """
+    asked = config(table, row, **data_flags(table, "data", vectors))
+    known = run.settings(type(asked))
+    made_with = {name: one.default for name, one in known.items()} | result["flags"]
+    free = {"seed", *(name for name, one in known.items() if not one.affects_result)}
+    now = json.loads(run_directory.to_json(dataclasses.asdict(asked)))
+    found = {}
+    for name in (name for name in made_with if name not in free):
+        value, wanted = made_with[name], now.get(name)
+        if name in ("data_dir", "vectors"):
+            value, wanted = pathlib.PurePath(value).name, pathlib.PurePath(wanted).name
+        if name not in now or value != wanted:
+            found[name] = value
+    return found
+
+
+def data_flags(table: Table, data_dir: str, vectors: str = "") -> dict[str, pathlib.Path]:
+    """The flags that name a table's data and word vectors; `vectors` are others than the table's, "none" for none."""
+    found = {}
+    if table.data:
+        found["data_dir"] = pathlib.Path(data_dir, table.data)
+    if table.vectors and vectors != "none":
+        found["vectors"] = pathlib.Path(vectors or pathlib.Path(data_dir, table.vectors))
+    return found

@@ -2,16 +2,30 @@
 
 import csv
 import json
+import re
+import shlex
 
 import keras
 import numpy as np
 import pytest
+import stand_in_results
 import tensorflow as tf
 
+from common import run
 from common.cells.dynamic_skip import DynamicSkipLSTMCell
 from common.errors import InputError
 from common.fast_lstm import FastLSTM
-from experiments import figure_distances, figure_files, figure_gradients, figure_sweep, figure_training, html_report, read_results
+from experiments import (
+    figure_distances,
+    figure_files,
+    figure_gradients,
+    figure_growth,
+    figure_sweep,
+    figure_training,
+    html_report,
+    read_results,
+    tables,
+)
 from experiments.word_classes import NAMES, word_class
 
 
@@ -72,20 +86,13 @@ def test_distances_are_counted_per_class(tmp_path):
     assert "in 7 texts" in json.loads(paths[3].read_text())["caption"]
 
 
-def result(folder, table, name, seed, **values):
-    (folder / table).mkdir(exist_ok=True)
-    records = [{"epoch": i, "train_task_loss": 2.0 / i, "train_entropy": 1.0 / i} for i in (1, 2)]
-    flags = {"n_actions": 5}
-    (folder / table / f"{name}-seed{seed}.json").write_text(json.dumps({"seed": seed, "flags": flags, "records": records, **values}))
-
-
 def test_the_sweep_is_drawn_from_results(tmp_path, monkeypatch):
     monkeypatch.setattr(read_results, "RESULTS", tmp_path)
     with pytest.raises(InputError, match="found none: python experiments/run.py lm_sweep_small"):
         figure_sweep.draw(figure_sweep.SweepConfig())
     for name, table, value in (("lstm", "lm_small", 115.0), ("dynamic_skip", "lm_small", 112.0), ("K2", "lm_sweep_small", 113.0)):
         for seed in (0, 1):
-            result(tmp_path, table, name, seed, valid_perplexity=value + seed, test_perplexity=value - 2)
+            stand_in_results.write(tmp_path, table, name, seed, valid_perplexity=value + seed, test_perplexity=value - 2)
     paths = figure_sweep.draw(figure_sweep.SweepConfig(out=str(tmp_path / "sweep")))
     table = [row for row in csv.DictReader(paths[2].read_text().splitlines()) if row["split"] == "valid"]
     rows = [(row["against"], float(row["value"]), float(row["perplexity"])) for row in table]
@@ -94,11 +101,46 @@ def test_the_sweep_is_drawn_from_results(tmp_path, monkeypatch):
 
 def test_entropy_and_reward_are_drawn_from_results(tmp_path, monkeypatch):
     monkeypatch.setattr(read_results, "RESULTS", tmp_path)
-    result(tmp_path, "numbers11", "dynamic_skip_lamda1", 3)
-    paths = figure_training.draw(figure_training.TrainingConfig(table="numbers11", out=str(tmp_path / "t")))
-    assert paths[2].read_text().splitlines()[1:] == ["dynamic_skip_lamda1,3,1,1.0,-2.0", "dynamic_skip_lamda1,3,2,0.5,-1.0"]
+    records = [{"epoch": i, "train_task_loss": 2.0 / i, "train_entropy": 1.0 / i} for i in (1, 2)]
+    stand_in_results.write(tmp_path, "numbers11", "dynamic_skip_lamda1", 3, records=records)
+    stand_in_results.write(tmp_path, "numbers11", "released", 0, records=records)  # whose reward is not its loss
+    config = figure_training.TrainingConfig(table="numbers11", out=str(tmp_path / "t"))
+    paths = figure_training.draw(config)
+    rows = ["dynamic_skip_lamda1,3,1,1.0,-2.0", "dynamic_skip_lamda1,3,2,0.5,-1.0", "released,0,1,1.0,", "released,0,2,0.5,"]
+    assert paths[2].read_text().splitlines()[1:] == rows
+    assert "where it is the log-likelihood" in json.loads(paths[3].read_text())["caption"]
+    table = tables.TABLES["numbers11"]
+    page = html_report._curves(table, {name: read_results.results_of("numbers11", name) for name in ("dynamic_skip_lamda1", "released")})
+    entropy, reward = re.findall(r"<svg viewBox.*?</svg>", page, re.DOTALL)[-2:]
+    assert entropy.count('class="line"') == 2 and reward.count('class="line"') == 1
     with pytest.raises(InputError, match="found none"):
         figure_training.draw(figure_training.TrainingConfig(table="numbers21"))
+
+
+FROM_RESULTS = {
+    "figure_training.py": (figure_training, figure_training.TrainingConfig, ["table"]),
+    "figure_sweep.py": (figure_sweep, figure_sweep.SweepConfig, ["table"]),
+    "figure_growth.py": (figure_growth, figure_growth.GrowthConfig, []),
+}
+
+
+def test_figures_of_committed_results_are_what_the_results_say(tmp_path):
+    """Numbers and captions; the commands stand beside them."""
+    drawn = 0
+    for path in sorted(figure_files.FOLDER.glob("*.json")):
+        committed = json.loads(path.read_text(encoding="utf-8"))
+        script, *arguments = shlex.split(committed["command"])[1:]
+        if script.removeprefix("experiments/") not in FROM_RESULTS:
+            continue
+        module, config_class, bare = FROM_RESULTS[script.removeprefix("experiments/")]
+        config = run.parse(config_class, {}, [script, *arguments, f"--out={tmp_path / path.stem}"], bare)
+        module.draw(config)
+        said = json.loads((tmp_path / path.name).read_text(encoding="utf-8"))
+        numbers = [(folder / f"{path.stem}.csv").read_text() for folder in (tmp_path, figure_files.FOLDER)]
+        again = f"run {committed['command']} and python experiments/report.py"
+        assert numbers[0] == numbers[1] and said | {"command": committed["command"]} == committed, again
+        drawn += 1
+    assert drawn >= len(FROM_RESULTS)
 
 
 def test_every_committed_figure_is_whole():
