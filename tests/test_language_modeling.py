@@ -117,17 +117,22 @@ def test_a_text_shorter_than_the_streams(trained, tmp_path):
     assert evaluate(dataclasses.replace(config, streams=1))["short.txt_perplexity"] > 1
 
 
-def test_words_are_those_of_the_run(trained, corpus):
-    """Not those of the training text as it is now."""
-    before = [evaluate(EvaluateConfig(run_dir=str(trained), split=split)) for split in ("valid", "test")]
+def test_words_are_those_of_the_run(trained, corpus, monkeypatch):
+    """Not those of the training text as it is now: an evaluation reads the same, so its perplexity is the same."""
+    seen = []
+    monkeypatch.setattr(language_model, "perplexity", lambda trainer, tokens, *_: seen.append(tokens.tolist()) or 7.0)
+    evaluate(EvaluateConfig(run_dir=str(trained)))
     train = corpus / "train.txt"
     text = train.read_text()
     try:
         train.write_text("zebras sleep <unk> cat\n" * 9 + text.replace("the dog", "the zebra"))
-        assert [evaluate(EvaluateConfig(run_dir=str(trained), split=split)) for split in ("valid", "test")] == before
-        assert evaluate(EvaluateConfig(run_dir=str(trained), split="train"))["train_perplexity"] > 1
+        evaluate(EvaluateConfig(run_dir=str(trained)))
+        evaluate(EvaluateConfig(run_dir=str(trained), split="train"))
     finally:
         train.write_text(text)
+    words = language_model.load(str(trained))[2]
+    assert words.decode(seen[0]) == (corpus / "test.txt").read_text().replace("\n", " <eos> ").split()
+    assert seen[1] == seen[2] == seen[3] == seen[0] and words.decode(seen[4][:5]) == ["<unk>", "<unk>", "<unk>", "cat", "<eos>"]
 
 
 def test_without_an_agent_a_text_is_read_once(monkeypatch):
@@ -173,11 +178,12 @@ def test_weights_can_be_taken_from_another_run(trained, corpus, tmp_path):
 
 
 @pytest.mark.parametrize("model", ["word", "char"])
-def test_weights_of_a_run_with_other_words_are_refused(model, corpus, tmp_path):
+def test_weights_of_a_run_with_other_words_are_refused(model, corpus, tmp_path, monkeypatch):
     """Of as many, which fit: in a run's folder and for its checkpoints, of which only copies elsewhere say nothing."""
-    flags = [f"--data_dir={corpus}", "--max_epochs=1", "--max_train_steps=1", f"--model={model}", *TINY]
+    flags = [f"--data_dir={corpus}", f"--model={model}", *TINY]
     if model == "char":
         flags += ["--char_size=3", "--char_filters=3"]
+    monkeypatch.setattr(language_model, "perplexity", lambda *_, **__: 7.0)
     training.run(config(f"--run_dir={tmp_path / 'run'}", *flags), language_model.build)
     best = tmp_path / "run" / "checkpoints" / "best.npz"
     words = language_model.load(str(tmp_path / "run"))[2]
