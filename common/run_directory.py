@@ -52,6 +52,7 @@ class RunDirectory:
         self._started = time.monotonic()
         self._lock = None
         self._was_there = self._was_empty = False
+        self.begun = False  # a trainer says so when it makes a step: from then on there is something to keep
 
     @classmethod
     def open(cls, path: str | os.PathLike, config: Any, argv: Sequence[str] | None = None) -> "RunDirectory":
@@ -91,7 +92,7 @@ class RunDirectory:
 
     def abandon(self) -> None:
         """Take back a first start that found its input wrong, so that the folder is free for the mended command."""
-        if not self._was_empty or self.checkpoints.exists() or (self.path / "metrics.jsonl").exists():
+        if self.begun or not self._was_empty or self.checkpoints.exists() or (self.path / "metrics.jsonl").exists():
             return
         if not self._was_there:
             shutil.rmtree(self.path)
@@ -130,21 +131,17 @@ class RunDirectory:
         Drops the epochs past the checkpoint, which will come again, and a line that a killed process left half-written.
         """
         path = self.path / "metrics.jsonl"
-        if not path.exists() and n_epochs == 0:
-            return
-        records = self.read_metrics()
-        if len(records) < n_epochs:
-            print(f"warning: expected {n_epochs} epochs in {path}, found {len(records)}: going on without the others",
-                  file=sys.stderr, flush=True)  # fmt: skip
-        atomic_write(path, "".join(to_json(record) + "\n" for record in records[:n_epochs]))
+        if path.exists() or n_epochs:
+            atomic_write(path, "".join(to_json(record) + "\n" for record in self.read_metrics(n_epochs)))
 
-    def read_metrics(self) -> list[dict[str, Any]]:
-        """The records of metrics.jsonl, without a half-written last line. Raises `InputError` for other damage."""
+    def read_metrics(self, n_epochs: int | None = None) -> list[dict[str, Any]]:
+        """The records of metrics.jsonl, without a half-written last line; the first `n_epochs` where given.
+
+        Raises `InputError` for other damage, and for fewer: which epoch was the best could no longer be said.
+        """
         path = self.path / "metrics.jsonl"
-        if not path.exists():
-            return []
         records = []
-        lines = path.read_bytes().split(b"\n")
+        lines = path.read_bytes().split(b"\n") if path.exists() else [b""]
         for number, line in enumerate(lines[:-1], 1):  # what follows the last newline was never finished
             try:
                 record = json.loads(line)
@@ -153,7 +150,9 @@ class RunDirectory:
             if not isinstance(record, dict):
                 raise InputError(f"{path}, line {number}: expected a JSON object, found {line[:40]!r}; delete the run")
             records.append(record)
-        return records
+        if len(records) < (n_epochs or 0):
+            raise InputError(f"{path}: expected {n_epochs} epochs, those of the last checkpoint, found {len(records)}; delete the run")
+        return records[:n_epochs]
 
     def write_result(self, result: Mapping[str, Any]) -> None:
         """Write result.json: the given numbers with flags, command, commit, versions, hardware, seed and wall time."""

@@ -164,22 +164,31 @@ class _Run:
             self._save()  # something to go back to
         while True:
             try:
-                while self.epoch < self.config.max_epochs and not self._out_of_steps():
-                    if self.experiment.stop_early(self.records):
-                        break
+                while self.step_in_epoch or self._begins_another():  # an epoch that has begun is evaluated, whatever cut it off
                     self._train_epoch()
-                return self._finish()
+                break
             except FloatingPointError as error:
                 self._recover(str(error))
+        try:
+            return self._finish()
+        except FloatingPointError as error:  # the training has ended: there is nothing to go back to
+            raise InputError(
+                f"{error}, with the weights of the best epoch, which stay in {self.directory.checkpoints / 'best.npz'}: "
+                "try a smaller --learning_rate or --max_grad_norm in a new --run_dir"
+            ) from None
+
+    def _begins_another(self) -> bool:
+        return self.epoch < self.config.max_epochs and not self._out_of_steps() and not self.experiment.stop_early(self.records)
 
     def _recover(self, what: str) -> None:
         """Go back to the last good checkpoint with half the learning rate."""
         done = len(self.recoveries)
         if done >= self.config.recover:
             tried = f" after {done} recoveries" if done else ""
-            advice = f"--recover {done + 3} with the same flags goes back and halves the learning rate"
+            saved = any(self.directory.checkpoints.glob("checkpoint-*.npz"))
+            kept = f"the last good checkpoint stays in {self.directory.checkpoints}" if saved else "no checkpoint was written yet"
             raise InputError(
-                f"{what}{tried}; the last good checkpoint stays in {self.directory.checkpoints}: {advice}, "
+                f"{what}{tried}; {kept}: --recover {done + 3} with the same flags goes back and halves the learning rate, "
                 "or try a smaller --learning_rate or --max_grad_norm in a new --run_dir"
             ) from None
         recoveries = [*self.recoveries, {"what": what, "epoch": self.epoch + 1}]
@@ -241,15 +250,28 @@ class _Run:
             self.totals = add(self.totals, metrics)  # call by call, so that a resumed run adds in the same order
             self.epoch_seconds = time.monotonic() - start
             progress.update(self.step_in_epoch, **means(self.totals))
-            leave = self.workers.any(interrupt.has_come is not None)
-            if leave or time.monotonic() - self._last_save >= self.config.checkpoint_seconds:
+            due = self.workers.from_chief([float(time.monotonic() - self._last_save >= self.config.checkpoint_seconds)])[0]
+            asked = asked_to_leave()
+            if asked or due:
                 self._save()
-            interrupt.raise_if_it_has_come()
-            if leave:  # another worker was asked to
-                raise Terminated
+            if asked:
+                leave()
 
+        def asked_to_leave():
+            return self.workers.any(interrupt.has_come is not None)
+
+        def leave():
+            interrupt.raise_if_it_has_come()
+            raise Terminated  # another worker was asked to
+
+        self.directory.begun = True
         with _Interrupt() as interrupt:
-            self.trainer.train(stack, self.state, before, knobs, on_call, first, stop)
+            try:
+                self.trainer.train(stack, self.state, before, knobs, on_call, first, stop)
+            except FloatingPointError:
+                if asked_to_leave():  # then it is not the time to go back
+                    leave()
+                raise
 
     def _end_epoch(self, record: dict[str, Any]) -> None:
         if self.workers.is_chief:
@@ -278,15 +300,12 @@ class _Run:
 
     def _save(self, name: str | None = None) -> None:
         self._last_save = time.monotonic()
+        arrays = self._arrays() if self.workers.is_chief else {}
+        bad = [name for name, a in arrays.items() if a.dtype.kind == "f" and not np.isfinite(a).all()]
+        if self.workers.any(bool(bad)):  # all of them go back, or they would wait for each other
+            raise FloatingPointError(f"step {self.step}: {bad[0].split('/', 2)[-1] if bad else 'a weight'} not finite")
         if not self.workers.is_chief:
             return
-        # Without the first part of the path, a name that Keras numbers within a process.
-        arrays = {f"variable/{i}/{v.path.split('/', 1)[-1]}": v.numpy() for i, v in enumerate(self.variables)}
-        # bfloat16, which NumPy does not have, in 32 bits: nothing is lost on the way there and back.
-        state = [a if a.dtype != tf.bfloat16 else tf.cast(a, tf.float32) for a in map(tf.convert_to_tensor, tf.nest.flatten(self.state))]
-        arrays |= {f"state/{i}": a.numpy() for i, a in enumerate(state)}
-        if bad := [name for name, a in arrays.items() if a.dtype.kind == "f" and not np.isfinite(a).all()]:
-            raise FloatingPointError(f"step {self.step}: {bad[0].split('/', 2)[-1]} not finite")
         arrays |= {f"total/{name}": value for name, value in self.totals.items()}
         meta = {
             "epoch": self.epoch,
@@ -296,6 +315,14 @@ class _Run:
             "recoveries": self.recoveries,
         }
         checkpoint.save(self.directory.checkpoints, self.step, arrays, meta, name)
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        """Weights, the optimizer's variables and the carried state, under the names of the checkpoint."""
+        # Without the first part of the path, a name that Keras numbers within a process.
+        arrays = {f"variable/{i}/{v.path.split('/', 1)[-1]}": v.numpy() for i, v in enumerate(self.variables)}
+        # bfloat16, which NumPy does not have, in 32 bits: nothing is lost on the way there and back.
+        state = [a if a.dtype != tf.bfloat16 else tf.cast(a, tf.float32) for a in map(tf.convert_to_tensor, tf.nest.flatten(self.state))]
+        return arrays | {f"state/{i}": a.numpy() for i, a in enumerate(state)}
 
     def _resume(self) -> bool:
         """Go on from the last good checkpoint; false where there is none."""
@@ -323,7 +350,7 @@ class _Run:
         self.recoveries = meta.get("recoveries", [])
         if self.workers.is_chief:
             self.directory.truncate_metrics(self.epoch)
-        self.records = self.directory.read_metrics()[: self.epoch]
+        self.records = self.directory.read_metrics(self.epoch)
         print(f"resuming after step {self.step}", flush=True)
         return True
 

@@ -109,9 +109,13 @@ def test_an_abandoned_start_leaves_the_folder_free(tmp_path):
     assert not (tmp_path / "run" / "flags.json").exists()
 
 
-def test_a_begun_run_is_not_abandoned(tmp_path):
+@pytest.mark.parametrize("what", ["a step", "an epoch"])
+def test_a_begun_run_is_not_abandoned(what, tmp_path):
     directory = RunDirectory.open(tmp_path / "run", Config())
-    directory.log_epoch({"epoch": 1})
+    if what == "a step":
+        directory.begun = True
+    else:
+        directory.log_epoch({"epoch": 1})
     directory.abandon()
     assert (tmp_path / "run" / "flags.json").exists()
 
@@ -196,12 +200,15 @@ def test_truncate_to_the_checkpoint(tmp_path, tail):
     assert (tmp_path / "metrics.jsonl").read_text() == '{"epoch": 1}\n{"epoch": 2}\n{"epoch": 3, "again": true}\n'
 
 
-def test_truncate_warns_of_missing_epochs(tmp_path, capsys):
+@pytest.mark.parametrize("left", [1, 0])
+def test_epochs_that_are_missing_are_damage(left, tmp_path):
+    """Without them the best epoch is another one."""
     directory = RunDirectory.open(tmp_path, Config())
-    directory.log_epoch({"epoch": 1})
-    directory.truncate_metrics(3)
-    assert "expected 3 epochs in" in capsys.readouterr().err
-    assert directory.read_metrics() == [{"epoch": 1}]
+    for _ in range(left):
+        directory.log_epoch({"epoch": 1})
+    with pytest.raises(InputError, match=f"metrics.jsonl: expected 3 epochs, those of the last checkpoint, found {left}; delete the run"):
+        directory.truncate_metrics(3)
+    assert directory.read_metrics() == directory.read_metrics(left) == [{"epoch": 1}] * left
 
 
 def test_damage_in_the_middle_is_named(tmp_path):

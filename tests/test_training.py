@@ -206,6 +206,37 @@ def test_killed_at_any_of_the_places_where_it_hurts(whole, tmp_path, monkeypatch
     assert_same_end(run_dir, whole)
 
 
+@pytest.mark.parametrize("steps", [4, STEPS + 4])
+def test_killed_in_the_evaluation_behind_max_train_steps(steps, tmp_path, monkeypatch):
+    """An epoch that has begun is evaluated, though there are no steps left."""
+    train(toy(tmp_path / "whole", max_train_steps=steps))
+    n_evaluations, evaluate = [0], training.Trainer.evaluate
+
+    def killed(self, *args):
+        n_evaluations[0] += 1
+        if n_evaluations[0] == 1 + steps // STEPS:
+            raise Killed
+        return evaluate(self, *args)
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(training.Trainer, "evaluate", killed)
+        train(toy(tmp_path / "run", max_train_steps=steps))
+    assert max(saved_steps(tmp_path / "run")) == steps
+    train(toy(tmp_path / "run", max_train_steps=steps))
+    assert records(tmp_path / "run") == records(tmp_path / "whole")
+    assert result(tmp_path / "run") == result(tmp_path / "whole")
+
+
+def test_metrics_that_are_lost_are_damage(tmp_path):
+    """The best of those that are left is not the epoch whose weights `best.npz` holds."""
+    with pytest.raises(InputError, match="spoiled"):
+        training.run(toy(tmp_path / "run"), lambda config: build(config, spoil_at(2)))
+    (tmp_path / "run" / "metrics.jsonl").unlink()
+    with pytest.raises(InputError, match="metrics.jsonl: expected 2 epochs, .* found 0; delete the run"):
+        train(toy(tmp_path / "run"))
+    assert not (tmp_path / "run" / "result.json").exists()
+
+
 def test_a_state_in_16_bits_goes_on(tmp_path, monkeypatch):
     """Mixed precision: NumPy has no bfloat16, a checkpoint nonetheless holds the state that is carried."""
     try:
@@ -407,12 +438,54 @@ def test_an_evaluation_that_is_not_finite(value, expected, tmp_path):
 
 def test_weights_that_are_not_finite_are_not_saved(tmp_path):
     """A step too large for the weights: its loss and its gradient were finite."""
-    with pytest.raises(InputError, match=r"^step 1: w not finite; the last good"):
+    with pytest.raises(InputError, match=r"^step 1: w not finite; no checkpoint was written yet: --recover 3 with the same flags"):
         training.run(toy(tmp_path / "run", learning_rate=3e38, max_grad_norm=100.0, max_train_steps=1), too_far)
+    assert (tmp_path / "run" / "flags.json").exists() and not saved_steps(tmp_path / "run")
 
 
 def too_far(config):
     return dataclasses.replace(build(config), steps_per_call=1)
+
+
+def test_weights_that_are_not_finite_are_so_on_all_workers(tmp_path, monkeypatch):
+    """The first worker looks; another one goes back with it, though it writes nothing."""
+    config = toy(tmp_path / "run")
+    worker = training._Run(config, run_directory.RunDirectory(tmp_path / "run"), build(config), None, training.replicas.Workers(None))
+    monkeypatch.setattr(worker.workers, "is_chief", False)
+    worker._save()
+    monkeypatch.setattr(worker.workers, "any", lambda flag: True)
+    with pytest.raises(FloatingPointError, match="step 0: a weight not finite"):
+        worker._save()
+
+
+def test_a_test_that_is_not_finite_is_the_end(tmp_path, capsys):
+    """There is nothing to go back to: the weights of the best epoch would be the same."""
+
+    def spoilt(config):
+        experiment = build(config)
+
+        def evaluate(trainer, split):
+            return {f"{split}_error": np.nan} if split == "test" else experiment.evaluate(trainer, split)
+
+        return dataclasses.replace(experiment, evaluate=evaluate)
+
+    with pytest.raises(InputError, match="test_error not finite, with the weights of the best epoch, which stay in .*best.npz: try"):
+        training.run(toy(tmp_path / "run", recover=2, max_epochs=1), spoilt)
+    assert "went back" not in capsys.readouterr().out
+
+
+def test_a_signal_is_heard_though_the_step_was_not_finite(tmp_path, monkeypatch, capsys):
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    trains = training.Trainer.train
+
+    def train_(self, *args):
+        os.kill(os.getpid(), signal.SIGINT)
+        return trains(self, *args)
+
+    monkeypatch.setattr(training.Trainer, "train", train_)
+    with pytest.raises(KeyboardInterrupt):
+        training.run(toy(tmp_path / "run", recover=2), lambda config: build(config, not_finite(0, 0)))
+    assert "went back" not in capsys.readouterr().out
 
 
 # ------------------------------------------------------------------------------------------------------------- determinism
