@@ -157,38 +157,62 @@ def _cross_entropy(logits: Any, labels: np.ndarray) -> Any:
 
 
 def draw(config: GradientsConfig) -> list[pathlib.Path]:
-    """Write the figure; print and return its paths. Raises `InputError` for runs that cannot be used."""
+    """Write the figure; print and return its paths. Raises `InputError` for runs that cannot be used or compared."""
     if not config.runs:
         raise InputError("expected folders of runs: python experiments/figure_gradients.py RUN_DIR RUN_DIR ...")
-    found, n_texts, columns = [], 0, {"run": [], "step": [], "norm": []}
+    all_flags, values, read = [], [], {}
     for run_dir in config.runs:
         flags, asked = probe(run_dir, config.steps, config.n_texts)
-        n_texts = asked.inputs.shape[0]
-        found.append((flags, norms(asked)))
+        n_texts, n_steps = asked.inputs.shape[:2]
+        data = pathlib.Path(flags.data_dir).name if flags.data_dir else "generated data"
+        read[f"{flags.task}, {data}, {n_texts} dev texts of {n_steps} steps"] = run_dir
+        if len(read) > 1:
+            found = "; ".join(f"{what} ({where})" for what, where in read.items())
+            raise InputError(f"expected runs of one task that read the same texts, found {found}: draw them one by one")
+        all_flags.append(flags)
+        values.append(norms(asked))
     figure, (axes,) = plots.figure(7, 4.4)
-    for marker, (flags, values) in zip(_MARKERS * len(found), found, strict=False):
-        steps = np.arange(1, len(values) + 1)
-        name = flags.cell + (f", K = {flags.n_actions}, lamda {flags.lamda:g}" if flags.cell in ("dynamic_skip", "attention") else "")
-        axes.plot(steps, np.where(values > 0, values, np.nan), f"{marker}-", ms=4, label=name)
-        columns["run"] += [name] * len(values)
+    columns = {"run": [], "step": [], "norm": []}
+    steps = np.arange(1, n_steps + 1)
+    names, common = describe(all_flags)
+    for marker, name, row in zip(_MARKERS * len(names), names, values, strict=False):
+        axes.plot(steps, np.where(row > 0, row, np.nan), f"{marker}-", ms=4, label=name)
+        columns["run"] += [name] * n_steps
         columns["step"] += steps.tolist()
-        columns["norm"] += values.tolist()
+        columns["norm"] += row.tolist()
     axes.set_yscale("log")
     axes.set_xlabel("step t")
     axes.set_ylabel("mean of |dL$_T$ / dh$_t$|, divided by its sum")
     axes.set_xticks(steps)
     axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
-    flags = found[0][0]
-    data = pathlib.Path(flags.data_dir).name if flags.data_dir else "generated data"
     caption = (
-        f"How far back the gradient of the loss of step T = {len(steps)} reaches, for the same {n_texts} dev texts, distances sampled; "
-        "steps that no text's step connects to have no gradient and no mark. "
-        f"{flags.task}, {data}, preset {flags.preset}, H = {flags.rnn_size}, {_extent(flags)}, seed {flags.seed}."
+        f"How far back the gradient of the loss of step T = {n_steps} reaches, for the same {n_texts} dev texts, distances sampled; "
+        f"steps that no text's step connects to have no gradient and no mark. {', '.join([all_flags[0].task, data, *common])}."
     )
     paths = figure_files.write(figure, config.out, "Long-term gradients (figure 3)", caption, columns)
     for path in paths:
         print(path)
     return paths
+
+
+def describe(all_flags: list[Any]) -> tuple[list[str], list[str]]:
+    """Of each run its name (cell, K and lamda where it has them, other flags in which the runs differ), and what all have in common."""
+    known = run.settings(type(all_flags[0]))
+    free = {"cell", "n_actions", "lamda", "data_dir", *(name for name, one in known.items() if not one.affects_result)}
+    differing = [name for name in known if name not in free and len({str(getattr(flags, name)) for flags in all_flags}) > 1]
+    names = []
+    for flags in all_flags:
+        parts = [flags.cell]
+        if flags.cell in ("dynamic_skip", "attention", "random_skip"):
+            parts.append(f"K = {flags.n_actions}")
+        if flags.cell in ("dynamic_skip", "attention", "random_skip", "fixed_skip"):
+            parts.append(f"lamda {flags.lamda:g}")
+        parts += [f"{name} {getattr(flags, name)}" for name in differing if getattr(flags, name) not in (None, "")]
+        names.append(", ".join(parts))
+    first = all_flags[0]
+    said = [("preset", f"preset {first.preset}"), ("rnn_size", f"H = {first.rnn_size}")]
+    said += [("max_epochs", _extent(first))] if "max_train_examples" not in differing else []
+    return names, [text for name, text in [*said, ("seed", f"seed {first.seed}")] if name not in differing]
 
 
 def _extent(flags: Any) -> str:

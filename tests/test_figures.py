@@ -1,6 +1,7 @@
 """The figures: gradients against arithmetic, distances counted by hand, and what is drawn from results stands in the CSV."""
 
 import csv
+import functools
 import json
 import re
 import shlex
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import stand_in_results
 import tensorflow as tf
+import tiny_runs
 
 from common import run
 from common.cells.dynamic_skip import DynamicSkipLSTMCell
@@ -20,6 +22,7 @@ from experiments import (
     figure_files,
     figure_gradients,
     figure_growth,
+    figure_numbers,
     figure_sweep,
     figure_training,
     html_report,
@@ -141,6 +144,56 @@ def test_figures_of_committed_results_are_what_the_results_say(tmp_path):
         assert numbers[0] == numbers[1] and said | {"command": committed["command"]} == committed, again
         drawn += 1
     assert drawn >= len(FROM_RESULTS)
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """Makes folders of runs that were not trained, each once."""
+    folder = tmp_path_factory.mktemp("tiny")
+    data = tiny_runs.write_texts(folder / "data")
+
+    @functools.cache
+    def make(task, *more):
+        return str(tiny_runs.make(task, folder / "-".join([task, *more]), data, *more))
+
+    return make
+
+
+def test_gradients_of_runs(tiny, tmp_path):
+    """The legend tells the runs apart, and the caption says only what holds for all."""
+    runs = [tiny("NumberPrediction"), tiny("NumberPrediction", "--cell=fixed_skip", "--seed=1")]
+    paths = figure_gradients.draw(figure_gradients.GradientsConfig(runs=runs, out=str(tmp_path / "g")))
+    rows = list(csv.DictReader(paths[2].read_text().splitlines()))
+    names = ["dynamic_skip, K = 3, lamda 1, seed 0", "fixed_skip, lamda 1, seed 1"]
+    assert [row["run"] for row in rows] == [name for name in names for _ in range(11)]
+    assert sum(float(row["norm"]) for row in rows) == pytest.approx(2)
+    caption = json.loads(paths[3].read_text())["caption"]
+    assert caption.endswith("NumberPrediction, generated data, preset paper, H = 4, up to 1 epochs.") and "same 10 dev texts" in caption
+
+
+@pytest.mark.parametrize("task", ["LanguageModeling", "NER"])
+def test_gradients_of_a_run_that_reads_words(tiny, tmp_path, task):
+    config = figure_gradients.GradientsConfig(runs=[tiny(task)], steps=3, n_texts=2, out=str(tmp_path / "g"))
+    rows = list(csv.DictReader(figure_gradients.draw(config)[2].read_text().splitlines()))
+    assert [row["step"] for row in rows] == ["1", "2", "3"] and sum(float(row["norm"]) for row in rows) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("other", [("LanguageModeling",), ("NumberPrediction", "--n_dev=9")])
+def test_gradients_of_runs_that_read_other_texts_are_refused(tiny, tmp_path, other):
+    config = figure_gradients.GradientsConfig(runs=[tiny("NumberPrediction"), tiny(*other)], steps=3, out=str(tmp_path / "g"))
+    with pytest.raises(InputError, match="found NumberPrediction, generated data, 10 dev texts of 11 steps (.*); "):
+        figure_gradients.draw(config)
+    assert not list(tmp_path.iterdir())
+
+
+def test_where_a_run_looks_and_how_far_its_words_go(tiny, tmp_path):
+    numbers = figure_numbers.draw(figure_numbers.NumbersConfig(run_dir=tiny("NumberPrediction"), out=str(tmp_path / "n")))
+    assert "K = 3, seed 0" in json.loads(numbers[-1].read_text())["caption"] and all(path.stat().st_size for path in numbers)
+    distances = figure_distances.draw(figure_distances.DistancesConfig(run_dir=tiny("LanguageModeling"), out=str(tmp_path / "d")))
+    rows = list(csv.DictReader(distances[2].read_text().splitlines()))
+    assert {row["distance"] for row in rows if row["class"] == "determiner"} == {"1", "2", "3"}
+    with pytest.raises(InputError, match="expected a run that reads words, found digits"):
+        figure_distances.draw(figure_distances.DistancesConfig(run_dir=tiny("NumberPrediction"), out=str(tmp_path / "e")))
 
 
 def test_every_committed_figure_is_whole():
