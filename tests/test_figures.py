@@ -5,6 +5,8 @@ import functools
 import json
 import re
 import shlex
+import shutil
+import subprocess
 
 import keras
 import numpy as np
@@ -18,6 +20,7 @@ from common.cells.dynamic_skip import DynamicSkipLSTMCell
 from common.errors import InputError
 from common.fast_lstm import FastLSTM
 from experiments import (
+    connections_page,
     figure_distances,
     figure_files,
     figure_gradients,
@@ -194,6 +197,34 @@ def test_where_a_run_looks_and_how_far_its_words_go(tiny, tmp_path):
     assert {row["distance"] for row in rows if row["class"] == "determiner"} == {"1", "2", "3"}
     with pytest.raises(InputError, match="expected a run that reads words, found digits"):
         figure_distances.draw(figure_distances.DistancesConfig(run_dir=tiny("NumberPrediction"), out=str(tmp_path / "e")))
+
+
+COMMITTED_PAGE = figure_files.FOLDER / "connections.html"
+
+
+def test_the_committed_page_is_the_template_with_data():
+    before, after = connections_page.TEMPLATE.read_text(encoding="utf-8").split("__DATA__")
+    page = COMMITTED_PAGE.read_text(encoding="utf-8")
+    assert page.startswith(before) and page.endswith(after), "run the command of figures/connections.html in experiments/README.md"
+
+
+# Frames are as narrow as they are told to be, windows are not.
+FRAMES = """
+<iframe src="PAGE#word=3" style="width:320px"></iframe> <iframe src="PAGE#word=3" style="width:360px"></iframe>
+<script>onload = () => { document.title = [...document.querySelectorAll("iframe")].map((frame) => {
+  const page = frame.contentDocument.documentElement, rows = page.querySelectorAll("#table tr").length;
+  return `${rows} rows, ${page.scrollWidth - page.clientWidth} too wide`; }).join("; "); };</script>
+"""
+
+
+def test_the_page_fits_a_phone(tmp_path):
+    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.skip("needs a browser: chromium is not installed")
+    (tmp_path / "frames.html").write_text(FRAMES.replace("PAGE", COMMITTED_PAGE.as_uri()))
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files", "--virtual-time-budget=3000", "--dump-dom"]
+    done = subprocess.run([browser, *flags, (tmp_path / "frames.html").as_uri()], capture_output=True, text=True, timeout=120)
+    assert re.search("<title>(.*?)</title>", done.stdout)[1] == "9 rows, 0 too wide; 9 rows, 0 too wide"
 
 
 def test_every_committed_figure_is_whole():
