@@ -30,7 +30,7 @@ class AgentWeights(NamedTuple):
 
 
 class Trace(NamedTuple):
-    """What the agent did over a sequence. Masked steps hold zeros (and a distance of 0)."""
+    """What the agent did over a sequence; without an agent, the distances as if they had been certain. Zeros at masked steps."""
 
     distances: tf.Tensor  # [B, T] int32, 1..K
     log_probs: tf.Tensor  # [B, T] log pi_t(k_t), differentiable in the agent's weights alone

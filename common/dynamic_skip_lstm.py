@@ -11,6 +11,13 @@ from .cells.dynamic_skip import DynamicSkipLSTMCell
 from .products import product
 from .recurrence import Policy, SkipRecurrence, State
 
+# Arguments of keras.layers.LSTM that have one value here, and what to do for another.
+_AS_IN_KERAS = {
+    "use_bias": (True, "there is always a bias"),
+    "unit_forget_bias": (True, "set forget_bias instead"),
+    "unroll": (False, "the steps are always a loop"),
+}
+
 
 @keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
 class DynamicSkipLSTM(keras.layers.RNN):
@@ -21,8 +28,10 @@ class DynamicSkipLSTM(keras.layers.RNN):
         h~, c~ = lamda (h, c)_{t-k_t} + (1 - lamda) (h, c)_{t-1}
         h_t, c_t = LSTM(x_t, h~, c~)
 
-    A drop-in for `keras.layers.LSTM`: inputs [B, T, D], outputs [B, H] or [B, T, H]; masks, `go_backwards`, `Bidirectional`, `stateful`
-    and mixed precision as there. A masked step leaves everything as it is; distances count the steps that were not masked.
+    In place of `keras.layers.LSTM`: inputs [B, T, D], outputs [B, H] or [B, T, H]; masks, `go_backwards`, `Bidirectional`, `stateful`
+    and mixed precision as there. A masked step leaves everything as it is; distances count the steps that were not masked. Not there:
+    other activations than tanh and sigmoid, a layer without bias, unrolled loops, cuDNN, float64; `forget_bias=0` stands for
+    `unit_forget_bias=False`. Arguments behind `units` are given by name.
 
     The agent learns only if its log-probabilities enter a loss: train with `PolicyGradientModel`, or read `layer.trace` (an
     `agent.Trace`) right after the call, inside the same function, and add the terms of `losses.py`.
@@ -43,7 +52,7 @@ class DynamicSkipLSTM(keras.layers.RNN):
         seed: int32 [2], determines dropout and samples; default: the next of the layer's own stream.
 
     Raises:
-        ValueError: see `DynamicSkipLSTMCell`; an initial state or distances of a wrong shape.
+        ValueError: see `DynamicSkipLSTMCell`; an initial state, a mask or distances of a wrong shape; what is not there (see above).
     """
 
     cell_class = DynamicSkipLSTMCell
@@ -64,6 +73,9 @@ class DynamicSkipLSTM(keras.layers.RNN):
         activity_regularizer: Regularizer = None,
         **kwargs: Any,
     ):
+        for argument, (value, advice) in _AS_IN_KERAS.items():
+            if (given := kwargs.pop(argument, value)) != value:
+                raise ValueError(f"{argument} must be {value}: {advice}; received {given!r}")
         cell = self.cell_class(units, *args, **kwargs, name="cell", dtype=dtype, trainable=trainable)
         super().__init__(
             cell,
@@ -77,6 +89,8 @@ class DynamicSkipLSTM(keras.layers.RNN):
             trainable=trainable,
             activity_regularizer=activity_regularizer,
         )
+        if self.compute_dtype == "float64":
+            raise ValueError("dtype must be float32 or mixed precision: sums are made in float32; received float64")
         self.input_spec = keras.layers.InputSpec(ndim=3)
         self.jit_compile = jit_compile
         if jit_compile is None:  # on a CPU, XLA's products with a large matrix are slower than a graph's (benchmarks/NOTES.md)
@@ -90,6 +104,8 @@ class DynamicSkipLSTM(keras.layers.RNN):
     @property
     def trace(self) -> agent.Trace:
         """What the agent did in the latest call; to be read inside the function that made the call."""
+        if replicas.index() not in self._traces:
+            raise RuntimeError(f"{self.name} has no trace yet: call the layer first")
         return self._traces[replicas.index()]
 
     def get_initial_state(self, batch_size: int | tf.Tensor) -> list[tf.Tensor]:
@@ -109,7 +125,7 @@ class DynamicSkipLSTM(keras.layers.RNN):
         if greedy is None:
             greedy = cell.greedy and not training
 
-        self._check_shapes(sequences, initial_state, distances)
+        self._check_shapes(sequences, initial_state, mask=mask, distances=distances)
 
         if self.go_backwards:
             sequences = tf.reverse(sequences, [1])
@@ -145,13 +161,14 @@ class DynamicSkipLSTM(keras.layers.RNN):
         output = outputs if self.return_sequences else outputs[:, -1]
         return (output, *final_state) if self.return_state else output
 
-    def _check_shapes(self, sequences: tf.Tensor, initial_state: list[tf.Tensor], distances: tf.Tensor | None):
+    def _check_shapes(self, sequences: tf.Tensor, initial_state: list[tf.Tensor], **of_steps: tf.Tensor | None):
         shapes = [tf.TensorShape(s.shape) for s in initial_state]
         expected = [tf.TensorShape([sequences.shape[0], size]) for size in self.state_size]
         if len(shapes) != len(expected) or not all(a.is_compatible_with(b) for a, b in zip(shapes, expected, strict=True)):
             raise ValueError(f"initial_state must be tensors of shapes {expected}; received {shapes}")
-        if distances is not None and not tf.TensorShape(distances.shape).is_compatible_with(sequences.shape[:2]):
-            raise ValueError(f"distances must be of shape {sequences.shape[:2]}; received {distances.shape}")
+        for name, a in of_steps.items():
+            if a is not None and not tf.TensorShape(a.shape).is_compatible_with(sequences.shape[:2]):
+                raise ValueError(f"{name} must be of shape {sequences.shape[:2]}; received {a.shape}")
 
     def _project(self, x: tf.Tensor, training: bool, seed: tf.Tensor):
         """W x + b for all steps [T, B, 4H] float32; dropout drops the same inputs at every step."""
@@ -185,7 +202,7 @@ class DynamicSkipLSTM(keras.layers.RNN):
         n_actions, n_steps = self.cell.n_actions, tf.shape(distances)[0]
         if projected is None:  # no agent
             log_probs = entropies = tf.zeros_like(distances, tf.float32)
-            probs = tf.ones_like(distances, tf.float32)[..., None]
+            probs = tf.one_hot(distances - 1, n_actions)
         else:
             seen = self.cell.observe([h[j : j + n_steps] for j in range(n_actions)])
             if carried is not None:
@@ -234,6 +251,17 @@ class DynamicSkipLSTM(keras.layers.RNN):
     def from_config(cls, config: dict) -> "DynamicSkipLSTM":
         """The layer of a `get_config()`."""
         return cls(**config)
+
+
+def _of_the_cell(name: str):
+    return property(lambda self: getattr(self.cell, name))
+
+
+for _name in (
+    "units", "n_actions", "lamda", "dropout", "recurrent_dropout", "kernel_initializer", "recurrent_initializer", "bias_initializer",
+    "kernel_regularizer", "recurrent_regularizer", "bias_regularizer", "kernel_constraint", "recurrent_constraint", "bias_constraint",
+):  # fmt: skip
+    setattr(DynamicSkipLSTM, _name, _of_the_cell(_name))
 
 
 class _Compaction:

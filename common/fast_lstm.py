@@ -18,4 +18,6 @@ class FastLSTM(DynamicSkipLSTM):
     """
 
     def __init__(self, units: int, **kwargs: Any):
-        super().__init__(units, **{**kwargs, "n_actions": 1})
+        if (n_actions := kwargs.pop("n_actions", 1)) != 1:
+            raise ValueError(f"n_actions must be 1 in a plain LSTM; received {n_actions!r}: use DynamicSkipLSTM")
+        super().__init__(units, n_actions=1, **kwargs)

@@ -14,6 +14,7 @@ is `credit="total", entropy="sampled"` with both weights 1. The other options ha
 import tensorflow as tf
 
 from .agent import Trace
+from .choices import BASELINES, CREDITS, ENTROPIES, one_of
 from .replicas import part_of_mean, total
 
 
@@ -24,7 +25,7 @@ def masked_mean(a: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
 
 def returns(rewards: tf.Tensor, credit: str) -> tf.Tensor:
     """Returns [B, T] of rewards [B, T]: "to_go", the sum from each step on, or "total", the whole sum at every step."""
-    if credit == "to_go":
+    if one_of("credit", credit, CREDITS) == "to_go":
         return tf.cumsum(rewards, axis=1, reverse=True)
     return tf.reduce_sum(rewards, axis=1, keepdims=True) * tf.ones_like(rewards)
 
@@ -55,11 +56,14 @@ def policy_gradient(
         trace: of the sequences. rewards: r [B, T], zero at masked steps; a reward for the whole sequence stands at its last step.
         credit: "to_go" | "total". baseline: "none" | "leave_one_out". entropy: "analytic" | "sampled".
         rl_weight, entropy_weight: floats or scalar tensors.
+
+    Raises:
+        ValueError: an unknown option.
     """
-    analytic = entropy == "analytic"
+    analytic = one_of("entropy", entropy, ENTROPIES) == "analytic"
     information = tf.stop_gradient(trace.entropies if analytic else -trace.log_probs)
     value = rl_weight * returns(rewards, credit) + entropy_weight * (returns(information, credit) - (0.0 if analytic else 1.0))
-    if baseline == "leave_one_out":
+    if one_of("baseline", baseline, BASELINES) == "leave_one_out":
         value -= leave_one_out(value, trace.mask)
     loss = -masked_mean(trace.log_probs * tf.stop_gradient(value), trace.mask)
     return loss - entropy_weight * masked_mean(trace.entropies, trace.mask) if analytic else loss

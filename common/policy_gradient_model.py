@@ -7,12 +7,10 @@ import keras
 import tensorflow as tf
 
 from . import losses, replicas
-from .cells.base import one_of
+from .cells.attention import AttentionSkipLSTMCell
+from .cells.dynamic_skip import DynamicSkipLSTMCell
+from .choices import BASELINES, CREDITS, ENTROPIES, one_of
 from .dynamic_skip_lstm import DynamicSkipLSTM
-
-CREDITS = ("total", "to_go")
-BASELINES = ("leave_one_out", "none")
-ENTROPIES = ("analytic", "sampled")
 
 
 @keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
@@ -51,7 +49,8 @@ class PolicyGradientModel(keras.Model):
         rl_weight, entropy_weight: of the rewards, and of the policy's entropy in nats.
 
     Raises:
-        ValueError: an unknown option; a compiled loss that gives no value for each example.
+        ValueError: an unknown option; a compiled loss that gives no value for each example; a `DynamicSkipLSTMCell` whose agent would
+            never learn, because it is not that of a `DynamicSkipLSTM`.
     """
 
     def __init__(
@@ -119,6 +118,7 @@ class PolicyGradientModel(keras.Model):
     def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True) -> tf.Tensor:
         """The compiled loss and `model.losses`; in training the agents' loss too (in evaluation it is shown, but no part of it)."""
         loss = super().compute_loss(x, y, y_pred, sample_weight, training)
+        self._check_cells()
         layers = self.skip_layers
         if not layers:
             return loss
@@ -129,6 +129,14 @@ class PolicyGradientModel(keras.Model):
         self.agent_loss_tracker.update_state(tf.add_n(agent_losses) * n)
         self.entropy_tracker.update_state(tf.add_n(entropies) * n / len(layers))
         return loss + tf.add_n(agent_losses) if training else loss
+
+    def _check_cells(self):
+        layers = self._flatten_layers(include_self=False)
+        with_trace = [layer.cell for layer in layers if isinstance(layer, DynamicSkipLSTM)]
+        for cell in layers:
+            samples = isinstance(cell, DynamicSkipLSTMCell) and not isinstance(cell, AttentionSkipLSTMCell) and cell.has_agent
+            if samples and cell.trainable and not any(cell is one for one in with_trace):
+                raise ValueError(f"the agent of {cell.name} would never learn: use DynamicSkipLSTM in place of keras.layers.RNN")
 
     def _agent_loss(self, layer: DynamicSkipLSTM, rewards: list[tf.Tensor]) -> tf.Tensor:
         """Of one layer; rewards: [B] or [B, ...] each, in the order of the sequence."""

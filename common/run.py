@@ -22,6 +22,7 @@ from typing import Any
 
 from absl import flags
 
+from .choices import BASELINES, CREDITS, ENTROPIES, HISTORIES, OBSERVATIONS
 from .errors import InputError
 
 _LONGEST = 120  # characters for the flags in the default name of a run; file systems take 255 in all
@@ -115,22 +116,22 @@ class RunConfig:
     agent_units: int = setting(50, "hidden units of the agent", minimum=1)
     observation: str = setting(
         "previous", "what the agent sees beside the input: the previous state or the mean of the past n_actions",
-        choices=("previous", "mean"),
+        choices=OBSERVATIONS,
     )  # fmt: skip
     history: str = setting(
-        "carried", "states before a window of text: carried over, or zero (window)", choices=("carried", "window")
+        "carried", "states before a window of text: carried over, or zero (window)", choices=HISTORIES
     )
     reward: str = setting("log_likelihood", "reward of the agent")
     credit: str = setting(
-        "to_go", "return of an action: rewards from its step on, or all of them", choices=("to_go", "total")
+        "to_go", "return of an action: rewards from its step on, or all of them", choices=CREDITS
     )
     baseline: str = setting(
         "none", "subtracted from the return: nothing, or the mean over the other sequences of the batch",
-        choices=("none", "leave_one_out"),
+        choices=BASELINES,
     )  # fmt: skip
     entropy: str = setting(
         "analytic", "entropy of the policy: summed over the distances, or through the sampled log-probabilities",
-        choices=("analytic", "sampled"),
+        choices=ENTROPIES,
     )  # fmt: skip
     rl_weight: float = setting(1.0, "weight of the policy-gradient loss", minimum=0)
     entropy_weight: float = setting(0.0, "weight of the policy's entropy", minimum=0)

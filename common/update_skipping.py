@@ -5,6 +5,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from .cells.skip_lstm import n_updates
+
 
 @keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
 class UpdateSkippingRNN(keras.layers.RNN):
@@ -37,7 +39,7 @@ class UpdateSkippingRNN(keras.layers.RNN):
         """`keras.layers.RNN`'s loop, the count starting anew."""
         *rest, count = initial_state
         last, outputs, states = super().inner_loop(sequences, [*rest, tf.zeros_like(count)], mask, training)
-        updates = tf.cast(states[-1], tf.float32)
+        updates = n_updates(states[-1])
         n_steps = tf.size(sequences[:, :, 0]) if mask is None else tf.math.count_nonzero(mask)
         self._metrics_of_call = (("updates", (tf.reduce_sum(updates), tf.cast(n_steps, tf.float32))),)
         self.add_loss(self.update_cost * tf.reduce_mean(updates))

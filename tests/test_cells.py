@@ -17,6 +17,7 @@ from common.cells.highway_lstm import HighwayLSTMCell
 from common.cells.leaky import LeakyCell
 from common.cells.peephole_lstm import VARIANTS, PeepholeLSTMCell
 from common.cells.random_skip import RandomSkipLSTMCell
+from common.cells.skip_lstm import SkipLSTMCell, counted, n_updates
 from common.cells.skip_rnn import SkipRNNCell
 from common.cells.time_delay import TimeDelayCell
 from common.fixed_skip_lstm import FixedSkipLSTM, RandomSkipLSTM
@@ -213,6 +214,14 @@ def test_initial_biases():
         np.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.parametrize("cell", ["skip_lstm", "lstm"])
+def test_a_random_bias_is_another_in_each_gate(cell):
+    layer = make_layer(RunConfig(cell=cell, rnn_size=H), H, bias_initializer=keras.initializers.RandomUniform(0.1, 0.9))
+    layer.build((B, T, D))
+    i, f, g, o = np.split(layer.cell.bias.numpy(), 4)
+    assert (f == 1).all() and (i != g).all() and (g != o).all()
+
+
 @pytest.mark.parametrize("leak", ["fixed", "learned"])
 def test_leaks_are_drawn_between_0_and_1(leak):
     cell = LeakyCell(200, leak=leak)
@@ -239,6 +248,29 @@ def test_random_skip_is_uniform_and_what_its_trace_says():
     np.testing.assert_allclose(outputs, expected, atol=3e-6)
     np.testing.assert_array_equal(run_layer(layer, x, seed=tf.constant([1, 2]))[0], outputs)
     assert (run_layer(layer, x, seed=tf.constant([1, 3]))[0].numpy() != outputs.numpy()).any()
+
+
+def test_without_an_agent_the_trace_is_certain():
+    layer = FixedSkipLSTM(H, skip=3, jit_compile=False)
+    layer(normal((B, T, D), 1), mask=np.ones((B, 1), bool) & (np.arange(T) < T - 1))
+    np.testing.assert_array_equal(layer.trace.probs[:, :-1], np.broadcast_to([0, 0, 1], (B, T - 1, 3)))
+    assert not layer.trace.probs[:, -1].numpy().any()
+
+
+def test_updates_are_counted_in_16_bits():
+    """More of them than bfloat16 can count, one by one; each with its gradient."""
+    layer = UpdateSkippingRNN(SkipLSTMCell(2, dtype="mixed_bfloat16"), update_cost=1.0, dtype="mixed_bfloat16")
+    layer.build((None, None, 1))
+    layer.cell.update_bias.assign([30.0])  # at every step
+    layer(np.zeros((1, 300, 1), np.float32))
+    assert [float(a) for a in layer.metrics_of_call["updates"]] == [300, 300] and float(layer.losses[0]) == 300
+    u = tf.Variable([[1.0]])
+    with tf.GradientTape() as tape:
+        count = tf.zeros([1, 2])
+        for _ in range(130):
+            count = counted(count, u)
+        total = n_updates(count)
+    assert count.numpy().tolist() == [[2, 1]] and total.numpy() == [130] == tape.gradient(total, u).numpy()
 
 
 @pytest.mark.parametrize("fast, cell", [(FixedSkipLSTM, FixedSkipLSTMCell), (RandomSkipLSTM, RandomSkipLSTMCell)])
@@ -336,7 +368,7 @@ def test_mixed_precision(case):
 @pytest.mark.parametrize(
     "wrong, message",
     [
-        (lambda: FixedSkipLSTMCell(H, skip=0), "at least 1; received 0"),
+        (lambda: FixedSkipLSTMCell(H, skip=0), "^skip must be a whole number of at least 1; received 0"),
         (lambda: AttentionSkipLSTMCell(H, history="window"), "history"),
         (lambda: TimeDelayCell(0), "units must be a whole number of at least 1; received 0"),
         (lambda: TimeDelayCell(H, delay=1), "delay must be a whole number of at least 2; received 1"),

@@ -469,7 +469,11 @@ def test_masking_layer_and_masks_handed_on():
         ({"recurrent_dropout": -0.1}, "recurrent_dropout must lie"),
         ({"observation": "next"}, "observation must be one of previous, mean; received 'next'"),
         ({"history": "all"}, "history must be one of carried, window"),
-        ({"unroll": True}, "unroll"),
+        ({"unroll": True}, "unroll must be False: the steps are always a loop; received True"),
+        ({"use_bias": False}, "use_bias must be True"),
+        ({"unit_forget_bias": False}, "unit_forget_bias must be True: set forget_bias instead"),
+        ({"units": True}, "units must be a whole number"),
+        ({"dtype": "float64"}, "dtype must be float32 or mixed precision: .* received float64"),
     ],
 )
 def test_bad_arguments(wrong, message):
@@ -483,5 +487,9 @@ def test_bad_call_arguments():
         layer(normal((B, T, D), 1), initial_state=[tf.zeros([B, H])] * 2)  # one state where three are expected
     with pytest.raises(ValueError, match="distances"):
         layer(normal((B, T, D), 1), distances=np.ones((B, T + 1), np.int32))
+    with pytest.raises(ValueError, match=rf"mask must be of shape \({B}, {T}\); received \({B}, {T - 1}\)"):
+        layer(normal((B, T, D), 1), mask=np.ones((B, T - 1), bool))
+    with pytest.raises(RuntimeError, match="no trace yet: call the layer first"):
+        DynamicSkipLSTM(H).trace  # noqa: B018
     with pytest.raises(ValueError, match="expected ndim=3"):
         layer(normal((T, D), 1))

@@ -51,6 +51,17 @@ def test_weights_are_those_of_keras():
     assert fast.cell.agent_weights is None
 
 
+def test_arguments_and_attributes_are_those_of_keras():
+    neutral = dict(use_bias=True, unit_forget_bias=True, unroll=False, dropout=0.1, kernel_regularizer="l2")
+    fast, lstm = FastLSTM(H, **neutral), keras.layers.LSTM(H, **neutral)
+    for name in ("units", "dropout", "recurrent_dropout"):
+        assert getattr(fast, name) == getattr(lstm, name)
+    for name in ("kernel_initializer", "recurrent_initializer", "bias_initializer", "kernel_regularizer", "bias_constraint"):
+        assert type(getattr(fast, name)) is type(getattr(lstm, name))
+    with pytest.raises(ValueError, match="n_actions must be 1 in a plain LSTM; received 5: use DynamicSkipLSTM"):
+        FastLSTM(H, n_actions=5)
+
+
 def test_n_actions_stays_one():
     layer = FastLSTM.from_config(FastLSTM(H, return_sequences=True).get_config())
     assert type(layer) is FastLSTM and layer.cell.n_actions == 1 and layer.return_sequences

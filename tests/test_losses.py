@@ -64,6 +64,12 @@ def test_policy_gradient_total_sampled():
     assert found.numpy() == pytest.approx(expected, rel=1e-6)
 
 
+@pytest.mark.parametrize("option", ["credit", "baseline", "entropy"])
+def test_unknown_options(option):
+    with pytest.raises(ValueError, match=f"{option} must be one of .*; received 'analytical'"):
+        losses.policy_gradient(TRACE, MASK, **{option: "analytical"})
+
+
 def test_released_number_loss():
     probs = tf.constant([[[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]], [[0.5, 0.5], [0.7, 0.3], [1.0, 0.0]]])
     distances = tf.constant([[1, 2, 1], [2, 2, 1]])

@@ -8,6 +8,9 @@ import pytest
 import tensorflow as tf
 
 from common import losses
+from common.cells.attention import AttentionSkipLSTMCell
+from common.cells.dynamic_skip import DynamicSkipLSTMCell
+from common.cells.random_skip import RandomSkipLSTMCell
 from common.dynamic_skip_lstm import DynamicSkipLSTM
 from common.policy_gradient_model import PolicyGradientModel, rewards_of
 
@@ -236,7 +239,7 @@ def test_regularisers_stay_in_the_loss():
 
 
 def test_wrong_options_and_losses():
-    with pytest.raises(ValueError, match="credit must be one of total, to_go; received 'all'"):
+    with pytest.raises(ValueError, match="credit must be one of to_go, total; received 'all'"):
         classifier(credit="all")
     model = classifier()
     with pytest.raises(ValueError, match="baseline must be one of"):
@@ -287,3 +290,23 @@ def test_the_rewards_are_the_compiled_loss(loss):
             (rewards,) = rewards_of(loss, 2.0, tf.constant(y), y_pred, weight)
             assert rewards.shape[0] == B and rewards.dtype == tf.float32
             assert float(-tf.reduce_mean(rewards)) == pytest.approx(2 * float(expected), rel=1e-5)
+
+
+def test_an_agent_that_would_never_learn():
+    """Under Keras' own loop nothing reports what it did; without agents, as attention and where it is frozen, all is well."""
+    for cell, refused in [
+        (DynamicSkipLSTMCell(H, n_actions=3), True),
+        (DynamicSkipLSTMCell(H, n_actions=3, trainable=False), False),
+        (DynamicSkipLSTMCell(H, n_actions=1), False),
+        (RandomSkipLSTMCell(H, n_actions=3), False),
+        (AttentionSkipLSTMCell(H, n_actions=3), False),
+    ]:
+        inputs = keras.Input((T, D))
+        h = keras.layers.RNN(cell)(inputs)
+        model = PolicyGradientModel(inputs, keras.layers.Dense(2)(h))
+        model.compile("sgd", CROSS_ENTROPY, None, ["accuracy"])  # in Keras' order
+        if refused:
+            with pytest.raises(ValueError, match="agent of dynamic_skip_lstm_cell.* would never learn: use DynamicSkipLSTM"):
+                losses_of(model, X, Y)
+        else:
+            losses_of(model, X, Y)

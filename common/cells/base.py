@@ -50,11 +50,7 @@ class RecurrentCell(keras.layers.Layer):
 
     def add_bias(self, name: str, n_blocks: int = 1, ones: int | None = None) -> keras.Variable:
         """A weight [n_blocks * H], one in the block `ones` (that of the forget gate), elsewhere as `bias_initializer` says."""
-
-        def initial(shape: tuple[int, ...], dtype: str | None = None):
-            rest = self.bias_initializer((self.units,), dtype=dtype)
-            return tf.concat([tf.ones_like(rest) if n == ones else rest for n in range(n_blocks)], 0)
-
+        initial = fresh(self.bias_initializer) if ones is None else with_block(self.bias_initializer, self.units, ones, 1.0)
         return self.add_weight(name=name, shape=(n_blocks * self.units,), initializer=initial)
 
     def get_initial_state(self, batch_size: int | tf.Tensor | None = None) -> list[tf.Tensor]:
@@ -77,13 +73,6 @@ def whole_number(name: str, value: int, minimum: int = 1) -> int:
     return int(value)
 
 
-def one_of(name: str, value: str, choices: tuple[str, ...]) -> str:
-    """`value`, or ValueError where it is none of `choices`."""
-    if value not in choices:
-        raise ValueError(f"{name} must be one of {', '.join(choices)}; received {value!r}")
-    return value
-
-
 def shift(history: tf.Tensor, new: tf.Tensor) -> tf.Tensor:
     """The past n states, flat [B, n * H] with the oldest first, one step later: `new` [B, H] comes in, the oldest goes."""
     return tf.concat([history[:, new.shape[-1] :], new], -1)
@@ -98,3 +87,13 @@ def tick(clock: tf.Tensor, periods: tuple[int, ...]) -> tf.Tensor:
 def fresh(initializer: Callable) -> Callable:
     """The initializer with a seed of its own unless it was given one, because Keras' repeat their numbers for each weight."""
     return initializer.clone() if isinstance(initializer, keras.initializers.Initializer) else initializer
+
+
+def with_block(initializer: Callable, units: int, block: int, value: float) -> Callable:
+    """The initializer of a bias [n * units] that is `value` in one block and elsewhere as `initializer` says."""
+
+    def initial(shape: tuple[int, ...], dtype: str | None = None):
+        drawn = fresh(initializer)(shape, dtype=dtype)
+        return tf.where(tf.range(shape[0]) // units == block, tf.cast(value, drawn.dtype), drawn)
+
+    return initial

@@ -3,16 +3,13 @@
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from .. import agent
+from ..choices import HISTORIES, OBSERVATIONS, one_of
 from ..dropout import dropout_mask, fold
 from ..gates import Norm, lstm_gates
-from .base import Constraint, Initializer, Regularizer, fresh, one_of
-
-OBSERVATIONS = ("previous", "mean")
-HISTORIES = ("carried", "window")
+from .base import Constraint, Initializer, Regularizer, fresh, whole_number, with_block
 
 
 @keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
@@ -27,7 +24,8 @@ class DynamicSkipLSTMCell(keras.layers.Layer):
         h_t, c_t = LSTM gates of z_t and c~                          `gates.lstm_gates`
 
     The choice carries no gradient: the cell's weights learn from the task's loss, the agent's from a policy gradient over log pi_t(k_t)
-    (`losses.py`). `lamda = 0` and `n_actions = 1` are the plain LSTM. For whole sequences `DynamicSkipLSTM` computes the same much faster.
+    (`losses.py`). `lamda = 0` and `n_actions = 1` are the plain LSTM. For whole sequences `DynamicSkipLSTM` computes the same much faster,
+    and only there the agent learns: under `keras.layers.RNN` nothing reports log pi_t(k_t), and its weights stay as they are.
 
     Weights, in the layout and order of `keras.layers.LSTM`: `kernel` [D, 4H], `recurrent_kernel` [H, 4H], `bias` [4H]; the agent's (none
     for `n_actions = 1`): `agent_input_kernel` [D, A], `agent_recurrent_kernel` [H, A], `agent_bias` [A], `action_kernel` [A, K],
@@ -85,15 +83,14 @@ class DynamicSkipLSTMCell(keras.layers.Layer):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
-        for name, value in (("units", units), ("n_actions", n_actions), ("agent_units", agent_units)):
-            if not isinstance(value, int | np.integer) or value < 1:
-                raise ValueError(f"{name} must be a whole number of at least 1; received {value!r}")
+        self.units, self.n_actions = whole_number("units", units), whole_number("n_actions", n_actions)
+        self.agent_units = whole_number("agent_units", agent_units)
         if not 0 <= lamda <= 1:
             raise ValueError(f"lamda must lie in [0, 1]; received {lamda!r}")
         for name, value in (("dropout", dropout), ("recurrent_dropout", recurrent_dropout)):
             if not 0 <= value < 1:
                 raise ValueError(f"{name} must lie in [0, 1); received {value!r}")
-        self.units, self.n_actions, self.lamda, self.agent_units = units, n_actions, lamda, agent_units
+        self.lamda = lamda
         self.observation = one_of("observation", observation, OBSERVATIONS)
         self.history = one_of("history", history, HISTORIES)
         self.forget_bias, self.layer_norm, self.greedy = forget_bias, layer_norm, greedy
@@ -121,12 +118,7 @@ class DynamicSkipLSTMCell(keras.layers.Layer):
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create the weights for inputs [..., D]."""
         n_inputs, units, width = input_shape[-1], self.units, self.agent_units
-
-        def gate_bias(shape: tuple[int, ...], dtype: str | None = None):
-            """The bias [4H] with `forget_bias` on the forget gate."""
-            rest = self.bias_initializer((units,), dtype=dtype)
-            return tf.concat([rest, tf.fill([units], tf.cast(self.forget_bias, rest.dtype)), rest, rest], 0)
-
+        bias = fresh(self.bias_initializer) if self.layer_norm else with_block(self.bias_initializer, units, 1, self.forget_bias)
         self.kernel = self.add_weight(
             name="kernel",
             shape=(n_inputs, 4 * units),
@@ -144,7 +136,7 @@ class DynamicSkipLSTMCell(keras.layers.Layer):
         self.bias = self.add_weight(
             name="bias",
             shape=(4 * units,),
-            initializer=self.bias_initializer if self.layer_norm else gate_bias,
+            initializer=bias,
             regularizer=self.bias_regularizer,
             constraint=self.bias_constraint,
         )

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from .base import whole_number
 from .dynamic_skip import DynamicSkipLSTMCell
 
 _OF_THE_AGENT = ("agent_units", "observation", "greedy", "agent_initializer", "agent_bias_initializer")
@@ -36,7 +37,7 @@ class FixedSkipLSTMCell(DynamicSkipLSTMCell):
     has_agent = False
 
     def __init__(self, units: int, skip: int = 3, lamda: float = 1.0, **kwargs: Any):
-        super().__init__(units, skip, lamda, **kwargs)
+        super().__init__(units, whole_number("skip", skip), lamda, **kwargs)
 
     def given_distances(self, shape: tf.Tensor | list, seed: tf.Tensor) -> tf.Tensor | None:
         """s everywhere."""

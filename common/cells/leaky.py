@@ -5,7 +5,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from .base import Initializer, RecurrentCell, one_of
+from ..choices import one_of
+from .base import Initializer, RecurrentCell
 
 LEAKS = ("fixed", "learned")
 

@@ -5,7 +5,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from .base import RecurrentCell, one_of
+from ..choices import one_of
+from .base import RecurrentCell
 
 VARIANTS = ("vanilla", "NIG", "NFG", "NOG", "NIAF", "NOAF", "NP", "CIFG", "FGR")
 _WITHOUT = {"NIG": "i", "NFG": "f", "NOG": "o", "CIFG": "f"}  # the gate that has no weights

@@ -15,6 +15,19 @@ def binarise(u: tf.Tensor) -> tf.Tensor:
     return tf.round(u), lambda upstream: upstream
 
 
+def counted(count: tf.Tensor, u: tf.Tensor) -> tf.Tensor:
+    """A count [B, 2], ones and 128s, with u [B, 1] more: in small numbers, because 16 bits stop counting at 256."""
+    ones, carries = tf.split(count, 2, -1)
+    ones += u
+    carry = tf.stop_gradient(tf.floor(ones / 128))
+    return tf.concat([ones - 128 * carry, carries + carry], -1)
+
+
+def n_updates(count: tf.Tensor) -> tf.Tensor:
+    """The number [B] that a count [B, 2] stands for, float32."""
+    return tf.linalg.matvec(tf.cast(count, tf.float32), [1.0, 128.0])
+
+
 class UpdateSkippingCell(RecurrentCell):
     """A step s_t = S(x_t, s_{t-1}) that is taken or left out (Campos et al. 2018, "Skip RNN", eq. 2-6).
 
@@ -24,8 +37,8 @@ class UpdateSkippingCell(RecurrentCell):
         u~_{t+1} = u_t du_t + (1 - u_t) (u~_t + min(du_t, 1 - u~_t)),           u~_1 = 1
         s_0      learned
 
-    States: those of S; then, [B, 1] each, u~ of the next step, whether the sequence has begun, and how many updates there were (exact
-    up to 256 in 16 bits). All zeros is the time before the sequence, so that the learned s_0 needs no state of its own.
+    States: those of S; then u~ of the next step [B, 1], whether the sequence has begun [B, 1], and how many updates there were, [B, 2]
+    for `n_updates`. All zeros is the time before the sequence, so that the learned s_0 needs no state of its own.
 
     A subclass has `n_states` and a method `update(x, states) -> new states`, h first; du is computed from the last of them.
     """
@@ -34,7 +47,7 @@ class UpdateSkippingCell(RecurrentCell):
 
     def __init__(self, units: int, **kwargs: Any):
         super().__init__(units, **kwargs)
-        self.state_size = [units] * self.n_states + [1, 1, 1]
+        self.state_size = [units] * self.n_states + [1, 1, 2]
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create the weights for inputs [..., D]."""
@@ -53,7 +66,7 @@ class UpdateSkippingCell(RecurrentCell):
         states = [u * new + (1 - u) * old for new, old in zip(self.update(inputs, states), states, strict=True)]
         increment = tf.sigmoid(states[-1] @ self.update_kernel + self.update_bias)
         pending = u * increment + (1 - u) * (pending + tf.minimum(increment, 1 - pending))
-        return states[0], [*states, pending, tf.ones_like(begun), count + u]
+        return states[0], [*states, pending, tf.ones_like(begun), counted(count, u)]
 
 
 @keras.saving.register_keras_serializable(package="dynamic_skip_lstm")

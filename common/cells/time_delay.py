@@ -5,8 +5,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from ..choices import one_of
 from ..gates import lstm_gates
-from .base import RecurrentCell, one_of, shift, whole_number
+from .base import RecurrentCell, shift, whole_number
 
 BASES = ("rnn", "lstm")
 

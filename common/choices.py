@@ -1,0 +1,18 @@
+"""The options that layers, losses and flags have in common, by name. Without TensorFlow, so that a mistyped flag is answered at once."""
+
+from collections.abc import Sequence
+
+# `losses.policy_gradient`
+CREDITS = ("to_go", "total")
+BASELINES = ("none", "leave_one_out")
+ENTROPIES = ("analytic", "sampled")
+# `DynamicSkipLSTM`
+OBSERVATIONS = ("previous", "mean")
+HISTORIES = ("carried", "window")
+
+
+def one_of(name: str, value: str, choices: Sequence[str]) -> str:
+    """`value`, or ValueError where it is none of `choices`."""
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(choices)}; received {value!r}")
+    return value
