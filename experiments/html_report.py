@@ -140,7 +140,7 @@ def _cells(measured: Sequence[read_results.Cell]) -> str:
     cells = []
     for ours, reference, source in measured:
         none = ' class="none"' if ours in (read_results.NOT_RUN, read_results.QUOTED, read_results.NOT_FINITE) else ""
-        beside = f"<small>{html.escape(source or 'paper')} {reference}</small>" if reference is not None else ""
+        beside = f"<small>{html.escape(source or 'paper')}: {reference}</small>" if reference is not None else ""
         cells.append(f"<td{none}>{ours}{beside}</td>")
     return "".join(cells)
 

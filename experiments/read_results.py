@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from common.errors import InputError
-from experiments import tables
+from experiments import row_flags, tables
 from experiments.tables import TABLES, Row, Table
 
 SUMMARY_TITLES = ("", "LSTM", "attention over the K states", "dynamic skips")
@@ -61,7 +61,7 @@ def read(path: pathlib.Path) -> dict[str, Any]:
 def is_done(table: str, row: str, seed: int, vectors: str = "") -> bool:
     """Whether a run has left its result, made with the flags that the row has now and with these word vectors (empty: the table's)."""
     path = result_path(table, row, seed)
-    return path.exists() and not tables.differing(TABLES[table], TABLES[table].rows[row], read(path), vectors)
+    return path.exists() and not row_flags.differing(TABLES[table], TABLES[table].rows[row], read(path), vectors)
 
 
 def spread(values: Sequence[float | None], decimals: int) -> str:
@@ -109,7 +109,7 @@ def summary() -> list[tuple[str, list[Cell]]]:
 
 def label(table: Table, row: Row, results: Sequence[dict[str, Any]]) -> str:
     """A row's name, with the flags in which its results are not what the row asks for now."""
-    differing = [tables.differing(table, row, result) for result in results]
+    differing = [row_flags.differing(table, row, result) for result in results]
     other = {f"{name} {'none' if value in ('', None) else value}" for found in differing for name, value in found.items()}
     return f"{row.label} ({', '.join(sorted(other))})" if other else row.label
 

@@ -18,10 +18,8 @@ sys.path.insert(0, str(ROOT))
 from common import run  # noqa: E402
 from common.errors import InputError  # noqa: E402
 from common.files import atomic_write  # noqa: E402
-from experiments import launchers, read_results, tables  # noqa: E402
+from experiments import launchers, read_results, row_flags, tables  # noqa: E402
 from experiments.tables import TABLES, Row, Table  # noqa: E402
-
-_DATA_FLAGS = ("data_dir", "vectors")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -46,8 +44,8 @@ class RunTableConfig:
 
 def command(table: Table, row: Row, seed: int, run_dir: str | pathlib.Path, data_dir: str, vectors: str = "") -> list[str]:
     """The command of one run."""
-    given = {**tables.flags(table, row), "seed": seed, "run_dir": run_dir, **tables.data_flags(table, data_dir, vectors)}
-    return [sys.executable, str(ROOT / table.task / table.script), *tables.arguments(given)]
+    flags = row_flags.arguments(table, row, seed=seed, run_dir=run_dir, **row_flags.data(table, data_dir, vectors))
+    return [sys.executable, str(ROOT / table.task / table.script), *flags]
 
 
 def missing(config: RunTableConfig) -> list[tuple[str, int]]:
@@ -114,7 +112,7 @@ def keep(result: str, metrics: str, path: pathlib.Path, data_dir: str = "data") 
     Data and word vectors below `data_dir` are named as below the default folder: a command that others can type, whoever ran it.
     """
     found = json.loads(result)
-    found["flags"] |= {name: _below_default(found["flags"][name], data_dir) for name in _DATA_FLAGS if name in found["flags"]}
+    found["flags"] |= {name: _below_default(found["flags"][name], data_dir) for name in row_flags.DATA if name in found["flags"]}
     for start in (found, *found.get("starts", [])):
         start["command"] = shlex.join(_argument(argument, data_dir) for argument in shlex.split(start["command"]))
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -124,7 +122,7 @@ def keep(result: str, metrics: str, path: pathlib.Path, data_dir: str = "data") 
 
 def _argument(argument: str, data_dir: str) -> str:
     name, equals, value = argument.partition("=")
-    return f"{name}={_below_default(value, data_dir)}" if equals and name.removeprefix("--") in _DATA_FLAGS else argument
+    return f"{name}={_below_default(value, data_dir)}" if equals and name.removeprefix("--") in row_flags.DATA else argument
 
 
 def _below_default(path: str, data_dir: str) -> str:

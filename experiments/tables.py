@@ -1,13 +1,9 @@
 """The tables: which runs make each row, and what the paper reports beside it."""
 
 import dataclasses
-import importlib
-import json
-import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from common import run, run_directory
 from common.errors import InputError
 
 
@@ -407,52 +403,3 @@ def at_scale(name: str, scale: str) -> str:
 def source(name: str, row: str) -> tuple[str, str]:
     """The table and the row whose runs are those of a row: its own, or those of `Row.of`."""
     return tuple(TABLES[name].rows[row].of.split("/")) if TABLES[name].rows[row].of else (name, row)
-
-
-def flags(table: Table, row: Row) -> dict[str, Any]:
-    """What a row's command says, without data, seed and folder."""
-    return {**table.flags, **row.flags}
-
-
-def config(table: Table, row: Row, **more: Any) -> Any:
-    """All settings of a row's runs: its flags, and `more` of them, over the task's presets and defaults."""
-    module = importlib.import_module(f"{table.task}.{table.presets}")
-    classes = [one for one in vars(module).values() if isinstance(one, type) and issubclass(one, run.RunConfig)]
-    (config_class,) = set(classes) - {run.RunConfig}
-    return run.parse(config_class, module.PRESETS, ["", *arguments({**flags(table, row), **more})])
-
-
-def arguments(given: Mapping[str, Any]) -> list[str]:
-    """Flags as a command line has them."""
-    return [f"--{name}={value}" for name, value in given.items()]
-
-
-def differing(table: Table, row: Row, result: Mapping[str, Any], vectors: str = "") -> dict[str, Any]:
-    """The flags in which a result is not what its row asks for now, as the result has them: it was made before something was changed.
-
-    Only flags that affect the result count, and not the seed; of data and word vectors only the names. A flag that the result does not
-    have is newer than it, and did by default what there was before. `vectors` are others than the table's.
-    """
-    asked = config(table, row, **data_flags(table, "data", vectors))
-    known = run.settings(type(asked))
-    made_with = {name: one.default for name, one in known.items()} | result["flags"]
-    free = {"seed", *(name for name, one in known.items() if not one.affects_result)}
-    now = json.loads(run_directory.to_json(dataclasses.asdict(asked)))
-    found = {}
-    for name in (name for name in made_with if name not in free):
-        value, wanted = made_with[name], now.get(name)
-        if name in ("data_dir", "vectors"):
-            value, wanted = pathlib.PurePath(value).name, pathlib.PurePath(wanted).name
-        if name not in now or value != wanted:
-            found[name] = value
-    return found
-
-
-def data_flags(table: Table, data_dir: str, vectors: str = "") -> dict[str, pathlib.Path]:
-    """The flags that name a table's data and word vectors; `vectors` are others than the table's, "none" for none."""
-    found = {}
-    if table.data:
-        found["data_dir"] = pathlib.Path(data_dir, table.data)
-    if table.vectors and vectors != "none":
-        found["vectors"] = pathlib.Path(vectors or pathlib.Path(data_dir, table.vectors))
-    return found

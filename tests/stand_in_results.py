@@ -6,7 +6,7 @@ import pathlib
 from typing import Any
 
 from common import run_directory
-from experiments import tables
+from experiments import row_flags, tables
 
 ONE_CORE = {"cores": 1, "processor": "a processor", "gpus": []}
 
@@ -14,7 +14,7 @@ ONE_CORE = {"cores": 1, "processor": "a processor", "gpus": []}
 def write(folder: pathlib.Path, table: str, name: str, seed: int, flags: dict[str, Any] | None = None, **values: Any) -> pathlib.Path:
     """The file of a run of a table's row, where results lie in `folder`. `flags` are those that the row has not (now)."""
     asked = tables.TABLES[table]
-    config = tables.config(asked, asked.rows[name], seed=seed, **tables.data_flags(asked, "data"))
+    config = row_flags.config(asked, asked.rows[name], seed=seed, **row_flags.data(asked, "data"))
     result = {
         "n_weights": 1234, "seconds_per_epoch": 8.0, "wall_seconds": 90.0, "seed": seed, "commit": "0123456789abcdef", "records": [],
         "versions": {"tensorflow": "2.21.0"}, "hardware": ONE_CORE, "flags": dataclasses.asdict(config) | (flags or {}),

@@ -10,7 +10,7 @@ import stand_in_results
 
 from common import run as flags
 from common.errors import InputError
-from experiments import charts, html_report, read_results, report, tables
+from experiments import charts, html_report, read_results, report, row_flags, tables
 from experiments import run as experiments
 from experiments.tables import TABLES
 
@@ -61,10 +61,10 @@ def test_every_table_has_its_place_in_the_readme():
 def test_summary(three_seeds):
     assert "T = 11: accuracy (%) | 93.00 ± 3.61, 3 seeds (70.4) | not run here (72.5) | not run here (90.5) |" in report.summary()
     assert "CoNLL-2003: F1 (%) | not run here (91.21, Ma & Hovy 2016) |" in report.summary()
-    row = '<td>93.00 ± 3.61, 3 seeds<small>paper 70.4</small></td><td class="none">not run here<small>paper 72.5</small></td>'
+    row = '<td>93.00 ± 3.61, 3 seeds<small>paper: 70.4</small></td><td class="none">not run here<small>paper: 72.5</small></td>'
     page = html_report.render()
     assert f"<tr><td>Number prediction, T = 11: accuracy (%)</td>{row}" in page
-    assert "<small>Ma &amp; Hovy 2016 91.21</small>" in page and "<small>Mongia 0.00366</small>" in page
+    assert "<small>Ma &amp; Hovy 2016: 91.21</small>" in page and "<small>Mongia: 0.00366</small>" in page
     (three_seeds / "lstm-seed0.json").unlink()
     (three_seeds / "lstm-seed2.json").unlink()
     assert "| 92.00, 1 seed (70.4) |" in report.summary()
@@ -170,7 +170,7 @@ def parsed(key, name):
     table = TABLES[key]
     presets = importlib.import_module(f"{table.task}.{table.presets}")
     command = experiments.command(table, table.rows[name], 1, "a_folder", "data")
-    return flags.parse(type(tables.config(table, table.rows[name])), presets.PRESETS, command[1:])
+    return flags.parse(type(row_flags.config(table, table.rows[name])), presets.PRESETS, command[1:])
 
 
 def test_the_scale_names_the_table():

@@ -1,0 +1,56 @@
+"""The flags of a row's runs: what its command says, all that follow from it, and where a result was made with others."""
+
+import dataclasses
+import importlib
+import json
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+from common import run, run_directory
+from experiments.tables import Row, Table
+
+DATA = ("data_dir", "vectors")  # those that name data and word vectors
+
+
+def arguments(table: Table, row: Row, **more: Any) -> list[str]:
+    """The row's flags, and `more`, as its command has them."""
+    return [f"--{name}={value}" for name, value in {**table.flags, **row.flags, **more}.items()]
+
+
+def data(table: Table, data_dir: str, vectors: str = "") -> dict[str, pathlib.Path]:
+    """The flags that name a table's data and word vectors. `vectors` are others than the table's, "none" for none."""
+    found = {}
+    if table.data:
+        found["data_dir"] = pathlib.Path(data_dir, table.data)
+    if table.vectors and vectors != "none":
+        found["vectors"] = pathlib.Path(vectors or pathlib.Path(data_dir, table.vectors))
+    return found
+
+
+def config(table: Table, row: Row, **more: Any) -> Any:
+    """All settings of a row's runs: its flags, and `more` of them, over the task's presets and defaults."""
+    module = importlib.import_module(f"{table.task}.{table.presets}")
+    classes = [one for one in vars(module).values() if isinstance(one, type) and issubclass(one, run.RunConfig)]
+    (config_class,) = set(classes) - {run.RunConfig}
+    return run.parse(config_class, module.PRESETS, ["", *arguments(table, row, **more)])
+
+
+def differing(table: Table, row: Row, result: Mapping[str, Any], vectors: str = "") -> dict[str, Any]:
+    """The flags in which a result is not what its row asks for now, as the result has them: it was made before something was changed.
+
+    Only flags that affect the result count, and not the seed; of data and word vectors only the names. A flag that the result does not
+    have is newer than it, and did by default what there was before. `vectors` are others than the table's.
+    """
+    asked = config(table, row, **data(table, "data", vectors))
+    known = run.settings(type(asked))
+    free = {"seed", *(name for name, one in known.items() if not one.affects_result)}
+    made_with = _plain({name: one.default for name, one in known.items()} | result["flags"])
+    now = _plain(dataclasses.asdict(asked))
+    return {name: value for name, value in made_with.items() if name not in free and (name not in now or value != now[name])}
+
+
+def _plain(flags: Mapping[str, Any]) -> dict[str, Any]:
+    """Flags as JSON has them, of files and folders the names."""
+    flags = json.loads(run_directory.to_json(flags))
+    return flags | {name: pathlib.PurePath(flags[name]).name for name in DATA if name in flags}
