@@ -53,13 +53,6 @@ class Progress:
         elif steps_done // self.print_every > self._printed // self.print_every:
             self._print_line()
 
-    def message(self, text: str) -> None:
-        """Print a line of its own, above the bar if there is one."""
-        if self._bar is not None:
-            self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
-        else:
-            print(text, file=self._stream, flush=True)
-
     def __exit__(self, error_type: type | None, *_: object) -> None:
         if self._bar is not None:
             self._bar.stop()

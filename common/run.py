@@ -49,6 +49,17 @@ CELL_FLAGS = {
     "grid_lstm": ("depth", "tied"),
 }
 
+# Flags with a default for all that only these cells read: refused where they are typed for another one, passed over where a preset has
+# them. (Not `agent_units`: a table of many cells gives its sizes once.)
+_CHOOSING = ("dynamic_skip", "random_skip", "attention")
+READ_BY = {
+    "lamda": (*_CHOOSING, "fixed_skip"),
+    "n_actions": _CHOOSING,
+    "observation": ("dynamic_skip", "attention"),
+    "history": ("dynamic_skip", "fixed_skip", "random_skip"),
+    **dict.fromkeys(("reward", "credit", "baseline", "entropy", "rl_weight", "entropy_weight"), ("dynamic_skip",)),
+}
+
 
 def setting(
     default: Any,
@@ -155,7 +166,7 @@ class RunConfig:
     checkpoint_seconds: float = setting(60.0, "seconds between two checkpoints", minimum=0, affects_result=False)
     tensorboard: bool = setting(True, "write summaries for TensorBoard", affects_result=False)
     jit_compile: bool | None = setting(
-        None, "compile the whole training step with XLA, or only its recurrences (none: what is faster for this model and device)"
+        None, "compile the whole training step with XLA, or only its recurrences (what is faster for this model and device unless given)"
     )
     mixed_precision: bool = setting(False, "compute in 16 bits, keep the weights in 32")
     deterministic: bool = setting(False, "same numbers on every run, also on a GPU (slower there)")
@@ -170,9 +181,7 @@ class RunConfig:
             chosen = getattr(self, chooser)
             for name in sorted(_flags_of_some(flags_of) - set(flags_of.get(chosen, ()))):
                 if getattr(self, name) is not None:
-                    owners = " or ".join(f"--{chooser} {value}" for value, names in flags_of.items() if name in names)
-                    advice = f"leave it out, or change the {chooser}"
-                    raise InputError(f"--{name} belongs to {owners}, the {chooser} here is {chosen}: {advice}")
+                    raise _belongs(name, chooser, [value for value, names in flags_of.items() if name in names], chosen)
         for name, why in self.without_effect.items():
             if getattr(self, name) != settings(type(self))[name].default:
                 raise InputError(f"--{name} has no effect here ({why}): leave it out")
@@ -194,6 +203,11 @@ class RunConfig:
     def agent_options(self) -> dict[str, Any]:
         """What `losses.policy_gradient` takes from the flags."""
         return {name: getattr(self, name) for name in ("credit", "baseline", "entropy", "rl_weight", "entropy_weight")}
+
+
+def _belongs(name: str, chooser: str, owners: Sequence[str], chosen: str) -> InputError:
+    to = " or ".join(f"--{chooser} {value}" for value in owners)
+    return InputError(f"--{name} belongs to {to}, the {chooser} here is {chosen}: leave it out, or change the {chooser}")
 
 
 def _flags_of_some(flags_of: Mapping[str, Sequence[str]]) -> set[str]:
@@ -228,7 +242,7 @@ class _Setting:
         """The value, typed and checked; from the text of a flag, or from Python or JSON."""
         try:
             value = _convert(self.type, value)
-        except (ValueError, TypeError, OverflowError):
+        except (KeyError, ValueError, TypeError, OverflowError):
             raise InputError(f"--{self.name} expects {_describe(self.type)}, got {value!r}") from None
         for one in value if isinstance(value, list | tuple) else [value]:
             self._check(one)
@@ -355,8 +369,13 @@ def parse(
             raise InputError(f"--preset expects one of {', '.join(presets)}; got {preset!r}{_hint(preset, presets)}")
         values |= _preset_values(config_class, presets[preset], given)
     config = from_dict(config_class, values | given)
-    if isinstance(config, RunConfig) and not config.run_dir:
-        start = from_dict(config_class, values)
+    if not isinstance(config, RunConfig):
+        return config
+    start = from_dict(config_class, values)
+    for name, cells in READ_BY.items():
+        if config.cell not in cells and getattr(config, name) != getattr(start, name):
+            raise _belongs(name, "cell", cells, config.cell)
+    if not config.run_dir:
         config = dataclasses.replace(config, run_dir=os.path.join("runs", config.task, _run_name(config, start)))
     return config
 

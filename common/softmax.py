@@ -14,7 +14,7 @@ def log_likelihood(h: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor, targets: tf
     The exponentials of the forward pass are kept and scaled in the backward pass; nothing else of size [N, V] is made but their gradient.
 
     Args:
-        h: [N, H]. kernel: S [H, V]. bias: b [V]. targets: [N] int32. Products are in the dtype of h, sums in float32.
+        h: [N, H]. kernel: S [H, V], of the dtype of h, in which the products are; sums are in float32. bias: b [V]. targets: [N] int32.
     Returns:
         [N] float32.
     """

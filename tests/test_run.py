@@ -52,9 +52,9 @@ def test_defaults_of_the_subclass_over_those_of_the_base():
 
 
 def test_flag_wins_over_preset_wins_over_default():
-    config = parse("--preset=small", "--lamda", "1", "--seed=3", "--cell=lstm")
+    config = parse("--preset=small", "--lamda", "1", "--seed=3", "--cell=random_skip")
     assert (config.lamda, config.rnn_size, config.jit_compile, config.n_actions) == (1.0, 20, False, 5)
-    assert config.run_dir == os.path.join("runs", "Toy", "small-lstm-lamda1-seed3")
+    assert config.run_dir == os.path.join("runs", "Toy", "small-random_skip-lamda1-seed3")
     assert isinstance(config.lamda, float)
     assert parse("--preset=small", "--jit_compile").jit_compile is True  # given, and equal to the default of the class
 
@@ -69,7 +69,7 @@ def test_flag_wins_over_preset_wins_over_default():
         (["--preset=small", "--rnn_size=650"], "small-dynamic_skip-rnn_size650-seed0"),
         (["--nojit_compile", "--deterministic"], "paper-dynamic_skip-nojit_compile-deterministic-seed0"),
         (["--print_every=7", "--notensorboard"], "paper-dynamic_skip-seed0"),  # a resumed run may change these
-        (["--cell=lstm", "--reward=probability", "--limit=4"], "paper-lstm-reward_probability-limit4-seed0"),
+        (["--cell=dynamic_skip", "--reward=probability", "--limit=4"], "paper-dynamic_skip-reward_probability-limit4-seed0"),
         (["--data_dir=/some where/my data/"], "paper-dynamic_skip-data_dir_my_data-seed0"),
         (["--widths=3,4", "--learning_rate=1e-5"], "paper-dynamic_skip-learning_rate1e-05-widths3,4-seed0"),
     ],
@@ -200,6 +200,29 @@ def test_a_preset_s_cell_flags_stay_with_its_cell(arguments, expected, name):
         run.parse(Config, presets, ["x", "--preset=skipping", "--cell=lstm", "--n_matrices=2"])
 
 
+@pytest.mark.parametrize(
+    "cell, flag, owners",
+    [
+        ("lstm", "lamda=.3", "--cell dynamic_skip or --cell random_skip or --cell attention or --cell fixed_skip"),
+        ("fixed_skip", "n_actions=7", "--cell dynamic_skip or --cell random_skip or --cell attention"),
+        ("gru", "observation=mean", "--cell dynamic_skip or --cell attention"),
+        ("attention", "history=window", "--cell dynamic_skip or --cell fixed_skip or --cell random_skip"),
+        ("attention", "credit=total", "--cell dynamic_skip"),
+    ],
+)
+def test_a_flag_that_the_cell_does_not_read(cell, flag, owners):
+    """Typed it is refused, unless it says what stands there anyway; in a preset it is meant for other cells."""
+    name, value = flag.split("=")
+    line = f"--{name} belongs to {owners}, the cell here is {cell}: leave it out, or change the cell"
+    for where in ([], ["--run_dir=a"]):
+        with pytest.raises(InputError, match=f"^{line}$"):
+            parse(f"--cell={cell}", f"--{flag}", *where)
+    kind = type(getattr(parse(), name))
+    presets = {"paper": {name: kind(value)}}
+    assert getattr(run.parse(Config, presets, ["x", f"--cell={cell}", f"--{flag}"]), name) == kind(value)
+    parse(f"--cell={owners.split()[1]}", f"--{flag}")
+
+
 def test_a_flag_without_effect_is_refused_and_not_shown():
     @dataclasses.dataclass(frozen=True, kw_only=True)
     class NoDropout(Config):
@@ -225,6 +248,8 @@ def test_from_dict_round_trip():
     assert run.from_dict(Config, dataclasses.asdict(config)) == config
     with pytest.raises(InputError, match="--rnn_size expects a whole number, got 2.5"):
         run.from_dict(Config, {"rnn_size": 2.5})
+    with pytest.raises(InputError, match="--deterministic expects true or false, got 'maybe'"):
+        run.from_dict(Config, {"deterministic": "maybe"})
     with pytest.raises(InputError, match="--jit_compile expects true or false or none, got 1"):
         run.from_dict(Config, {"jit_compile": 1})
 

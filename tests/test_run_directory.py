@@ -323,13 +323,11 @@ def test_plain_lines(at):
         for step in range(30, 251, 30):
             at.now = step / 10
             bar.update(step, loss=np.float32(2.34567))
-        bar.message("[saved]")
         at.now = 25.0
         bar.update(250, loss=2, perplexity=7.389)
     assert stream.getvalue().splitlines() == [
         "epoch 1/2  120/250  loss 2.346  10 steps/s  0:00:13 left",
         "epoch 1/2  210/250  loss 2.346  10 steps/s  0:00:04 left",
-        "[saved]",
         "epoch 1/2  250/250  loss 2  perplexity 7.389  10 steps/s  0:00:00 left",
     ]
 
@@ -356,8 +354,7 @@ def test_bar_on_a_terminal(monkeypatch):
     stream = Terminal()
     with Progress(10, "epoch [1/2]", stream=stream) as bar:
         bar.update(10, loss=1.5)
-        bar.message("a message")
-    assert all(text in stream.getvalue() for text in ("epoch [1/2]", "10/10", "loss 1.5", "a message\n", "left"))
+    assert all(text in stream.getvalue() for text in ("epoch [1/2]", "10/10", "loss 1.5", "left"))
 
 
 @pytest.mark.parametrize("seconds, text", [(0, "0:00:00"), (59.6, "0:01:00"), (3725, "1:02:05"), (360000, "100:00:00")])

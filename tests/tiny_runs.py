@@ -53,16 +53,17 @@ def entrypoint(task: str) -> tuple[type, dict, object]:
     return presets.SentimentConfig, presets.PRESETS, model.build
 
 
-def arguments(task: str, data: pathlib.Path) -> list[str]:
-    """The flags of the task's tiny run."""
+def arguments(task: str, data: pathlib.Path, *more: str) -> list[str]:
+    """The flags of the task's tiny run, and more; without a number of distances where those name a cell."""
     folder = {"LanguageModeling": "words", "NER": "tags", "Sentiment": "trees"}.get(task)
-    return [*TINY, *FLAGS[task], *([f"--data_dir={data / folder}"] if folder else [])]
+    tiny = [flag for flag in TINY if "n_actions" not in flag or not any("--cell=" in one for one in more)]
+    return [*tiny, *FLAGS[task], *([f"--data_dir={data / folder}"] if folder else []), *more]
 
 
 def make(task: str, run_dir: pathlib.Path, data: pathlib.Path, *more: str) -> pathlib.Path:
     """The folder of a run that has finished, its weights as they were made."""
     config_class, presets, build = entrypoint(task)
-    config = run.parse(config_class, presets, ["RL_train.py", *arguments(task, data), *more, f"--run_dir={run_dir}"])
+    config = run.parse(config_class, presets, ["RL_train.py", *arguments(task, data, *more), f"--run_dir={run_dir}"])
     directory = RunDirectory.open(run_dir, config, ["RL_train.py"])
     experiment = build(config)
     experiment.optimizer.build(experiment.model.trainable_variables)
