@@ -58,6 +58,7 @@ def make_layer(config: RunConfig, units: int, cell: str | None = None, **kwargs:
     seen = {"agent_units": config.agent_units, "observation": config.observation}
     if cell == "dynamic_skip":
         kwargs |= release.initializers() if flags.get("initializers") else {}
+        kwargs["previous_bias"] = flags.get("previous_bias")
         return DynamicSkipLSTM(units, **choice, **seen, history=config.history, **fast, **kwargs)
     if cell == "fixed_skip":
         return FixedSkipLSTM(units, **flags, lamda=config.lamda, history=config.history, **fast, **kwargs)

@@ -36,7 +36,7 @@ CELLS = (
 
 # Flags that belong to some cells only; None leaves the choice to the cell.
 CELL_FLAGS = {
-    "dynamic_skip": ("initializers",),
+    "dynamic_skip": ("initializers", "previous_bias"),
     "fixed_skip": ("skip",),
     "skip_lstm": ("update_cost",),
     "skip_gru": ("update_cost",),
@@ -124,6 +124,9 @@ class RunConfig:
         None, "first weights of the layer of --cell dynamic_skip: as in the release (recurrent matrix of each gate orthogonal, the agent's "
         "N(0, 0.3), its biases 0.1), or like the rest of the network's (unless given)", choices=("released",),
     )  # fmt: skip
+    previous_bias: float | None = setting(
+        None, "initial bias of distance 1 in the agent of --cell dynamic_skip, to begin near a plain LSTM (like the others' unless given)"
+    )
     agent_units: int = setting(50, "hidden units of the agent", minimum=1)
     observation: str = setting(
         "previous", "what the agent sees beside the input: the previous state or the mean of the past n_actions",

@@ -86,6 +86,9 @@ def test_initial_weights():
     np.testing.assert_array_equal(cell.bias, np.repeat([1, 0.5, 1, 1], H))
     assert [v.name for v in cell.weights[:3]] == ["kernel", "recurrent_kernel", "bias"]
     assert [v.name for v in cell.trainable_variables[3:]] == list(oracle.AGENT)
+    near = DynamicSkipLSTMCell(H, n_actions=3, agent_bias_initializer="ones", previous_bias=2.0)
+    near.build((None, D))
+    np.testing.assert_array_equal(near.agent_weights.action_bias, [2, 1, 1])
     norm = DynamicSkipLSTMCell(H, n_actions=1, layer_norm=True)
     norm.build((None, D))
     np.testing.assert_array_equal(norm.bias, np.zeros(4 * H))
@@ -94,6 +97,6 @@ def test_initial_weights():
 
 
 def test_config_round_trip():
-    cell = DynamicSkipLSTMCell(4, 3, 0.5, 6, "mean", "window", forget_bias=2.0, layer_norm=True, dropout=0.1, seed=7)
+    cell = DynamicSkipLSTMCell(4, 3, 0.5, 6, "mean", "window", forget_bias=2.0, previous_bias=1.0, layer_norm=True, dropout=0.1, seed=7)
     config = cell.get_config()
     assert DynamicSkipLSTMCell.from_config(config).get_config() == config

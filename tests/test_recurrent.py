@@ -65,6 +65,12 @@ def test_first_weights_of_the_release():
     assert all((weights[name] == np.float32(0.1)).all() for name in ("agent_bias", "action_bias"))
 
 
+def test_a_layer_that_begins_near_a_plain_lstm():
+    layer = make_layer(RunConfig(previous_bias=20.0, n_actions=3), H)
+    x = tf.random.stateless_normal([B, T, D], [1, 2])
+    np.testing.assert_array_equal(run_layer(layer, x, seed=tf.constant([1, 2]))[2].distances, np.ones([B, T]))
+
+
 def test_another_cell_than_the_flags():
     layer = make_layer(RunConfig(cell="skip_rnn", n_matrices=2), H, "lstm")
     assert type(layer) is FastLSTM

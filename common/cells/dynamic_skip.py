@@ -48,6 +48,7 @@ class DynamicSkipLSTMCell(keras.layers.Layer):
         recurrent_dropout: share of the candidate dropped, a new mask each step, without memory loss (Semeniuta et al. 2016).
         greedy: take the most probable distance instead of a sample when `training` is false.
         agent_initializer, agent_bias_initializer: of the agent's kernels and biases.
+        previous_bias: initial bias b2 of distance 1, to begin near a plain LSTM; like the others' unless given.
         seed: of the cell's own random numbers.
         The rest as for `keras.layers.LSTMCell`.
 
@@ -70,6 +71,7 @@ class DynamicSkipLSTMCell(keras.layers.Layer):
         bias_initializer: Initializer = "zeros",
         agent_initializer: Initializer = "glorot_uniform",
         agent_bias_initializer: Initializer = "zeros",
+        previous_bias: float | None = None,
         kernel_regularizer: Regularizer = None,
         recurrent_regularizer: Regularizer = None,
         bias_regularizer: Regularizer = None,
@@ -93,7 +95,7 @@ class DynamicSkipLSTMCell(keras.layers.Layer):
         self.lamda = lamda
         self.observation = one_of("observation", observation, OBSERVATIONS)
         self.history = one_of("history", history, HISTORIES)
-        self.forget_bias, self.layer_norm, self.greedy = forget_bias, layer_norm, greedy
+        self.forget_bias, self.previous_bias, self.layer_norm, self.greedy = forget_bias, previous_bias, layer_norm, greedy
         self.dropout, self.recurrent_dropout = dropout, recurrent_dropout
         for name, value in (
             ("kernel", kernel_initializer),
@@ -150,13 +152,15 @@ class DynamicSkipLSTMCell(keras.layers.Layer):
                 self.add_weight(name="state_offset", shape=(units,), initializer="zeros"),
             )
         if self.has_agent:
-            kernel, bias = self.agent_initializer, self.agent_bias_initializer
+            kernel, bias, action_bias = self.agent_initializer, self.agent_bias_initializer, self.agent_bias_initializer
+            if self.previous_bias is not None:
+                action_bias = with_block(bias, 1, 0, self.previous_bias)
             self._agent = agent.AgentWeights(
                 self.add_weight(name="agent_input_kernel", shape=(n_inputs, width), initializer=fresh(kernel)),
                 self.add_weight(name="agent_recurrent_kernel", shape=(units, width), initializer=fresh(kernel)),
                 self.add_weight(name="agent_bias", shape=(width,), initializer=fresh(bias)),
                 self.add_weight(name="action_kernel", shape=(width, self.n_actions), initializer=fresh(kernel)),
-                self.add_weight(name="action_bias", shape=(self.n_actions,), initializer=fresh(bias)),
+                self.add_weight(name="action_bias", shape=(self.n_actions,), initializer=fresh(action_bias)),
             )
 
     @property
@@ -254,9 +258,8 @@ class DynamicSkipLSTMCell(keras.layers.Layer):
 
     def get_config(self) -> dict:
         """The constructor's arguments."""
-        plain = (
-            "units n_actions lamda agent_units observation history forget_bias layer_norm dropout recurrent_dropout greedy seed".split()
-        )
+        plain = "units n_actions lamda agent_units observation history forget_bias previous_bias layer_norm dropout".split()
+        plain += ["recurrent_dropout", "greedy", "seed"]
         config = {name: getattr(self, name) for name in plain}
         for name in ("kernel", "recurrent", "bias", "agent", "agent_bias"):
             config[f"{name}_initializer"] = keras.initializers.serialize(getattr(self, f"{name}_initializer"))
