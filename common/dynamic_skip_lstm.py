@@ -31,7 +31,7 @@ class DynamicSkipLSTM(keras.layers.RNN):
     In place of `keras.layers.LSTM`: inputs [B, T, D], outputs [B, H] or [B, T, H]; masks, `go_backwards`, `Bidirectional`, `stateful`
     and mixed precision as there. A masked step leaves everything as it is; distances count the steps that were not masked. Not there:
     other activations than tanh and sigmoid, a layer without bias, unrolled loops, cuDNN, float64; `forget_bias=0` stands for
-    `unit_forget_bias=False`. Arguments behind `units` are given by name.
+    `unit_forget_bias=False`. Behind `units` comes `n_actions`, not an activation.
 
     The agent learns only if its log-probabilities enter a loss: train with `PolicyGradientModel`, or read `layer.trace` (an
     `agent.Trace`) right after the call, inside the same function, and add the terms of `losses.py`.
