@@ -6,6 +6,7 @@ Names are imported on first use, so that reading flags or data does not wait for
 import importlib
 
 _HOMES = {
+    "AttentionSkipLSTM": "attention_skip_lstm",
     "AttentionSkipLSTMCell": "cells.attention",
     "ClockworkCell": "cells.clockwork",
     "DynamicSkipLSTM": "dynamic_skip_lstm",

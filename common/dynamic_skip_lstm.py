@@ -96,9 +96,7 @@ class DynamicSkipLSTM(keras.layers.RNN):
         if jit_compile is None:  # on a CPU, XLA's products with a large matrix are slower than a graph's (benchmarks/NOTES.md)
             jit_compile = units < 512 or cell.n_actions > 1 or bool(tf.config.list_physical_devices("GPU"))
         self.state_size = [units, units] if cell.history == "window" else cell.state_size
-        self.recurrence = SkipRecurrence(
-            cell.n_actions, cell.lamda, cell.observe if cell.observation == "mean" else None, jit_compile
-        )
+        self.recurrence = self._make_recurrence(jit_compile)
         self._traces = {}  # by replica: they take turns, each with tensors of its own
 
     @property
@@ -139,17 +137,8 @@ class DynamicSkipLSTM(keras.layers.RNN):
             distances = tf.transpose(tf.cast(distances, tf.int32))
 
         past, carried = self._read_states(initial_state)
-        policy, agent_input = self._policy(x, distances, greedy, seed)
-        states, distances = self.recurrence(
-            self._project(x, training, seed),
-            tf.convert_to_tensor(cell.recurrent_kernel),
-            past,
-            carried,
-            cell.norm_weights,
-            self._candidate_mask(x, training, seed),
-            policy,
-        )
-        self._traces[replicas.index()] = self._record(agent_input, states.h, carried, distances, order)
+        states, entries = self._recur(x, past, carried, distances, greedy, training, seed)
+        self._traces[replicas.index()] = self._record(entries, order)
         final_state = self._write_states(states, carried, order)
         if self.stateful:
             for variable, value in zip(tf.nest.flatten(self.states), final_state, strict=True):
@@ -160,6 +149,26 @@ class DynamicSkipLSTM(keras.layers.RNN):
             outputs = order.spread(outputs, hold=not self.zero_output_for_mask)
         output = outputs if self.return_sequences else outputs[:, -1]
         return (output, *final_state) if self.return_state else output
+
+    def _make_recurrence(self, jit_compile: bool):
+        cell = self.cell
+        return SkipRecurrence(cell.n_actions, cell.lamda, cell.observe if cell.observation == "mean" else None, jit_compile)
+
+    def _recur(
+        self, x: tf.Tensor, past: State, carried: State | None, distances: tf.Tensor | None, greedy: bool, training: bool, seed: tf.Tensor
+    ):  # fmt: skip
+        """x [T, B, D] -> all states [K + T, B, H], and the trace's entries but for its mask, [T, B, ...]."""
+        policy, agent_input = self._policy(x, distances, greedy, seed)
+        states, distances = self.recurrence(
+            self._project(x, training, seed),
+            tf.convert_to_tensor(self.cell.recurrent_kernel),
+            past,
+            carried,
+            self.cell.norm_weights,
+            self._candidate_mask(x, training, seed),
+            policy,
+        )
+        return states, self._statistics(agent_input, states.h, carried, distances)
 
     def _check_shapes(self, sequences: tf.Tensor, initial_state: list[tf.Tensor], **of_steps: tf.Tensor | None):
         shapes = [tf.TensorShape(s.shape) for s in initial_state]
@@ -184,32 +193,36 @@ class DynamicSkipLSTM(keras.layers.RNN):
 
     def _policy(self, x: tf.Tensor, distances: tf.Tensor | None, greedy: bool, seed: tf.Tensor):
         """How the recurrence chooses, and the agent's view of the inputs, which the trace needs with its gradient."""
-        weights = self.cell.agent_weights
+        weights = self._agent_weights()
         if weights is None:
             given = self.cell.given_distances(tf.shape(x)[:2], seed)
             if given is None:  # K = 1: nothing to choose
                 return None, None
             return Policy(distances=given if distances is None else distances), None
-        weights = agent.AgentWeights(*(tf.cast(w, tf.float32) for w in weights))
         projected = agent.project(tf.cast(x, tf.float32), weights)
         if distances is not None:
             return Policy(distances=distances), projected
         noise = None if greedy else agent.gumbel_noise([*tf.unstack(tf.shape(x)[:2]), self.cell.n_actions], seed)
         return Policy(None, *tf.nest.map_structure(tf.stop_gradient, (projected, weights)), noise), projected
 
-    def _record(self, projected: tf.Tensor | None, h: tf.Tensor, carried: State | None, distances: tf.Tensor, order: "_Compaction | None"):
-        """The trace: the agent once more, all steps in one pass, now with its gradient. h: [K + T, B, H]."""
+    def _statistics(self, projected: tf.Tensor | None, h: tf.Tensor, carried: State | None, distances: tf.Tensor):
+        """The trace's entries: the agent once more, all steps in one pass, now with its gradient. h: [K + T, B, H]."""
         n_actions, n_steps = self.cell.n_actions, tf.shape(distances)[0]
         if projected is None:  # no agent
             log_probs = entropies = tf.zeros_like(distances, tf.float32)
-            probs = tf.one_hot(distances - 1, n_actions)
-        else:
-            seen = self.cell.observe([h[j : j + n_steps] for j in range(n_actions)])
-            if carried is not None:
-                seen = tf.concat([seen[:1] + carried.h, seen[1:]], 0)
-            weights = agent.AgentWeights(*(tf.cast(w, tf.float32) for w in self.cell.agent_weights))
-            log_probs, entropies, probs = agent.statistics(agent.logits(projected, seen, weights), distances)
-        entries = [tf.transpose(a, [1, 0, *range(2, a.shape.rank)]) for a in (distances, log_probs, entropies, probs)]
+            return distances, log_probs, entropies, tf.one_hot(distances - 1, n_actions)
+        seen = self.cell.observe([h[j : j + n_steps] for j in range(n_actions)])
+        if carried is not None:
+            seen = tf.concat([seen[:1] + carried.h, seen[1:]], 0)
+        return distances, *agent.statistics(agent.logits(projected, seen, self._agent_weights()), distances)
+
+    def _agent_weights(self):
+        """The agent's weights in float32, whatever the layer computes in; None without an agent."""
+        weights = self.cell.agent_weights
+        return weights and agent.AgentWeights(*(tf.cast(w, tf.float32) for w in weights))
+
+    def _record(self, entries: tuple, order: "_Compaction | None"):
+        entries = [tf.transpose(a, [1, 0, *range(2, a.shape.rank)]) for a in entries]
         if order is None:
             return agent.Trace(*entries, tf.ones_like(entries[1]))
         return agent.Trace(*(order.spread(a, hold=False) for a in entries), order.mask)

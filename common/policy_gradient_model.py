@@ -7,7 +7,6 @@ import keras
 import tensorflow as tf
 
 from . import losses, replicas
-from .cells.attention import AttentionSkipLSTMCell
 from .cells.dynamic_skip import DynamicSkipLSTMCell
 from .choices import BASELINES, CREDITS, ENTROPIES, one_of
 from .dynamic_skip_lstm import DynamicSkipLSTM
@@ -113,7 +112,7 @@ class PolicyGradientModel(keras.Model):
     def skip_layers(self) -> list[DynamicSkipLSTM]:
         """The layers with an agent, wherever in the model they are."""
         layers = self._flatten_layers(include_self=False)
-        return [layer for layer in layers if isinstance(layer, DynamicSkipLSTM) and layer.built and layer.cell.agent_weights is not None]
+        return [layer for layer in layers if isinstance(layer, DynamicSkipLSTM) and layer.built and layer.cell.has_agent]
 
     def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True) -> tf.Tensor:
         """The compiled loss and `model.losses`; in training the agents' loss too (in evaluation it is shown, but no part of it)."""
@@ -134,7 +133,7 @@ class PolicyGradientModel(keras.Model):
         layers = self._flatten_layers(include_self=False)
         with_trace = [layer.cell for layer in layers if isinstance(layer, DynamicSkipLSTM)]
         for cell in layers:
-            samples = isinstance(cell, DynamicSkipLSTMCell) and not isinstance(cell, AttentionSkipLSTMCell) and cell.has_agent
+            samples = isinstance(cell, DynamicSkipLSTMCell) and cell.has_agent
             if samples and cell.trainable and not any(cell is one for one in with_trace):
                 raise ValueError(f"the agent of {cell.name} would never learn: use DynamicSkipLSTM in place of keras.layers.RNN")
 

@@ -88,11 +88,11 @@ class SkipRecurrence:
 
             def gradient(d_h: tf.Tensor, d_c: tf.Tensor, _: object = None):
                 dz, h, *rest = self._backward(State(d_h, d_c), states, distances, z, recurrent_kernel, carried, norm, candidate_mask)
-                return dz, weight_gradient(h, dz, recurrent_kernel.dtype), *_present(rest)
+                return dz, weight_gradient(h, dz, recurrent_kernel.dtype), *present(rest)
 
             return (*states, distances), gradient
 
-        h, c, distances = run(*_present(structure))
+        h, c, distances = run(*present(structure))
         return State(h, c), distances
 
     def _forward_loop(
@@ -103,21 +103,21 @@ class SkipRecurrence:
         rows = tf.range(tf.shape(projected)[1])
 
         def step(t: tf.Tensor, state: State, history: State, zs: tf.TensorArray, distances: tf.TensorArray):
-            first = None if carried is None else _scaled(tf.cast(t == 0, tf.float32), carried)
+            first = None if carried is None else scaled(tf.cast(t == 0, tf.float32), carried)
             chosen, connected = tf.ones_like(rows), state
             if policy is not None:
                 window = State(*(a.gather(t + tf.range(n_actions)) for a in history))
                 chosen = self._choose(t, window.h, first, state.h, policy)
                 at = tf.stack([n_actions - chosen, rows], 1)
                 connected = self._mix(State(*(tf.gather_nd(a, at) for a in window)), state)
-            h, c = _plus(connected, first)
+            h, c = plus(connected, first)
             z = projected[t] + product(h, recurrent_kernel)
             state = State(*lstm_gates(z, c, norm, None if candidate_mask is None else candidate_mask[t]))
             state = State(*(tf.ensure_shape(a, b.shape[1:]) for a, b in zip(state, past, strict=True)))  # shapes as the loop enters with
             history = State(*(a.write(n_actions + t, b) for a, b in zip(history, state, strict=True)))
             return t + 1, state, history, zs.write(t, z), distances.write(t, chosen)
 
-        history = State(*(_buffer(tf.pad(a, [[0, n_steps], [0, 0], [0, 0]])) for a in past))
+        history = State(*(buffer(tf.pad(a, [[0, n_steps], [0, 0], [0, 0]])) for a in past))
         zs = tf.TensorArray(tf.float32, n_steps, element_shape=projected.shape[1:])
         distances = tf.TensorArray(tf.int32, n_steps, element_shape=projected.shape[1:2])
         start = (0, State(past.h[-1], past.c[-1]), history, zs, distances)
@@ -134,7 +134,7 @@ class SkipRecurrence:
 
     def _mix(self, chosen: State, latest: State) -> State:
         """lamda s_{t-k} + (1 - lamda) s_{t-1}."""
-        return chosen if self.lamda == 1 else _plus(_scaled(self.lamda, chosen), _scaled(1 - self.lamda, latest))
+        return chosen if self.lamda == 1 else plus(scaled(self.lamda, chosen), scaled(1 - self.lamda, latest))
 
     def _connected(self, states: State, distances: tf.Tensor, carried: State | None) -> State:
         """s~ of all steps [T, B, H]."""
@@ -156,7 +156,7 @@ class SkipRecurrence:
         new_c = states.c[n_actions:]
         slopes = lstm_slopes(z, connected.c, new_c, norm, candidate_mask)
         transposed = None if self.jit_compile else tf.transpose(recurrent_kernel)
-        shares = self._shares(distances)
+        shares = shares_by_source(self._weights(distances))
         ahead = tf.range(1, n_actions + 1)
 
         def pull(window: tf.Tensor, u: tf.Tensor):
@@ -166,7 +166,7 @@ class SkipRecurrence:
         def step(i: tf.Tensor, adjoint: State, adjoints: State, dzs: tf.TensorArray, d_norm: list[tf.Tensor]):
             t = n_steps - 1 - i  # the loop counts up, so that XLA knows its trip count
             sent = adjoint if n_actions == 1 else State(*(pull(a.gather(t + ahead), t) for a in adjoints))
-            d_h, d_c = _plus(State(*(a[n_actions + t] for a in d_states)), sent)
+            d_h, d_c = plus(State(*(a[n_actions + t] for a in d_states)), sent)
             normalised = () if norm is None else (norm, z[t], new_c[t])
             dz, d_c, *dn = lstm_gates_gradient(d_h, d_c, Slopes(*(a[t] for a in slopes)), *normalised)
             if transposed is None:  # XLA transposes for nothing; a graph would do it anew at every step
@@ -178,7 +178,7 @@ class SkipRecurrence:
             return i + 1, adjoint, adjoints, dzs.write(t, dz), [a + b for a, b in zip(d_norm, dn, strict=True)]
 
         zeros = tf.zeros_like(states.h[0])
-        adjoints = State(*(_buffer(tf.zeros_like(states.h)) for _ in range(2)))
+        adjoints = State(*(buffer(tf.zeros_like(states.h)) for _ in range(2)))
         dzs = tf.TensorArray(tf.float32, n_steps, element_shape=z.shape[1:])
         start = (0, State(zeros, zeros), adjoints, dzs, [tf.zeros_like(n) for n in norm or ()])
         _, _, adjoints, dzs, d_norm = tf.while_loop(lambda i, *_: i < n_steps, step, start, parallel_iterations=1)
@@ -195,28 +195,41 @@ class SkipRecurrence:
         d_carried = None if carried is None else State(adjoints.h[0], adjoints.c[0])
         return dzs.stack(), connected.h, d_past, d_carried, d_norm
 
-    def _shares(self, distances: tf.Tensor):
-        """[K + T, K, B] with share [K + u, k - 1] of the adjoint of step u + k in dL/ds_u; zero where that step is not in the sequence."""
-        n_actions, n_steps = self.n_actions, tf.shape(distances)[0]
-        shares = self.lamda * tf.one_hot(distances - 1, n_actions, axis=1)  # [T, K, B], by the step that connects
-        shares += (1 - self.lamda) * tf.one_hot(0, n_actions)[None, :, None]
-        shares = tf.pad(shares, [[n_actions, n_actions], [0, 0], [0, 0]])
-        return tf.stack([shares[k : k + n_actions + n_steps, k - 1] for k in range(1, n_actions + 1)], 1)
+    def _weights(self, distances: tf.Tensor):
+        """[T, K, B] of the K states in each step's mix."""
+        return self.lamda * tf.one_hot(distances - 1, self.n_actions, axis=1) + previous_share(self.n_actions, self.lamda)
 
 
-def _present(structure: Any) -> list[tf.Tensor]:
+def previous_share(n_actions: int, lamda: float) -> tf.Tensor:
+    """(1 - lamda) at distance 1, [1, K, 1]: what the previous state has in every step's mix."""
+    return (1 - lamda) * tf.one_hot(0, n_actions)[None, :, None]
+
+
+def shares_by_source(weights: tf.Tensor) -> tf.Tensor:
+    """[K + T, K, B] with share [K + u, k - 1] of the adjoint of step u + k in dL/ds_u; zero where that step is not in the sequence.
+
+    `weights` [T, K, B]: of the K states in each step's mix, by the step that connects.
+    """
+    n_steps, n_actions = tf.shape(weights)[0], weights.shape[1]
+    shares = tf.pad(weights, [[n_actions, n_actions], [0, 0], [0, 0]])
+    return tf.stack([shares[k : k + n_actions + n_steps, k - 1] for k in range(1, n_actions + 1)], 1)
+
+
+def present(structure: Any) -> list[tf.Tensor]:
     """The tensors of a structure, without what is None."""
     return [a for a in tf.nest.flatten(structure) if a is not None]
 
 
-def _buffer(a: tf.Tensor) -> tf.TensorArray:
+def buffer(a: tf.Tensor) -> tf.TensorArray:
     """A buffer of slots a [N, B, H] that can be read and written."""
     return tf.TensorArray(tf.float32, tf.shape(a)[0], clear_after_read=False, element_shape=a.shape[1:]).unstack(a)
 
 
-def _scaled(factor: float | tf.Tensor, state: State) -> State:
+def scaled(factor: float | tf.Tensor, state: State) -> State:
+    """factor s."""
     return State(factor * state.h, factor * state.c)
 
 
-def _plus(a: State, b: State | None) -> State:
+def plus(a: State, b: State | None) -> State:
+    """a + b, or a."""
     return a if b is None else State(a.h + b.h, a.c + b.c)

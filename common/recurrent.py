@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from . import release
 from .agent import Trace
-from .cells.attention import AttentionSkipLSTMCell
+from .attention_skip_lstm import AttentionSkipLSTM
 from .cells.clockwork import ClockworkCell
 from .cells.grid_lstm import GridLSTMCell
 from .cells.highway_lstm import HighwayLSTMCell
@@ -27,7 +27,6 @@ from .update_skipping import UpdateSkippingRNN
 
 # What runs step by step under keras.layers.RNN.
 _CELLS = {
-    "attention": AttentionSkipLSTMCell,
     "skip_lstm": SkipLSTMCell,
     "skip_gru": SkipGRUCell,
     "time_delay": TimeDelayCell,
@@ -44,7 +43,7 @@ def make_layer(config: RunConfig, units: int, cell: str | None = None, **kwargs:
     """The layer of `--cell` (or of `cell`, which then takes no flags) over sequences [B, T, D] -> [B, T, H], with its final state.
 
     `kwargs` go to the layer: kernel_initializer, recurrent_initializer, bias_initializer, go_backwards, name; to `lstm`, `dynamic_skip`,
-    `fixed_skip` and `random_skip` whatever else these take. `--initializers released` wins over the initializers among them.
+    `fixed_skip`, `random_skip` and `attention` whatever else these take. `--initializers released` wins over the initializers among them.
     """
     flags = config.cell_flags if cell in (None, config.cell) else {}
     cell = cell or config.cell
@@ -64,9 +63,9 @@ def make_layer(config: RunConfig, units: int, cell: str | None = None, **kwargs:
         return FixedSkipLSTM(units, **flags, lamda=config.lamda, history=config.history, **fast, **kwargs)
     if cell == "random_skip":
         return RandomSkipLSTM(units, **choice, history=config.history, **fast, **kwargs)
-    of_layer = {name: kwargs.pop(name) for name in ("go_backwards", "name") if name in kwargs} | sequence
     if cell == "attention":
-        flags = choice | seen
+        return AttentionSkipLSTM(units, **choice, **seen, **fast, **kwargs)
+    of_layer = {name: kwargs.pop(name) for name in ("go_backwards", "name") if name in kwargs} | sequence
     if cell in ("skip_lstm", "skip_gru"):
         return UpdateSkippingRNN(_CELLS[cell](units, **kwargs), **flags, **of_layer)
     return keras.layers.RNN(_CELLS[cell](units, **flags, **kwargs), **of_layer)

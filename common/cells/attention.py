@@ -17,7 +17,8 @@ class AttentionSkipLSTMCell(DynamicSkipLSTMCell):
         h_t, c_t = LSTM(x_t, h~, c~)
 
     (The attention baseline of Gui et al. 2019; on expectation against sample, Deng et al. 2018.) All of it is trained by back-propagation,
-    so the observation is not behind a stop-gradient. `lamda = 0` and `n_actions = 1` are the plain LSTM.
+    so the observation is not behind a stop-gradient. `lamda = 0` and `n_actions = 1` are the plain LSTM. For whole sequences
+    `AttentionSkipLSTM` computes the same much faster.
 
     Weights and states: as for `DynamicSkipLSTMCell` with `history="carried"`.
 
@@ -27,10 +28,17 @@ class AttentionSkipLSTMCell(DynamicSkipLSTMCell):
         The rest as for `DynamicSkipLSTMCell`; there is nothing to sample and no "window" history.
     """
 
+    has_agent = False  # nobody chooses
+
     def __init__(
         self, units: int, n_actions: int = 5, lamda: float = 1.0, agent_units: int = 50, observation: str = "previous", **kwargs: Any
     ):
         super().__init__(units, n_actions, lamda, agent_units, observation, history="carried", **kwargs)
+
+    @property
+    def has_policy(self) -> bool:
+        """Whether there is more than one state to attend to."""
+        return self.n_actions > 1
 
     def attention(self, inputs: tf.Tensor, states: list) -> tf.Tensor:
         """pi [B, K] over the distances 1..K, for inputs [B, D]."""
@@ -40,7 +48,7 @@ class AttentionSkipLSTMCell(DynamicSkipLSTMCell):
 
     def call(self, inputs: tf.Tensor, states: list[tf.Tensor], training: bool = False) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """inputs [B, D], states -> h [B, H] and the new states."""
-        weights = self.attention(inputs, states) if self.has_agent else None
+        weights = self.attention(inputs, states) if self.has_policy else None
         inputs, mask = self.drop(inputs, training, self.new_seed())
         return self.weighted_step(inputs, states, weights, mask)
 

@@ -151,7 +151,7 @@ class DynamicSkipLSTMCell(keras.layers.Layer):
                 self.add_weight(name="state_gain", shape=(units,), initializer="ones"),
                 self.add_weight(name="state_offset", shape=(units,), initializer="zeros"),
             )
-        if self.has_agent:
+        if self.has_policy:
             kernel, bias, action_bias = self.agent_initializer, self.agent_bias_initializer, self.agent_bias_initializer
             if self.previous_bias is not None:
                 action_bias = with_block(bias, 1, 0, self.previous_bias)
@@ -167,6 +167,11 @@ class DynamicSkipLSTMCell(keras.layers.Layer):
     def has_agent(self) -> bool:
         """Whether an agent chooses the distances."""
         return self.n_actions > 1
+
+    @property
+    def has_policy(self) -> bool:
+        """Whether there are weights of a distribution over the distances."""
+        return self.has_agent
 
     def given_distances(self, shape: tf.Tensor | list, seed: tf.Tensor) -> tf.Tensor | None:
         """What a cell without an agent chooses, int32 of that shape; None where an agent does or K = 1."""

@@ -1,0 +1,117 @@
+"""common/attention_skip_lstm.py: the layer and its gradient against autodiff through the cell (which tests/test_cells.py holds to NumPy)."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from common.attention_skip_lstm import AttentionSkipLSTM
+from common.cells.attention import AttentionSkipLSTMCell
+from common.policy_gradient_model import PolicyGradientModel
+
+B, T, D, H, A = 3, 6, 2, 4, 5
+
+
+def normal(shape, seed, scale=1.0):
+    return np.random.default_rng(seed).normal(size=shape, scale=scale).astype(np.float32)
+
+
+def compiled(function, mode):
+    return {"eager": lambda f: f, "graph": tf.function, "xla": lambda f: tf.function(f, jit_compile=True)}[mode](function)
+
+
+def randomise(layer):
+    """All weights drawn anew, and the policy far from uniform."""
+    for n, v in enumerate(v for v in layer.weights if v.dtype == "float32"):
+        v.assign(normal(v.shape, n, 0.8) + (1 if v.name.endswith("gain") else 0))
+
+
+# K, lamda, observation, layer_norm, recurrent dropout, loops compiled by XLA, mode
+CONFIGS = [
+    (2, 1.0, "previous", False, False, True, "xla"),
+    (3, 0.5, "previous", True, False, False, "graph"),
+    (3, 0.5, "mean", False, True, True, "graph"),
+    (3, 1.0, "mean", True, True, False, "eager"),
+    (5, 0.3, "previous", False, False, True, "eager"),
+    (8, 0.5, "mean", False, False, True, "xla"),  # more states than steps
+    (1, 1.0, "previous", False, False, True, "xla"),  # nothing to attend to
+]
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda c: f"K{c[0]}-lamda{c[1]}-{c[2]}-{c[-1]}")
+def test_the_layer_is_the_cell(config):
+    n_actions, lamda, observation, layer_norm, drop, jit_compile, mode = config
+    options = dict(
+        n_actions=n_actions, lamda=lamda, agent_units=A, observation=observation, layer_norm=layer_norm, recurrent_dropout=0.5 * drop
+    )
+    layer = AttentionSkipLSTM(H, **options, return_sequences=True, return_state=True, jit_compile=jit_compile)
+    reference = keras.layers.RNN(AttentionSkipLSTMCell(H, **options), return_sequences=True, return_state=True)
+    layer.build((B, T, D)), reference.build((B, T, D))
+    randomise(layer)
+    reference.cell.set_weights(layer.cell.get_weights())
+    kept = np.random.default_rng(2).choice([0.0, 2.0], (B, H)).astype(np.float32)
+    layer.cell.candidate_mask = lambda shape, seed: tf.tile(kept[None], [T, 1, 1])
+    reference.cell.candidate_mask = lambda shape, seed: tf.constant(kept)
+    x, states = normal((B, T, D), 100), [normal((B, n_actions * H), 101 + n) for n in range(2)]
+    d_output, d_final = normal((B, T, H), 103), [normal(s.shape, 104 + n) for n, s in enumerate(states)]
+
+    def everything(one):
+        def run(x, states):
+            with tf.GradientTape() as tape:
+                tape.watch((x, states))
+                output, *final = one(x, initial_state=states, training=True)
+                loss = tf.reduce_sum(output * d_output) + sum(tf.reduce_sum(a * b) for a, b in zip(final, d_final, strict=True))
+            variables = {v.name: v.value for v in one.trainable_variables}
+            return output, final, tape.gradient(loss, {"x": x, "h": states[0], "c": states[1], **variables})
+
+        return compiled(run, mode)(tf.constant(x), [tf.constant(s) for s in states])
+
+    output, final, gradients = everything(layer)
+    expected, expected_final, expected_gradients = everything(reference)
+    np.testing.assert_allclose(output, expected, atol=2e-6)
+    for a, b in zip(final, expected_final, strict=True):
+        np.testing.assert_allclose(a, b, atol=2e-6)
+    assert gradients.keys() == expected_gradients.keys() and len(gradients) == 6 + 5 * (n_actions > 1) + 4 * layer_norm
+    for name, gradient in gradients.items():
+        wanted = expected_gradients[name].numpy()
+        assert wanted.any(), name
+        np.testing.assert_allclose(gradient, wanted, atol=1e-5 * max(1, np.abs(wanted).max()), err_msg=name)
+
+
+@pytest.mark.parametrize("drawn", [False, True])
+def test_the_trace_says_where_it_looked(drawn):
+    """Whatever `greedy` and `seed` say: nothing is drawn. Masked steps are zero."""
+    layer = AttentionSkipLSTM(H, n_actions=3, agent_units=A, return_sequences=True, jit_compile=False)
+    layer.build((B, T, D))
+    randomise(layer)
+    x, mask = normal((B, T, D), 1), np.arange(T) < [[T], [4], [0]]
+    outputs = layer(x, mask=mask, greedy=not drawn, seed=tf.constant([1, int(drawn)]), training=drawn)
+    np.testing.assert_array_equal(outputs, layer(x, mask=mask))
+    trace, states = layer.trace, [tf.zeros([B, 3 * H])] * 2
+    for t in range(T):
+        pi = layer.cell.attention(x[:, t], states).numpy()
+        on = mask[:, t]
+        np.testing.assert_allclose(trace.probs[:, t], np.where(on[:, None], pi, 0), atol=1e-6)
+        np.testing.assert_array_equal(trace.distances[:, t], np.where(on, pi.argmax(-1) + 1, 0))
+        np.testing.assert_allclose(trace.entropies[:, t], np.where(on, -(pi * np.log(pi)).sum(-1), 0), atol=1e-6)
+        _, new = layer.cell(x[:, t], states)
+        states = [tf.where(on[:, None], a, b) for a, b in zip(new, states, strict=True)]
+    assert not trace.log_probs.numpy().any()
+
+
+def test_it_needs_no_policy_gradient():
+    """In a `PolicyGradientModel` it trains as any layer does, and no agent is looked for in it."""
+    inputs = keras.Input((T, D))
+    layer = AttentionSkipLSTM(H, n_actions=3, agent_units=A, jit_compile=False)
+    model = PolicyGradientModel(inputs, keras.layers.Dense(2)(layer(inputs)))
+    assert model.skip_layers == []
+    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    before = [v.numpy() for v in model.trainable_variables]
+    model.fit(normal((8, T, D), 1), np.arange(8) % 2, batch_size=8, epochs=1, verbose=0)
+    assert len(before) == 3 + 5 + 2 and all((a != b.numpy()).any() for a, b in zip(before, model.trainable_variables, strict=True))
+
+
+def test_it_takes_no_distances():
+    layer = AttentionSkipLSTM(H, n_actions=3)
+    with pytest.raises(ValueError, match="distances must be None: attention_skip_lstm.* takes the mean of all K states"):
+        layer(normal((B, T, D), 1), distances=tf.ones([B, T], tf.int32))
