@@ -1,4 +1,4 @@
-"""common/attention_skip_lstm.py: the layer and its gradient against autodiff through the cell (which tests/test_cells.py holds to NumPy)."""
+"""common/attention_skip_lstm.py: the layer and its gradient against autodiff through the cell (which test_cells.py holds to NumPy)."""
 
 import keras
 import numpy as np
