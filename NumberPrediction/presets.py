@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from common.errors import InputError
 from common.run import RunConfig, setting
 
 
@@ -28,6 +29,12 @@ class NumberConfig(RunConfig):
     batch_size: int = setting(100, minimum=1)
     max_grad_norm: float = setting(0.0, minimum=0)
     baseline: str = "leave_one_out"
+
+    def __post_init__(self):
+        """Raises `InputError` for the release's loss, which is nothing but a reward, with an agent that has none."""
+        super().__post_init__()
+        if self.reward == "released" and self.estimator != "policy_gradient":
+            raise InputError(f"--reward released expects --estimator policy_gradient, got {self.estimator}: leave one of them out")
 
 
 PRESETS = {

@@ -8,6 +8,7 @@ BASELINES = ("none", "leave_one_out")
 ENTROPIES = ("analytic", "sampled")
 # `DynamicSkipLSTM`
 OBSERVATIONS = ("previous", "mean")
+ESTIMATORS = ("policy_gradient", "straight_through")
 HISTORIES = ("carried", "window")
 
 

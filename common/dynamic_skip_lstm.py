@@ -34,7 +34,8 @@ class DynamicSkipLSTM(keras.layers.RNN):
     `unit_forget_bias=False`. Behind `units` comes `n_actions`, not an activation.
 
     The agent learns only if its log-probabilities enter a loss: train with `PolicyGradientModel`, or read `layer.trace` (an
-    `agent.Trace`) right after the call, inside the same function, and add the terms of `losses.py`.
+    `agent.Trace`) right after the call, inside the same function, and add the terms of `losses.py`. With
+    `estimator="straight_through"` (see `DynamicSkipLSTMCell`) it learns in any model, from the model's loss.
 
     Initial and final states: h and c of the K past steps, [B, K * H] each, oldest first; with `history="window"` those of the last
     step alone, [B, H] each, as for `keras.layers.LSTM`.
@@ -152,7 +153,8 @@ class DynamicSkipLSTM(keras.layers.RNN):
 
     def _make_recurrence(self, jit_compile: bool):
         cell = self.cell
-        return SkipRecurrence(cell.n_actions, cell.lamda, cell.observe if cell.observation == "mean" else None, jit_compile)
+        observe = cell.observe if cell.observation == "mean" else None
+        return SkipRecurrence(cell.n_actions, cell.lamda, observe, jit_compile, cell.estimator == "straight_through")
 
     def _recur(
         self, x: tf.Tensor, past: State, carried: State | None, distances: tf.Tensor | None, greedy: bool, training: bool, seed: tf.Tensor
@@ -199,22 +201,21 @@ class DynamicSkipLSTM(keras.layers.RNN):
             if given is None:  # K = 1: nothing to choose
                 return None, None
             return Policy(distances=given if distances is None else distances), None
-        projected = agent.project(tf.cast(x, tf.float32), weights)
-        if distances is not None:
-            return Policy(distances=distances), projected
-        noise = None if greedy else agent.gumbel_noise([*tf.unstack(tf.shape(x)[:2]), self.cell.n_actions], seed)
-        return Policy(None, *tf.nest.map_structure(tf.stop_gradient, (projected, weights)), noise), projected
+        projected, noise = agent.project(tf.cast(x, tf.float32), weights), None
+        if distances is None and not greedy:
+            noise = agent.gumbel_noise([*tf.unstack(tf.shape(x)[:2]), self.cell.n_actions], seed)
+        learned = projected, weights
+        if self.cell.estimator == "policy_gradient":  # the agent learns from the trace alone
+            learned = tf.nest.map_structure(tf.stop_gradient, learned)
+        return Policy(distances, *learned, noise), projected
 
     def _statistics(self, projected: tf.Tensor | None, h: tf.Tensor, carried: State | None, distances: tf.Tensor):
         """The trace's entries: the agent once more, all steps in one pass, now with its gradient. h: [K + T, B, H]."""
-        n_actions, n_steps = self.cell.n_actions, tf.shape(distances)[0]
         if projected is None:  # no agent
             log_probs = entropies = tf.zeros_like(distances, tf.float32)
-            return distances, log_probs, entropies, tf.one_hot(distances - 1, n_actions)
-        seen = self.cell.observe([h[j : j + n_steps] for j in range(n_actions)])
-        if carried is not None:
-            seen = tf.concat([seen[:1] + carried.h, seen[1:]], 0)
-        return distances, *agent.statistics(agent.logits(projected, seen, self._agent_weights()), distances)
+            return distances, log_probs, entropies, tf.one_hot(distances - 1, self.cell.n_actions)
+        logits = agent.logits(projected, self.recurrence.seen(h, carried), self._agent_weights())
+        return distances, *agent.statistics(logits, distances)
 
     def _agent_weights(self):
         """The agent's weights in float32, whatever the layer computes in; None without an agent."""

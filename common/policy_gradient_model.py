@@ -133,8 +133,8 @@ class PolicyGradientModel(keras.Model):
         layers = self._flatten_layers(include_self=False)
         with_trace = [layer.cell for layer in layers if isinstance(layer, DynamicSkipLSTM)]
         for cell in layers:
-            samples = isinstance(cell, DynamicSkipLSTMCell) and cell.has_agent
-            if samples and cell.trainable and not any(cell is one for one in with_trace):
+            asks = isinstance(cell, DynamicSkipLSTMCell) and cell.has_agent and cell.estimator == "policy_gradient"
+            if asks and cell.trainable and not any(cell is one for one in with_trace):
                 raise ValueError(f"the agent of {cell.name} would never learn: use DynamicSkipLSTM in place of keras.layers.RNN")
 
     def _agent_loss(self, layer: DynamicSkipLSTM, rewards: list[tf.Tensor]) -> tf.Tensor:
@@ -147,7 +147,10 @@ class PolicyGradientModel(keras.Model):
             else:
                 reward = tf.reduce_sum(reward, list(range(1, reward.shape.rank)))
                 total += losses.at_last_step(reward, trace.mask)
-        return losses.policy_gradient(trace, tf.stop_gradient(total), **self.agent_options)
+        options = self.agent_options
+        if layer.cell.estimator == "straight_through":  # then the agent has its share of the compiled loss already
+            options = {**options, "rl_weight": 0.0}
+        return losses.policy_gradient(trace, tf.stop_gradient(total), **options)
 
     def get_config(self) -> dict:
         """The constructor's arguments; the network in place of inputs and outputs."""

@@ -41,6 +41,7 @@ class Policy(NamedTuple):
     """How each step chooses its distance: by `distances` where given, else by the agent."""
 
     distances: tf.Tensor | None = None  # [T, B] int32, 1..K
+    # By the straight-through estimator, with a gradient.
     projected: tf.Tensor | None = None  # [T, B, A] the agent's view of the inputs
     weights: agent.AgentWeights | None = None
     noise: tf.Tensor | None = None  # [T, B, K] Gumbel noise for a sample; None for the most probable distance
@@ -51,12 +52,21 @@ class SkipRecurrence:
 
     Args:
         n_actions: K. lamda: weight of the chosen state.
-        observe: [K, B, H] past h, oldest first -> [B, H], what the agent sees; None for the latest.
+        observe: [K, ..., H] past h, oldest first -> [..., H], what the agent sees; None for the latest.
+        straight_through: whether a policy's weights, and its view of the inputs, have the gradient
+
+                dL/dpi_t(k) = lamda <e_t, s_{t-k}>,    behind the loop and for all steps at once
+
+            and from there through the agent, or (the default) none.
         jit_compile: compile both loops with XLA, also where the caller is eager or a plain graph.
     """
 
-    def __init__(self, n_actions: int, lamda: float, observe: Callable[[tf.Tensor], tf.Tensor] | None, jit_compile: bool = True):
+    def __init__(
+        self, n_actions: int, lamda: float, observe: Callable[[tf.Tensor | list[tf.Tensor]], tf.Tensor] | None, jit_compile: bool = True,
+        straight_through: bool = False,
+    ):  # fmt: skip
         self.n_actions, self.lamda, self.observe, self.jit_compile = n_actions, lamda, observe, jit_compile
+        self.straight_through = straight_through
         self._forward = tf.function(self._forward_loop, jit_compile=jit_compile, autograph=False)
         self._backward = tf.function(self._backward_loop, jit_compile=jit_compile, autograph=False)
 
@@ -76,18 +86,23 @@ class SkipRecurrence:
         Returns:
             states [K + T, B, H] (`past` first) and distances [T, B] int32.
         """
-        structure = (projected, recurrent_kernel, past, carried, norm)
+        learned = ()
+        if self.straight_through and policy is not None and policy.weights is not None:
+            learned = policy.projected, policy.weights
+        structure = (projected, recurrent_kernel, past, carried, norm, learned)
 
         @tf.custom_gradient
         def run(*inputs: tf.Tensor):
             # No tape may look inside: it would ask for the loop's own gradient, which is what this function replaces.
             given = iter(inputs)
             stopped = tf.nest.map_structure(lambda a: None if a is None else tf.stop_gradient(next(given)), structure)
-            projected, recurrent_kernel, past, carried, norm = stopped
-            states, distances, z = self._forward(projected, recurrent_kernel, past, carried, norm, candidate_mask, policy)
+            projected, recurrent_kernel, past, carried, norm, learned = stopped
+            by = policy._replace(projected=learned[0], weights=learned[1]) if learned else policy
+            states, distances, z = self._forward(projected, recurrent_kernel, past, carried, norm, candidate_mask, by)
 
             def gradient(d_h: tf.Tensor, d_c: tf.Tensor, _: object = None):
-                dz, h, *rest = self._backward(State(d_h, d_c), states, distances, z, recurrent_kernel, carried, norm, candidate_mask)
+                found = self._backward(State(d_h, d_c), states, distances, z, recurrent_kernel, carried, norm, candidate_mask, learned)
+                dz, h, *rest = found
                 return dz, weight_gradient(h, dz, recurrent_kernel.dtype), *present(rest)
 
             return (*states, distances), gradient
@@ -149,7 +164,7 @@ class SkipRecurrence:
 
     def _backward_loop(
         self, d_states: State, states: State, distances: tf.Tensor, z: tf.Tensor, recurrent_kernel: tf.Tensor, carried: State | None,
-        norm: Norm | None, candidate_mask: tf.Tensor | None,
+        norm: Norm | None, candidate_mask: tf.Tensor | None, learned: tuple,
     ):  # fmt: skip
         n_steps, n_actions = tf.shape(z)[0], self.n_actions
         connected = self._connected(states, distances, carried)
@@ -193,7 +208,28 @@ class SkipRecurrence:
         )
         d_past = State(*(a[:n_actions] + b for a, b in zip(d_states, before, strict=True)))
         d_carried = None if carried is None else State(adjoints.h[0], adjoints.c[0])
-        return dzs.stack(), connected.h, d_past, d_carried, d_norm
+        d_learned = ()
+        if learned:
+            d_learned = self._agent_gradient(learned, states, carried, State(*(a[:n_steps] for a in adjoints)))
+        return dzs.stack(), connected.h, d_past, d_carried, d_norm, d_learned
+
+    def _agent_gradient(self, learned: tuple, states: State, carried: State | None, adjoints: State):
+        """The straight-through gradient of the agent's weights and of its view of the inputs, from adjoints [T, B, H]."""
+        n_steps, n_actions = tf.shape(adjoints.h)[0], self.n_actions
+        slots = [n_actions - k for k in range(1, n_actions + 1)]
+        d_probs = [tf.add_n([tf.reduce_sum(a[j : j + n_steps] * b, -1) for a, b in zip(states, adjoints, strict=True)]) for j in slots]
+        with tf.GradientTape() as tape:
+            tape.watch(learned)
+            projected, weights = learned
+            probs = tf.nn.softmax(agent.logits(projected, self.seen(states.h, carried), weights))
+        return tape.gradient(probs, learned, self.lamda * tf.stack(d_probs, -1), unconnected_gradients="zero")
+
+    def seen(self, h: tf.Tensor, carried: State | None) -> tf.Tensor:
+        """What the agent saw at all steps [T, B, H], of all states h [K + T, B, H]."""
+        n_steps = tf.shape(h)[0] - self.n_actions
+        past = [h[j : j + n_steps] for j in range(self.n_actions)]
+        seen = past[-1] if self.observe is None else self.observe(past)
+        return seen if carried is None else tf.concat([seen[:1] + carried.h, seen[1:]], 0)
 
     def _weights(self, distances: tf.Tensor):
         """[T, K, B] of the K states in each step's mix."""

@@ -58,7 +58,7 @@ def make_layer(config: RunConfig, units: int, cell: str | None = None, **kwargs:
     if cell == "dynamic_skip":
         kwargs |= release.initializers() if flags.get("initializers") else {}
         kwargs["previous_bias"] = flags.get("previous_bias")
-        return DynamicSkipLSTM(units, **choice, **seen, history=config.history, **fast, **kwargs)
+        return DynamicSkipLSTM(units, **choice, **seen, history=config.history, estimator=config.estimator, **fast, **kwargs)
     if cell == "fixed_skip":
         return FixedSkipLSTM(units, **flags, lamda=config.lamda, history=config.history, **fast, **kwargs)
     if cell == "random_skip":

@@ -22,7 +22,7 @@ from typing import Any
 
 from absl import flags
 
-from .choices import BASELINES, CREDITS, ENTROPIES, HISTORIES, OBSERVATIONS
+from .choices import BASELINES, CREDITS, ENTROPIES, ESTIMATORS, HISTORIES, OBSERVATIONS
 from .errors import InputError
 
 _LONGEST = 120  # characters for the flags in the default name of a run; file systems take 255 in all
@@ -49,15 +49,19 @@ CELL_FLAGS = {
     "grid_lstm": ("depth", "tied"),
 }
 
-# Flags with a default for all that only these cells read: refused where they are typed for another one, passed over where a preset has
-# them. (Not `agent_units`: a table of many cells gives its sizes once.)
+# Flags with a default for all that only some values of another flag read: refused where they are typed for another value, passed over
+# where a preset has them. (Not `agent_units`: a table of many cells gives its sizes once.)
 _CHOOSING = ("dynamic_skip", "random_skip", "attention")
+_REWARDED = ("reward", "credit", "baseline", "rl_weight")
 READ_BY = {
-    "lamda": (*_CHOOSING, "fixed_skip"),
-    "n_actions": _CHOOSING,
-    "observation": ("dynamic_skip", "attention"),
-    "history": ("dynamic_skip", "fixed_skip", "random_skip"),
-    **dict.fromkeys(("reward", "credit", "baseline", "entropy", "rl_weight", "entropy_weight"), ("dynamic_skip",)),
+    "cell": {
+        "lamda": (*_CHOOSING, "fixed_skip"),
+        "n_actions": _CHOOSING,
+        "observation": ("dynamic_skip", "attention"),
+        "history": ("dynamic_skip", "fixed_skip", "random_skip"),
+        **dict.fromkeys(("estimator", *_REWARDED, "entropy", "entropy_weight"), ("dynamic_skip",)),
+    },
+    "estimator": dict.fromkeys(_REWARDED, ("policy_gradient",)),
 }
 
 
@@ -135,6 +139,10 @@ class RunConfig:
     history: str = setting(
         "carried", "states before a window of text: carried over, or zero (window)", choices=HISTORIES
     )
+    estimator: str = setting(
+        "policy_gradient", "how the agent learns: by reward (paper), or from the task's loss, as if the mean had stood for the sample",
+        choices=ESTIMATORS,
+    )  # fmt: skip
     reward: str = setting("log_likelihood", "reward of the agent")
     credit: str = setting(
         "to_go", "return of an action: rewards from its step on, or all of them", choices=CREDITS
@@ -204,8 +212,9 @@ class RunConfig:
 
     @property
     def agent_options(self) -> dict[str, Any]:
-        """What `losses.policy_gradient` takes from the flags."""
-        return {name: getattr(self, name) for name in ("credit", "baseline", "entropy", "rl_weight", "entropy_weight")}
+        """What `losses.policy_gradient` takes from the flags. Straight through, the agent has no reward, only its entropy."""
+        options = {name: getattr(self, name) for name in ("credit", "baseline", "entropy", "rl_weight", "entropy_weight")}
+        return options if self.estimator == "policy_gradient" else options | {"rl_weight": 0.0}
 
 
 def _belongs(name: str, chooser: str, owners: Sequence[str], chosen: str) -> InputError:
@@ -375,9 +384,10 @@ def parse(
     if not isinstance(config, RunConfig):
         return config
     start = from_dict(config_class, values)
-    for name, cells in READ_BY.items():
-        if config.cell not in cells and getattr(config, name) != getattr(start, name):
-            raise _belongs(name, "cell", cells, config.cell)
+    for chooser, readers in READ_BY.items():
+        for name, values in readers.items():
+            if (chosen := getattr(config, chooser)) not in values and getattr(config, name) != getattr(start, name):
+                raise _belongs(name, chooser, values, chosen)
     if not config.run_dir:
         config = dataclasses.replace(config, run_dir=os.path.join("runs", config.task, _run_name(config, start)))
     return config

@@ -148,6 +148,7 @@ def _sweep(source: str = "") -> dict[str, Row]:
 _CELL_ROWS = {
     "dynamic_skip": Row("dynamic_skip, lamda 0.5", {"lamda": 0.5}, of="numbers11/dynamic_skip_lamda0.5"),
     "dynamic_skip_lamda1": Row("dynamic_skip, lamda 1", {"lamda": 1.0}, of="numbers11/dynamic_skip_lamda1"),
+    "straight_through": Row("dynamic_skip, lamda 1, straight-through", {"lamda": 1.0, "estimator": "straight_through"}),
     "attention": Row("attention, lamda 1", {"cell": "attention"}, of="numbers11/attention"),
     "random_skip": Row("random_skip, lamda 1", {"cell": "random_skip"}),
     "fixed_skip": Row("fixed_skip, distance 3, lamda 1", {"cell": "fixed_skip"}),
@@ -221,6 +222,7 @@ TABLES = {
         _ACCURACY,
         {
             "dynamic_skip": Row("dynamic_skip", {}, of="numbers21/dynamic_skip_lamda0.5"),
+            "straight_through": Row("dynamic_skip, straight-through", {"estimator": "straight_through"}),
             "random_skip": Row("random_skip", {"cell": "random_skip"}),
             "fixed_skip": Row("fixed_skip, distance 3", {"cell": "fixed_skip"}),
             "attention": Row("attention", {"cell": "attention"}, of="numbers21/attention"),

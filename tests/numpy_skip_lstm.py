@@ -39,14 +39,14 @@ def lstm_step(w, x, h, c, candidate_mask=1.0):
 
 def run(
     w, x, distances, states, *, n_actions, lamda, observation="previous", history="carried",
-    mask=None, zero_output_for_mask=False, candidate_mask=None, go_backwards=False,
+    mask=None, zero_output_for_mask=False, candidate_mask=None, go_backwards=False, weights=None,
 ):  # fmt: skip
     """The whole sequence, in the order of processing.
 
     Args:
         w: weights by name. x: [..., B, T, D]. distances: [B, T], in the order of processing.
         states: the layer's initial states, [..., B, K * H] twice ("carried") or [..., B, H] twice ("window").
-        candidate_mask: [T, B, H].
+        candidate_mask: [T, B, H]. weights: [..., B, T, K] of the distances 1..K, in place of what `distances` says.
     Returns:
         outputs and what the agent observes [..., B, T, H] each, and the final states in the form of `states`.
     """
@@ -63,10 +63,10 @@ def run(
     for t in range(n_steps):
         place = n_steps - 1 - t if go_backwards else t
         on = np.ones((x.shape[-3], 1), bool) if mask is None else mask[:, place, None]
-        k = distances[:, t, None]
+        chosen_by = np.eye(n_actions)[distances[:, t] - 1] if weights is None else weights[..., t, :]
         connected = []
         for slots, carried in zip(past, enters, strict=True):
-            chosen = sum(np.where(k == n_actions - j, slot, 0.0) for j, slot in enumerate(slots))
+            chosen = sum(chosen_by[..., n_actions - j - 1, None] * slot for j, slot in enumerate(slots))
             connected.append(lamda * chosen + (1 - lamda) * slots[-1] + carried)
         seen.append((sum(past[0]) / n_actions if observation == "mean" else past[0][-1]) + enters[0])
         new = lstm_step(w, x[..., place, :], *connected, 1.0 if candidate_mask is None else candidate_mask[t])

@@ -60,13 +60,20 @@ CONFIGS = [
 ]
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=lambda c: f"K{c[0]}-lamda{c[1]}-{c[2]}-{c[3]}-{c[-1]}")
-def test_layer_equals_numpy(config):
+# Each of the framework's modes, each observation and history, K above T, with the estimator that gives the agent the task's gradient too.
+STRAIGHT_THROUGH = [(CONFIGS[n], "straight_through") for n in (3, 4, 7, 9, 10)]
+
+
+@pytest.mark.parametrize(
+    "config, estimator", [(config, "policy_gradient") for config in CONFIGS] + STRAIGHT_THROUGH,
+    ids=lambda c: c if isinstance(c, str) else f"K{c[0]}-lamda{c[1]}-{c[2]}-{c[3]}-{c[-1]}",
+)  # fmt: skip
+def test_layer_equals_numpy(config, estimator):
     n_actions, lamda, observation, history, masked, zero_output, backwards, layer_norm, drop, mode = config
     layer = DynamicSkipLSTM(
         H, n_actions=n_actions, lamda=lamda, agent_units=A, observation=observation, history=history, layer_norm=layer_norm,
         recurrent_dropout=0.5 if drop else 0.0, zero_output_for_mask=zero_output, go_backwards=backwards,
-        return_sequences=True, return_state=True, jit_compile=mode not in ("graph", "plain"),
+        return_sequences=True, return_state=True, jit_compile=mode not in ("graph", "plain"), estimator=estimator,
     )  # fmt: skip
     layer.build((B, T, D))
     randomise(layer)
@@ -124,23 +131,43 @@ def test_layer_equals_numpy(config):
     np.testing.assert_allclose(trace.entropies, np.where(on, -(np.exp(log_pi) * log_pi).sum(-1), 0), atol=5e-6)
     np.testing.assert_allclose(trace.probs, np.where(on[..., None], np.exp(log_pi), 0), atol=5e-6)
 
-    def network_loss(x, h, c, **w):
-        output, _, final = oracle.run(w, x, distances, [h, c], **options)
+    def network_loss(x, h, c, weights=None, **w):
+        output, _, final = oracle.run(w, x, distances, [h, c], weights=weights, **options)
         return (output * d_output).sum((-3, -2, -1)) + sum((a * b).sum((-2, -1)) for a, b in zip(final, d_final, strict=True))
 
     def agent_loss(**w):
         log_pi = log_policy(w)
         loss = (chosen_log_probs(log_pi) * d_log_prob).sum((-2, -1))
         loss += np.where(on, -(np.exp(log_pi) * log_pi).sum(-1) * d_entropy, 0).sum((-2, -1))
-        return loss + np.where(on[..., None], np.exp(log_pi) * d_probs, 0).sum((-3, -2, -1))
+        return loss + np.where(on[..., None], np.exp(log_pi) * (d_probs + d_weights), 0).sum((-3, -2, -1))
 
     network = {name: a for name, a in w.items() if name not in oracle.AGENT}
     wanted = oracle.gradients(network_loss, x=x, h=h, c=c, **network)
+    d_weights = 0.0
+    if estimator == "straight_through":  # as if the distances had had weights, of which the sample is one
+        chosen = np.eye(n_actions)[distances - 1]
+        d_weights = oracle.gradients(lambda weights: network_loss(x, h, c, weights, **network), weights=chosen)["weights"]
+        assert np.abs(d_weights).max() > 0.01
     if n_actions > 1:
         wanted |= oracle.gradients(agent_loss, **{name: a for name, a in w.items() if name in oracle.AGENT})
     assert gradients.keys() == wanted.keys()
     for name, gradient in gradients.items():
         np.testing.assert_allclose(gradient, wanted[name], atol=2e-5, rtol=2e-5, err_msg=name)
+
+
+@pytest.mark.filterwarnings("ignore:Gradients do not exist for variables:UserWarning")  # Keras says so where a reward is waited for
+@pytest.mark.parametrize("estimator", ["policy_gradient", "straight_through"])
+def test_what_an_agent_learns_from_in_any_model(estimator):
+    """`compile` and `fit` of a plain Keras model, the layer and its cell: straight through the agent learns, by reward it waits for one."""
+    options = dict(n_actions=3, agent_units=A, estimator=estimator)
+    for layer in (DynamicSkipLSTM(H, **options, jit_compile=False), keras.layers.RNN(DynamicSkipLSTMCell(H, **options))):
+        model = keras.Sequential([keras.Input((T, D)), layer, keras.layers.Dense(1)])
+        model.compile("sgd", "mse")
+        before = [v.numpy() for v in layer.trainable_variables]
+        model.fit(normal((8, T, D), 1), normal((8, 1), 2), batch_size=8, epochs=1, verbose=0)
+        moved = {v.name: (v.numpy() != a).any() for v, a in zip(layer.trainable_variables, before, strict=True)}
+        assert moved.pop("kernel") and moved.pop("recurrent_kernel") and moved.pop("bias")
+        assert moved.keys() == set(oracle.AGENT) and set(moved.values()) == {estimator == "straight_through"}
 
 
 @pytest.mark.parametrize("config", [CONFIGS[3], CONFIGS[8]], ids=["carried", "window"])

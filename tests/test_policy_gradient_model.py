@@ -90,6 +90,19 @@ def test_loss_of_steps_by_hand(backwards, loss):
     assert found == pytest.approx(expected, rel=1e-4, abs=1e-6)
 
 
+def test_straight_through_the_loss_is_no_reward_too():
+    """The agent has the gradient of the compiled loss; of the policy gradient there is the entropy alone."""
+    inputs = keras.Input((T, D))
+    layer = skip(estimator="straight_through")
+    model = PolicyGradientModel(inputs, keras.layers.Dense(2)(layer(inputs)), baseline="none", entropy_weight=0.2)
+    model.compile("sgd", CROSS_ENTROPY)
+    _, found, _ = losses_of(model, X, Y)
+    trace = layer.trace
+    entropy = trace.entropies.numpy()
+    to_go = entropy.sum(1, keepdims=True) if model.agent_options["credit"] == "total" else np.cumsum(entropy[:, ::-1], 1)[:, ::-1]
+    assert found == pytest.approx(-(trace.log_probs.numpy() * 0.2 * to_go).mean() - 0.2 * entropy.mean(), rel=1e-4)
+
+
 def test_all_layers_and_outputs_count():
     """Both directions, a layer in a nested model; two outputs, losses and weights by name."""
     inputs = keras.Input((T, D))
@@ -298,6 +311,7 @@ def test_an_agent_that_would_never_learn():
         (DynamicSkipLSTMCell(H, n_actions=3), True),
         (DynamicSkipLSTMCell(H, n_actions=3, trainable=False), False),
         (DynamicSkipLSTMCell(H, n_actions=1), False),
+        (DynamicSkipLSTMCell(H, n_actions=3, estimator="straight_through"), False),
         (RandomSkipLSTMCell(H, n_actions=3), False),
         (AttentionSkipLSTMCell(H, n_actions=3), False),
     ]:

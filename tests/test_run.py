@@ -208,6 +208,7 @@ def test_a_preset_s_cell_flags_stay_with_its_cell(arguments, expected, name):
         ("gru", "observation=mean", "--cell dynamic_skip or --cell attention"),
         ("attention", "history=window", "--cell dynamic_skip or --cell fixed_skip or --cell random_skip"),
         ("attention", "credit=total", "--cell dynamic_skip"),
+        ("lstm", "estimator=straight_through", "--cell dynamic_skip"),
     ],
 )
 def test_a_flag_that_the_cell_does_not_read(cell, flag, owners):
@@ -221,6 +222,16 @@ def test_a_flag_that_the_cell_does_not_read(cell, flag, owners):
     presets = {"paper": {name: kind(value)}}
     assert getattr(run.parse(Config, presets, ["x", f"--cell={cell}", f"--{flag}"]), name) == kind(value)
     parse(f"--cell={owners.split()[1]}", f"--{flag}")
+
+
+def test_what_an_agent_without_reward_does_not_read():
+    line = "--rl_weight belongs to --estimator policy_gradient, the estimator here is straight_through: leave it out, or change the"
+    with pytest.raises(InputError, match=f"^{line} estimator$"):
+        parse("--estimator=straight_through", "--rl_weight=2")
+    presets = {"paper": {"rl_weight": 2.0, "entropy_weight": 0.1}}
+    config = run.parse(Config, presets, ["x", "--estimator=straight_through", "--entropy_weight=.3"])
+    assert (config.agent_options["rl_weight"], config.agent_options["entropy_weight"]) == (0, 0.3)
+    assert run.parse(Config, presets, ["x"]).agent_options["rl_weight"] == 2
 
 
 def test_a_flag_without_effect_is_refused_and_not_shown():

@@ -55,4 +55,4 @@ class AttentionSkipLSTMCell(DynamicSkipLSTMCell):
     def get_config(self) -> dict:
         """The constructor's arguments."""
         config = super().get_config()
-        return {name: value for name, value in config.items() if name not in ("history", "greedy")}
+        return {name: value for name, value in config.items() if name not in ("history", "greedy", "estimator")}

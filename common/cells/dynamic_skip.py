@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from .. import agent
-from ..choices import HISTORIES, OBSERVATIONS, one_of
+from ..choices import ESTIMATORS, HISTORIES, OBSERVATIONS, one_of
 from ..dropout import dropout_mask, fold
 from ..gates import Norm, lstm_gates
 from .base import Constraint, Initializer, Regularizer, fresh, whole_number, with_block
@@ -27,6 +27,13 @@ class DynamicSkipLSTMCell(keras.layers.Layer):
     (`losses.py`). `lamda = 0` and `n_actions = 1` are the plain LSTM. For whole sequences `DynamicSkipLSTM` computes the same much faster,
     and only there the agent learns: under `keras.layers.RNN` nothing reports log pi_t(k_t), and its weights stay as they are.
 
+    With `estimator="straight_through"` (not in the paper; Bengio et al. 2013) the agent learns from the task's loss too, without a reward.
+    Its gradient is that of the mean in place of the sample, at the states that the sample led to:
+
+        dL/dpi_t(k) = lamda <dL/d(h~, c~)_t, (h, c)_{t-k}>
+
+    It is biased, and of far less variance: it says of every distance, at every step, what choosing it would have changed to first order.
+
     Weights, in the layout and order of `keras.layers.LSTM`: `kernel` [D, 4H], `recurrent_kernel` [H, 4H], `bias` [4H]; the agent's (none
     for `n_actions = 1`): `agent_input_kernel` [D, A], `agent_recurrent_kernel` [H, A], `agent_bias` [A], `action_kernel` [A, K],
     `action_bias` [K]; with `layer_norm`: `gate_gain`, `gate_offset` [4, H], `state_gain`, `state_offset` [H].
@@ -40,6 +47,7 @@ class DynamicSkipLSTMCell(keras.layers.Layer):
         lamda: weight of the chosen state against the previous one, in [0, 1].
         agent_units: A, hidden units of the agent.
         observation: what of the past the agent sees: "previous", h_{t-1} (paper), or "mean", the mean of the K past h (release).
+        estimator: of the agent's gradient, "policy_gradient" (paper) or "straight_through", see above.
         history: "carried", the K past states go on from one call to the next, or "window", see above.
         forget_bias: initial value of the forget gate's bias (of its offset with `layer_norm`).
         layer_norm: normalise the four gates and the new cell state.
@@ -53,7 +61,7 @@ class DynamicSkipLSTMCell(keras.layers.Layer):
         The rest as for `keras.layers.LSTMCell`.
 
     Raises:
-        ValueError: a size below 1, lamda or a dropout rate outside its interval, an unknown observation or history.
+        ValueError: a size below 1, lamda or a dropout rate outside its interval, an unknown observation, estimator or history.
     """
 
     def __init__(
@@ -82,6 +90,7 @@ class DynamicSkipLSTMCell(keras.layers.Layer):
         recurrent_dropout: float = 0.0,
         greedy: bool = False,
         seed: int | None = None,
+        estimator: str = "policy_gradient",
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
@@ -95,6 +104,7 @@ class DynamicSkipLSTMCell(keras.layers.Layer):
         self.lamda = lamda
         self.observation = one_of("observation", observation, OBSERVATIONS)
         self.history = one_of("history", history, HISTORIES)
+        self.estimator = one_of("estimator", estimator, ESTIMATORS)
         self.forget_bias, self.previous_bias, self.layer_norm, self.greedy = forget_bias, previous_bias, layer_norm, greedy
         self.dropout, self.recurrent_dropout = dropout, recurrent_dropout
         for name, value in (
@@ -204,10 +214,17 @@ class DynamicSkipLSTMCell(keras.layers.Layer):
         return dropout_mask(shape, self.recurrent_dropout, fold(seed, 2), axis=-2)
 
     def step(
-        self, x: tf.Tensor, states: list, distances: tf.Tensor | None, candidate_mask: tf.Tensor | None = None
-    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """The deterministic part: x [B, D], states, distances [B] in 1..K (None: 1) -> h [B, H] and the new states."""
+        self, x: tf.Tensor, states: list, distances: tf.Tensor | None, candidate_mask: tf.Tensor | None = None,
+        logits: tf.Tensor | None = None,
+    ) -> tuple[tf.Tensor, list[tf.Tensor]]:  # fmt: skip
+        """The deterministic part: x [B, D], states, distances [B] in 1..K (None: 1) -> h [B, H] and the new states.
+
+        The agent's logits [B, K] change nothing; with the straight-through estimator they get the gradient of their softmax.
+        """
         weights = None if distances is None else tf.one_hot(distances - 1, self.n_actions, dtype=states[0].dtype)
+        if logits is not None and self.estimator == "straight_through":
+            probs = tf.nn.softmax(logits)
+            weights += tf.cast(probs - tf.stop_gradient(probs), weights.dtype)
         return self.weighted_step(x, states, weights, candidate_mask)
 
     def weighted_step(
@@ -244,12 +261,12 @@ class DynamicSkipLSTMCell(keras.layers.Layer):
     def call(self, inputs: tf.Tensor, states: list[tf.Tensor], training: bool = False) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """inputs [B, D], states -> h [B, H] and the new states."""
         seed = self.new_seed()
-        distances = self.given_distances(tf.shape(inputs)[:1], seed)
+        distances, logits = self.given_distances(tf.shape(inputs)[:1], seed), None
         if self.has_agent:
             logits = self.logits(inputs, states)
             distances = agent.greedy(logits) if self.greedy and not training else agent.sample(logits, seed)
         inputs, mask = self.drop(inputs, training, seed)
-        return self.step(inputs, states, distances, mask)
+        return self.step(inputs, states, distances, mask, logits)
 
     def get_initial_state(self, batch_size: int | tf.Tensor | None = None) -> list[tf.Tensor]:
         """Zero states."""
@@ -264,7 +281,7 @@ class DynamicSkipLSTMCell(keras.layers.Layer):
     def get_config(self) -> dict:
         """The constructor's arguments."""
         plain = "units n_actions lamda agent_units observation history forget_bias previous_bias layer_norm dropout".split()
-        plain += ["recurrent_dropout", "greedy", "seed"]
+        plain += ["recurrent_dropout", "greedy", "seed", "estimator"]
         config = {name: getattr(self, name) for name in plain}
         for name in ("kernel", "recurrent", "bias", "agent", "agent_bias"):
             config[f"{name}_initializer"] = keras.initializers.serialize(getattr(self, f"{name}_initializer"))

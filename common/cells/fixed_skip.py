@@ -8,7 +8,7 @@ import tensorflow as tf
 from .base import whole_number
 from .dynamic_skip import DynamicSkipLSTMCell
 
-_OF_THE_AGENT = ("agent_units", "observation", "greedy", "agent_initializer", "agent_bias_initializer", "previous_bias")
+_OF_THE_AGENT = ("agent_units", "observation", "greedy", "agent_initializer", "agent_bias_initializer", "previous_bias", "estimator")
 
 
 def without_agent(config: dict) -> dict:
