@@ -41,9 +41,8 @@ class Policy(NamedTuple):
     """How each step chooses its distance: by `distances` where given, else by the agent."""
 
     distances: tf.Tensor | None = None  # [T, B] int32, 1..K
-    # By the straight-through estimator, with a gradient.
-    projected: tf.Tensor | None = None  # [T, B, A] the agent's view of the inputs
-    weights: agent.AgentWeights | None = None
+    projected: tf.Tensor | None = None  # [T, B, A] the agent's view of the inputs; with a gradient if `straight_through`,
+    weights: agent.AgentWeights | None = None  # as these
     noise: tf.Tensor | None = None  # [T, B, K] Gumbel noise for a sample; None for the most probable distance
 
 

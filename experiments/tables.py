@@ -109,6 +109,7 @@ _NER_ROWS = {
     "fixed_skip_5": Row(_FIXED_5, {"cell": "fixed_skip", "skip": 5}, {"test_f1_sampled": 91.16}),
     "attention": Row(_ATTENTION, {"cell": "attention"}, {"test_f1_sampled": 91.23}),
     "dynamic_skip": Row("dynamic skips, K = 5, lamda 1", {}, {"test_f1_sampled": 91.56}),
+    "straight_through": Row("the same, straight-through", {"estimator": "straight_through"}),
 }
 
 _IMDB_ROWS = {
