@@ -45,8 +45,8 @@ class LanguageConfig(RunConfig):
         "log_likelihood", "reward of the agent at each step: log p or p of the next word", choices=("log_likelihood", "likelihood")
     )
     baseline: str = "leave_one_out"
-    rl_weight: float = setting(1.0, minimum=0)
-    entropy_weight: float = setting(1.0, minimum=0)
+    rl_weight: float = setting(0.01, minimum=0)
+    entropy_weight: float = setting(0.01, minimum=0)
     print_every: int = setting(100, minimum=1)
     load_model: str = setting("", "run folder or checkpoint whose weights to start from")
     eval_samples: int = setting(1, "how often distances are sampled in the final evaluation (mean of the losses)", minimum=1)

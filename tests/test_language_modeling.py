@@ -74,7 +74,8 @@ def test_the_learning_rate_follows_the_records():
 
 
 def test_the_loss_is_summed_over_the_steps_and_the_agents_is_a_mean():
-    settings = config("--rnn_size=4", "--agent_units=3", "--n_actions=3", "--dropout=0", "--baseline=none", "--entropy_weight=0")
+    agent = "--agent_units=3", "--n_actions=3", "--baseline=none", "--rl_weight=0.3", "--entropy_weight=0"
+    settings = config("--rnn_size=4", "--dropout=0", *agent)
     model = language_model.LanguageModel(settings, 11)
     words = tf.constant(np.random.default_rng(0).integers(0, 11, (2, 6)), tf.int32)
     batch, seed = {"words": words[:, :-1], "targets": words[:, 1:]}, tf.constant([1, 2])
