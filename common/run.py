@@ -211,6 +211,11 @@ class RunConfig:
         return self.cell == "dynamic_skip"
 
     @property
+    def unread(self) -> set[str]:
+        """The flags that nothing reads, with the cell and the estimator that were chosen."""
+        return {name for chooser, readers in READ_BY.items() for name, values in readers.items() if getattr(self, chooser) not in values}
+
+    @property
     def agent_options(self) -> dict[str, Any]:
         """What `losses.policy_gradient` takes from the flags. Straight through, the agent has no reward, only its entropy."""
         options = {name: getattr(self, name) for name in ("credit", "baseline", "entropy", "rl_weight", "entropy_weight")}

@@ -39,12 +39,13 @@ def config(table: Table, row: Row, **more: Any) -> Any:
 def differing(table: Table, row: Row, result: Mapping[str, Any], vectors: str = "") -> dict[str, Any]:
     """The flags in which a result is not what its row asks for now, as the result has them: it was made before something was changed.
 
-    Only flags that affect the result count, and not the seed; of data and word vectors only the names. A flag that the result does not
-    have is newer than it, and did by default what there was before. `vectors` are others than the table's.
+    Only flags that affect the result count, not the seed, and none that the row's cell does not read; of data and word vectors only the
+    names. A flag that the result does not have is newer than it, and did by default what there was before. `vectors` are others than the
+    table's.
     """
     asked = config(table, row, **data(table, "data", vectors))
     known = run.settings(type(asked))
-    free = {"seed", *(name for name, one in known.items() if not one.affects_result)}
+    free = {"seed", *asked.unread, *(name for name, one in known.items() if not one.affects_result)}
     made_with = _plain({name: one.default for name, one in known.items()} | result["flags"])
     now = _plain(dataclasses.asdict(asked))
     return {name: value for name, value in made_with.items() if name not in free and (name not in now or value != now[name])}

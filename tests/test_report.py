@@ -118,10 +118,10 @@ def test_what_is_missing_stands_there_with_its_command(three_seeds):
 
 
 def test_a_result_of_other_flags_says_so_and_is_not_done(three_seeds):
-    """Flags that the row leaves to preset and defaults count too; not the seed, nor what does not affect the result."""
+    """Flags that the row leaves to preset and defaults count too; not the seed, nor what does not affect the result, nor an agent's."""
     flags = json.loads((three_seeds / "lstm-seed2.json").read_text())["flags"]
     missing = functools.partial(experiments.missing, experiments.RunTableConfig(table="numbers11", rows=["lstm"]))
-    stand_in_results.change(three_seeds / "lstm-seed2.json", flags=flags | {"run_dir": "elsewhere", "print_every": 7})
+    stand_in_results.change(three_seeds / "lstm-seed2.json", flags=flags | {"run_dir": "elsewhere", "print_every": 7, "rl_weight": 7})
     assert missing() == []
     for name, other, said in (("max_epochs", 5, "5"), ("batch_size", 7, "7"), ("of_old", None, "none")):
         stand_in_results.change(three_seeds / "lstm-seed2.json", flags=flags | {name: other})
