@@ -256,6 +256,7 @@ TABLES = {
         _PERPLEXITY,
         {
             **_without_paper(_LM_ROWS),
+            "dynamic_skip_settled": Row("the same, its agent driven to certainty", {"rl_weight": 0.3, "entropy_weight": 0.02}),
             "lstm_bfloat16": Row("LSTM, products in bfloat16", {"cell": "lstm", "mixed_precision": True}),
             "dynamic_skip_bfloat16": Row("dynamic skips, products in bfloat16", {"mixed_precision": True}),
         },
