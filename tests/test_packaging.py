@@ -145,13 +145,15 @@ def test_commands_parse(command, monkeypatch):
         exec(compile(source, str(ROOT / script), "exec"), {"__name__": "__main__", "__file__": str(ROOT / script)})
 
 
-def test_the_readme_s_layer_example():
+def test_the_readme_s_layer_examples():
     pytest.importorskip("common.policy_gradient_model")
-    (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    example, task = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     rng = np.random.default_rng(0)
     values = {"texts": rng.integers(0, 1000, (64, 9)), "labels": rng.integers(0, 2, 64)}
     exec(example.replace("from dynamic_skip_lstm", "from common"), values)
     assert np.isfinite(values["model"].history.history["loss"]).all()
+    exec(task.replace("from dynamic_skip_lstm", "from common"), values)
+    assert values["model"].history.history["accuracy"][-1] > 0.9  # it finds the digit
 
 
 def test_links_lead_somewhere():
