@@ -74,11 +74,12 @@ class AttentionRecurrence:
         def run(*inputs: tf.Tensor):
             # No tape may look inside, as in `SkipRecurrence`.
             given = iter(inputs)
-            arguments = tf.nest.map_structure(lambda a: None if a is None else tf.stop_gradient(next(given)), structure)
-            kept = self._forward(*arguments, candidate_mask)
+            stopped = tf.nest.map_structure(lambda a: None if a is None else tf.stop_gradient(next(given)), structure)
+            projected, recurrent_kernel, past, norm, attention = stopped
+            kept = self._forward(projected, recurrent_kernel, past, norm, attention, candidate_mask)
 
             def gradient(d_h: tf.Tensor, d_c: tf.Tensor, _: object = None):
-                return present(self._backward(State(d_h, d_c), kept, *arguments[1:], candidate_mask))
+                return present(self._backward(State(d_h, d_c), kept, recurrent_kernel, norm, attention, candidate_mask))
 
             return (*kept.states, kept.probs), gradient
 
@@ -114,7 +115,7 @@ class AttentionRecurrence:
         return _Kept(State(history.h.stack(), history.c.stack()), *(a.stack() for a in kept))
 
     def _backward_loop(
-        self, d_states: State, kept: _Kept, recurrent_kernel: tf.Tensor, past: State, norm: Norm | None, attention: Attention,
+        self, d_states: State, kept: _Kept, recurrent_kernel: tf.Tensor, norm: Norm | None, attention: Attention,
         candidate_mask: tf.Tensor | None,
     ):  # fmt: skip
         states, z, hidden, probs = kept
