@@ -84,8 +84,8 @@ def write(found: "Skips", config: NumberConfig, stem: pathlib.Path) -> list[path
     right.set_title("How far back each step connects", pad=26)
     plots.caption(
         figure,
-        f"Number prediction, {config.length} + 1 inputs, preset {config.preset}, cell {config.cell}, lamda {config.lamda:g}, "
-        f"K = {n_actions}, seed {config.seed}; {found.n_examples:,} dev examples, most probable distances.",
+        f"Number prediction, {config.length} + 1 inputs, preset {config.preset}, cell {config.cell}, {network(config)}; "
+        f"{found.n_examples:,} dev examples, most probable distances.",
     )
     rows = {"index": np.repeat(digits, n_actions), "distance": np.tile(distances, 10), "probability": found.last_step.ravel()}
     by_step = {"step": steps, "mean_distance": found.mean_distance, "standard_deviation": found.deviation}
@@ -94,6 +94,12 @@ def write(found: "Skips", config: NumberConfig, stem: pathlib.Path) -> list[path
         plots.write_csv(f"{stem}.csv", rows),
         plots.write_csv(f"{stem}_by_step.csv", by_step),
     ]
+
+
+def network(config: NumberConfig) -> str:
+    """What tells a run's network from others, for a caption."""
+    how = "" if config.estimator == "policy_gradient" else f", estimator {config.estimator}"
+    return f"lamda {config.lamda:g}, K = {config.n_actions}{how}, seed {config.seed}"
 
 
 if __name__ == "__main__":

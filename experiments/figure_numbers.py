@@ -29,10 +29,13 @@ def draw(config: NumbersConfig) -> list[pathlib.Path]:
     run_config, model = trained.load(config.run_dir)
     found = trained.skips(model, trained.examples(run_config, "dev"))
     stem = pathlib.Path(config.out or figure_files.FOLDER / f"numbers{run_config.length + 1}")
+    asked = show_skips.asked_distance(run_config.length, run_config.label_rule)  # NaN where nobody knows: then nothing is said
+    said = f" The digit that is asked for was read {min(asked):g} to {max(asked):g} steps before the last." * (max(asked) > run_config.n_actions)
+    said += " Solved, the squares lie on the diagonal." * (max(asked) <= run_config.n_actions)
     caption = (
-        f"Number prediction, T = {run_config.length + 1}, lamda {run_config.lamda:g}, K = {run_config.n_actions}, seed {run_config.seed}: "
+        f"Number prediction, T = {run_config.length + 1}, {show_skips.network(run_config)}: "
         f"which state the last step connects to, for each index digit, and how far back each step goes; {found.n_examples:,} dev examples, "
-        "most probable distances. Solved, the squares lie on the diagonal."
+        f"most probable distances.{said}"
     )
     paths = show_skips.write(found, run_config, stem)
     paths.append(figure_files.describe(stem, f"Where the network looks: number prediction, T = {run_config.length + 1}", caption))
