@@ -7,6 +7,8 @@ import dataclasses
 import pathlib
 import sys
 
+import numpy as np
+
 # A plain checkout is not installed: let the script find `common` from any directory.
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
@@ -29,9 +31,11 @@ def draw(config: NumbersConfig) -> list[pathlib.Path]:
     run_config, model = trained.load(config.run_dir)
     found = trained.skips(model, trained.examples(run_config, "dev"))
     stem = pathlib.Path(config.out or figure_files.FOLDER / f"numbers{run_config.length + 1}")
-    asked = show_skips.asked_distance(run_config.length, run_config.label_rule)  # NaN where nobody knows: then nothing is said
-    said = f" The digit that is asked for was read {min(asked):g} to {max(asked):g} steps before the last." * (max(asked) > run_config.n_actions)
-    said += " Solved, the squares lie on the diagonal." * (max(asked) <= run_config.n_actions)
+    asked, said = show_skips.asked_distance(run_config.length, run_config.label_rule), ""
+    if max(asked) <= run_config.n_actions:
+        said = " Solved, the squares lie on the diagonal."
+    elif not np.isnan(asked).any():
+        said = f" The digit that is asked for was read {min(asked):g} to {max(asked):g} steps before the last."
     caption = (
         f"Number prediction, T = {run_config.length + 1}, {show_skips.network(run_config)}: "
         f"which state the last step connects to, for each index digit, and how far back each step goes; {found.n_examples:,} dev examples, "
