@@ -63,7 +63,7 @@ def draw(config: TrainingConfig) -> list[pathlib.Path]:
     for ax in (left, right):
         ax.set_xlabel("epoch")
         ax.xaxis.get_major_locator().set_params(integer=True)
-    left.legend(*right.get_legend_handles_labels(), frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)  # over both
+    left.figure.legend(*right.get_legend_handles_labels(), frameon=False, loc="outside upper left", ncols=2)
     seeds = max(len(results) for results in found.values())
     what = table.title.partition(":")[0]
     caption = f"{what}: the agent while it learns, means over each epoch of training; a line for each seed (at most {seeds})."
