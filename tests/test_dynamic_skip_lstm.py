@@ -318,9 +318,13 @@ def test_inputs_are_dropped_once_for_all_steps_and_not_for_the_agent():
     layer = DynamicSkipLSTM(H, n_actions=3, dropout=0.5, jit_compile=False, return_sequences=True)
     layer.build((B, T, 8))
     x = normal((B, T, 8), 1)
-    seen = {}
-    layer.recurrence = lambda projected, *rest: seen.update(projected=projected, policy=rest[-1]) or original(projected, *rest)
-    original = DynamicSkipLSTM(H, n_actions=3, jit_compile=False).recurrence
+    seen, original = {}, layer.recurrence
+
+    def spy(projected, *rest):
+        seen.update(projected=projected, policy=rest[-1])
+        return original(projected, *rest)
+
+    spy.seen, layer.recurrence = original.seen, spy
     layer(x, training=True, seed=tf.constant([3, 4]))
     kept = layer.cell.input_mask([B, 8], tf.constant([3, 4])).numpy()
     assert set(np.unique(kept)) == {0.0, 2.0}
