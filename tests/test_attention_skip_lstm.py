@@ -33,8 +33,8 @@ CONFIGS = [
     (3, 0.5, "mean", False, True, True, "graph"),
     (3, 1.0, "mean", True, True, False, "eager"),
     (5, 0.3, "previous", False, False, True, "eager"),
-    (8, 0.5, "mean", False, False, True, "eager"),  # more states than steps
-    (1, 1.0, "previous", False, False, True, "eager"),  # nothing to attend to
+    (8, 0.5, "mean", False, False, True, "xla"),  # more states than steps
+    (1, 1.0, "previous", False, False, True, "xla"),  # nothing to attend to
 ]
 
 
