@@ -228,7 +228,7 @@ class _Run:
         record |= self._evaluate("dev")
         if here := [one for one in self.recoveries if one["epoch"] == self.epoch + 1]:
             record["recoveries"] = here
-        self._end_epoch(record | {"seconds": round(train_seconds, 2)})
+        self._end_epoch(record | {"seconds": round(train_seconds, 6)})
 
     def _evaluate(self, split: str) -> dict[str, float]:
         """Metrics of a split, the same on all workers: what they decide from then on must not differ."""
