@@ -7,7 +7,7 @@ import sys
 # A plain checkout is not installed: let the script find `common` and its own package from any directory.
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from common import run  # noqa: E402
+from common.config import main, setting  # noqa: E402
 from LanguageModeling import reader  # noqa: E402
 
 
@@ -15,21 +15,21 @@ from LanguageModeling import reader  # noqa: E402
 class EvaluateConfig:
     """Perplexity of a trained language model, with the most probable and with sampled distances."""
 
-    run_dir: str = run.setting("", "folder of the run")
-    checkpoint: str = run.setting("", "checkpoint file (empty: the best epoch of the run)")
-    split: str = run.setting("test", "which text of the run's data", choices=reader.SPLITS)
-    text: str = run.setting("", "another text file, a sentence a line, instead of a split")
-    streams: int | None = run.setting(
+    run_dir: str = setting("", "folder of the run")
+    checkpoint: str = setting("", "checkpoint file (empty: the best epoch of the run)")
+    split: str = setting("test", "which text of the run's data", choices=reader.SPLITS)
+    text: str = setting("", "another text file, a sentence a line, instead of a split")
+    streams: int | None = setting(
         None, "parts of the text that are read side by side; 1 reads it in order (none: as many as in a batch of the run)", minimum=1
     )
-    samples: int | None = run.setting(
+    samples: int | None = setting(
         None, "how often distances are sampled, for the mean of the losses (none: --eval_samples of the run)", minimum=1
     )
 
 
 def evaluate(config: EvaluateConfig) -> dict[str, float]:
     """Print and return the perplexities. Raises `InputError` for a run, a checkpoint or a text that cannot be used."""
-    from common import training  # imports TensorFlow: flags are answered before
+    from common.training.compiled_steps import make_trainer  # imports TensorFlow: flags are answered before
     from LanguageModeling import model as language_model
 
     run_config, model, vocabulary = language_model.load(config.run_dir, config.checkpoint)
@@ -38,7 +38,7 @@ def evaluate(config: EvaluateConfig) -> dict[str, float]:
     else:
         name, tokens = config.split, reader.load_split(run_config.data_dir, config.split, vocabulary)
     streams = config.streams or run_config.batch_size
-    metrics = language_model.evaluate(training.make_trainer(model, run_config), tokens, name, streams, config.samples)
+    metrics = language_model.evaluate(make_trainer(model, run_config), tokens, name, streams, config.samples)
     print(f"{config.run_dir}: {len(tokens) - 1} tokens of {config.text or config.split}, read as {streams} streams")
     for name, value in metrics.items():
         print(f"{name} {value:.5g}")
@@ -46,4 +46,4 @@ def evaluate(config: EvaluateConfig) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    run.main(EvaluateConfig, {}, evaluate)
+    main(EvaluateConfig, {}, evaluate)

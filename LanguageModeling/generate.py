@@ -10,9 +10,9 @@ import numpy as np
 # A plain checkout is not installed: let the script find `common` and its own package from any directory.
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from common import run  # noqa: E402
+from common.config import main, setting  # noqa: E402
+from common.data.text import EOS  # noqa: E402
 from common.errors import InputError  # noqa: E402
-from common.text import EOS  # noqa: E402
 
 if TYPE_CHECKING:
     from LanguageModeling.model import LanguageModel
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 class GenerateConfig:
     """Generate text with a trained language model."""
 
-    run_dir: str = run.setting("", "folder of the run")
-    checkpoint: str = run.setting("", "checkpoint file (empty: the best epoch of the run)")
-    prompt: str = run.setting("", "words to begin with")
-    n_words: int = run.setting(30, "words to add", minimum=1)
-    temperature: float = run.setting(1.0, "below 1: more probable words; 0: always the most probable", minimum=0)
-    seed: int = run.setting(0, "of the sampled words and distances", minimum=0, maximum=2**31 - 1)
-    picture: str = run.setting("", "where to draw the connections, without an ending")
+    run_dir: str = setting("", "folder of the run")
+    checkpoint: str = setting("", "checkpoint file (empty: the best epoch of the run)")
+    prompt: str = setting("", "words to begin with")
+    n_words: int = setting(30, "words to add", minimum=1)
+    temperature: float = setting(1.0, "below 1: more probable words; 0: always the most probable", minimum=0)
+    seed: int = setting(0, "of the sampled words and distances", minimum=0, maximum=2**31 - 1)
+    picture: str = setting("", "where to draw the connections, without an ending")
 
 
 def generate(config: GenerateConfig) -> tuple[list[str], np.ndarray]:
@@ -44,7 +44,7 @@ def generate(config: GenerateConfig) -> tuple[list[str], np.ndarray]:
         if config.picture:
             raise InputError(f"--picture needs a network that chooses connections; this one is --cell {run_config.cell}")
         return words, None
-    from common import arcs
+    from common.figures import arcs
 
     print("\n" + arcs.as_text(words, distances))
     if config.picture:
@@ -76,4 +76,4 @@ def continue_text(
 
 
 if __name__ == "__main__":
-    run.main(GenerateConfig, {}, generate)
+    main(GenerateConfig, {}, generate)

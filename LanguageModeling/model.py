@@ -7,15 +7,19 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from common import checkpoint, losses, training
-from common.agent import Trace
-from common.dropout import dropout, fold
+from common import losses
+from common.data.text import Vocabulary
 from common.errors import InputError
-from common.recurrent import auxiliary, make_layer, run_layer
-from common.replicas import part_of_mean
-from common.softmax import log_likelihood
-from common.text import Vocabulary
-from common.trainer import Tensors, Trainer, greedy_and_sampled, means
+from common.layers.make_layer import auxiliary, make_layer, run_layer
+from common.ops.agent import Trace
+from common.ops.random import dropout, fold
+from common.ops.replicas import part_of_mean
+from common.ops.softmax import log_likelihood
+from common.training import checkpoint, loop
+from common.training.compiled_steps import Tensors, Trainer
+from common.training.experiment import Experiment
+from common.training.metrics import greedy_and_sampled, means
+from common.training.restore import load_run, restore
 from LanguageModeling import reader
 from LanguageModeling.char_cnn import WordsFromCharacters
 from LanguageModeling.presets import LanguageConfig
@@ -87,7 +91,7 @@ class LanguageModel(keras.Model):
         return tf.cast(self.softmax(x), tf.float32), state, trace
 
     def losses(self, batch: Tensors, state: list, seed: tf.Tensor, knobs: Tensors) -> tuple[tf.Tensor, dict, object]:
-        """See `common/trainer.py`. The task's loss is summed over the steps, the agent's a mean, as in the release."""
+        """See `common/training/compiled_steps.py`. The task's loss is summed over the steps, the agent's a mean, as in the release."""
         x, state, trace = self.features(batch["words"], state, training=True, seed=seed)
         extra, reported = auxiliary(self.recurrent)
         loss, metrics = self.loss_terms(self.log_likelihood(x, batch["targets"]), trace)
@@ -112,7 +116,7 @@ class LanguageModel(keras.Model):
         return n_steps * task_loss + agent_loss, metrics
 
     def evaluate(self, batch: Tensors, state: list, seed: tf.Tensor, greedy: bool) -> tuple[dict, object]:
-        """See `common/trainer.py`."""
+        """See `common/training/compiled_steps.py`."""
         x, state, _ = self.features(batch["words"], state, greedy=greedy, seed=seed)
         weights = batch["weights"]
         loss = -tf.reduce_sum(self.log_likelihood(x, batch["targets"]) * weights)
@@ -154,7 +158,7 @@ def make_model(config: LanguageConfig, vocabulary: Vocabulary) -> LanguageModel:
     return LanguageModel(config, len(vocabulary), spellings)
 
 
-def build(config: LanguageConfig) -> training.Experiment:
+def build(config: LanguageConfig) -> Experiment:
     """Data, model and schedule of a run."""
     corpus = reader.load(config.data_dir)
     words, targets = reader.streams(corpus.train, config.batch_size, config.num_unroll_steps)
@@ -169,7 +173,7 @@ def build(config: LanguageConfig) -> training.Experiment:
             return {"valid_perplexity": perplexity(trainer, corpus.valid, config.batch_size, config.num_unroll_steps)}
         return evaluate(trainer, corpus.valid, "valid") | evaluate(trainer, corpus.test, "test")
 
-    return training.Experiment(
+    return Experiment(
         model=model,
         optimizer=keras.optimizers.SGD(config.learning_rate),
         train_batches=lambda epoch: [{"words": words, "targets": targets}],
@@ -182,12 +186,12 @@ def build(config: LanguageConfig) -> training.Experiment:
 
 
 def load(run_dir: str, checkpoint_file: str = "") -> tuple[LanguageConfig, LanguageModel, Vocabulary]:
-    """Flags, model and vocabulary of a run; see `training.load_run`."""
+    """Flags, model and vocabulary of a run; see `load_run`."""
 
     def make(config: LanguageConfig) -> LanguageModel:
         return make_model(config, Vocabulary.load(pathlib.Path(run_dir, VOCABULARY)))
 
-    config, model = training.load_run(run_dir, LanguageConfig, make, checkpoint_file)
+    config, model = load_run(run_dir, LanguageConfig, make, checkpoint_file)
     return config, model, Vocabulary.load(pathlib.Path(run_dir, VOCABULARY))
 
 
@@ -206,9 +210,9 @@ def load_weights(model: LanguageModel, path: str, vocabulary: Vocabulary | None 
         if theirs != vocabulary:
             found = f"{len(theirs):,} words, other ones than the {len(vocabulary):,} here"
             raise InputError(f"--load_model {path}: that run knows {found}; give the data that it was trained on")
-    training.restore(model.variables, arrays)
+    restore(model.variables, arrays)
 
 
 def train(config: LanguageConfig) -> None:
     """The whole run: train, select on valid, test."""
-    training.run(config, build)
+    loop.run(config, build)

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any
 
-from common.run import RunConfig, setting
+from common.config import RunConfig, setting
 
 # Flags of --model char; None leaves the choice to the network.
 CHAR_FLAGS = ("char_size", "char_filters", "highway_layers", "max_chars")

@@ -6,10 +6,10 @@ import pathlib
 
 import numpy as np
 
-from common.download import read_tar
+from common.data.download import read_tar
+from common.data.generated_corpus import language_model_text
+from common.data.text import EOS, PADDING, UNKNOWN, Vocabulary, decode, lines, read_lines
 from common.errors import InputError
-from common.generated_corpus import language_model_text
-from common.text import EOS, PADDING, UNKNOWN, Vocabulary, decode, lines, read_lines
 
 SPLITS = ("train", "valid", "test")
 WORD_START, WORD_END = "<word>", "</word>"  # characters of their own at the ends of every word
@@ -35,7 +35,7 @@ class Corpus:
 
 
 def load(data_dir: str = "") -> Corpus:
-    """The corpus in a folder, or the generated one (`common/generated_corpus.py`) if `data_dir` is empty.
+    """The corpus in a folder, or the generated one (`common/data/generated_corpus.py`) if `data_dir` is empty.
 
     The folder has ptb.train.txt, ptb.valid.txt and ptb.test.txt, or the same without "ptb.", or the archive
     simple-examples.tgz as it is distributed. Words come separated by spaces, one sentence a line. A word that

@@ -7,22 +7,22 @@ import sys
 # A plain checkout is not installed: let the script find `common` and its own package from any directory.
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from common import run  # noqa: E402
+from common.config import main, setting  # noqa: E402
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EvaluateConfig:
     """Precision, recall and F1 of a trained tagger, with the most probable and with sampled distances."""
 
-    run_dir: str = run.setting("", "folder of the run")
-    checkpoint: str = run.setting("", "checkpoint file (empty: the best epoch of the run)")
-    split: str = run.setting("test", "which sentences of the run's data", choices=("train", "dev", "test"))
-    file: str = run.setting("", "another file in CoNLL-2003's format, instead of a split")
+    run_dir: str = setting("", "folder of the run")
+    checkpoint: str = setting("", "checkpoint file (empty: the best epoch of the run)")
+    split: str = setting("test", "which sentences of the run's data", choices=("train", "dev", "test"))
+    file: str = setting("", "another file in CoNLL-2003's format, instead of a split")
 
 
 def evaluate(config: EvaluateConfig) -> dict[str, float]:
     """Print and return the scores, those of each type too. Raises `InputError` for a run, a checkpoint or data that cannot be used."""
-    from common.trainer import greedy_and_sampled  # imports TensorFlow: flags are answered before
+    from common.training.metrics import greedy_and_sampled  # imports TensorFlow: flags are answered before
     from NER import model as ner_model
     from NER import reader
     from NER.span_f1 import span_f1
@@ -49,4 +49,4 @@ def evaluate(config: EvaluateConfig) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    run.main(EvaluateConfig, {}, evaluate)
+    main(EvaluateConfig, {}, evaluate)

@@ -9,14 +9,19 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from common import bucketing, losses, training
-from common.agent import Trace
-from common.dropout import dropout, fold
-from common.embeddings import load_vectors
-from common.recurrent import auxiliary, make_layer, run_layer
-from common.replicas import total
-from common.text import PADDING, UNKNOWN
-from common.trainer import Tensors, Trainer, greedy_and_sampled
+from common import losses
+from common.data import bucketing
+from common.data.embeddings import load_vectors
+from common.data.text import PADDING, UNKNOWN
+from common.layers.make_layer import auxiliary, make_layer, run_layer
+from common.ops.agent import Trace
+from common.ops.random import dropout, fold
+from common.ops.replicas import total
+from common.training import loop
+from common.training.compiled_steps import Tensors, Trainer, make_trainer
+from common.training.experiment import Experiment, out_of_patience
+from common.training.metrics import greedy_and_sampled
+from common.training.restore import load_run
 from NER import reader
 from NER.crf import CRF
 from NER.presets import NERConfig
@@ -104,7 +109,7 @@ class NERModel(keras.Model):
         return ()
 
     def losses(self, batch: Tensors, state: Any, seed: tf.Tensor, knobs: Tensors) -> tuple[tf.Tensor, dict, object]:
-        """See `common/trainer.py`."""
+        """See `common/training/compiled_steps.py`."""
         scores, traces = self(batch["words"], batch["chars"], batch["lengths"], training=True, seed=seed)
         extra, reported = auxiliary([self.forward, self.backward])
         log_likelihood = self.crf.log_likelihood(scores, batch["tags"], _mask(batch))
@@ -133,7 +138,7 @@ class NERModel(keras.Model):
         return loss, metrics
 
     def infer(self, batch: Tensors, seed: tf.Tensor, greedy: bool) -> dict[str, tf.Tensor]:
-        """See `common/trainer.py`: the best tags [B, T], log p(given tags) [B], and the distances [B, T] in the order of the words."""
+        """The best tags [B, T], log p(given tags) [B], and the distances [B, T] in the order of the words."""
         scores, (forward, backward) = self(batch["words"], batch["chars"], batch["lengths"], greedy=greedy, seed=seed)
         mask = _mask(batch)
         found = {"tags": self.crf(scores, mask), "log_likelihood": self.crf.log_likelihood(scores, batch["tags"], mask)}
@@ -225,7 +230,7 @@ def make_encoder(config: NERConfig, corpus: reader.Corpus) -> tuple[reader.Encod
     return encoder, pretrained.matrix[rows]
 
 
-def build(config: NERConfig) -> training.Experiment:
+def build(config: NERConfig) -> Experiment:
     """Data, model and schedule of a run."""
     corpus = reader.load(config.data_dir, config.scheme)
     if config.max_train_examples:
@@ -237,14 +242,14 @@ def build(config: NERConfig) -> training.Experiment:
     encoder.save(pathlib.Path(config.run_dir, ENCODER))
     print(f"corpus: {config.data_dir or 'generated'}, {len(corpus.train):,} training sentences, {len(encoder.words):,} words", flush=True)
     monitor = "dev_f1_sampled"
-    return training.Experiment(
+    return Experiment(
         model=model,
         optimizer=keras.optimizers.SGD(config.learning_rate, config.momentum),
         train_batches=lambda epoch: train_stacks(train_data, buckets, config.batch_size, config.seed, epoch),
         knobs=lambda epoch, records: {"learning_rate": config.learning_rate / (1 + config.learning_rate_decay * epoch)},
         evaluate=lambda trainer, split: evaluate(trainer, encoder, getattr(corpus, split), split, config.n_buckets),
         monitor=monitor,
-        stop_early=lambda records: training.out_of_patience(records, monitor, config.patience),
+        stop_early=lambda records: out_of_patience(records, monitor, config.patience),
         tokens_per_epoch=int(train_data.lengths.sum()),
         steps_per_call=STEPS_PER_CALL,
         many_shapes=True,
@@ -252,7 +257,7 @@ def build(config: NERConfig) -> training.Experiment:
 
 
 def load(run_dir: str, checkpoint_file: str = "") -> tuple[NERConfig, Trainer, reader.Encoder]:
-    """Flags, a trainer that holds the model, and the encoder of a run; see `training.load_run`."""
+    """Flags, a trainer that holds the model, and the encoder of a run; see `load_run`."""
 
     encoders = []
 
@@ -260,10 +265,10 @@ def load(run_dir: str, checkpoint_file: str = "") -> tuple[NERConfig, Trainer, r
         encoders.append(reader.Encoder.load(pathlib.Path(run_dir, ENCODER)))
         return NERModel(config, encoders[0])
 
-    config, model = training.load_run(run_dir, NERConfig, make, checkpoint_file)
-    return config, training.make_trainer(model, config, None, STEPS_PER_CALL, many_shapes=True), encoders[0]
+    config, model = load_run(run_dir, NERConfig, make, checkpoint_file)
+    return config, make_trainer(model, config, None, STEPS_PER_CALL, many_shapes=True), encoders[0]
 
 
 def train(config: NERConfig) -> None:
     """The whole run: train, select on dev, test."""
-    training.run(config, build)
+    loop.run(config, build)

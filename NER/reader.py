@@ -15,10 +15,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from common.data.generated_corpus import tagged_sentences
+from common.data.text import PADDING, UNKNOWN, Vocabulary, read_lines
 from common.errors import InputError
 from common.files import atomic_write
-from common.generated_corpus import tagged_sentences
-from common.text import PADDING, UNKNOWN, Vocabulary, read_lines
 from NER.span_f1 import spans, to_tags
 
 FILE_NAMES = (("eng.train", "eng.testa", "eng.testb"), ("train.txt", "valid.txt", "test.txt"))

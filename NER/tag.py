@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 # A plain checkout is not installed: let the script find `common` and its own package from any directory.
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from common import arcs, run  # noqa: E402
+from common.config import main, setting  # noqa: E402
+from common.data.treebank import split_words  # noqa: E402
 from common.errors import InputError  # noqa: E402
-from common.treebank import split_words  # noqa: E402
+from common.figures import arcs  # noqa: E402
 from NER.span_f1 import spans, write_conll  # noqa: E402
 
 if TYPE_CHECKING:
-    from common.trainer import Trainer
+    from common.training.compiled_steps import Trainer
     from NER.reader import Encoder
 
 
@@ -24,14 +25,14 @@ if TYPE_CHECKING:
 class TagConfig:
     """Name the entities of sentences, and show which word's state each word connects to."""
 
-    run_dir: str = run.setting("", "folder of the run")
-    checkpoint: str = run.setting("", "checkpoint file (empty: the best epoch of the run)")
-    file: str = run.setting("", "a file in CoNLL-2003's format to tag (empty: lines of standard input)")
-    output: str = run.setting("", "with --file: where to write words, gold and predicted tags, as conlleval reads them")
-    connections: bool = run.setting(True, "print the connections of each word too")
-    picture: str = run.setting("", "where to draw the connections of the first sentence, without an ending")
-    sampled: bool = run.setting(False, "sample the distances, instead of the most probable ones")
-    seed: int = run.setting(0, "of the sampled distances", minimum=0, maximum=2**31 - 1)
+    run_dir: str = setting("", "folder of the run")
+    checkpoint: str = setting("", "checkpoint file (empty: the best epoch of the run)")
+    file: str = setting("", "a file in CoNLL-2003's format to tag (empty: lines of standard input)")
+    output: str = setting("", "with --file: where to write words, gold and predicted tags, as conlleval reads them")
+    connections: bool = setting(True, "print the connections of each word too")
+    picture: str = setting("", "where to draw the connections of the first sentence, without an ending")
+    sampled: bool = setting(False, "sample the distances, instead of the most probable ones")
+    seed: int = setting(0, "of the sampled distances", minimum=0, maximum=2**31 - 1)
 
 
 def tag(config: TagConfig) -> None:
@@ -107,4 +108,4 @@ def draw(words: Sequence[str], forward: Sequence[int], backward: Sequence[int], 
 
 
 if __name__ == "__main__":
-    run.main(TagConfig, {}, tag)
+    main(TagConfig, {}, tag)

@@ -7,7 +7,7 @@ import sys
 # A plain checkout is not installed: let the script find `common` and its own package from any directory.
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from common import run  # noqa: E402
+from common.config import main, setting  # noqa: E402
 from NumberPrediction.reader import LABEL_RULES, SPLITS  # noqa: E402
 
 
@@ -15,12 +15,12 @@ from NumberPrediction.reader import LABEL_RULES, SPLITS  # noqa: E402
 class EvaluateConfig:
     """Accuracy of a trained network, with the most probable and with sampled distances."""
 
-    run_dir: str = run.setting("", "folder of the run")
-    checkpoint: str = run.setting("", "checkpoint file (empty: the best epoch of the run)")
-    split: str = run.setting("test", "which examples", choices=SPLITS)
-    data_dir: str = run.setting("", "folder that produce_data.py wrote (empty: the data of the run)")
-    length: int = run.setting(0, "digits before the index of other data (0: as in the run)", minimum=0)
-    label_rule: str = run.setting("", "label rule of other data (empty: as in the run)", choices=("", *LABEL_RULES))
+    run_dir: str = setting("", "folder of the run")
+    checkpoint: str = setting("", "checkpoint file (empty: the best epoch of the run)")
+    split: str = setting("test", "which examples", choices=SPLITS)
+    data_dir: str = setting("", "folder that produce_data.py wrote (empty: the data of the run)")
+    length: int = setting(0, "digits before the index of other data (0: as in the run)", minimum=0)
+    label_rule: str = setting("", "label rule of other data (empty: as in the run)", choices=("", *LABEL_RULES))
 
 
 def evaluate(config: EvaluateConfig) -> dict[str, float]:
@@ -37,4 +37,4 @@ def evaluate(config: EvaluateConfig) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    run.main(EvaluateConfig, {}, evaluate)
+    main(EvaluateConfig, {}, evaluate)

@@ -6,12 +6,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from common import losses, training
-from common.agent import Trace
+from common import losses
 from common.errors import InputError
-from common.recurrent import auxiliary, make_layer, run_layer
-from common.replicas import part_of_mean
-from common.trainer import Tensors, Trainer, greedy_and_sampled, means
+from common.layers.make_layer import auxiliary, make_layer, run_layer
+from common.ops.agent import Trace
+from common.ops.replicas import part_of_mean
+from common.training import loop
+from common.training.compiled_steps import Tensors, Trainer
+from common.training.experiment import Experiment
+from common.training.metrics import greedy_and_sampled, means
 from NumberPrediction import reader
 from NumberPrediction.presets import NumberConfig
 
@@ -48,7 +51,7 @@ class NumberModel(keras.Model):
         return ()
 
     def losses(self, batch: Tensors, state: Any, seed: tf.Tensor, knobs: Tensors) -> tuple[tf.Tensor, dict, object]:
-        """See `common/trainer.py`."""
+        """See `common/training/compiled_steps.py`."""
         logits, trace = self(batch["numbers"], training=True, seed=seed)
         extra, reported = auxiliary([self.recurrent])
         loss, metrics = self.loss_terms(logits, trace, batch["labels"], knobs["entropy_weight"])
@@ -75,7 +78,7 @@ class NumberModel(keras.Model):
         return task_loss + agent_loss, metrics
 
     def evaluate(self, batch: Tensors, state: Any, seed: tf.Tensor, greedy: bool) -> tuple[dict, object]:
-        """See `common/trainer.py`."""
+        """See `common/training/compiled_steps.py`."""
         logits, _ = self(batch["numbers"], greedy=greedy, seed=seed)
         right = tf.cast(tf.argmax(logits, -1, output_type=tf.int32) == tf.cast(batch["labels"], tf.int32), tf.float32)
         cross_entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.cast(batch["labels"], tf.int32), logits)
@@ -117,10 +120,10 @@ def evaluate(trainer: Trainer, examples: reader.Examples, split: str) -> dict[st
     return greedy_and_sampled(lambda greedy: means(trainer.evaluate(batches, greedy=greedy)), split, trainer.model.config.has_agent)
 
 
-def build(config: NumberConfig) -> training.Experiment:
+def build(config: NumberConfig) -> Experiment:
     """Data, model and schedule of a run."""
     data = reader.load(config.data_dir, config.length, config.label_rule, config.n_train, config.n_dev, config.n_test)
-    return training.Experiment(
+    return Experiment(
         model=NumberModel(config),
         optimizer=keras.optimizers.Adam(config.learning_rate),
         train_batches=lambda epoch: [train_batches(data.train, config.batch_size, config.seed, epoch)],
@@ -135,4 +138,4 @@ def build(config: NumberConfig) -> training.Experiment:
 
 def train(config: NumberConfig) -> None:
     """The whole run: train, select on dev, test."""
-    training.run(config, build)
+    loop.run(config, build)

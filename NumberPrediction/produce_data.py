@@ -16,7 +16,7 @@ import numpy as np
 # A plain checkout is not installed: let the script find `common` and its own package from any directory.
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from common import run  # noqa: E402
+from common.config import main, setting  # noqa: E402
 from common.errors import InputError  # noqa: E402
 from common.files import atomic_write  # noqa: E402
 from NumberPrediction.reader import LABEL_RULES, SPLITS, generate  # noqa: E402
@@ -26,18 +26,18 @@ from NumberPrediction.reader import LABEL_RULES, SPLITS, generate  # noqa: E402
 class ProduceConfig:
     """Write the data of number prediction."""
 
-    length: int = run.setting(10, "digits before the index (paper: 10 and 20; release: 100 written)", minimum=10)
-    label_rule: str = run.setting(
+    length: int = setting(10, "digits before the index (paper: 10 and 20; release: 100 written)", minimum=10)
+    label_rule: str = setting(
         "paper",
         "paper: among the first ten digits; last_ten: among the last ten; released: what the release trains on, noise "
         "unless the length is 100",
         choices=LABEL_RULES,
     )
-    data_dir: str = run.setting("", "folder to write to (empty: data/numbers-<length>-<label_rule>)")
-    n_train: int = run.setting(100_000, "training examples", minimum=1)
-    n_dev: int = run.setting(10_000, "development examples", minimum=1)
-    n_test: int = run.setting(10_000, "test examples", minimum=1)
-    seed: int = run.setting(0, "every random number follows from it", minimum=0, maximum=2**31 - 1)
+    data_dir: str = setting("", "folder to write to (empty: data/numbers-<length>-<label_rule>)")
+    n_train: int = setting(100_000, "training examples", minimum=1)
+    n_dev: int = setting(10_000, "development examples", minimum=1)
+    n_test: int = setting(10_000, "test examples", minimum=1)
+    seed: int = setting(0, "every random number follows from it", minimum=0, maximum=2**31 - 1)
 
 
 def produce(config: ProduceConfig) -> pathlib.Path:
@@ -61,4 +61,4 @@ def produce(config: ProduceConfig) -> pathlib.Path:
 
 
 if __name__ == "__main__":
-    run.main(ProduceConfig, {}, produce)
+    main(ProduceConfig, {}, produce)

@@ -6,11 +6,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from common import losses, training
+from common import losses
 from common.errors import InputError
-from common.recurrent import auxiliary, make_layer, run_layer
-from common.replicas import part_of_mean
-from common.trainer import Tensors, Trainer, greedy_and_sampled, means
+from common.layers.make_layer import auxiliary, make_layer, run_layer
+from common.ops.replicas import part_of_mean
+from common.training import loop
+from common.training.compiled_steps import Tensors, Trainer
+from common.training.experiment import Experiment
+from common.training.metrics import greedy_and_sampled, means
 from NumberPrediction import reader
 from NumberPrediction.recall_presets import RecallConfig
 
@@ -48,7 +51,7 @@ class RecallModel(keras.Model):
         return ()
 
     def losses(self, batch: Tensors, state: Any, seed: tf.Tensor, knobs: Tensors) -> tuple[tf.Tensor, dict, object]:
-        """See `common/trainer.py`."""
+        """See `common/training/compiled_steps.py`."""
         config = self.config
         predictions, trace = self(batch["sequences"], training=True, seed=seed)
         error = (predictions - batch["targets"]) ** 2
@@ -62,7 +65,7 @@ class RecallModel(keras.Model):
         return loss, metrics, state
 
     def evaluate(self, batch: Tensors, state: Any, seed: tf.Tensor, greedy: bool) -> tuple[dict, object]:
-        """See `common/trainer.py`."""
+        """See `common/training/compiled_steps.py`."""
         predictions, _ = self(batch["sequences"], greedy=greedy, seed=seed)
         error = (predictions - batch["targets"]) ** 2
         return {"mse": (tf.reduce_sum(error * batch["weights"]), tf.reduce_sum(batch["weights"]))}, state
@@ -94,13 +97,13 @@ def evaluate(trainer: Trainer, sequences: np.ndarray, targets: np.ndarray, split
     return metrics | {f"{split}_mse_trivial": float(np.mean((targets - 0.5) ** 2))}
 
 
-def build(config: RecallConfig) -> training.Experiment:
+def build(config: RecallConfig) -> Experiment:
     """Data, model and schedule of a run."""
     data = {
         split: reader.recall(n, config.length, 0, split, config.features)
         for split, n in zip(reader.SPLITS, (config.n_train, config.n_dev, config.n_test), strict=True)
     }
-    return training.Experiment(
+    return Experiment(
         model=RecallModel(config),
         optimizer=keras.optimizers.Adam(config.learning_rate),
         train_batches=lambda epoch: [train_batches(*data["train"], config.batch_size, config.seed, epoch)],
@@ -112,4 +115,4 @@ def build(config: RecallConfig) -> training.Experiment:
 
 def train(config: RecallConfig) -> None:
     """The whole run: train, select on dev, test."""
-    training.run(config, build)
+    loop.run(config, build)

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from common.run import RunConfig, setting
+from common.config import RunConfig, setting
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

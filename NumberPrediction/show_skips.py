@@ -13,7 +13,8 @@ import numpy as np
 # A plain checkout is not installed: let the script find `common` and its own package from any directory.
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from common import plots, run  # noqa: E402
+from common.config import main, setting  # noqa: E402
+from common.figures import plots  # noqa: E402
 from NumberPrediction.presets import NumberConfig  # noqa: E402
 
 if TYPE_CHECKING:
@@ -24,9 +25,9 @@ if TYPE_CHECKING:
 class ShowConfig:
     """Draw which earlier step a trained network connects to."""
 
-    run_dir: str = run.setting("", "folder of the run")
-    checkpoint: str = run.setting("", "checkpoint file (empty: the best epoch of the run)")
-    out: str = run.setting("", "where to write, without an ending (empty: skips in the folder of the run)")
+    run_dir: str = setting("", "folder of the run")
+    checkpoint: str = setting("", "checkpoint file (empty: the best epoch of the run)")
+    out: str = setting("", "where to write, without an ending (empty: skips in the folder of the run)")
 
 
 def show(config: ShowConfig) -> list[pathlib.Path]:
@@ -103,4 +104,4 @@ def network(config: NumberConfig) -> str:
 
 
 if __name__ == "__main__":
-    run.main(ShowConfig, {}, show)
+    main(ShowConfig, {}, show)

@@ -10,7 +10,7 @@ import sys
 # A plain checkout is not installed: let the script find `common` and its own package from any directory.
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from common import run  # noqa: E402
+from common.config import main, setting  # noqa: E402
 from NumberPrediction.presets import PRESETS, NumberConfig  # noqa: E402
 
 
@@ -18,8 +18,8 @@ from NumberPrediction.presets import PRESETS, NumberConfig  # noqa: E402
 class NumberConfig10(NumberConfig):
     """Train a network to recall the one of ten digits that its last input points to (Gui et al. 2019, section 4.4)."""
 
-    length: int = run.setting(10, minimum=10, maximum=10)
+    length: int = setting(10, minimum=10, maximum=10)
 
 
 if __name__ == "__main__":
-    run.main(NumberConfig10, PRESETS, "NumberPrediction.model:train")
+    main(NumberConfig10, PRESETS, "NumberPrediction.model:train")

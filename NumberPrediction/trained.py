@@ -5,8 +5,9 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from common import training
 from common.errors import InputError
+from common.training.compiled_steps import make_trainer
+from common.training.restore import load_run
 from NumberPrediction import model as number_model
 from NumberPrediction import reader
 from NumberPrediction.model import NumberModel
@@ -27,7 +28,7 @@ def load(run_dir: str, checkpoint_file: str = "") -> tuple[NumberConfig, NumberM
 
     Raises `InputError` if there is no run, no whole checkpoint, or one of another network.
     """
-    return training.load_run(run_dir, NumberConfig, NumberModel, checkpoint_file)
+    return load_run(run_dir, NumberConfig, NumberModel, checkpoint_file)
 
 
 def examples(config: NumberConfig, split: str, data_dir: str = "", length: int = 0, label_rule: str = "") -> reader.Examples:
@@ -40,7 +41,7 @@ def examples(config: NumberConfig, split: str, data_dir: str = "", length: int =
 
 def accuracies(config: NumberConfig, model: NumberModel, data: reader.Examples, split: str) -> dict[str, float]:
     """Accuracy and mean cross-entropy in nats, with the most probable and with sampled distances."""
-    return number_model.evaluate(training.make_trainer(model, config), data, split)
+    return number_model.evaluate(make_trainer(model, config), data, split)
 
 
 def skips(model: NumberModel, data: reader.Examples, batch_size: int = 1000) -> Skips:

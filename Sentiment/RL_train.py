@@ -6,8 +6,8 @@ import sys
 # A plain checkout is not installed: let the script find `common` and its own package from any directory.
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from common import run  # noqa: E402
+from common.config import main  # noqa: E402
 from Sentiment.presets import PRESETS, SentimentConfig  # noqa: E402
 
 if __name__ == "__main__":
-    run.main(SentimentConfig, PRESETS, "Sentiment.model:train")
+    main(SentimentConfig, PRESETS, "Sentiment.model:train")

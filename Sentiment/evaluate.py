@@ -7,16 +7,16 @@ import sys
 # A plain checkout is not installed: let the script find `common` and its own package from any directory.
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from common import run  # noqa: E402
+from common.config import main, setting  # noqa: E402
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EvaluateConfig:
     """Accuracy of a trained classifier, with the most probable and with sampled distances."""
 
-    run_dir: str = run.setting("", "folder of the run")
-    checkpoint: str = run.setting("", "checkpoint file (empty: the best epoch of the run)")
-    split: str = run.setting("test", "which texts of the run's data", choices=("train", "dev", "test"))
+    run_dir: str = setting("", "folder of the run")
+    checkpoint: str = setting("", "checkpoint file (empty: the best epoch of the run)")
+    split: str = setting("test", "which texts of the run's data", choices=("train", "dev", "test"))
 
 
 def evaluate(config: EvaluateConfig) -> dict[str, float]:
@@ -34,4 +34,4 @@ def evaluate(config: EvaluateConfig) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    run.main(EvaluateConfig, {}, evaluate)
+    main(EvaluateConfig, {}, evaluate)

@@ -8,15 +8,20 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from common import bucketing, losses, training
-from common.agent import Trace
-from common.dropout import dropout, fold
-from common.embeddings import load_vectors
+from common import losses
+from common.data import bucketing
+from common.data.embeddings import load_vectors
+from common.data.text import Vocabulary
 from common.errors import InputError
-from common.recurrent import auxiliary, make_layer, run_layer
-from common.replicas import total
-from common.text import Vocabulary
-from common.trainer import Tensors, Trainer, add, greedy_and_sampled, means
+from common.layers.make_layer import auxiliary, make_layer, run_layer
+from common.ops.agent import Trace
+from common.ops.random import dropout, fold
+from common.ops.replicas import total
+from common.training import loop
+from common.training.compiled_steps import Tensors, Trainer, make_trainer
+from common.training.experiment import Experiment, out_of_patience
+from common.training.metrics import add, greedy_and_sampled, means
+from common.training.restore import load_run
 from Sentiment import reader
 from Sentiment.presets import SentimentConfig
 
@@ -78,7 +83,7 @@ class SentimentModel(keras.Model):
         return ()
 
     def losses(self, batch: Tensors, state: Any, seed: tf.Tensor, knobs: Tensors) -> tuple[tf.Tensor, dict, object]:
-        """See `common/trainer.py`."""
+        """See `common/training/compiled_steps.py`."""
         logits, trace = self(batch["words"], batch["lengths"], training=True, seed=seed)
         extra, reported = auxiliary([self.recurrent])
         loss, metrics = self.loss_terms(logits, trace, batch["labels"], batch["weights"])
@@ -103,14 +108,14 @@ class SentimentModel(keras.Model):
         return task_loss + agent_loss, metrics | {"agent_loss": (agent_loss * n, n), "entropy": (entropy * n, n)}
 
     def evaluate(self, batch: Tensors, state: Any, seed: tf.Tensor, greedy: bool) -> tuple[dict, object]:
-        """See `common/trainer.py`."""
+        """See `common/training/compiled_steps.py`."""
         logits, _ = self(batch["words"], batch["lengths"], greedy=greedy, seed=seed)
         log_likelihood, right = _judge(logits, batch["labels"])
         weights, n = batch["weights"], tf.reduce_sum(batch["weights"])
         return {"accuracy": (tf.reduce_sum(right * weights), n), "loss": (-tf.reduce_sum(log_likelihood * weights), n)}, state
 
     def infer(self, batch: Tensors, seed: tf.Tensor, greedy: bool) -> dict[str, tf.Tensor]:
-        """See `common/trainer.py`: the classes' probabilities [B, classes] and the distances [B, T]."""
+        """See `common/training/compiled_steps.py`: the classes' probabilities [B, classes] and the distances [B, T]."""
         logits, trace = self(batch["words"], batch["lengths"], greedy=greedy, seed=seed)
         return {"probs": tf.nn.softmax(logits)} | ({} if trace is None else {"distances": trace.distances})
 
@@ -167,7 +172,7 @@ def load_data(config: SentimentConfig) -> reader.Corpus:
     return corpus
 
 
-def build(config: SentimentConfig) -> training.Experiment:
+def build(config: SentimentConfig) -> Experiment:
     """Data, model and schedule of a run."""
     corpus = load_data(config)
     vocabulary = reader.vocabulary(corpus.train, config.max_words, config.min_count)
@@ -183,14 +188,14 @@ def build(config: SentimentConfig) -> training.Experiment:
     name = f"{config.dataset} in {config.data_dir}" if config.data_dir else "generated"
     print(f"corpus: {name}, {len(corpus.train):,} training texts, {len(vocabulary):,} words", flush=True)
     monitor = "dev_accuracy_sampled"
-    return training.Experiment(
+    return Experiment(
         model=model,
         optimizer=keras.optimizers.Adam(config.learning_rate),
         train_batches=lambda epoch: train_stacks(data["train"], buckets, config.batch_size, config.seed, epoch),
         knobs=lambda epoch, records: {"learning_rate": config.learning_rate},
         evaluate=lambda trainer, split: evaluate(trainer, data[split], split, config.n_buckets),
         monitor=monitor,
-        stop_early=lambda records: training.out_of_patience(records, monitor, config.patience),
+        stop_early=lambda records: out_of_patience(records, monitor, config.patience),
         tokens_per_epoch=int(data["train"].lengths.sum()),
         steps_per_call=STEPS_PER_CALL,
         many_shapes=True,
@@ -203,7 +208,7 @@ def n_classes(config: SentimentConfig) -> int:
 
 
 def load(run_dir: str, checkpoint_file: str = "") -> tuple[SentimentConfig, Trainer, Vocabulary]:
-    """Flags, a trainer that holds the model, and the vocabulary of a run; see `training.load_run`."""
+    """Flags, a trainer that holds the model, and the vocabulary of a run; see `load_run`."""
 
     vocabularies = []
 
@@ -211,10 +216,10 @@ def load(run_dir: str, checkpoint_file: str = "") -> tuple[SentimentConfig, Trai
         vocabularies.append(Vocabulary.load(pathlib.Path(run_dir, VOCABULARY)))
         return SentimentModel(config, len(vocabularies[0]), n_classes(config))
 
-    config, model = training.load_run(run_dir, SentimentConfig, make, checkpoint_file)
-    return config, training.make_trainer(model, config, None, STEPS_PER_CALL, many_shapes=True), vocabularies[0]
+    config, model = load_run(run_dir, SentimentConfig, make, checkpoint_file)
+    return config, make_trainer(model, config, None, STEPS_PER_CALL, many_shapes=True), vocabularies[0]
 
 
 def train(config: SentimentConfig) -> None:
     """The whole run: train, select on dev, test."""
-    training.run(config, build)
+    loop.run(config, build)

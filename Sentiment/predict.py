@@ -7,26 +7,27 @@ import sys
 # A plain checkout is not installed: let the script find `common` and its own package from any directory.
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from common import arcs, run  # noqa: E402
+from common.config import main, setting  # noqa: E402
 from common.errors import InputError  # noqa: E402
+from common.figures import arcs  # noqa: E402
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PredictConfig:
     """How favourable texts are, and which word's state each word connects to."""
 
-    run_dir: str = run.setting("", "folder of the run")
-    checkpoint: str = run.setting("", "checkpoint file (empty: the best epoch of the run)")
-    file: str = run.setting("", "text file, a text a line (empty: standard input)")
-    connections: bool = run.setting(True, "print the connections of each word too")
-    picture: str = run.setting("", "where to draw the connections of the first text, without an ending")
-    sampled: bool = run.setting(False, "sample the distances, instead of the most probable ones")
-    seed: int = run.setting(0, "of the sampled distances", minimum=0, maximum=2**31 - 1)
+    run_dir: str = setting("", "folder of the run")
+    checkpoint: str = setting("", "checkpoint file (empty: the best epoch of the run)")
+    file: str = setting("", "text file, a text a line (empty: standard input)")
+    connections: bool = setting(True, "print the connections of each word too")
+    picture: str = setting("", "where to draw the connections of the first text, without an ending")
+    sampled: bool = setting(False, "sample the distances, instead of the most probable ones")
+    seed: int = setting(0, "of the sampled distances", minimum=0, maximum=2**31 - 1)
 
 
 def predict(config: PredictConfig) -> None:
     """Print each text's classes with their probabilities. Raises `InputError` for a run, a checkpoint or a file that cannot be used."""
-    from common.text import read_lines
+    from common.data.text import read_lines
     from Sentiment import model as sentiment_model  # imports TensorFlow: flags are answered before
     from Sentiment import reader
 
@@ -54,4 +55,4 @@ def predict(config: PredictConfig) -> None:
 
 
 if __name__ == "__main__":
-    run.main(PredictConfig, {}, predict)
+    main(PredictConfig, {}, predict)

@@ -2,8 +2,8 @@
 
 import dataclasses
 
+from common.config import RunConfig, setting
 from common.errors import InputError
-from common.run import RunConfig, setting
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -17,12 +17,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from common.download import fetch, read_tar
+from common.data.download import fetch, read_tar
+from common.data.generated_corpus import labelled_reviews
+from common.data.text import PADDING, UNKNOWN, Vocabulary, decode, lines, read_lines
+from common.data.treebank import split_words
 from common.errors import InputError
 from common.files import atomic_write
-from common.generated_corpus import labelled_reviews
-from common.text import PADDING, UNKNOWN, Vocabulary, decode, lines, read_lines
-from common.treebank import split_words
 
 DATASETS = ("imdb", "sst5", "sst2")
 DEV_SHARE = 0.15

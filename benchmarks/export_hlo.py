@@ -10,7 +10,7 @@ import sys
 # A plain checkout is not installed: let the script find `common` from any directory.
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from common import run  # noqa: E402
+from common.config import main, setting  # noqa: E402
 from LanguageModeling.presets import PRESETS, LanguageConfig  # noqa: E402
 
 
@@ -18,14 +18,14 @@ from LanguageModeling.presets import PRESETS, LanguageConfig  # noqa: E402
 class ExportConfig(LanguageConfig):
     """Export a language model's training as HLO; all flags of LanguageModeling/RL_train.py, and a few more."""
 
-    out: str = run.setting("language_model.zip", "bundle to write")
-    data_dir: str = run.setting("", "folder with the text, as for training (empty: random words)")
-    n_words: int = run.setting(10_000, "how many different ones there are, of random words", minimum=2, maximum=10_000)
-    n_batches: int = run.setting(50, "batches of random words", minimum=1)
-    steps: int = run.setting(0, "batches in one call (0: all of an epoch)", minimum=0)
-    reference: int = run.setting(0, "training steps that TensorFlow makes on this machine, to compare with", minimum=0)
-    tf32: bool = run.setting(True, "let a GPU round the inputs of its float32 products, as TensorFlow does by default")
+    out: str = setting("language_model.zip", "bundle to write")
+    data_dir: str = setting("", "folder with the text, as for training (empty: random words)")
+    n_words: int = setting(10_000, "how many different ones there are, of random words", minimum=2, maximum=10_000)
+    n_batches: int = setting(50, "batches of random words", minimum=1)
+    steps: int = setting(0, "batches in one call (0: all of an epoch)", minimum=0)
+    reference: int = setting(0, "training steps that TensorFlow makes on this machine, to compare with", minimum=0)
+    tf32: bool = setting(True, "let a GPU round the inputs of its float32 products, as TensorFlow does by default")
 
 
 if __name__ == "__main__":
-    run.main(ExportConfig, PRESETS, "benchmarks.language_model_bundle:export")
+    main(ExportConfig, PRESETS, "benchmarks.language_model_bundle:export")

@@ -13,11 +13,10 @@ from benchmarks import hlo_bundle, hlo_module, language_models
 from benchmarks.export_hlo import ExportConfig
 from benchmarks.hlo_bundle import Bundle
 from benchmarks.hlo_module import Module
-from common.dropout import fold
 from common.errors import InputError
-from common.run_directory import describe_start
-from common.trainer import EVALUATE, TRAIN, Tensors, Trainer
-from common.training import count_weights, make_trainer, set_precision
+from common.ops.random import fold
+from common.training.compiled_steps import EVALUATE, TRAIN, Tensors, Trainer, count_weights, make_trainer, set_precision
+from common.training.provenance import describe_start
 from LanguageModeling import reader
 from LanguageModeling.model import LanguageModel
 

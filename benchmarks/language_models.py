@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks import layers, torch_language_model
-from common.training import make_trainer, set_precision
+from common.training.compiled_steps import make_trainer, set_precision
 from LanguageModeling.char_cnn import WordsFromCharacters
 from LanguageModeling.model import LanguageModel
 from LanguageModeling.presets import PRESETS, LanguageConfig

@@ -8,8 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from common import DynamicSkipLSTM, FastLSTM
-from common.recurrent import make_layer
-from common.run import CELLS
+from common.config import CELLS
+from common.layers.make_layer import make_layer
 from NumberPrediction.presets import NumberConfig
 
 

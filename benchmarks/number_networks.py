@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from benchmarks import torch_training
-from common.training import make_trainer
+from common.training.compiled_steps import make_trainer
 from NumberPrediction import reader
 from NumberPrediction.model import NumberModel, train_batches
 from NumberPrediction.presets import NumberConfig

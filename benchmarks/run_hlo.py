@@ -23,9 +23,9 @@ import numpy as np  # noqa: E402
 
 from benchmarks import hlo_bundle, timing, torch_language_model  # noqa: E402
 from benchmarks.hlo_program import Network  # noqa: E402
-from common import checkpoint  # noqa: E402
 from common.errors import InputError  # noqa: E402
 from common.files import atomic_write  # noqa: E402
+from common.training import checkpoint  # noqa: E402
 from LanguageModeling import reader  # noqa: E402
 from LanguageModeling.schedule import learning_rate  # noqa: E402
 

@@ -13,7 +13,7 @@ from types import ModuleType
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from common import run  # noqa: E402
+from common.config import main, setting  # noqa: E402
 from common.errors import InputError  # noqa: E402
 from common.files import atomic_write  # noqa: E402
 
@@ -28,9 +28,9 @@ PARTS = (
 class SpeedConfig:
     """Measure speed."""
 
-    parts: list[str] = run.setting(list(PARTS), "what to measure", choices=PARTS)
-    runs: int = run.setting(7, "counted runs of each", minimum=1)
-    results: str = run.setting("", "folder to write to (empty: benchmarks/results)")
+    parts: list[str] = setting(list(PARTS), "what to measure", choices=PARTS)
+    runs: int = setting(7, "counted runs of each", minimum=1)
+    results: str = setting("", "folder to write to (empty: benchmarks/results)")
 
 
 def layer(runs: int, size: str = "PTB") -> dict:
@@ -70,7 +70,7 @@ def cells(runs: int) -> dict:
 def cell_steps(runs: int) -> dict:
     """One training step of every task's network, with every cell."""
     from benchmarks import language_models, number_networks, sentiment_networks, taggers, timing
-    from common.run import CELLS
+    from common.config import CELLS
 
     makers = {
         "language model": (lambda cell: language_models.our_steps(language_models.config_of("paper", cell=cell)), language_models),
@@ -204,7 +204,8 @@ def table(seconds: dict[str, list[float]], reference: str) -> dict:
 
 def measure(config: SpeedConfig) -> None:
     """Run the parts, print and write what they found."""
-    from common import run_directory
+    from common.training.provenance import describe_start
+    from common.training.run_directory import to_json
 
     functions = {part: globals()[part] for part in PARTS}
     folder = pathlib.Path(config.results or ROOT / "benchmarks" / "results")
@@ -214,10 +215,10 @@ def measure(config: SpeedConfig) -> None:
             raise InputError(f"--parts expects some of {', '.join(PARTS)}; got {part!r}")
         found = functions[part](config.runs)
         title = functions[part].__doc__.strip().rstrip(".")
-        print(f"\n{part}: {title}", run_directory.to_json(found, indent=1), sep="\n", flush=True)
-        record = found | {"part": part, "title": title, "runs": config.runs} | run_directory.describe_start()
-        atomic_write(folder / f"{part}.json", run_directory.to_json(record, indent=1) + "\n")
+        print(f"\n{part}: {title}", to_json(found, indent=1), sep="\n", flush=True)
+        record = found | {"part": part, "title": title, "runs": config.runs} | describe_start()
+        atomic_write(folder / f"{part}.json", to_json(record, indent=1) + "\n")
 
 
 if __name__ == "__main__":
-    run.main(SpeedConfig, {}, measure)
+    main(SpeedConfig, {}, measure)

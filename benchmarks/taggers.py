@@ -9,8 +9,8 @@ import numpy as np
 
 import NER.model
 from benchmarks import torch_training
-from common.text import PADDING, UNKNOWN, Vocabulary
-from common.training import make_trainer
+from common.data.text import PADDING, UNKNOWN, Vocabulary
+from common.training.compiled_steps import make_trainer
 from NER.model import NERModel
 from NER.presets import NERConfig
 from NER.reader import Encoder

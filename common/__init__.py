@@ -6,26 +6,26 @@ Names are imported on first use, so that reading flags or data does not wait for
 import importlib
 
 _HOMES = {
-    "AttentionSkipLSTM": "attention_skip_lstm",
+    "AttentionSkipLSTM": "layers.attention_skip_lstm",
     "AttentionSkipLSTMCell": "cells.attention",
     "ClockworkCell": "cells.clockwork",
-    "DynamicSkipLSTM": "dynamic_skip_lstm",
+    "DynamicSkipLSTM": "layers.dynamic_skip_lstm",
     "DynamicSkipLSTMCell": "cells.dynamic_skip",
-    "FastLSTM": "fast_lstm",
-    "FixedSkipLSTM": "fixed_skip_lstm",
+    "FastLSTM": "layers.fast_lstm",
+    "FixedSkipLSTM": "layers.fixed_skip_lstm",
     "FixedSkipLSTMCell": "cells.fixed_skip",
     "GridLSTMCell": "cells.grid_lstm",
     "HighwayLSTMCell": "cells.highway_lstm",
     "LeakyCell": "cells.leaky",
     "PeepholeLSTMCell": "cells.peephole_lstm",
-    "PolicyGradientModel": "policy_gradient_model",
-    "RandomSkipLSTM": "fixed_skip_lstm",
+    "PolicyGradientModel": "layers.policy_gradient_model",
+    "RandomSkipLSTM": "layers.fixed_skip_lstm",
     "RandomSkipLSTMCell": "cells.random_skip",
     "SkipGRUCell": "cells.skip_gru",
     "SkipLSTMCell": "cells.skip_lstm",
     "SkipRNNCell": "cells.skip_rnn",
     "TimeDelayCell": "cells.time_delay",
-    "UpdateSkippingRNN": "update_skipping",
+    "UpdateSkippingRNN": "layers.update_skipping_rnn",
 }
 
 __all__ = list(_HOMES)

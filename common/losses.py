@@ -13,9 +13,9 @@ is `credit="total", entropy="sampled"` with both weights 1. The other options ha
 
 import tensorflow as tf
 
-from .agent import Trace
 from .choices import BASELINES, CREDITS, ENTROPIES, one_of
-from .replicas import part_of_mean, total
+from .ops.agent import Trace
+from .ops.replicas import part_of_mean, total
 
 
 def masked_mean(a: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:

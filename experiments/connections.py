@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from common.agent import Trace
+from common.data.text import EOS
 from common.errors import InputError
-from common.recurrence import SkipRecurrence
-from common.text import EOS
+from common.ops.agent import Trace
+from common.ops.recurrence import SkipRecurrence
 from experiments.run_folder import task_of
 
 
@@ -133,7 +133,7 @@ def _numbers(run_dir: str) -> Network:
 
 
 def _ner(run_dir: str) -> Network:
-    from common.treebank import split_words
+    from common.data.treebank import split_words
     from NER import model as ner_model
     from NER.reader import Sentence
 

@@ -1,6 +1,6 @@
 """The sentences of a run's own dev data, as lists of words."""
 
-from common.text import EOS
+from common.data.text import EOS
 from experiments.connections import Network
 
 

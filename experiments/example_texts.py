@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from common import generated_corpus
+from common.data import generated_corpus
 from experiments.connections import Network
 
 _SEED = 99  # of generated texts; no run trains on it

@@ -12,9 +12,10 @@ import numpy as np
 # A plain checkout is not installed: let the script find `common` from any directory.
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from common import plots, run  # noqa: E402
+from common.config import main, setting  # noqa: E402
+from common.data.text import read_lines  # noqa: E402
 from common.errors import InputError  # noqa: E402
-from common.text import read_lines  # noqa: E402
+from common.figures import plots  # noqa: E402
 from experiments import figure_files  # noqa: E402
 from experiments.word_classes import NAMES, word_class  # noqa: E402
 
@@ -25,10 +26,10 @@ _COLUMNS, _FEWEST = 3, 20  # classes side by side; words that a class needs to b
 class DistancesConfig:
     """Draw histograms of distances per class of words, for a run of any task that reads text."""
 
-    run_dir: str = run.setting("", "folder of the run")
-    file: str = run.setting("", "a text file, a sentence a line (empty: the run's dev data)")
-    n_texts: int = run.setting(300, "sentences, from the first on", minimum=1)
-    out: str = run.setting("", "where to write, without an ending (empty: distances in the folder of the run)")
+    run_dir: str = setting("", "folder of the run")
+    file: str = setting("", "a text file, a sentence a line (empty: the run's dev data)")
+    n_texts: int = setting(300, "sentences, from the first on", minimum=1)
+    out: str = setting("", "where to write, without an ending (empty: distances in the folder of the run)")
 
 
 def draw(config: DistancesConfig) -> list[pathlib.Path]:
@@ -88,4 +89,4 @@ def write(found: dict[str, np.ndarray], direction: str, n_texts: int, caption: s
 
 
 if __name__ == "__main__":
-    run.main(DistancesConfig, {}, draw, bare=["run_dir"])
+    main(DistancesConfig, {}, draw, bare=["run_dir"])

@@ -6,8 +6,9 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from common import plots, run_directory
+from common.figures import plots
 from common.files import atomic_write
+from common.training.provenance import command_line
 
 FOLDER = pathlib.Path(__file__).resolve().parent / "figures"
 
@@ -21,6 +22,6 @@ def write(figure: Any, stem: str | os.PathLike, title: str, caption: str, column
 def describe(stem: str | os.PathLike, title: str, caption: str) -> pathlib.Path:
     """NAME.json alone: title, caption, and the command that runs now."""
     path = pathlib.Path(f"{stem}.json")
-    text = {"title": title, "caption": caption, "command": run_directory.command_line()}
+    text = {"title": title, "caption": caption, "command": command_line()}
     atomic_write(path, json.dumps(text, indent=1, ensure_ascii=False) + "\n")
     return path

@@ -14,8 +14,9 @@ import numpy as np
 # A plain checkout is not installed: let the script find `common` from any directory.
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from common import plots, run  # noqa: E402
+from common.config import main, setting, settings  # noqa: E402
 from common.errors import InputError  # noqa: E402
+from common.figures import plots  # noqa: E402
 from experiments import figure_files  # noqa: E402
 from experiments.run_folder import task_of  # noqa: E402
 
@@ -26,10 +27,10 @@ _MARKERS = "osD^vP*X"
 class GradientsConfig:
     """Draw the norm of dL_T / dh_t over the steps t, for the networks of some runs of one task."""
 
-    runs: list[str] = run.setting([], "folders of the runs, separated by commas")
-    steps: int = run.setting(20, "T, the step whose loss it is", minimum=2)
-    n_texts: int = run.setting(200, "texts of the dev data, the first that have T steps", minimum=1)
-    out: str = run.setting(str(figure_files.FOLDER / "gradients"), "where to write, without an ending")
+    runs: list[str] = setting([], "folders of the runs, separated by commas")
+    steps: int = setting(20, "T, the step whose loss it is", minimum=2)
+    n_texts: int = setting(200, "texts of the dev data, the first that have T steps", minimum=1)
+    out: str = setting(str(figure_files.FOLDER / "gradients"), "where to write, without an ending")
 
 
 class Probe(NamedTuple):
@@ -86,7 +87,7 @@ def _ner(run_dir: str, n_steps: int, n_texts: int) -> tuple[Any, Probe]:
     """The layer that reads from left to right; L_T: cross-entropy of word T's tag under the softmax of its scores."""
     import tensorflow as tf
 
-    from common.recurrent import run_layer
+    from common.layers.make_layer import run_layer
     from NER import model as ner_model
     from NER import reader
 
@@ -109,7 +110,7 @@ def _language_model(run_dir: str, n_steps: int, n_texts: int) -> tuple[Any, Prob
     """The last layer; L_T: cross-entropy of the word after step T, in windows of the valid text."""
     import tensorflow as tf
 
-    from common.recurrent import run_layer
+    from common.layers.make_layer import run_layer
     from LanguageModeling import model as language_model
     from LanguageModeling import reader
 
@@ -127,7 +128,7 @@ def _numbers(run_dir: str, n_steps: int, n_texts: int) -> tuple[Any, Probe]:
     """The only layer; L_T: cross-entropy of the label after the last step, whatever `n_steps` says."""
     import tensorflow as tf
 
-    from common.recurrent import run_layer
+    from common.layers.make_layer import run_layer
     from NumberPrediction import trained
 
     config, model = trained.load(run_dir)
@@ -197,7 +198,7 @@ def draw(config: GradientsConfig) -> list[pathlib.Path]:
 
 def describe(all_flags: list[Any]) -> tuple[list[str], list[str]]:
     """Of each run its name (cell, K and lamda where it has them, other flags in which the runs differ), and what all have in common."""
-    known = run.settings(type(all_flags[0]))
+    known = settings(type(all_flags[0]))
     free = {"cell", "n_actions", "lamda", "data_dir", *(name for name, one in known.items() if not one.affects_result)}
     differing = [name for name in known if name not in free and len({str(getattr(flags, name)) for flags in all_flags}) > 1]
     names = []
@@ -224,4 +225,4 @@ def _extent(flags: Any) -> str:
 if __name__ == "__main__":
     folders = [argument for argument in sys.argv[1:] if not argument.startswith("-")]
     rest = [argument for argument in sys.argv[1:] if argument.startswith("-")]
-    run.main(GradientsConfig, {}, draw, [sys.argv[0], *([f"--runs={','.join(folders)}"] if folders else []), *rest])
+    main(GradientsConfig, {}, draw, [sys.argv[0], *([f"--runs={','.join(folders)}"] if folders else []), *rest])

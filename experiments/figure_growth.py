@@ -10,8 +10,9 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from common import plots, run  # noqa: E402
+from common.config import main, setting  # noqa: E402
 from common.errors import InputError  # noqa: E402
+from common.figures import plots  # noqa: E402
 from experiments import figure_files  # noqa: E402
 
 _PARTS = {"length": "T", "batch": "B", "units": "H", "actions": "K"}
@@ -21,8 +22,8 @@ _PARTS = {"length": "T", "batch": "B", "units": "H", "actions": "K"}
 class GrowthConfig:
     """Draw time against T, B, H and K, and memory against T."""
 
-    results: str = run.setting(str(ROOT / "benchmarks" / "results"), "folder that benchmarks/speed.py wrote to")
-    out: str = run.setting("", "where to write, without an ending (empty: growth among the figures)")
+    results: str = setting(str(ROOT / "benchmarks" / "results"), "folder that benchmarks/speed.py wrote to")
+    out: str = setting("", "where to write, without an ending (empty: growth among the figures)")
 
 
 def _read(folder: str, part: str) -> dict:
@@ -82,4 +83,4 @@ def draw(config: GrowthConfig) -> list[pathlib.Path]:
 
 
 if __name__ == "__main__":
-    run.main(GrowthConfig, {}, draw)
+    main(GrowthConfig, {}, draw)

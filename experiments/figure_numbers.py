@@ -12,7 +12,7 @@ import numpy as np
 # A plain checkout is not installed: let the script find `common` from any directory.
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from common import run  # noqa: E402
+from common.config import main, setting  # noqa: E402
 from experiments import figure_files  # noqa: E402
 
 
@@ -20,8 +20,8 @@ from experiments import figure_files  # noqa: E402
 class NumbersConfig:
     """Draw which earlier step each step of number prediction connects to."""
 
-    run_dir: str = run.setting("", "folder of the run")
-    out: str = run.setting("", "where to write, without an ending (empty: numbers-<length> among the figures)")
+    run_dir: str = setting("", "folder of the run")
+    out: str = setting("", "where to write, without an ending (empty: numbers-<length> among the figures)")
 
 
 def draw(config: NumbersConfig) -> list[pathlib.Path]:
@@ -49,4 +49,4 @@ def draw(config: NumbersConfig) -> list[pathlib.Path]:
 
 
 if __name__ == "__main__":
-    run.main(NumbersConfig, {}, draw, bare=["run_dir"])
+    main(NumbersConfig, {}, draw, bare=["run_dir"])

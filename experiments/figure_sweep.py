@@ -8,8 +8,9 @@ import sys
 # A plain checkout is not installed: let the script find `common` from any directory.
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from common import plots, run  # noqa: E402
+from common.config import main, setting  # noqa: E402
 from common.errors import InputError  # noqa: E402
+from common.figures import plots  # noqa: E402
 from experiments import figure_files, read_results, tables  # noqa: E402
 
 _METRICS = (("valid_perplexity", "valid", "o-"), ("test_perplexity", "test", "s--"))
@@ -19,8 +20,8 @@ _METRICS = (("valid_perplexity", "valid", "o-"), ("test_perplexity", "test", "s-
 class SweepConfig:
     """Draw perplexity against K and lamda."""
 
-    table: str = run.setting("lm_sweep_small", "whose runs", choices=("lm_sweep_small", "lm_sweep", "lm_sweep_generated"))
-    out: str = run.setting("", "where to write, without an ending (empty: <table> among the figures)")
+    table: str = setting("lm_sweep_small", "whose runs", choices=("lm_sweep_small", "lm_sweep", "lm_sweep_generated"))
+    out: str = setting("", "where to write, without an ending (empty: <table> among the figures)")
 
 
 def points(table: str) -> dict[str, list[tuple[float, dict]]]:
@@ -66,4 +67,4 @@ def draw(config: SweepConfig) -> list[pathlib.Path]:
 
 
 if __name__ == "__main__":
-    run.main(SweepConfig, {}, draw, bare=["table"])
+    main(SweepConfig, {}, draw, bare=["table"])

@@ -9,8 +9,9 @@ from typing import Any
 # A plain checkout is not installed: let the script find `common` from any directory.
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from common import plots, run  # noqa: E402
+from common.config import main, setting  # noqa: E402
 from common.errors import InputError  # noqa: E402
+from common.figures import plots  # noqa: E402
 from experiments import figure_files, read_results, tables  # noqa: E402
 
 
@@ -18,9 +19,9 @@ from experiments import figure_files, read_results, tables  # noqa: E402
 class TrainingConfig:
     """Draw what the agents of a table's rows do while they learn."""
 
-    table: str = run.setting("", "which table", choices=("", *tables.TABLES))
-    rows: list[str] = run.setting([], "which rows (empty: all with an agent)")
-    out: str = run.setting("", "where to write, without an ending (empty: training-<table> among the figures)")
+    table: str = setting("", "which table", choices=("", *tables.TABLES))
+    rows: list[str] = setting([], "which rows (empty: all with an agent)")
+    out: str = setting("", "where to write, without an ending (empty: training-<table> among the figures)")
 
 
 def agents(table: str, rows: list[str]) -> dict[str, list[dict[str, Any]]]:
@@ -77,4 +78,4 @@ def draw(config: TrainingConfig) -> list[pathlib.Path]:
 
 
 if __name__ == "__main__":
-    run.main(TrainingConfig, {}, draw, bare=["table"])
+    main(TrainingConfig, {}, draw, bare=["table"])

@@ -15,7 +15,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.speed import PARTS  # noqa: E402
-from common import run  # noqa: E402
+from common.config import main  # noqa: E402
 from common.files import atomic_write  # noqa: E402
 from experiments import html_report, read_results  # noqa: E402
 from experiments.tables import SUMMARY, TABLES  # noqa: E402
@@ -151,4 +151,4 @@ def render() -> None:
 
 
 if __name__ == "__main__":
-    run.main(ReportConfig, {}, lambda config: render())
+    main(ReportConfig, {}, lambda config: render())

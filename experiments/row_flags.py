@@ -7,7 +7,8 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from common import run, run_directory
+from common.config import RunConfig, parse, settings
+from common.training.run_directory import to_json
 from experiments.tables import Row, Table
 
 DATA = ("data_dir", "vectors")  # those that name data and word vectors
@@ -31,9 +32,9 @@ def data(table: Table, data_dir: str, vectors: str = "") -> dict[str, pathlib.Pa
 def config(table: Table, row: Row, **more: Any) -> Any:
     """All settings of a row's runs: its flags, and `more` of them, over the task's presets and defaults."""
     module = importlib.import_module(f"{table.task}.{table.presets}")
-    classes = [one for one in vars(module).values() if isinstance(one, type) and issubclass(one, run.RunConfig)]
-    (config_class,) = set(classes) - {run.RunConfig}
-    return run.parse(config_class, module.PRESETS, ["", *arguments(table, row, **more)])
+    classes = [one for one in vars(module).values() if isinstance(one, type) and issubclass(one, RunConfig)]
+    (config_class,) = set(classes) - {RunConfig}
+    return parse(config_class, module.PRESETS, ["", *arguments(table, row, **more)])
 
 
 def differing(table: Table, row: Row, result: Mapping[str, Any], vectors: str = "") -> dict[str, Any]:
@@ -44,7 +45,7 @@ def differing(table: Table, row: Row, result: Mapping[str, Any], vectors: str = 
     table's.
     """
     asked = config(table, row, **data(table, "data", vectors))
-    known = run.settings(type(asked))
+    known = settings(type(asked))
     free = {"seed", *asked.unread, *(name for name, one in known.items() if not one.affects_result)}
     made_with = _plain({name: one.default for name, one in known.items()} | result["flags"])
     now = _plain(dataclasses.asdict(asked))
@@ -53,5 +54,5 @@ def differing(table: Table, row: Row, result: Mapping[str, Any], vectors: str = 
 
 def _plain(flags: Mapping[str, Any]) -> dict[str, Any]:
     """Flags as JSON has them, of files and folders the names."""
-    flags = json.loads(run_directory.to_json(flags))
+    flags = json.loads(to_json(flags))
     return flags | {name: pathlib.PurePath(flags[name]).name for name in DATA if name in flags}

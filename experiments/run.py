@@ -15,7 +15,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from common import run  # noqa: E402
+from common.config import main, setting  # noqa: E402
 from common.errors import InputError  # noqa: E402
 from common.files import atomic_write  # noqa: E402
 from experiments import launchers, read_results, row_flags, tables  # noqa: E402
@@ -26,20 +26,20 @@ from experiments.tables import TABLES, Row, Table  # noqa: E402
 class RunTableConfig:
     """Run the rows of a table that are missing."""
 
-    table: str = run.setting("", "which table", choices=("", *TABLES))
-    scale: str = run.setting("full", "small: the table's reduced scale, where it has one", choices=("full", "small"))
-    rows: list[str] = run.setting([], "which rows (empty: all)")
-    seeds: int | None = run.setting(None, "runs of each row, seeds 0, 1, ... (none: as many as the table asks for)", minimum=1)
-    jobs: int | None = run.setting(
+    table: str = setting("", "which table", choices=("", *TABLES))
+    scale: str = setting("full", "small: the table's reduced scale, where it has one", choices=("full", "small"))
+    rows: list[str] = setting([], "which rows (empty: all)")
+    seeds: int | None = setting(None, "runs of each row, seeds 0, 1, ... (none: as many as the table asks for)", minimum=1)
+    jobs: int | None = setting(
         None, "runs at a time (none: one on this machine, on a Ray cluster as many as it has room for)", minimum=1
     )
-    data_dir: str = run.setting("data", "folder that holds ptb/, conll2003/, sst/, imdb/, embeddings/")
-    vectors: str = run.setting("", "word vectors instead of the table's file below --data_dir (none: random ones)")
-    runs_dir: str = run.setting("runs/experiments", "folder for the runs while they last")
-    shard: str = run.setting("0/1", "i/n: only every n-th run, from the i-th on")
-    launcher: str = run.setting("local", "where runs are started: on this machine, or on a Ray cluster", choices=("local", "ray"))
-    cpus: int = run.setting(2, "with --launcher ray: cores of a run", minimum=1)
-    gpus: int = run.setting(0, "with --launcher ray: GPUs of a run", minimum=0)
+    data_dir: str = setting("data", "folder that holds ptb/, conll2003/, sst/, imdb/, embeddings/")
+    vectors: str = setting("", "word vectors instead of the table's file below --data_dir (none: random ones)")
+    runs_dir: str = setting("runs/experiments", "folder for the runs while they last")
+    shard: str = setting("0/1", "i/n: only every n-th run, from the i-th on")
+    launcher: str = setting("local", "where runs are started: on this machine, or on a Ray cluster", choices=("local", "ray"))
+    cpus: int = setting(2, "with --launcher ray: cores of a run", minimum=1)
+    gpus: int = setting(0, "with --launcher ray: GPUs of a run", minimum=0)
 
 
 def command(table: Table, row: Row, seed: int, run_dir: str | pathlib.Path, data_dir: str, vectors: str = "") -> list[str]:
@@ -135,4 +135,4 @@ def _below_default(path: str, data_dir: str) -> str:
 
 if __name__ == "__main__":
     os.environ.setdefault("PYTHONUNBUFFERED", "1")  # the runs' progress comes as it is made
-    run.main(RunTableConfig, {}, run_table, bare=["table"])
+    main(RunTableConfig, {}, run_table, bare=["table"])

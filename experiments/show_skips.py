@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 # A plain checkout is not installed: let the script find `common` from any directory.
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from common import arcs, run  # noqa: E402
-from common.text import EOS  # noqa: E402
+from common.config import main, setting  # noqa: E402
+from common.data.text import EOS  # noqa: E402
+from common.figures import arcs  # noqa: E402
 from experiments import figure_files  # noqa: E402
 
 if TYPE_CHECKING:
@@ -24,13 +25,13 @@ if TYPE_CHECKING:
 class ShowConfig:
     """Draw which earlier word each word connects to; for a run of any task."""
 
-    run_dir: str = run.setting("", "folder of the run")
-    text: str = run.setting("", "what to read, a text a line (empty: some texts of the task's own kind)")
-    out: str = run.setting("", "where to write, without an ending (empty: connections in the folder of the run)")
-    html: bool = run.setting(False, "write a page instead: all texts, every word's distribution, sampled choices")
-    samples: int = run.setting(100, "with --html: draws of all distances", minimum=1)
-    max_megabytes: float = run.setting(20.0, "with --html: leave the network out, and typing with it, if it would be larger", minimum=0)
-    seed: int = run.setting(0, "of the samples", minimum=0, maximum=2**31 - 1)
+    run_dir: str = setting("", "folder of the run")
+    text: str = setting("", "what to read, a text a line (empty: some texts of the task's own kind)")
+    out: str = setting("", "where to write, without an ending (empty: connections in the folder of the run)")
+    html: bool = setting(False, "write a page instead: all texts, every word's distribution, sampled choices")
+    samples: int = setting(100, "with --html: draws of all distances", minimum=1)
+    max_megabytes: float = setting(20.0, "with --html: leave the network out, and typing with it, if it would be larger", minimum=0)
+    seed: int = setting(0, "of the samples", minimum=0, maximum=2**31 - 1)
 
 
 def show(config: ShowConfig) -> list[pathlib.Path]:
@@ -69,4 +70,4 @@ def draw(reading: "Reading", caption: str, stem: pathlib.Path) -> list[pathlib.P
 
 
 if __name__ == "__main__":
-    run.main(ShowConfig, {}, show, bare=["run_dir", "text..."])
+    main(ShowConfig, {}, show, bare=["run_dir", "text..."])

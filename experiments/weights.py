@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from common.text import EOS, UNKNOWN
+from common.data.text import EOS, UNKNOWN
 from experiments.connections import Network, recurrent_layers
 
 

@@ -1,6 +1,6 @@
 """Which kind of word a word is: by closed lists and its letters, the same in all tasks' texts."""
 
-from common.text import EOS, UNKNOWN
+from common.data.text import EOS, UNKNOWN
 
 _LISTS = {
     "determiner": "a an the this that these those some any no every each all both half several many much most more few",

@@ -32,7 +32,9 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 import numpy as np  # noqa: E402
 import tiny_runs  # noqa: E402
 
-from common import checkpoint, run, training  # noqa: E402
+from common.config import parse  # noqa: E402
+from common.training import checkpoint, loop  # noqa: E402
+from common.training.compiled_steps import Trainer  # noqa: E402
 
 KILLS, EPOCHS = 20, 4
 TASKS = ("NumberPrediction", "LanguageModeling", "NER", "Sentiment")
@@ -50,8 +52,8 @@ def flags(task: str, data: pathlib.Path, run_dir: pathlib.Path) -> list[str]:
 def train(task: str, arguments: list[str], steps_per_call: int) -> None:
     """The task's training in calls of so many steps."""
     config_class, presets, build = tiny_runs.entrypoint(task)
-    config = run.parse(config_class, presets, ["RL_train.py", *arguments])
-    training.run(config, lambda config: dataclasses.replace(build(config), steps_per_call=steps_per_call))
+    config = parse(config_class, presets, ["RL_train.py", *arguments])
+    loop.run(config, lambda config: dataclasses.replace(build(config), steps_per_call=steps_per_call))
 
 
 def same_end(a: pathlib.Path, b: pathlib.Path) -> None:
@@ -83,7 +85,7 @@ def die(*_: object, **__: object) -> None:
 def die_in(place: str, n_calls: int) -> None:
     """Have this process killed where no one outside can aim at: half through its next checkpoint, after so many compiled calls of the
     last evaluation, or with the result written but not under its name."""
-    evaluate, rename = training._Run._evaluate, os.replace
+    evaluate, rename = loop._Run._evaluate, os.replace
 
     def half_a_checkpoint(file: BinaryIO, **arrays: np.ndarray) -> None:
         file.write(b"PK\3\4" + bytes(1000))
@@ -113,7 +115,7 @@ def die_in(place: str, n_calls: int) -> None:
     if place == "checkpoint":
         np.savez = half_a_checkpoint
     elif place == "evaluation":
-        training._Run._evaluate = evaluation
+        loop._Run._evaluate = evaluation
     elif place == "result":
         os.replace = name
 
@@ -204,8 +206,8 @@ def resident() -> float:
 def memory_check(task: str, folder: pathlib.Path) -> None:
     """RSS over 2,000 steps in calls of 5, with checkpoints and an evaluation each epoch."""
     data = tiny_runs.write_texts(folder / "data")
-    seen, traces, trains = [], [0], training.Trainer.train
-    step_function = training.Trainer.train_steps
+    seen, traces, trains = [], [0], Trainer.train
+    step_function = Trainer.train_steps
 
     def watched(self, batches, state, first_step, knobs, on_call=None, start=0, stop=None):
         def on_each(n_done, state, metrics):
@@ -218,14 +220,14 @@ def memory_check(task: str, folder: pathlib.Path) -> None:
         traces[0] += 1
         return step_function(self, *args)
 
-    training.Trainer.train, training.Trainer.train_steps = watched, traced
+    Trainer.train, Trainer.train_steps = watched, traced
     try:
         with open(folder / "log", "w") as file, contextlib.redirect_stdout(file):
             more = ["--max_epochs=1000", "--max_train_steps=2000", "--checkpoint_seconds=.2", "--tensorboard"]
             more += ["--patience=0"] if task in ("NER", "Sentiment") else []
             train(task, [*flags(task, data, folder / "run"), *more], 5)
     finally:
-        training.Trainer.train, training.Trainer.train_steps = trains, step_function
+        Trainer.train, Trainer.train_steps = trains, step_function
     early = np.mean([mib for step, mib in seen if 200 <= step < 400])
     late = np.mean([mib for step, mib in seen if step >= 1800])
     written = {path.name: path.stat().st_size for path in (folder / "run").rglob("*") if path.is_file() and path.suffix != ".npz"}

@@ -15,15 +15,17 @@ import keras  # noqa: E402
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
-from common import training  # noqa: E402
-from common.dynamic_skip_lstm import DynamicSkipLSTM  # noqa: E402
-from common.policy_gradient_model import PolicyGradientModel  # noqa: E402
+from common.layers.dynamic_skip_lstm import DynamicSkipLSTM  # noqa: E402
+from common.layers.policy_gradient_model import PolicyGradientModel  # noqa: E402
+from common.training.compiled_steps import make_trainer  # noqa: E402
+from common.training.experiment import Experiment  # noqa: E402
+from common.training.metrics import add, means  # noqa: E402
 
 STEPS = 50
 TINY = {"rnn_size": 6, "agent_units": 4, "n_actions": 3, "batch_size": 8, "jit_compile": False, "dropout": 0.3}
 
 
-def experiment_of(task: str, run_dir: str) -> tuple[object, training.Experiment]:
+def experiment_of(task: str, run_dir: str) -> tuple[object, Experiment]:
     """Flags and experiment of a tiny run."""
     task, _, cell = task.partition("_")
     tiny = TINY | ({"cell": cell} if cell else {})
@@ -58,17 +60,17 @@ def trained(task: str, run_dir: str, strategy: tf.distribute.Strategy | None) ->
     else:
         with strategy.scope():
             config, experiment = experiment_of(task, run_dir)
-    trainer = training.make_trainer(experiment.model, config, experiment.optimizer, 25, False, strategy)
+    trainer = make_trainer(experiment.model, config, experiment.optimizer, 25, False, strategy)
     knobs = experiment.knobs(0, [])
     state, step, total = experiment.initial_state, 0, {}
     for stack in experiment.train_batches(0):
         stop = min(STEPS - step, len(next(iter(stack.values()))))
         if stop:
             state, metrics = trainer.train(stack, state, step, knobs, stop=stop)
-            total, step = training.add(total, metrics), step + stop
+            total, step = add(total, metrics), step + stop
     assert step == STEPS, step
     weights = [v.numpy() for v in (*experiment.model.trainable_variables, *tf.nest.flatten(state))]
-    return weights, training.means(total)
+    return weights, means(total)
 
 
 def fitted(masked: bool, strategy: tf.distribute.Strategy | None, epochs: int = STEPS // 5) -> tuple[list[np.ndarray], dict[str, float]]:

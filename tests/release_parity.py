@@ -20,9 +20,9 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
-from common import release  # noqa: E402
 from common.errors import InputError  # noqa: E402
-from common.recurrent import run_layer  # noqa: E402
+from common.layers import release  # noqa: E402
+from common.layers.make_layer import run_layer  # noqa: E402
 from LanguageModeling.model import LanguageModel  # noqa: E402
 from LanguageModeling.presets import PRESETS as LANGUAGE_PRESETS  # noqa: E402
 from LanguageModeling.presets import LanguageConfig  # noqa: E402

@@ -5,7 +5,7 @@ import json
 import pathlib
 from typing import Any
 
-from common import run_directory
+from common.training.run_directory import to_json
 from experiments import row_flags, tables
 
 ONE_CORE = {"cores": 1, "processor": "a processor", "gpus": []}
@@ -21,7 +21,7 @@ def write(folder: pathlib.Path, table: str, name: str, seed: int, flags: dict[st
     }  # fmt: skip
     path = folder / table / f"{name}-seed{seed}.json"
     path.parent.mkdir(exist_ok=True)
-    path.write_text(run_directory.to_json(result | values))
+    path.write_text(to_json(result | values))
     return path
 
 

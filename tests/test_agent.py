@@ -1,11 +1,11 @@
-"""common/agent.py: the policy against NumPy, samples against probabilities, gradients where they belong."""
+"""common/ops/agent.py: the policy against NumPy, samples against probabilities, gradients where they belong."""
 
 import numpy as np
 import numpy_skip_lstm as oracle
 import pytest
 import tensorflow as tf
 
-from common import agent
+from common.ops import agent
 
 B, T, D, H, A, K = 2, 3, 4, 5, 6, 7
 

@@ -1,13 +1,13 @@
-"""common/attention_skip_lstm.py: the layer and its gradient against autodiff through the cell (which test_cells.py holds to NumPy)."""
+"""AttentionSkipLSTM: the layer and its gradient against autodiff through the cell (which test_cells.py holds to NumPy)."""
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from common.attention_skip_lstm import AttentionSkipLSTM
 from common.cells.attention import AttentionSkipLSTMCell
-from common.policy_gradient_model import PolicyGradientModel
+from common.layers.attention_skip_lstm import AttentionSkipLSTM
+from common.layers.policy_gradient_model import PolicyGradientModel
 
 B, T, D, H, A = 3, 6, 2, 4, 5
 

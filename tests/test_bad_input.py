@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import tiny_runs
 
-from common import checkpoint
+from common.training import checkpoint
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 LM, NP, NER, SENT = "LanguageModeling", "NumberPrediction", "NER", "Sentiment"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.bucketing import Batch, batches, bucket_lengths, padding_share, runs, stack
+from common.data.bucketing import Batch, batches, bucket_lengths, padding_share, runs, stack
 from common.errors import InputError
 from NER.presets import NERConfig
 

@@ -20,10 +20,10 @@ from common.cells.random_skip import RandomSkipLSTMCell
 from common.cells.skip_lstm import SkipLSTMCell, counted, n_updates
 from common.cells.skip_rnn import SkipRNNCell
 from common.cells.time_delay import TimeDelayCell
-from common.fixed_skip_lstm import FixedSkipLSTM, RandomSkipLSTM
-from common.recurrent import auxiliary, make_layer, run_layer
-from common.run import RunConfig
-from common.update_skipping import UpdateSkippingRNN
+from common.config import RunConfig
+from common.layers.fixed_skip_lstm import FixedSkipLSTM, RandomSkipLSTM
+from common.layers.make_layer import auxiliary, make_layer, run_layer
+from common.layers.update_skipping_rnn import UpdateSkippingRNN
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras' own, where it saves
 

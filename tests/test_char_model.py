@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from common import checkpoint, run, training
-from common.text import Vocabulary
-from common.trainer import Trainer
+from common.config import main, parse
+from common.data.text import Vocabulary
+from common.training import checkpoint, loop
+from common.training.compiled_steps import Trainer, count_weights
 from LanguageModeling import generate, reader
 from LanguageModeling import model as language_model
 from LanguageModeling.char_cnn import CharCNN, Highway, WordsFromCharacters
@@ -23,7 +24,7 @@ LINES = ["the cat sees the dog", "a dog sees a cat", "the <unk> sleeps", "a cat 
 
 
 def config(*arguments) -> LanguageConfig:
-    return run.parse(LanguageConfig, PRESETS, ["RL_train.py", *arguments])
+    return parse(LanguageConfig, PRESETS, ["RL_train.py", *arguments])
 
 
 def uniform(shape, dtype=None):
@@ -118,9 +119,9 @@ def test_number_of_weights():
     )  # fmt: skip
     spellings = reader.Spellings(np.zeros((10_000, 21), np.int32), ("",) * 51, 19)
     model = language_model.LanguageModel(config("--preset=char", "--nojit_compile"), 10_000, spellings)
-    assert training.count_weights(model) == hand == 19_433_270
+    assert count_weights(model) == hand == 19_433_270
     model = language_model.LanguageModel(config("--preset=char_small", "--nojit_compile"), 10_000, spellings)
-    assert training.count_weights(model) == 3_519_620  # what README says
+    assert count_weights(model) == 3_519_620  # what README says
 
 
 def test_spelling_by_hand():
@@ -160,7 +161,7 @@ def trained(corpus, tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained") / "run"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(language_model, "perplexity", no_perplexity)
-        training.run(config(*TINY, f"--data_dir={corpus}", f"--run_dir={folder}"), language_model.build)
+        loop.run(config(*TINY, f"--data_dir={corpus}", f"--run_dir={folder}"), language_model.build)
     return folder
 
 
@@ -190,9 +191,9 @@ def test_a_run_that_was_cut_off_ends_the_same(corpus, trained, tmp_path, monkeyp
     monkeypatch.setattr(language_model, "perplexity", no_perplexity)
     monkeypatch.setattr(Trainer, "train", cut_off)
     with pytest.raises(KeyboardInterrupt):
-        training.run(flags, language_model.build)
+        loop.run(flags, language_model.build)
     monkeypatch.setattr(Trainer, "train", whole)
-    training.run(flags, language_model.build)
+    loop.run(flags, language_model.build)
     expected, found = (checkpoint.load_latest(folder / "checkpoints")[1] for folder in (trained, tmp_path / "run"))
     assert expected.keys() == found.keys() and all(np.array_equal(expected[name], found[name]) for name in expected)
 
@@ -228,7 +229,7 @@ def test_all_weights_start_with_numbers_of_their_own():
 @pytest.mark.parametrize("flag", ["--char_size=9", "--char_filters=1,2", "--highway_layers=0", "--max_chars=9"])
 def test_flags_of_the_other_model_are_refused(flag, capsys):
     with pytest.raises(SystemExit) as left:
-        run.main(LanguageConfig, PRESETS, "LanguageModeling.model:train", ["RL_train.py", flag])
+        main(LanguageConfig, PRESETS, "LanguageModeling.model:train", ["RL_train.py", flag])
     line = capsys.readouterr().err
     name = flag.partition("=")[0]
     assert left.value.code == 2

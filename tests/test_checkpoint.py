@@ -1,13 +1,13 @@
-"""common/checkpoint.py and common/files.py: atomic, whole, the newest good one."""
+"""common/training/checkpoint.py and common/files.py: atomic, whole, the newest good one."""
 
 import os
 
 import numpy as np
 import pytest
 
-from common import checkpoint
 from common.errors import InputError
 from common.files import atomic_write
+from common.training import checkpoint
 
 ARRAYS = {
     "layer/kernel": np.arange(6, dtype=np.float32).reshape(2, 3),

@@ -10,10 +10,11 @@ import keras
 import numpy as np
 import pytest
 
-from common import checkpoint, run
+from common.config import from_dict
+from common.data.text import EOS, PADDING, UNKNOWN, Vocabulary
 from common.errors import InputError
-from common.run_directory import RunDirectory
-from common.text import EOS, PADDING, UNKNOWN, Vocabulary
+from common.training import checkpoint
+from common.training.run_directory import RunDirectory
 from experiments import connections, connections_page, example_texts, show_skips, weights
 
 SMALL = {"rnn_size": 5, "agent_units": 4, "jit_compile": False}
@@ -46,15 +47,15 @@ def runs(tmp_path_factory):
     from Sentiment.presets import SentimentConfig
 
     words = Vocabulary((PADDING, UNKNOWN, EOS, "the", "dog", "that", "barks", "sleeps"))
-    config = run.from_dict(LanguageConfig, SMALL | {"n_actions": 3, "lamda": 0.7})
+    config = from_dict(LanguageConfig, SMALL | {"n_actions": 3, "lamda": 0.7})
     made = {"LanguageModeling": make_run(root / "lm", config, language_model.LanguageModel(config, len(words)))}
     words.save(root / "lm" / language_model.VOCABULARY)
-    config = run.from_dict(NumberConfig, SMALL | {"n_actions": 4, "observation": "mean", "history": "window"})
+    config = from_dict(NumberConfig, SMALL | {"n_actions": 4, "observation": "mean", "history": "window"})
     made["NumberPrediction"] = make_run(root / "np", config, NumberModel(config))
-    config = run.from_dict(SentimentConfig, SMALL | {"word_size": 6})
+    config = from_dict(SentimentConfig, SMALL | {"word_size": 6})
     made["Sentiment"] = make_run(root / "s", config, sentiment_model.SentimentModel(config, len(words), 2))
     words.save(root / "s" / sentiment_model.VOCABULARY)
-    config = run.from_dict(NERConfig, SMALL | {"word_size": 6, "char_size": 3, "char_filters": 4})
+    config = from_dict(NERConfig, SMALL | {"word_size": 6, "char_size": 3, "char_filters": 4})
     sentence = Sentence(["Anna", "met", "the", "UN", "in", "Rome", "."], ["S-PER", "O", "O", "S-ORG", "O", "S-LOC", "O"])
     encoder = Encoder.build([sentence], min_count=1)
     made["NER"] = make_run(root / "ner", config, ner_model.NERModel(config, encoder))

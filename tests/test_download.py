@@ -6,8 +6,8 @@ import tarfile
 
 import pytest
 
-from common import download
-from common.download import fetch, read_tar, sha256_of
+from common.data import download
+from common.data.download import fetch, read_tar, sha256_of
 from common.errors import InputError
 
 DATA = b"some data\n" * 1000

@@ -1,4 +1,4 @@
-"""common/dynamic_skip_lstm.py: the layer against NumPy, the cell under keras.layers.RNN and keras.layers.LSTM; as a Keras layer."""
+"""DynamicSkipLSTM: the layer against NumPy, the cell under keras.layers.RNN and keras.layers.LSTM; as a Keras layer."""
 
 import keras
 import numpy as np
@@ -7,8 +7,8 @@ import pytest
 import tensorflow as tf
 
 from common.cells.dynamic_skip import DynamicSkipLSTMCell
-from common.dynamic_skip_lstm import DynamicSkipLSTM
-from common.fast_lstm import FastLSTM
+from common.layers.dynamic_skip_lstm import DynamicSkipLSTM
+from common.layers.fast_lstm import FastLSTM
 
 B, T, D, H, A = 5, 6, 2, 3, 4
 MASK = np.array([[1, 1, 1, 1, 1, 1], [1, 1, 1, 0, 0, 0], [0, 0, 1, 1, 1, 1], [0, 1, 0, 1, 1, 0], [0, 0, 0, 0, 0, 0]], bool)

@@ -6,7 +6,7 @@ import struct
 import numpy as np
 import pytest
 
-from common.embeddings import load_vectors
+from common.data.embeddings import load_vectors
 from common.errors import InputError
 
 FILE = {"the": [0.1, -0.2], "Oslo": [1.5, 2.5], "oslo": [3.0, -4.0], "b": [0.0, 7.0]}
@@ -102,7 +102,7 @@ def test_cache_is_used_and_follows_file_and_words(tmp_path, monkeypatch):
     np.testing.assert_array_equal(first.matrix, load_vectors(path, WORDS).matrix)
     (kept,) = cache.iterdir()
     with monkeypatch.context() as patch:
-        patch.setattr("common.embeddings._look_up", None)  # calling it would raise
+        patch.setattr("common.data.embeddings._look_up", None)  # calling it would raise
         again = load_vectors(path, WORDS, cache_dir=cache)
         np.testing.assert_array_equal(again.matrix, first.matrix)
         np.testing.assert_array_equal(again.found, first.found)

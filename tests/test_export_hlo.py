@@ -14,9 +14,9 @@ import tensorflow as tf
 
 from benchmarks import compile_for_gpu, hlo_bundle, hlo_module, language_model_bundle
 from benchmarks.export_hlo import ExportConfig
-from common import run
+from common.config import parse
 from common.errors import InputError
-from common.training import make_trainer
+from common.training.compiled_steps import make_trainer
 from LanguageModeling import model as language_model
 from LanguageModeling.presets import PRESETS
 
@@ -32,7 +32,7 @@ JAX_SETTINGS = {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_backend_optimization
 def made(tmp_path_factory):
     """Path of a bundle, its flags and its modules."""
     path = tmp_path_factory.mktemp("bundle") / "tiny.zip"
-    config = run.parse(ExportConfig, PRESETS, ["export_hlo.py", *FLAGS.split(), f"--out={path}"])
+    config = parse(ExportConfig, PRESETS, ["export_hlo.py", *FLAGS.split(), f"--out={path}"])
     return path, config, language_model_bundle.export(config)
 
 
@@ -80,7 +80,7 @@ def test_jax_computes_what_tensorflow_does(made, root, tmp_path):
 
 
 def test_what_runs_a_bundle_imports_no_tensorflow(root):
-    modules = "benchmarks.compile_for_gpu", "benchmarks.timing", "benchmarks.torch_language_model", "common.checkpoint"
+    modules = "benchmarks.compile_for_gpu", "benchmarks.timing", "benchmarks.torch_language_model", "common.training.checkpoint"
     code = f"import sys, {', '.join(modules)}, LanguageModeling.reader, LanguageModeling.schedule\n"
     code += "assert not {'tensorflow', 'keras', 'absl', 'torch'} & sys.modules.keys()"
     subprocess.run([sys.executable, "-c", code], cwd=root, check=True)

@@ -1,11 +1,11 @@
-"""common/fast_lstm.py: keras.layers.LSTM's weights, arguments and results (its gradients: test_dynamic_skip_lstm.py)."""
+"""common/layers/fast_lstm.py: keras.layers.LSTM's weights, arguments and results (its gradients: test_dynamic_skip_lstm.py)."""
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from common.fast_lstm import FastLSTM
+from common.layers.fast_lstm import FastLSTM
 
 B, T, D, H = 4, 5, 3, 4
 X = np.random.default_rng(0).normal(size=(B, T, D)).astype(np.float32)

@@ -15,10 +15,10 @@ import stand_in_results
 import tensorflow as tf
 import tiny_runs
 
-from common import run
 from common.cells.dynamic_skip import DynamicSkipLSTMCell
+from common.config import parse
 from common.errors import InputError
-from common.fast_lstm import FastLSTM
+from common.layers.fast_lstm import FastLSTM
 from experiments import (
     connections_page,
     figure_distances,
@@ -139,7 +139,7 @@ def test_figures_of_committed_results_are_what_the_results_say(tmp_path):
         if script.removeprefix("experiments/") not in FROM_RESULTS:
             continue
         module, config_class, bare = FROM_RESULTS[script.removeprefix("experiments/")]
-        config = run.parse(config_class, {}, [script, *arguments, f"--out={tmp_path / path.stem}"], bare)
+        config = parse(config_class, {}, [script, *arguments, f"--out={tmp_path / path.stem}"], bare)
         module.draw(config)
         said = json.loads((tmp_path / path.name).read_text(encoding="utf-8"))
         numbers = [(folder / f"{path.stem}.csv").read_text() for folder in (tmp_path, figure_files.FOLDER)]

@@ -13,12 +13,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from common import checkpoint
-from common.embeddings import load_vectors
+from common.config import RunConfig
+from common.data.embeddings import load_vectors
+from common.data.text import Vocabulary, read_lines
 from common.errors import InputError
-from common.run import RunConfig
-from common.run_directory import RunDirectory, load_config
-from common.text import Vocabulary, read_lines
+from common.training import checkpoint
+from common.training.run_directory import RunDirectory, load_config
 from LanguageModeling import reader as language_reader
 from NER import reader as ner_reader
 from NumberPrediction import reader as number_reader

@@ -1,11 +1,11 @@
-"""common/gates.py against NumPy, gradients by the complex step."""
+"""common/ops/gates.py against NumPy, gradients by the complex step."""
 
 import numpy as np
 import numpy_skip_lstm as oracle
 import pytest
 import tensorflow as tf
 
-from common.gates import Norm, Slopes, lstm_gates, lstm_gates_gradient, lstm_slopes
+from common.ops.gates import Norm, Slopes, lstm_gates, lstm_gates_gradient, lstm_slopes
 
 B, H = 3, 4
 

@@ -5,7 +5,7 @@ import collections
 import numpy as np
 import pytest
 
-from common import generated_corpus as corpus
+from common.data import generated_corpus as corpus
 from common.errors import InputError
 
 

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from common import run, training
+from common.config import parse
+from common.data.text import Vocabulary
 from common.errors import InputError
-from common.text import Vocabulary
+from common.training import loop
+from common.training.compiled_steps import count_weights, make_trainer
 from LanguageModeling import model as language_model
 from LanguageModeling.evaluate import EvaluateConfig, evaluate
 from LanguageModeling.generate import GenerateConfig, continue_text, generate
@@ -20,7 +22,7 @@ TINY = "--rnn_size=6 --agent_units=3 --batch_size=5 --num_unroll_steps=7 --max_e
 
 
 def config(*arguments) -> LanguageConfig:
-    return run.parse(LanguageConfig, PRESETS, ["RL_train.py", "--notensorboard", *arguments])
+    return parse(LanguageConfig, PRESETS, ["RL_train.py", "--notensorboard", *arguments])
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +39,7 @@ def corpus(tmp_path_factory):
 def trained(corpus, tmp_path_factory):
     """The folder of a tiny run."""
     folder = tmp_path_factory.mktemp("trained") / "run"
-    training.run(config(f"--data_dir={corpus}", f"--run_dir={folder}", *TINY), language_model.build)
+    loop.run(config(f"--data_dir={corpus}", f"--run_dir={folder}", *TINY), language_model.build)
     return folder
 
 
@@ -50,7 +52,7 @@ def trained(corpus, tmp_path_factory):
     ],
 )
 def test_number_of_weights(arguments, n_weights):
-    assert training.count_weights(language_model.LanguageModel(config(*arguments, "--nojit_compile"), 10_000)) == n_weights
+    assert count_weights(language_model.LanguageModel(config(*arguments, "--nojit_compile"), 10_000)) == n_weights
 
 
 @pytest.mark.parametrize("flag, bias", [("--preset=released", 0.1), ("--initializers=released", 0.1), ("--preset=paper", 0.0)])
@@ -91,7 +93,7 @@ def test_the_loss_is_summed_over_the_steps_and_the_agents_is_a_mean():
 def test_perplexity_is_that_of_the_text_read_in_order(trained):
     _, model, vocabulary = language_model.load(str(trained))
     tokens = vocabulary.encode("the cat sees a dog <eos> a cat sleeps <eos> the <unk> sleeps <eos>".split())
-    trainer = training.make_trainer(model, config(*TINY))
+    trainer = make_trainer(model, config(*TINY))
     logits, _, _ = model(tf.constant(tokens[None, :-1]), model.initial_state(1), greedy=True)
     log_p = np.take_along_axis(tf.nn.log_softmax(logits[0]).numpy(), tokens[1:, None], 1)
     found = language_model.perplexity(trainer, tokens, n_streams=1, n_steps=5, greedy=True)
@@ -146,7 +148,7 @@ def test_without_an_agent_a_text_is_read_once(monkeypatch):
     monkeypatch.setattr(language_model, "perplexity", perplexity)
     for cell, calls in (("lstm", [(True, 3)]), ("dynamic_skip", [(True, 3), (False, 3)])):
         model = language_model.LanguageModel(config(*TINY, f"--cell={cell}", "--eval_samples=3"), 11)
-        found = language_model.evaluate(training.make_trainer(model, model.config), np.arange(9), "valid")
+        found = language_model.evaluate(make_trainer(model, model.config), np.arange(9), "valid")
         assert found == {"valid_perplexity": 7.0, "valid_perplexity_greedy": 7.0} and seen == calls
         seen.clear()
 
@@ -170,12 +172,12 @@ def test_continued_text_follows_from_the_seed(trained):
 
 def test_weights_can_be_taken_from_another_run(trained, corpus, tmp_path):
     arguments = [f"--data_dir={corpus}", f"--load_model={trained}", "--learning_rate=0", *TINY]
-    result = training.run(config(f"--run_dir={tmp_path / 'run'}", *arguments), language_model.build)
+    result = loop.run(config(f"--run_dir={tmp_path / 'run'}", *arguments), language_model.build)
     before = json.loads((trained / "result.json").read_text())
     assert result["test_perplexity_greedy"] == pytest.approx(before["test_perplexity_greedy"], rel=1e-6)
     with pytest.raises(InputError, match="of another model"):
         changed = [a for a in arguments if "rnn_size" not in a]
-        training.run(config(f"--run_dir={tmp_path / 'other'}", "--rnn_size=7", *changed), language_model.build)
+        loop.run(config(f"--run_dir={tmp_path / 'other'}", "--rnn_size=7", *changed), language_model.build)
 
 
 @pytest.mark.parametrize("model", ["word", "char"])
@@ -185,7 +187,7 @@ def test_weights_of_a_run_with_other_words_are_refused(model, corpus, tmp_path, 
     if model == "char":
         flags += ["--char_size=3", "--char_filters=3"]
     monkeypatch.setattr(language_model, "perplexity", lambda *_, **__: 7.0)
-    training.run(config(f"--run_dir={tmp_path / 'run'}", *flags), language_model.build)
+    loop.run(config(f"--run_dir={tmp_path / 'run'}", *flags), language_model.build)
     best = tmp_path / "run" / "checkpoints" / "best.npz"
     words = language_model.load(str(tmp_path / "run"))[2]
     other = Vocabulary(words.words[::-1])
@@ -203,4 +205,4 @@ def test_a_run_compares_its_words_with_those_of_load_model(trained, corpus, tmp_
         (tmp_path / f"{split}.txt").write_text((corpus / f"{split}.txt").read_text().replace("sleeps", "walks"))
     with pytest.raises(InputError, match="other ones than the 8 here"):
         arguments = [f"--data_dir={tmp_path}", f"--load_model={trained}", f"--run_dir={tmp_path / 'run'}", *TINY]
-        training.run(config(*arguments), language_model.build)
+        loop.run(config(*arguments), language_model.build)

@@ -11,8 +11,8 @@ import pytest
 import tensorflow as tf
 
 from common import losses
-from common.agent import Trace
-from common.dynamic_skip_lstm import DynamicSkipLSTM
+from common.layers.dynamic_skip_lstm import DynamicSkipLSTM
+from common.ops.agent import Trace
 
 # ---------------------------------------------------------------------------------------------------------------- by hand
 

@@ -10,13 +10,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from common import run, training
-from common.agent import Trace
-from common.dynamic_skip_lstm import DynamicSkipLSTM
-from common.embeddings import load_vectors
+from common.config import parse
+from common.data.embeddings import load_vectors
+from common.data.generated_corpus import tagged_sentences
+from common.data.text import read_lines
 from common.errors import InputError
-from common.generated_corpus import tagged_sentences
-from common.text import read_lines
+from common.layers.dynamic_skip_lstm import DynamicSkipLSTM
+from common.ops.agent import Trace
+from common.training import loop
+from common.training.compiled_steps import count_weights
+from common.training.experiment import out_of_patience
 from NER import model as ner_model
 from NER import reader
 from NER import tag as tagging
@@ -30,7 +33,7 @@ TINY = (
 
 
 def config(*arguments) -> NERConfig:
-    return run.parse(NERConfig, PRESETS, ["RL_train.py", *TINY, *arguments])
+    return parse(NERConfig, PRESETS, ["RL_train.py", *TINY, *arguments])
 
 
 def write_data(folder, n_train=40, n_dev=12, n_test=12):
@@ -51,7 +54,7 @@ def data(tmp_path_factory):
 def trained(data, tmp_path_factory):
     """The folder of a tiny finished run."""
     folder = tmp_path_factory.mktemp("trained") / "run"
-    training.run(config(f"--data_dir={data}", f"--run_dir={folder}"), ner_model.build)
+    loop.run(config(f"--data_dir={data}", f"--run_dir={folder}"), ner_model.build)
     return folder
 
 
@@ -80,7 +83,7 @@ def test_a_run_and_its_result(trained):
 
 
 def test_weights_of_the_paper_s_network():
-    paper = run.parse(NERConfig, PRESETS, ["RL_train.py"])
+    paper = parse(NERConfig, PRESETS, ["RL_train.py"])
     assert (paper.rnn_size, paper.n_actions, paper.lamda, paper.agent_units, paper.scheme) == (200, 5, 1.0, 50, "BIOES")
     assert (paper.char_size, paper.char_filters, paper.char_width, paper.word_size, paper.dropout) == (30, 30, 3, 100, 0.5)
     assert (paper.learning_rate, paper.learning_rate_decay, paper.momentum, paper.batch_size) == (0.015, 0.05, 0.9, 10)
@@ -88,15 +91,15 @@ def test_weights_of_the_paper_s_network():
     sentences = [reader.Sentence(words, tags) for words, tags in tagged_sentences(30, 0)]
     encoder = reader.Encoder.build(sentences, scheme="BIO")
     n_tags = len(encoder.tags)
-    made = ner_model.NERModel(run.parse(NERConfig, PRESETS, ["", "--nojit_compile", "--scheme=BIO"]), encoder)
+    made = ner_model.NERModel(parse(NERConfig, PRESETS, ["", "--nojit_compile", "--scheme=BIO"]), encoder)
     direction = 4 * 200 * (130 + 200 + 1) + 50 * (130 + 200 + 1) + 5 * 51
     vectors = 100 * len(encoder.words) + 30 * len(encoder.chars)
-    assert training.count_weights(made) == vectors + 30 * (3 * 30 + 1) + 2 * direction + n_tags * 401 + n_tags * (n_tags + 2)
+    assert count_weights(made) == vectors + 30 * (3 * 30 + 1) + 2 * direction + n_tags * 401 + n_tags * (n_tags + 2)
 
 
 def test_a_plain_lstm_with_other_flags(data, tmp_path):
     flags = ["--cell=lstm", "--scheme=BIO", "--notrain_vectors", "--max_train_steps=2"]
-    found = training.run(config(f"--data_dir={data}", f"--run_dir={tmp_path / 'run'}", *flags), ner_model.build)
+    found = loop.run(config(f"--data_dir={data}", f"--run_dir={tmp_path / 'run'}", *flags), ner_model.build)
     assert found["epochs"] == 1 and 0 <= found["test_f1_sampled"] <= 100
     assert found["test_loss_greedy"] == found["test_loss_sampled"]  # nothing to sample
 
@@ -285,7 +288,7 @@ def test_learning_rate_and_patience(data, tmp_path):
         return experiment.stop_early([{"dev_f1_sampled": value} for value in f1])
 
     assert [stops(*f1) for f1 in ((), (1, 2), (3, 1, 2), (3, 3, 3), (1, 3, 2), (3, 2, 4, 1))] == [False, False, True, True, False, False]
-    assert not training.out_of_patience([{"a": 2}, {"a": 1}, {"a": 1}], "a", 0)
+    assert not out_of_patience([{"a": 2}, {"a": 1}, {"a": 1}], "a", 0)
 
 
 # --------------------------------------------------------------------------------------------------------------------- tools

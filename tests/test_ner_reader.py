@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from common import bucketing
+from common.data import bucketing
 from common.errors import InputError
 from NER.presets import NERConfig
 from NER.reader import Encoder, Sentence, entity_types, load, normalise, read_conll

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from common import run, training
-from common.agent import Trace
+from common.config import parse
 from common.errors import InputError
+from common.ops.agent import Trace
+from common.training import loop
 from NumberPrediction import model as number_model
 from NumberPrediction import reader, trained
 from NumberPrediction.evaluate import EvaluateConfig, evaluate
@@ -27,11 +28,11 @@ TINY = "--rnn_size=4 --agent_units=3 --batch_size=10 --n_train=50 --n_dev=20 --n
 
 
 def config(*arguments) -> NumberConfig:
-    return run.parse(NumberConfig, PRESETS, ["RL_train.py", "--notensorboard", *arguments])
+    return parse(NumberConfig, PRESETS, ["RL_train.py", "--notensorboard", *arguments])
 
 
 def train(folder, *arguments):
-    return training.run(config(f"--run_dir={folder}", *arguments), number_model.build)
+    return loop.run(config(f"--run_dir={folder}", *arguments), number_model.build)
 
 
 @pytest.fixture(scope="module")

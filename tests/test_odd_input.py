@@ -8,9 +8,9 @@ import sys
 import pytest
 import tiny_runs
 
-from common.embeddings import load_vectors
+from common.data.embeddings import load_vectors
+from common.data.text import Vocabulary, read_lines
 from common.errors import InputError
-from common.text import Vocabulary, read_lines
 from LanguageModeling import reader as language_reader
 from NER import evaluate as ner_evaluate
 from NER import reader as ner_reader

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import common
-from common import run
+from common import config
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -67,7 +67,8 @@ def installed(tmp_path_factory) -> pathlib.Path:
 def test_what_is_installed(installed):
     assert sorted(path.name for path in installed.iterdir() if path.suffix != ".dist-info") == ["dynamic_skip_lstm"]
     theirs = {path.relative_to(installed / "dynamic_skip_lstm") for path in installed.rglob("*.py")}
-    assert theirs == {path.relative_to(ROOT / "common") for path in (ROOT / "common").rglob("*.py")}
+    rooms = [ROOT / "common", *(ROOT / "common" / room for room in ("cells", "layers", "ops"))]
+    assert theirs == {path.relative_to(ROOT / "common") for room in rooms for path in room.glob("*.py")}
 
 
 _ELSEWHERE = """
@@ -120,7 +121,7 @@ class Parsed(Exception):
 
 @pytest.mark.parametrize("command", commands())
 def test_commands_parse(command, monkeypatch):
-    """Scripts exist and take the flags that are given to them, by `run.main` or by `argparse`."""
+    """Scripts exist and take the flags that are given to them, by `main` or by `argparse`."""
     script, *arguments = shlex.split(command)
     source = (ROOT / script).read_text()
     if script == "tests/long_checks.py":
@@ -129,7 +130,7 @@ def test_commands_parse(command, monkeypatch):
     parse_args = argparse.ArgumentParser.parse_args
 
     def main(config_class, presets, _, argv=None, bare=()):
-        run.parse(config_class, presets, argv or sys.argv, bare)
+        config.parse(config_class, presets, argv or sys.argv, bare)
         raise Parsed
 
     def parse(parser):
@@ -137,7 +138,7 @@ def test_commands_parse(command, monkeypatch):
         raise Parsed
 
     monkeypatch.setattr(sys, "argv", [script, *arguments])
-    monkeypatch.setattr(run, "main", main)
+    monkeypatch.setattr(config, "main", main)
     monkeypatch.setattr(argparse.ArgumentParser, "parse_args", parse)
     for name in ("jax", "jax.numpy", "benchmarks.hlo_program"):  # what a script runs with is not needed to read its flags
         monkeypatch.setitem(sys.modules, name, unittest.mock.MagicMock())
@@ -146,7 +147,7 @@ def test_commands_parse(command, monkeypatch):
 
 
 def test_the_readme_s_layer_examples():
-    pytest.importorskip("common.policy_gradient_model")
+    pytest.importorskip("common.layers.policy_gradient_model")
     example, task = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     rng = np.random.default_rng(0)
     values = {"texts": rng.integers(0, 1000, (64, 9)), "labels": rng.integers(0, 2, 64)}

@@ -1,4 +1,4 @@
-"""common/plots.py: files that are whole, the same bytes for the same picture, values where they belong."""
+"""common/figures/plots.py: files that are whole, the same bytes for the same picture, values where they belong."""
 
 import subprocess
 import sys
@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from common import plots
+from common.figures import plots
 
 
 def draw():

@@ -1,4 +1,4 @@
-"""common/policy_gradient_model.py: the agents' loss by hand, the network's gradient untouched, an agent that learns, Keras' manners."""
+"""PolicyGradientModel: the agents' loss by hand, the network's gradient untouched, an agent that learns, Keras' manners."""
 
 import itertools
 
@@ -11,8 +11,8 @@ from common import losses
 from common.cells.attention import AttentionSkipLSTMCell
 from common.cells.dynamic_skip import DynamicSkipLSTMCell
 from common.cells.random_skip import RandomSkipLSTMCell
-from common.dynamic_skip_lstm import DynamicSkipLSTM
-from common.policy_gradient_model import PolicyGradientModel, rewards_of
+from common.layers.dynamic_skip_lstm import DynamicSkipLSTM
+from common.layers.policy_gradient_model import PolicyGradientModel, rewards_of
 
 B, T, D, H = 6, 5, 3, 4
 X = np.random.default_rng(0).normal(size=(B, T, D)).astype(np.float32)

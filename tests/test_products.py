@@ -1,10 +1,10 @@
-"""common/products.py against NumPy, and that a sequence's product has no gradient of T products."""
+"""common/ops/products.py against NumPy, and that a sequence's product has no gradient of T products."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from common.products import product, weight_gradient
+from common.ops.products import product, weight_gradient
 
 
 def test_product_and_its_gradient():

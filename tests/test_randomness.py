@@ -3,8 +3,8 @@
 import numpy as np
 import tensorflow as tf
 
-from common import run
-from common.dropout import dropout, fold
+from common.config import parse
+from common.ops.random import dropout, fold
 from LanguageModeling.model import LanguageModel
 from LanguageModeling.presets import PRESETS, LanguageConfig
 from NumberPrediction import model as number_model
@@ -15,7 +15,7 @@ WORDS = tf.constant(np.random.default_rng(0).integers(0, 11, (4, 9)), tf.int32)
 
 def language_model(*flags) -> LanguageModel:
     tiny = ["--rnn_size=5", "--agent_units=3", "--rnn_layers=1", "--nojit_compile", *flags]
-    model = LanguageModel(run.parse(LanguageConfig, PRESETS, ["RL_train.py", *tiny]), 11)
+    model = LanguageModel(parse(LanguageConfig, PRESETS, ["RL_train.py", *tiny]), 11)
     for weight in model.recurrent[-1].cell._agent[3:]:  # a uniform policy: what is chosen follows from the noise alone
         weight.assign(tf.zeros_like(weight))
     return model

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from common import run, training
+from common.config import parse
 from common.errors import InputError
+from common.training import loop
 from NumberPrediction import reader, recall_model
 from NumberPrediction.recall_presets import PRESETS, RecallConfig
 
@@ -17,12 +18,12 @@ TINY = "--rnn_size=8 --n_train=50 --n_dev=20 --n_test=30 --max_epochs=1 --batch_
 
 
 def config(*arguments) -> RecallConfig:
-    return run.parse(RecallConfig, PRESETS, ["train_recall.py", *TINY, *arguments])
+    return parse(RecallConfig, PRESETS, ["train_recall.py", *TINY, *arguments])
 
 
 def test_a_skip_recalls_a_short_sequence_s_first_input(tmp_path):
     flags = ["--preset=C", "--length=5", "--n_train=2000", "--rnn_size=20", "--max_epochs=6", "--learning_rate=1e-2"]
-    result = training.run(config(*flags, f"--run_dir={tmp_path / 'run'}"), recall_model.build)
+    result = loop.run(config(*flags, f"--run_dir={tmp_path / 'run'}"), recall_model.build)
     assert result["test_mse_greedy"] == result["test_mse_sampled"]  # nothing to sample
     assert result["test_mse_sampled"] < 0.2 * result["test_mse_trivial"]
     assert abs(result["test_mse_trivial"] - 1 / 12) < 0.04

@@ -1,4 +1,4 @@
-"""common/release.py and release_parity.py: the port computes what the release computes, and the check can fail."""
+"""common/layers/release.py and release_parity.py: the port computes what the release computes, and the check can fail."""
 
 import pathlib
 
@@ -7,7 +7,7 @@ import pytest
 import release_parity
 import released_graph
 
-from common import release
+from common.layers import release
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"
 

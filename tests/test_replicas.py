@@ -1,4 +1,4 @@
-"""common/replicas.py and the trainer on several devices: the same weights as on one, dropout and sampled distances included."""
+"""common/ops/replicas.py and the trainer on several devices: the same weights as on one, dropout and sampled distances included."""
 
 import os
 import subprocess
@@ -7,8 +7,9 @@ import sys
 import pytest
 import tensorflow as tf
 
-from common import replicas
 from common.errors import InputError
+from common.ops import replicas
+from common.training.strategy import Workers, _cluster
 
 LONG = os.environ.get("DYNAMIC_SKIP_LONG")
 
@@ -36,7 +37,7 @@ def test_outside_a_strategy_nothing_changes():
     assert float(replicas.part_of_mean(a)) == 3
     drawn = []
     assert replicas.rows(lambda shape: drawn.append(shape) or a, [2, 2]) is a and drawn == [[2, 2]]
-    workers = replicas.Workers(None)
+    workers = Workers(None)
     assert workers.is_chief and workers.from_chief([1.0, 2.0]) == [1.0, 2.0] and not workers.any(False)
 
 
@@ -53,7 +54,7 @@ def test_workers_that_slurm_names(nodes, tasks, place, expected, monkeypatch):
     monkeypatch.delenv("TF_CONFIG", raising=False)
     for name, value in {"PROCID": place, "STEP_NODELIST": nodes, "STEP_TASKS_PER_NODE": tasks, "STEP_NUM_TASKS": len(expected)}.items():
         monkeypatch.setenv(f"SLURM_{name}", str(value))
-    resolver = replicas._cluster()
+    resolver = _cluster()
     assert resolver.cluster_spec().as_dict() == {"worker": expected}
     assert resolver.get_task_info() == ("worker", place)
 
@@ -64,4 +65,4 @@ def test_slurm_s_environment_is_not_whole(monkeypatch):
     for name in ("SLURM_STEP_NODELIST", "SLURM_STEP_TASKS_PER_NODE"):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(InputError, match="cannot read Slurm's environment"):
-        replicas._cluster()
+        _cluster()

@@ -8,7 +8,7 @@ import re
 import pytest
 import stand_in_results
 
-from common import run as flags
+from common.config import parse
 from common.errors import InputError
 from experiments import charts, html_report, read_results, report, row_flags, tables
 from experiments import run as experiments
@@ -170,7 +170,7 @@ def parsed(key, name):
     table = TABLES[key]
     presets = importlib.import_module(f"{table.task}.{table.presets}")
     command = experiments.command(table, table.rows[name], 1, "a_folder", "data")
-    return flags.parse(type(row_flags.config(table, table.rows[name])), presets.PRESETS, command[1:])
+    return parse(type(row_flags.config(table, table.rows[name])), presets.PRESETS, command[1:])
 
 
 def test_the_scale_names_the_table():

@@ -1,4 +1,4 @@
-"""common/run_directory.py and common/progress.py: one folder, one run; lines that say how far it is."""
+"""common/training/run_directory.py and common/training/progress.py: one folder, one run; lines that say how far it is."""
 
 import dataclasses
 import io
@@ -13,11 +13,12 @@ import sys
 import numpy as np
 import pytest
 
-from common import progress, run_directory
+from common.config import RunConfig, setting
 from common.errors import InputError
-from common.progress import Progress
-from common.run import RunConfig, setting
-from common.run_directory import RunDirectory, load_config
+from common.training import progress, provenance, run_directory
+from common.training.progress import Progress
+from common.training.provenance import command_line, git_commit
+from common.training.run_directory import RunDirectory, load_config, to_json
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -51,7 +52,7 @@ def test_flags_json_says_what_ran_where(tmp_path, root):
 
 
 def test_commit(root):
-    commit = run_directory.git_commit()
+    commit = git_commit()
     if not (root / ".git").exists() or shutil.which("git") is None:
         assert commit is None
     else:
@@ -70,17 +71,17 @@ def test_a_commit_is_dirty_if_its_code_is_changed(tmp_path, monkeypatch):
     git("init")
     git("add", ".")
     git("commit", "-m", "a")
-    monkeypatch.setattr(run_directory, "_ROOT", tmp_path)
-    clean = run_directory.git_commit()
+    monkeypatch.setattr(provenance, "_ROOT", tmp_path)
+    clean = git_commit()
     text.write_text("after")
-    assert len(clean) == 40 and run_directory.git_commit() == clean
+    assert len(clean) == 40 and git_commit() == clean
     code.write_text("after")
-    assert run_directory.git_commit() == clean + "-dirty"
+    assert git_commit() == clean + "-dirty"
 
 
 def test_no_commit_outside_a_checkout(tmp_path, monkeypatch):
-    monkeypatch.setattr(run_directory, "_ROOT", tmp_path)
-    assert run_directory.git_commit() is None
+    monkeypatch.setattr(provenance, "_ROOT", tmp_path)
+    assert git_commit() is None
 
 
 def test_the_same_flags_resume_and_harmless_ones_may_change(tmp_path):
@@ -164,7 +165,7 @@ def test_killed_while_it_wrote_its_first_file(tmp_path):
 def test_two_processes_do_not_share_a_run(tmp_path, root):
     held = RunDirectory.open(tmp_path, Config())
     program = (
-        "import sys; from common.run import RunConfig; from common.run_directory import RunDirectory\n"
+        "import sys; from common.config import RunConfig; from common.training.run_directory import RunDirectory\n"
         "try: RunDirectory.open(sys.argv[1], RunConfig())\n"
         "except ValueError as error: print(error)"
     )
@@ -285,14 +286,15 @@ def test_a_run_that_is_older_than_a_flag(tmp_path):
 
 
 def test_nothing_here_imports_tensorflow(root):
-    program = "import sys, common.run_directory, common.progress, common.checkpoint; print('tensorflow' in sys.modules)"
+    modules = ", ".join(f"common.training.{name}" for name in ("run_directory", "progress", "checkpoint", "provenance"))
+    program = f"import sys, {modules}; print('tensorflow' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
 
 
 def test_command_outside_the_checkout():
-    assert run_directory.command_line(["/elsewhere/a b.py", "-x"]) == "python '/elsewhere/a b.py' -x"
-    assert run_directory.to_json({"path": pathlib.PurePosixPath("a/b")}) == '{"path": "a/b"}'
+    assert command_line(["/elsewhere/a b.py", "-x"]) == "python '/elsewhere/a b.py' -x"
+    assert to_json({"path": pathlib.PurePosixPath("a/b")}) == '{"path": "a/b"}'
 
 
 # ------------------------------------------------------------------------------------------------------------ progress

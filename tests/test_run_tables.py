@@ -24,7 +24,7 @@ from experiments.tables import TABLES, Row, Table
 # A task of its own. Its trainer counts to three and goes on from where it was cut off.
 PRESETS = """
 import dataclasses
-from common.run import RunConfig
+from common.config import RunConfig
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StandInConfig(RunConfig):
@@ -212,7 +212,7 @@ SAVES = """
 import pathlib, sys, time
 try:
     from common import run
-    with run._sigterm_raises():
+    with sigterm_raises():
         pathlib.Path(sys.argv[1], "runs").touch()
         time.sleep(60)
 except run.Terminated:

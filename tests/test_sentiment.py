@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from common import checkpoint, run, training
-from common.agent import Trace
-from common.dynamic_skip_lstm import DynamicSkipLSTM
+from common.config import parse
+from common.data.text import Vocabulary
 from common.errors import InputError
-from common.text import Vocabulary
-from common.trainer import Trainer
+from common.layers.dynamic_skip_lstm import DynamicSkipLSTM
+from common.ops.agent import Trace
+from common.training import checkpoint, loop
+from common.training.compiled_steps import Trainer, count_weights
 from Sentiment import model as sentiment_model
 from Sentiment import reader
 from Sentiment.evaluate import EvaluateConfig, evaluate
@@ -35,7 +36,7 @@ TREES = {  # what is said in the middle decides
 
 
 def config(*arguments) -> SentimentConfig:
-    return run.parse(SentimentConfig, PRESETS, ["RL_train.py", *TINY, *arguments])
+    return parse(SentimentConfig, PRESETS, ["RL_train.py", *TINY, *arguments])
 
 
 def write_data(folder, **changed):
@@ -55,7 +56,7 @@ def data(tmp_path_factory):
 def trained(data, tmp_path_factory):
     """The folder of a tiny finished run."""
     folder = tmp_path_factory.mktemp("trained") / "run"
-    training.run(config(f"--data_dir={data}", f"--run_dir={folder}"), sentiment_model.build)
+    loop.run(config(f"--data_dir={data}", f"--run_dir={folder}"), sentiment_model.build)
     return folder
 
 
@@ -88,11 +89,11 @@ def test_a_run_and_its_result(trained):
 
 
 def test_the_paper_s_network():
-    paper = run.parse(SentimentConfig, PRESETS, ["RL_train.py"])
+    paper = parse(SentimentConfig, PRESETS, ["RL_train.py"])
     assert (paper.dataset, paper.rnn_size, paper.n_actions, paper.lamda, paper.agent_units) == ("imdb", 128, 3, 0.5, 50)
     assert (paper.word_size, paper.dropout, paper.batch_size, paper.learning_rate, paper.max_tokens) == (300, 0.2, 50, 2e-3, 400)
-    network = sentiment_model.SentimentModel(run.parse(SentimentConfig, PRESETS, ["", "--nojit_compile"]), 40, 2)
-    assert training.count_weights(network) == 300 * 40 + 4 * 128 * (300 + 128 + 1) + 50 * (300 + 128 + 1) + 3 * 51 + 2 * 129
+    network = sentiment_model.SentimentModel(parse(SentimentConfig, PRESETS, ["", "--nojit_compile"]), 40, 2)
+    assert count_weights(network) == 300 * 40 + 4 * 128 * (300 + 128 + 1) + 50 * (300 + 128 + 1) + 3 * 51 + 2 * 129
 
 
 # --------------------------------------------------------------------------------------------------------------- the network
@@ -223,10 +224,10 @@ def test_a_run_that_was_cut_off_among_batches_of_several_shapes_ends_the_same(da
     monkeypatch.setattr(sentiment_model, "evaluate", lambda *_: {"dev_accuracy_sampled": 0.0})  # takes longest, and changes no weights
     monkeypatch.setattr(Trainer, "train", cut_off)
     with pytest.raises(KeyboardInterrupt):
-        training.run(flags, sentiment_model.build)
+        loop.run(flags, sentiment_model.build)
     assert len(set(calls)) > 1
     monkeypatch.setattr(Trainer, "train", whole)
-    training.run(flags, sentiment_model.build)
+    loop.run(flags, sentiment_model.build)
     expected, found = (checkpoint.load(folder / "checkpoints" / "checkpoint-32.npz")[1] for folder in (trained, tmp_path / "run"))
     assert len(expected) == len(found) > 20  # weights, and what Adam keeps of each
     assert all(np.array_equal(a, b) for a, b in zip(expected.values(), found.values(), strict=True))

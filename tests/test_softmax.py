@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from common.softmax import log_likelihood
+from common.ops.softmax import log_likelihood
 
 N, H, V = 6, 4, 9
 

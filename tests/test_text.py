@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common import text
+from common.data import text
+from common.data.text import Vocabulary, read_lines
 from common.errors import InputError
-from common.text import Vocabulary, read_lines
 
 
 def write(tmp_path, data: bytes):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from common.treebank import split_words
+from common.data.treebank import split_words
 from NER.reader import read_conll
 from Sentiment.reader import load, split_text
 

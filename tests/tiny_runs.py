@@ -5,8 +5,9 @@ import pathlib
 
 import numpy as np
 
-from common import checkpoint, run
-from common.run_directory import RunDirectory
+from common.config import parse
+from common.training import checkpoint
+from common.training.run_directory import RunDirectory
 
 TINY = "--rnn_size=4 --agent_units=3 --n_actions=3 --max_epochs=1 --nojit_compile --notensorboard".split()
 FLAGS = {
@@ -63,7 +64,7 @@ def arguments(task: str, data: pathlib.Path, *more: str) -> list[str]:
 def make(task: str, run_dir: pathlib.Path, data: pathlib.Path, *more: str) -> pathlib.Path:
     """The folder of a run that has finished, its weights as they were made."""
     config_class, presets, build = entrypoint(task)
-    config = run.parse(config_class, presets, ["RL_train.py", *arguments(task, data, *more), f"--run_dir={run_dir}"])
+    config = parse(config_class, presets, ["RL_train.py", *arguments(task, data, *more), f"--run_dir={run_dir}"])
     directory = RunDirectory.open(run_dir, config, ["RL_train.py"])
     experiment = build(config)
     experiment.optimizer.build(experiment.model.trainable_variables)

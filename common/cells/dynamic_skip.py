@@ -5,10 +5,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from .. import agent
 from ..choices import ESTIMATORS, HISTORIES, OBSERVATIONS, one_of
-from ..dropout import dropout_mask, fold
-from ..gates import Norm, lstm_gates
+from ..ops import agent
+from ..ops.gates import Norm, lstm_gates
+from ..ops.random import dropout_mask, fold
 from .base import Constraint, Initializer, Regularizer, fresh, whole_number, with_block
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from ..replicas import rows
+from ..ops.replicas import rows
 from .dynamic_skip import DynamicSkipLSTMCell
 from .fixed_skip import without_agent
 

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from ..gates import lstm_gates
+from ..ops.gates import lstm_gates
 from .base import RecurrentCell, fresh
 
 

@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from ..choices import one_of
-from ..gates import lstm_gates
+from ..ops.gates import lstm_gates
 from .base import RecurrentCell, shift, tick, whole_number
 
 BASES = ("rnn", "lstm")

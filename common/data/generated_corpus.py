@@ -35,7 +35,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .errors import InputError
+from ..errors import InputError
 
 # ------------------------------------------------------------------------------------------------------------ the words
 

@@ -2,8 +2,8 @@
 
 import keras
 
-from .cells.fixed_skip import FixedSkipLSTMCell
-from .cells.random_skip import RandomSkipLSTMCell
+from ..cells.fixed_skip import FixedSkipLSTMCell
+from ..cells.random_skip import RandomSkipLSTMCell
 from .dynamic_skip_lstm import DynamicSkipLSTM
 
 

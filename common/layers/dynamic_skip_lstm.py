@@ -5,11 +5,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from . import agent, replicas
-from .cells.base import Regularizer
-from .cells.dynamic_skip import DynamicSkipLSTMCell
-from .products import product
-from .recurrence import Policy, SkipRecurrence, State
+from ..cells.base import Regularizer
+from ..cells.dynamic_skip import DynamicSkipLSTMCell
+from ..ops import agent, replicas
+from ..ops.products import product
+from ..ops.recurrence import Policy, SkipRecurrence, State
+from .compaction import Compaction
 
 # Arguments of keras.layers.LSTM that have one value here, and what to do for another.
 _AS_IN_KERAS = {
@@ -129,7 +130,7 @@ class DynamicSkipLSTM(keras.layers.RNN):
         if self.go_backwards:
             sequences = tf.reverse(sequences, [1])
             mask = None if mask is None else tf.reverse(mask, [1])
-        order = None if mask is None else _Compaction(mask)
+        order = None if mask is None else Compaction(mask)
         if order is not None:
             sequences = order.compact(sequences)
             distances = None if distances is None else tf.maximum(order.compact(distances), 1)
@@ -222,7 +223,7 @@ class DynamicSkipLSTM(keras.layers.RNN):
         weights = self.cell.agent_weights
         return weights and agent.AgentWeights(*(tf.cast(w, tf.float32) for w in weights))
 
-    def _record(self, entries: tuple, order: "_Compaction | None"):
+    def _record(self, entries: tuple, order: Compaction | None):
         entries = [tf.transpose(a, [1, 0, *range(2, a.shape.rank)]) for a in entries]
         if order is None:
             return agent.Trace(*entries, tf.ones_like(entries[1]))
@@ -238,7 +239,7 @@ class DynamicSkipLSTM(keras.layers.RNN):
         nothing = tf.zeros([cell.n_actions, *tf.unstack(tf.shape(slots.h)[1:])])
         return State(nothing, nothing), State(slots.h[0], slots.c[0])
 
-    def _write_states(self, states: State, carried: State | None, order: "_Compaction | None"):
+    def _write_states(self, states: State, carried: State | None, order: Compaction | None):
         """All states [K + T, B, H] -> the public states after the last step that was not masked."""
         n_slots = 1 if self.cell.history == "window" else self.cell.n_actions
         if order is None:
@@ -276,36 +277,3 @@ for _name in (
     "kernel_regularizer", "recurrent_regularizer", "bias_regularizer", "kernel_constraint", "recurrent_constraint", "bias_constraint",
 ):  # fmt: skip
     setattr(DynamicSkipLSTM, _name, _of_the_cell(_name))
-
-
-class _Compaction:
-    """Moves the unmasked steps of each sequence to its front, and back.
-
-    The steps behind them compute on padding and reach nothing: so the recurrence need not know about masks.
-
-    Args:
-        mask: [B, T], true for the steps that count.
-    """
-
-    def __init__(self, mask: tf.Tensor):
-        mask = tf.cast(mask, tf.bool)
-        self.order = tf.argsort(tf.where(mask, 0, 1), axis=1, stable=True)
-        self.latest = tf.cumsum(tf.cast(mask, tf.int32), axis=1) - 1  # [B, T] where a step's result lies after compaction
-        self.lengths = self.latest[:, -1] + 1
-        self.mask = tf.cast(mask, tf.float32)
-
-    def compact(self, a: tf.Tensor):
-        return tf.gather(a, self.order, batch_dims=1)
-
-    def spread(self, a: tf.Tensor, hold: bool):
-        """Results [B, T, ...] back in place; a masked step repeats the latest result (`hold`) or is zero."""
-        spread = tf.gather(a, tf.maximum(self.latest, 0), batch_dims=1)
-        keep = self.latest >= 0 if hold else self.mask > 0
-        keep = tf.reshape(keep, tf.concat([tf.shape(keep), tf.ones([tf.rank(a) - 2], tf.int32)], 0))
-        return tf.where(keep, spread, tf.zeros_like(spread))
-
-    def final(self, states: tf.Tensor, n_slots: int, n_actions: int):
-        """The last `n_slots` states [n_slots, B, H] of [K + T, B, H]."""
-        slots = n_actions + self.lengths - n_slots + tf.range(n_slots)[:, None]
-        rows = tf.broadcast_to(tf.range(tf.shape(states)[1]), tf.shape(slots))
-        return tf.gather_nd(states, tf.stack([slots, rows], -1))

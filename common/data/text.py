@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from .errors import InputError
-from .files import atomic_write
+from ..errors import InputError
+from ..files import atomic_write
 
 PADDING = "<pad>"
 UNKNOWN = "<unk>"

@@ -3,37 +3,30 @@
     flags.json      settings, and for every start of the run: command, commit, versions, hardware, time
     metrics.jsonl   one JSON object per epoch
     result.json     written once, at the end
-    checkpoints/    common/checkpoint.py
+    checkpoints/    checkpoint.py
     tensorboard/    summaries
 """
 
 import dataclasses
-import datetime
-import importlib.metadata
 import json
 import math
 import os
 import pathlib
-import platform
-import shlex
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from . import run
-from .errors import InputError
-from .files import atomic_write, is_temporary, remove_temporary
+from ..config import from_dict, settings
+from ..errors import InputError
+from ..files import atomic_write, is_temporary, remove_temporary
+from .provenance import describe_start, now
 
 try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None
 
-_ROOT = pathlib.Path(__file__).resolve().parent.parent
-_PACKAGES = ("tensorflow", "keras", "tensorflow-probability", "numpy")
 _LOCK = ".lock"
 
 
@@ -164,7 +157,7 @@ class RunDirectory:
             "seed": stored["flags"].get("seed"),
             **last,
             "started_at": stored["starts"][0]["started_at"],
-            "finished_at": _now(),
+            "finished_at": now(),
             "wall_seconds": round(self.seconds, 3),
             # More than one where the run was interrupted; the commit of a result holds only if all of them agree.
             "starts": [{key: start[key] for key in ("started_at", "commit", "command")} for start in stored["starts"]],
@@ -189,10 +182,10 @@ def load_config(path: str | os.PathLike, config_class: type) -> Any:
     task = getattr(config_class, "task", None)
     if stored["task"] != task:
         raise InputError(f"{path} holds a run of {stored['task']}, expected one of {task}")
-    if other := set(stored["flags"]) - set(run.settings(config_class)):  # one that is missing is newer than the run: its default
+    if other := set(stored["flags"]) - set(settings(config_class)):  # one that is missing is newer than the run: its default
         names = ", ".join(sorted(other))
         raise InputError(f"{path} was written by another version of this program (differing in {names}): train anew")
-    return run.from_dict(config_class, stored["flags"])
+    return from_dict(config_class, stored["flags"])
 
 
 def to_json(value: Any, indent: int | None = None) -> str:
@@ -248,9 +241,9 @@ def _check_same_run(path: pathlib.Path, stored: Mapping[str, Any], config: Any) 
         raise InputError(f"{path} holds a run of {stored['task']}, not of {_task(config)}: choose another --run_dir")
     new = json.loads(to_json(dataclasses.asdict(config)))
     # A flag that the run does not have is newer than it, and does by default what there was before.
-    defaults = json.loads(to_json({name: one.default for name, one in run.settings(type(config)).items()}))
+    defaults = json.loads(to_json({name: one.default for name, one in settings(type(config)).items()}))
     old = {**defaults, **stored["flags"]}
-    free = {one.name for one in run.settings(type(config)).values() if not one.affects_result}
+    free = {one.name for one in settings(type(config)).values() if not one.affects_result}
     absent = "absent"
     differing = [
         f"--{name} was {old.get(name, absent)}, now {new.get(name, absent)}"
@@ -259,93 +252,3 @@ def _check_same_run(path: pathlib.Path, stored: Mapping[str, Any], config: Any) 
     ]
     if differing:
         raise InputError(f"{path} belongs to other flags ({'; '.join(differing)}): give those, or another --run_dir")
-
-
-# ----------------------------------------------------------------------------------------------- where a number is from
-
-
-def describe_start(argv: Sequence[str] | None = None) -> dict[str, Any]:
-    """Command, commit, versions, hardware and time: what has to stand beside any number that is measured."""
-    return {
-        "started_at": _now(),
-        "command": command_line(argv),
-        "commit": git_commit(),
-        "versions": versions(),
-        "hardware": hardware(),
-    }
-
-
-def _now() -> str:
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-
-
-def command_line(argv: Sequence[str] | None = None) -> str:
-    """The command as typed in a shell, the script relative to the checkout."""
-    script, *arguments = sys.argv if argv is None else argv
-    absolute = pathlib.Path(script).resolve()
-    if absolute.is_relative_to(_ROOT):
-        script = absolute.relative_to(_ROOT).as_posix()
-    return shlex.join(["python", script, *arguments])
-
-
-def git_commit() -> str | None:
-    """The commit of the checkout, with "-dirty" if tracked Python files differ from it; None outside a checkout.
-
-    Other files do not matter: the runs of a table write their results among them.
-    """
-
-    def git(*arguments: str) -> str:
-        command = ["git", "-C", str(_ROOT), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.strip()
-
-    try:
-        if pathlib.Path(git("rev-parse", "--show-toplevel")).resolve() != _ROOT:
-            return None  # installed somewhere below another repository
-        return git("rev-parse", "HEAD") + ("-dirty" if git("status", "--porcelain", "--untracked-files=no", "--", "*.py") else "")
-    except (OSError, subprocess.SubprocessError):
-        return None
-
-
-def versions() -> dict[str, str | None]:
-    """Versions of Python and of the packages that make the numbers."""
-    found: dict[str, str | None] = {"python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            found[package] = None
-    return found
-
-
-def hardware() -> dict[str, Any]:
-    """Processor model, cores this process may use, memory in GiB, names of the GPUs (if TensorFlow is loaded)."""
-    usable = getattr(os, "sched_getaffinity", None)
-    memory = None
-    if hasattr(os, "sysconf"):
-        memory = round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
-    return {
-        "processor": _processor(),
-        "cores": len(usable(0)) if usable else os.cpu_count(),
-        "memory_gib": memory,
-        "gpus": _gpus(),
-    }
-
-
-def _processor() -> str:
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
-            for line in file:
-                if line.startswith("model name"):
-                    return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
-
-
-def _gpus() -> list[str]:
-    tensorflow = sys.modules.get("tensorflow")
-    if tensorflow is None:
-        return []
-    config = tensorflow.config
-    devices = config.list_physical_devices("GPU")
-    return [config.experimental.get_device_details(device).get("device_name", device.name) for device in devices]

@@ -1,4 +1,4 @@
-"""common/training.py: a run cut off anywhere ends as one that was not; bounds, numbers that are not finite, a finished run.
+"""common/training/loop.py: a run cut off anywhere ends as one that was not; bounds, numbers that are not finite, a finished run.
 
 The network is a small regression, so that what is tested here costs little; tests/test_number_prediction.py and its like train the tasks.
 """
@@ -17,19 +17,28 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from common import checkpoint, files, run, run_directory, training
-from common.dropout import dropout
+from common import files
+from common.config import RunConfig, main, setting
 from common.errors import InputError
+from common.ops.random import dropout
+from common.training import checkpoint, loop
+from common.training.compiled_steps import Trainer
+from common.training.experiment import Experiment, best_epoch
+from common.training.interrupts import Interrupt
+from common.training.metrics import means
+from common.training.restore import restore
+from common.training.run_directory import RunDirectory
+from common.training.strategy import Workers
 
 SIZE, BATCH, STEPS, EPOCHS = 3, 4, 20, 3  # steps in an epoch: 6 calls of 3 and one of 2
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ToyConfig(run.RunConfig):
+class ToyConfig(RunConfig):
     """Train a regression."""
 
     task = "Toy"
-    pause: float = run.setting(0.0, "seconds a step takes", affects_result=False)
+    pause: float = setting(0.0, "seconds a step takes", affects_result=False)
 
 
 FLAGS = dict(max_epochs=EPOCHS, batch_size=BATCH, checkpoint_seconds=0.0, tensorboard=False, jit_compile=False, learning_rate=0.05)
@@ -68,13 +77,13 @@ def build(config, spoil=None):
     model = Toy()
 
     def evaluate(trainer, split):
-        return {f"{split}_error": training.means(trainer.evaluate(data(1000), model.initial_state(BATCH)))["error"]}
+        return {f"{split}_error": means(trainer.evaluate(data(1000), model.initial_state(BATCH)))["error"]}
 
     def train_batches(epoch):
         time.sleep(config.pause)
         return [spoil(epoch, data(epoch)) if spoil else data(epoch)]
 
-    return training.Experiment(
+    return Experiment(
         model=model,
         optimizer=keras.optimizers.SGD(config.learning_rate, 0.5),
         train_batches=train_batches,
@@ -87,7 +96,7 @@ def build(config, spoil=None):
 
 
 def train(config):
-    training.run(config, build)
+    loop.run(config, build)
 
 
 def toy(run_dir, **flags):
@@ -184,7 +193,7 @@ def kill_at(monkeypatch, moment):
     monkeypatch.setattr(files.os, "fsync", counted(os.fsync))  # a file is written, under its temporary name
     monkeypatch.setattr(files.os, "replace", counted(os.replace))  # it gets its name
     monkeypatch.setattr(files.pathlib.Path, "unlink", lambda self, missing_ok=False: None)  # dead processes do not clean up
-    monkeypatch.setattr(training.Trainer, "evaluate", counted(training.Trainer.evaluate))
+    monkeypatch.setattr(Trainer, "evaluate", counted(Trainer.evaluate))
     return count
 
 
@@ -210,7 +219,7 @@ def test_killed_at_any_of_the_places_where_it_hurts(whole, tmp_path, monkeypatch
 def test_killed_in_the_evaluation_behind_max_train_steps(steps, tmp_path, monkeypatch):
     """An epoch that has begun is evaluated, though there are no steps left."""
     train(toy(tmp_path / "whole", max_train_steps=steps))
-    n_evaluations, evaluate = [0], training.Trainer.evaluate
+    n_evaluations, evaluate = [0], Trainer.evaluate
 
     def killed(self, *args):
         n_evaluations[0] += 1
@@ -219,7 +228,7 @@ def test_killed_in_the_evaluation_behind_max_train_steps(steps, tmp_path, monkey
         return evaluate(self, *args)
 
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(training.Trainer, "evaluate", killed)
+        patch.setattr(Trainer, "evaluate", killed)
         train(toy(tmp_path / "run", max_train_steps=steps))
     assert max(saved_steps(tmp_path / "run")) == steps
     train(toy(tmp_path / "run", max_train_steps=steps))
@@ -230,7 +239,7 @@ def test_killed_in_the_evaluation_behind_max_train_steps(steps, tmp_path, monkey
 def test_metrics_that_are_lost_are_damage(tmp_path):
     """The best of those that are left is not the epoch whose weights `best.npz` holds."""
     with pytest.raises(InputError, match="spoiled"):
-        training.run(toy(tmp_path / "run"), lambda config: build(config, spoil_at(2)))
+        loop.run(toy(tmp_path / "run"), lambda config: build(config, spoil_at(2)))
     (tmp_path / "run" / "metrics.jsonl").unlink()
     with pytest.raises(InputError, match="metrics.jsonl: expected 2 epochs, .* found 0; delete the run"):
         train(toy(tmp_path / "run"))
@@ -255,7 +264,7 @@ def test_a_state_in_16_bits_goes_on(tmp_path, monkeypatch):
 def test_a_damaged_checkpoint_is_told_and_the_one_before_it_is_used(whole, tmp_path, monkeypatch, capsys):
     run_dir = tmp_path / "run"
     with pytest.raises(InputError, match="spoiled"):
-        training.run(toy(run_dir), lambda config: build(config, spoil_at(2)))
+        loop.run(toy(run_dir), lambda config: build(config, spoil_at(2)))
     newest = max(saved_steps(run_dir))
     path = run_dir / "checkpoints" / f"checkpoint-{newest}.npz"
     content = bytearray(path.read_bytes())
@@ -288,7 +297,7 @@ def spoil_at(epoch):
 def test_a_signal_waits_for_the_number_of_its_step(tmp_path, monkeypatch):
     """The signal comes while the compiled call runs: what is saved must be the step after it, with its weights."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # tests in the background of a shell begin with it ignored
-    trains = training.Trainer.train
+    trains = Trainer.train
 
     def train_(self, *args):
         inner = self._train
@@ -303,7 +312,7 @@ def test_a_signal_waits_for_the_number_of_its_step(tmp_path, monkeypatch):
         return trains(self, *args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(training.Trainer, "train", train_)
+        patch.setattr(Trainer, "train", train_)
         with pytest.raises(KeyboardInterrupt):
             train(toy(tmp_path / "run"))
     assert max(saved_steps(tmp_path / "run")) == 6
@@ -316,7 +325,7 @@ def test_a_signal_waits_for_the_number_of_its_step(tmp_path, monkeypatch):
 def test_what_is_ignored_stays_so():
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        with training._Interrupt() as interrupt:
+        with Interrupt() as interrupt:
             signal.raise_signal(signal.SIGINT)
         assert interrupt.has_come is None and signal.getsignal(signal.SIGINT) == signal.SIG_IGN
     finally:
@@ -328,7 +337,7 @@ def test_a_finished_run_is_left_alone(whole, capsys):
         return {path: path.stat().st_mtime_ns for path in whole.rglob("*.*") if path.name != ".lock"}
 
     before = times()
-    found = training.run(toy(whole), build)
+    found = loop.run(toy(whole), build)
     assert found == json.loads((whole / "result.json").read_text())
     assert "finished before" in capsys.readouterr().out
     assert times() == before
@@ -366,7 +375,7 @@ def test_a_full_disk(place, whole, tmp_path, monkeypatch, capsys):
         else:
             patch.setattr(checkpoint.np, "savez", full)
         with pytest.raises(SystemExit) as left:
-            run.main(ToyConfig, {"paper": {}}, train, argv)
+            main(ToyConfig, {"paper": {}}, train, argv)
     assert left.value.code == 2
     assert capsys.readouterr().err == "error: No space left on device; make room or give access there, then run the same command again\n"
     assert not list(run_dir.rglob("*.tmp")) and not (run_dir / "result.json").exists()
@@ -398,7 +407,7 @@ def test_a_loss_that_is_not_finite(tmp_path):
         "--recover 3 with the same flags .*, or try a smaller --learning_rate"
     )
     with pytest.raises(InputError, match=expected):
-        training.run(toy(tmp_path / "run"), lambda config: build(config, not_finite(1, 5)))
+        loop.run(toy(tmp_path / "run"), lambda config: build(config, not_finite(1, 5)))
     step, arrays, _ = checkpoint.load_latest(tmp_path / "run" / "checkpoints")
     assert step == STEPS + 3 and all(np.isfinite(a).all() for a in arrays.values())
     assert len(records(tmp_path / "run")) == 1 and not (tmp_path / "run" / "result.json").exists()
@@ -407,7 +416,7 @@ def test_a_loss_that_is_not_finite(tmp_path):
 def test_recover_goes_back_with_half_the_learning_rate(whole, tmp_path, capsys):
     """In the second epoch, twice; the metrics say so, and a run that is killed in between ends the same."""
     run_dir = tmp_path / "run"
-    training.run(toy(run_dir, recover=2), lambda config: build(config, not_finite(1, 5, times=2)))
+    loop.run(toy(run_dir, recover=2), lambda config: build(config, not_finite(1, 5, times=2)))
     assert f"went back to step {STEPS + 3}, learning rate times 0.25" in capsys.readouterr().out
     found = records(run_dir)
     assert found[0] == records(whole)[0]
@@ -421,7 +430,7 @@ def test_recover_goes_back_with_half_the_learning_rate(whole, tmp_path, capsys):
 def test_recover_gives_up_and_starts_from_step_0(tmp_path, capsys):
     """Before the first checkpoint of its own a run goes back to its beginning."""
     with pytest.raises(InputError, match="^step 0: .* not finite after 2 recoveries; .*--recover 5 with the same flags"):
-        training.run(toy(tmp_path / "run", recover=2), lambda config: build(config, not_finite(0, 0)))
+        loop.run(toy(tmp_path / "run", recover=2), lambda config: build(config, not_finite(0, 0)))
     assert capsys.readouterr().out.count("went back to step 0") == 2
 
 
@@ -433,13 +442,13 @@ def test_an_evaluation_that_is_not_finite(value, expected, tmp_path):
         return {f"{split}_error": value}
 
     with pytest.raises(InputError, match=f"^step {STEPS}: {expected}; the last good checkpoint"):
-        training.run(toy(tmp_path / "run"), lambda config: dataclasses.replace(build(config), evaluate=evaluate))
+        loop.run(toy(tmp_path / "run"), lambda config: dataclasses.replace(build(config), evaluate=evaluate))
 
 
 def test_weights_that_are_not_finite_are_not_saved(tmp_path):
     """A step too large for the weights: its loss and its gradient were finite."""
     with pytest.raises(InputError, match=r"^step 1: w not finite; no checkpoint was written yet: --recover 3 with the same flags"):
-        training.run(toy(tmp_path / "run", learning_rate=3e38, max_grad_norm=100.0, max_train_steps=1), too_far)
+        loop.run(toy(tmp_path / "run", learning_rate=3e38, max_grad_norm=100.0, max_train_steps=1), too_far)
     assert (tmp_path / "run" / "flags.json").exists() and not saved_steps(tmp_path / "run")
 
 
@@ -450,7 +459,7 @@ def too_far(config):
 def test_weights_that_are_not_finite_are_so_on_all_workers(tmp_path, monkeypatch):
     """The first worker looks; another one goes back with it, though it writes nothing."""
     config = toy(tmp_path / "run")
-    worker = training._Run(config, run_directory.RunDirectory(tmp_path / "run"), build(config), None, training.replicas.Workers(None))
+    worker = loop._Run(config, RunDirectory(tmp_path / "run"), build(config), None, Workers(None))
     monkeypatch.setattr(worker.workers, "is_chief", False)
     worker._save()
     monkeypatch.setattr(worker.workers, "any", lambda flag: True)
@@ -470,21 +479,21 @@ def test_a_test_that_is_not_finite_is_the_end(tmp_path, capsys):
         return dataclasses.replace(experiment, evaluate=evaluate)
 
     with pytest.raises(InputError, match="test_error not finite, with the weights of the best epoch, which stay in .*best.npz: try"):
-        training.run(toy(tmp_path / "run", recover=2, max_epochs=1), spoilt)
+        loop.run(toy(tmp_path / "run", recover=2, max_epochs=1), spoilt)
     assert "went back" not in capsys.readouterr().out
 
 
 def test_a_signal_is_heard_though_the_step_was_not_finite(tmp_path, monkeypatch, capsys):
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    trains = training.Trainer.train
+    trains = Trainer.train
 
     def train_(self, *args):
         os.kill(os.getpid(), signal.SIGINT)
         return trains(self, *args)
 
-    monkeypatch.setattr(training.Trainer, "train", train_)
+    monkeypatch.setattr(Trainer, "train", train_)
     with pytest.raises(KeyboardInterrupt):
-        training.run(toy(tmp_path / "run", recover=2), lambda config: build(config, not_finite(0, 0)))
+        loop.run(toy(tmp_path / "run", recover=2), lambda config: build(config, not_finite(0, 0)))
     assert "went back" not in capsys.readouterr().out
 
 
@@ -518,7 +527,7 @@ def test_a_strategy_with_one_device_and_its_resumption(whole, tmp_path, capsys):
     """The whole way of `--strategy mirrored`, cut off once, to the numbers of a run without it."""
     run_dir = tmp_path / "run"
     with pytest.raises(InputError, match="spoiled"):
-        training.run(toy(run_dir, strategy="mirrored"), lambda config: build(config, spoil_at(1)))
+        loop.run(toy(run_dir, strategy="mirrored"), lambda config: build(config, spoil_at(1)))
     assert "note: --strategy mirrored found one device" in capsys.readouterr().out
     train(toy(run_dir, strategy="mirrored"))
     assert f"resuming after step {STEPS}\n" in capsys.readouterr().out
@@ -532,7 +541,7 @@ def test_a_strategy_with_one_device_and_its_resumption(whole, tmp_path, capsys):
 
 def test_best_epoch():
     found = [{"a": 1.0}, {"a": 3.0}, {"a": 3.0}, {"a": 2.0}]
-    assert training._best(found, "a") == 1 and training._best(found, "-a") == 0
+    assert best_epoch(found, "a") == 1 and best_epoch(found, "-a") == 0
 
 
 def test_a_checkpoint_of_another_model(whole):
@@ -540,13 +549,13 @@ def test_a_checkpoint_of_another_model(whole):
         path, shape = "other", (5, 3)
 
     with pytest.raises(InputError, match=r"another model: expected other of shape \(5, 3\), found shape"):
-        training.restore([Variable()], weights(whole, "best"))
+        restore([Variable()], weights(whole, "best"))
 
 
 def test_records_are_as_they_will_be_read(whole):
     """What a schedule sees is the same in a run that goes on from the file."""
-    assert run_directory.RunDirectory(whole).read_metrics() == [json.loads(line) for line in open(whole / "metrics.jsonl")]
+    assert RunDirectory(whole).read_metrics() == [json.loads(line) for line in open(whole / "metrics.jsonl")]
 
 
 if __name__ == "__main__":
-    run.main(ToyConfig, {"paper": {}}, train)
+    main(ToyConfig, {"paper": {}}, train)

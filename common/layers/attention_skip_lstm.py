@@ -3,12 +3,12 @@
 import keras
 import tensorflow as tf
 
-from . import agent
-from .attention_recurrence import Attention, AttentionRecurrence
-from .cells.attention import AttentionSkipLSTMCell
+from ..cells.attention import AttentionSkipLSTMCell
+from ..ops import agent
+from ..ops.products import product
+from ..ops.recurrence import State
+from ..ops.soft_recurrence import Attention, AttentionRecurrence
 from .dynamic_skip_lstm import DynamicSkipLSTM
-from .products import product
-from .recurrence import State
 
 
 @keras.saving.register_keras_serializable(package="dynamic_skip_lstm")

@@ -1,29 +1,31 @@
 """`--cell`: the recurrent layer of a name, and one way to run them all."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import tensorflow as tf
 
+from ..cells.clockwork import ClockworkCell
+from ..cells.grid_lstm import GridLSTMCell
+from ..cells.highway_lstm import HighwayLSTMCell
+from ..cells.leaky import LeakyCell
+from ..cells.peephole_lstm import PeepholeLSTMCell
+from ..cells.skip_gru import SkipGRUCell
+from ..cells.skip_lstm import SkipLSTMCell
+from ..cells.skip_rnn import SkipRNNCell
+from ..cells.time_delay import TimeDelayCell
+from ..ops.agent import Trace
+from ..ops.replicas import count, total
 from . import release
-from .agent import Trace
 from .attention_skip_lstm import AttentionSkipLSTM
-from .cells.clockwork import ClockworkCell
-from .cells.grid_lstm import GridLSTMCell
-from .cells.highway_lstm import HighwayLSTMCell
-from .cells.leaky import LeakyCell
-from .cells.peephole_lstm import PeepholeLSTMCell
-from .cells.skip_gru import SkipGRUCell
-from .cells.skip_lstm import SkipLSTMCell
-from .cells.skip_rnn import SkipRNNCell
-from .cells.time_delay import TimeDelayCell
 from .dynamic_skip_lstm import DynamicSkipLSTM
 from .fast_lstm import FastLSTM
 from .fixed_skip_lstm import FixedSkipLSTM, RandomSkipLSTM
-from .replicas import count, total
-from .run import RunConfig
-from .update_skipping import UpdateSkippingRNN
+from .update_skipping_rnn import UpdateSkippingRNN
+
+if TYPE_CHECKING:  # the layers are installed without the flags
+    from ..config import RunConfig
 
 # What runs step by step under keras.layers.RNN.
 _CELLS = {
@@ -39,7 +41,7 @@ _CELLS = {
 }
 
 
-def make_layer(config: RunConfig, units: int, cell: str | None = None, **kwargs: Any) -> keras.layers.Layer:
+def make_layer(config: "RunConfig", units: int, cell: str | None = None, **kwargs: Any) -> keras.layers.Layer:
     """The layer of `--cell` (or of `cell`, which then takes no flags) over sequences [B, T, D] -> [B, T, H], with its final state.
 
     `kwargs` go to the layer: kernel_initializer, recurrent_initializer, bias_initializer, go_backwards, name; to `lstm`, `dynamic_skip`,

@@ -24,13 +24,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from . import replicas
-from .dropout import fold
+from ..config import RunConfig
+from ..ops import replicas
+from ..ops.random import fold
+from .metrics import MOST_METRICS, add, as_rows
 
 Tensors = dict[str, tf.Tensor]  # by name
-
 TRAIN, EVALUATE = 0, 1  # streams of random numbers
-MOST_METRICS = 32  # of a model
 
 
 class Trainer:
@@ -146,7 +146,7 @@ class Trainer:
             self.optimizer.apply_gradients(zip(gradients, self.model.trainable_variables, strict=True))
             metrics = {**metrics, "loss": (loss, 1.0), "gradient_norm": (norm, 1.0)}
             bad = tf.where(tf.math.is_finite(loss) & tf.math.is_finite(norm), bad, i)
-            return i + 1, bad, state, totals + _rows(metrics, names)
+            return i + 1, bad, state, totals + as_rows(metrics, names)
 
         start = (0, -1, state, tf.zeros([MOST_METRICS, 2]))
         _, bad, state, totals = tf.while_loop(lambda i, bad, *_: (i < n) & (bad < 0), step, start, parallel_iterations=1)
@@ -220,7 +220,7 @@ class Trainer:
             batch = {name: array[i] for name, array in batches.items()}
             step_seed = fold(seed, first_step + i)
             metrics, state = self.model.evaluate(batch, state, step_seed, greedy)
-            return i + 1, state, totals + _rows(metrics, names)
+            return i + 1, state, totals + as_rows(metrics, names)
 
         start = (0, state, tf.zeros([MOST_METRICS, 2]))
         _, state, totals = tf.while_loop(lambda i, *_: i < n, step, start, parallel_iterations=1)
@@ -246,30 +246,44 @@ def _compile(function: Callable, jit_compile: bool) -> Callable:
     return call
 
 
-def add(total: dict[str, np.ndarray], metrics: dict) -> dict[str, np.ndarray]:
-    """Sum of two dicts of (total, weight) pairs, in float64."""
-    return {name: total.get(name, 0.0) + np.asarray(value, np.float64) for name, value in metrics.items()}
-
-
-def means(total: dict[str, np.ndarray]) -> dict[str, float]:
-    """Totals divided by their weights."""
-    return {name: float(value[0] / value[1]) if value[1] else 0.0 for name, value in total.items()}
-
-
-def greedy_and_sampled(measure: Callable[[bool], dict[str, float]], split: str, has_agent: bool) -> dict[str, float]:
-    """`SPLIT_NAME_greedy` and `SPLIT_NAME_sampled` of what `measure(greedy)` returns by name; measured once where there is no agent."""
-    greedy = measure(True)
-    both = {"greedy": greedy, "sampled": measure(False) if has_agent else greedy}
-    return {f"{split}_{name}_{how}": value for how, found in both.items() for name, value in found.items()}
-
-
-def _rows(metrics: dict[str, tuple], names: list[str]):
-    """The (total, weight) pairs as [MOST_METRICS, 2], zeros below them; `names` is told whose they are, which is known only now."""
-    names[:] = metrics
-    pairs = tf.stack([tf.stack([tf.cast(value, tf.float32) for value in pair]) for pair in metrics.values()])
-    return tf.pad(pairs, [[0, MOST_METRICS - len(names)], [0, 0]])
-
-
 def _not_finite(metrics: dict[str, float], step: int) -> str:
     terms = [name for name, value in metrics.items() if not np.isfinite(value)]
     return f"step {step}: {', '.join(terms) or 'the gradient'} not finite"
+
+
+def set_precision(config: RunConfig) -> None:
+    """Mixed precision and determinism are settings of the process; to be called before a model is built."""
+    keras.mixed_precision.set_global_policy("mixed_bfloat16" if config.mixed_precision else "float32")
+    keras.utils.set_random_seed(config.seed)  # the initial weights
+    if config.deterministic:
+        tf.config.experimental.enable_op_determinism()
+
+
+def make_trainer(
+    model: keras.Model,
+    config: RunConfig,
+    optimizer: keras.optimizers.Optimizer | None = None,
+    steps_per_call: int = 50,
+    many_shapes: bool = False,
+    strategy: tf.distribute.Strategy | None = None,
+) -> Trainer:
+    """The trainer that the flags ask for. With `many_shapes`, what XLA compiles by default on a CPU is the recurrences alone."""
+    jit_compile = config.jit_compile
+    if jit_compile is None:
+        # On a CPU, XLA saves the overhead of many small operations, but its products of large matrices are slower than a plain graph's.
+        # It compiles each shape anew, for longer than it then saves on a few short batches.
+        jit_compile = bool(tf.config.list_physical_devices("GPU")) or (count_weights(model) < 1_000_000 and not many_shapes)
+    return Trainer(
+        model,
+        optimizer,
+        seed=config.seed,
+        max_grad_norm=config.max_grad_norm,
+        jit_compile=jit_compile,
+        steps_per_call=steps_per_call,
+        strategy=strategy,
+    )
+
+
+def count_weights(model: keras.Model) -> int:
+    """The number of trainable weights."""
+    return int(sum(np.prod(v.shape, dtype=np.int64) for v in model.trainable_variables))

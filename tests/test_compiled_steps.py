@@ -1,11 +1,12 @@
-"""common/trainer.py: steps against NumPy, the same whatever the calls they are divided into, seeds, totals, losses that are not finite."""
+"""The compiled steps: steps against NumPy, the same whatever the calls they are divided into, seeds, totals, losses that are not finite."""
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from common.trainer import Trainer, add, greedy_and_sampled, means
+from common.training.compiled_steps import Trainer
+from common.training.metrics import add, greedy_and_sampled, means
 
 N, B, D = 7, 4, 3
 RANDOM = np.random.default_rng(0)

@@ -9,8 +9,8 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
-from .errors import InputError
-from .files import atomic_write
+from ..errors import InputError
+from ..files import atomic_write
 
 _CHUNK = 1 << 20  # bytes
 _TIMEOUT = 60  # seconds without an answer

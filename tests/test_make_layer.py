@@ -1,4 +1,4 @@
-"""common/recurrent.py: `--cell` and its flags."""
+"""common/layers/make_layer.py: `--cell` and its flags."""
 
 import dataclasses
 
@@ -7,17 +7,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from common import run
+from common.config import CELL_FLAGS, CELLS, RunConfig, command_line
 from common.errors import InputError
-from common.fast_lstm import FastLSTM
-from common.recurrent import auxiliary, make_layer, run_layer
-from common.run import CELL_FLAGS, CELLS, RunConfig
+from common.layers.fast_lstm import FastLSTM
+from common.layers.make_layer import auxiliary, make_layer, run_layer
 
 B, T, D, H = 2, 3, 2, 4
 
 
 def parse(*flags):
-    return run.parse(RunConfig, {"paper": {}}, ["RL_train.py", *flags])
+    return command_line.parse(RunConfig, {"paper": {}}, ["RL_train.py", *flags])
 
 
 @pytest.mark.parametrize("cell", CELLS)

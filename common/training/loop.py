@@ -5,60 +5,28 @@ What is decided from the past (a schedule, which epoch was best) is a function o
 """
 
 import contextlib
-import dataclasses
 import json
 import math
-import pathlib
-import signal
-import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
-from . import checkpoint, replicas, run_directory
-from .errors import InputError
+from ..config import RunConfig, Terminated
+from ..errors import InputError
+from . import checkpoint
+from .compiled_steps import Trainer, count_weights, make_trainer, set_precision
+from .experiment import Experiment, Records, best_epoch
+from .interrupts import Interrupt
+from .metrics import add, means
 from .progress import Progress
-from .run import RunConfig, Terminated
-from .run_directory import RunDirectory
-from .trainer import Trainer, add, means
-
-Records = list[dict[str, Any]]
+from .restore import restore
+from .run_directory import RunDirectory, to_json
+from .strategy import LOST, Workers, begin_again, make_strategy
 
 _SCALAR = tf.compat.v1.SummaryMetadata(plugin_data={"plugin_name": "scalars"}, data_class="DATA_CLASS_SCALAR")
-
-
-@dataclasses.dataclass(kw_only=True)
-class Experiment:
-    """What a task hands to `run`.
-
-    Attributes:
-        model: see `trainer.py`. optimizer: a Keras optimizer.
-        train_batches: epoch (from 0) -> stacks of batches, each a dict of arrays [N, B, ...]; a stack may have shapes of its own.
-        initial_state: what each epoch starts from.
-        knobs: (epoch, records so far) -> {"learning_rate": ..., and what else `model.losses` takes}.
-        evaluate: (trainer, "dev" | "test") -> metrics of the split, names as they stand in the records.
-        monitor: the metric of the dev split that selects the best epoch; with a leading "-" less is better.
-        stop_early: (records so far) -> true to end the training; never by default. See `out_of_patience`.
-        steps_per_call: batches in one call of the compiled step; the length of the stacks where those are shorter.
-        many_shapes: the stacks are of several shapes; see `make_trainer`.
-        tokens_per_epoch: for the speed in the result, if the task counts tokens.
-    """
-
-    model: keras.Model
-    optimizer: keras.optimizers.Optimizer
-    train_batches: Callable[[int], list[dict[str, np.ndarray]]]
-    initial_state: Any = ()
-    knobs: Callable[[int, Records], dict[str, float]]
-    evaluate: Callable[[Trainer, str], dict[str, float]]
-    monitor: str
-    stop_early: Callable[[Records], bool] = lambda records: False
-    steps_per_call: int = 50
-    many_shapes: bool = False
-    tokens_per_epoch: int | None = None
 
 
 def run(config: RunConfig, build: Callable[[RunConfig], Experiment]) -> dict[str, Any]:
@@ -67,20 +35,20 @@ def run(config: RunConfig, build: Callable[[RunConfig], Experiment]) -> dict[str
     Raises:
         InputError: bad flags or data, or a number that is not finite (the last good checkpoint stays).
     """
-    strategy = replicas.make_strategy(config.strategy)
-    workers = replicas.Workers(strategy)
+    strategy = make_strategy(config.strategy)
+    workers = Workers(strategy)
     try:
         return _run(config, build, strategy, workers)
     except tf.errors.ResourceExhaustedError as error:
         line = " ".join(error.message.split())[:200]
         raise InputError(f"not enough memory for this network and batch ({line}): try a smaller --batch_size or --rnn_size") from None
-    except replicas.LOST as error:
+    except LOST as error:
         if workers.n == 1:
             raise
-        replicas.begin_again(error)
+        begin_again(error)
 
 
-def _run(config: RunConfig, build: Callable, strategy: tf.distribute.Strategy | None, workers: replicas.Workers) -> dict[str, Any]:
+def _run(config: RunConfig, build: Callable, strategy: tf.distribute.Strategy | None, workers: Workers) -> dict[str, Any]:
     if strategy is not None and config.batch_size % strategy.num_replicas_in_sync:
         n = strategy.num_replicas_in_sync
         raise InputError(f"--batch_size {config.batch_size} cannot be divided among {n} devices: choose a multiple of {n}")
@@ -101,7 +69,7 @@ def _run(config: RunConfig, build: Callable, strategy: tf.distribute.Strategy | 
         raise
 
 
-def _open(config: RunConfig, workers: replicas.Workers) -> RunDirectory:
+def _open(config: RunConfig, workers: Workers) -> RunDirectory:
     """The run's folder; of several workers the first one opens it, before the others look into it."""
     if not workers.is_chief:
         if not workers.from_chief([0.0])[0]:
@@ -116,41 +84,8 @@ def _open(config: RunConfig, workers: replicas.Workers) -> RunDirectory:
     return directory
 
 
-def set_precision(config: RunConfig) -> None:
-    """Mixed precision and determinism are settings of the process; to be called before a model is built."""
-    keras.mixed_precision.set_global_policy("mixed_bfloat16" if config.mixed_precision else "float32")
-    keras.utils.set_random_seed(config.seed)  # the initial weights
-    if config.deterministic:
-        tf.config.experimental.enable_op_determinism()
-
-
-def make_trainer(
-    model: keras.Model,
-    config: RunConfig,
-    optimizer: keras.optimizers.Optimizer | None = None,
-    steps_per_call: int = 50,
-    many_shapes: bool = False,
-    strategy: tf.distribute.Strategy | None = None,
-) -> Trainer:
-    """The trainer that the flags ask for. With `many_shapes`, what XLA compiles by default on a CPU is the recurrences alone."""
-    jit_compile = config.jit_compile
-    if jit_compile is None:
-        # On a CPU, XLA saves the overhead of many small operations, but its products of large matrices are slower than a plain graph's.
-        # It compiles each shape anew, for longer than it then saves on a few short batches.
-        jit_compile = bool(tf.config.list_physical_devices("GPU")) or (count_weights(model) < 1_000_000 and not many_shapes)
-    return Trainer(
-        model,
-        optimizer,
-        seed=config.seed,
-        max_grad_norm=config.max_grad_norm,
-        jit_compile=jit_compile,
-        steps_per_call=steps_per_call,
-        strategy=strategy,
-    )
-
-
 class _Run:
-    def __init__(self, config: RunConfig, directory: RunDirectory, experiment: Experiment, trainer: Trainer, workers: replicas.Workers):
+    def __init__(self, config: RunConfig, directory: RunDirectory, experiment: Experiment, trainer: Trainer, workers: Workers):
         self.config, self.directory, self.experiment, self.trainer = config, directory, experiment, trainer
         self.workers = workers
         self.epoch = self.step = self.step_in_epoch = 0
@@ -265,7 +200,7 @@ class _Run:
             raise Terminated  # another worker was asked to
 
         self.directory.begun = True
-        with _Interrupt() as interrupt:
+        with Interrupt() as interrupt:
             try:
                 self.trainer.train(stack, self.state, before, knobs, on_call, first, stop)
             except FloatingPointError:
@@ -277,10 +212,10 @@ class _Run:
         if self.workers.is_chief:
             self.directory.log_epoch(record)
             self._summarise(record)
-        self.records.append(json.loads(run_directory.to_json(record)))  # as a resumed run will read it
+        self.records.append(json.loads(to_json(record)))  # as a resumed run will read it
         self.epoch, self.step_in_epoch, self.totals, self.epoch_seconds = self.epoch + 1, 0, {}, 0.0
         self.state = self.experiment.initial_state
-        if _best(self.records, self.experiment.monitor) == self.epoch - 1:
+        if best_epoch(self.records, self.experiment.monitor) == self.epoch - 1:
             self._save("best")
         self._save()
         shown = {name: value for name, value in record.items() if name.startswith("dev") or name.startswith("valid")}
@@ -356,7 +291,7 @@ class _Run:
 
     def _finish(self) -> dict[str, Any]:
         records = self.records
-        best = _best(records, self.experiment.monitor)
+        best = best_epoch(records, self.experiment.monitor)
         self.workers.any(False)  # until the first worker has written the last checkpoint
         _, arrays, _ = checkpoint.load(self.directory.checkpoints / "best.npz")
         with self.trainer.scope():
@@ -380,93 +315,6 @@ class _Run:
         print("  ".join(f"{n} {v:.5g}" for n, v in result.items() if n.startswith("test_")), flush=True)
         print(f"result: {self.directory.path / 'result.json'}", flush=True)
         return self.directory.result
-
-
-def load_run(run_dir: str, config_class: type, make_model: Callable, checkpoint_file: str = "") -> tuple[Any, keras.Model]:
-    """The flags and the model of a run, with the weights of its best epoch or of another checkpoint; `make_model` takes the flags.
-
-    Raises:
-        InputError: no run there, no whole checkpoint, or one of another model.
-    """
-    if not run_dir:
-        raise InputError("--run_dir is empty: name the folder of a run, such as runs/NumberPrediction/paper-dynamic_skip-seed0")
-    config = run_directory.load_config(run_dir, config_class)
-    _, arrays, _ = checkpoint.load(checkpoint_file or pathlib.Path(run_dir, "checkpoints", "best.npz"))
-    set_precision(config)
-    model = make_model(config)
-    restore(model.variables, arrays)
-    return config, model
-
-
-class _Interrupt:
-    """While it lasts, Ctrl-C and SIGTERM wait until the step that is being computed has its number; a second one does not wait.
-
-    What is ignored stays so (a shell's job in the background ignores Ctrl-C).
-    Python would raise them as soon as the compiled call returns: the weights would be those after the call, the step the one before it.
-    """
-
-    def __enter__(self):
-        self.has_come, self._before = None, {}
-        if threading.current_thread() is threading.main_thread():
-            heard = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) != signal.SIG_IGN]
-            self._before = {number: signal.signal(number, self._note) for number in heard}
-        return self
-
-    def __exit__(self, error_type: type | None, *_: object):
-        self._restore()
-        if error_type is None:  # it came behind the last step
-            self.raise_if_it_has_come()
-
-    def _restore(self):
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _note(self, number: int, _: object):
-        if self.has_come is None:
-            self.has_come = number
-        else:
-            self._handle(number)
-
-    def _handle(self, number: int):
-        self._restore()
-        signal.raise_signal(number)
-
-    def raise_if_it_has_come(self):
-        if self.has_come is not None:
-            self._handle(self.has_come)
-
-
-def restore(variables: list, arrays: dict[str, np.ndarray]) -> None:
-    """Assign a checkpoint's arrays to the variables they were saved from.
-
-    Raises:
-        InputError: the checkpoint is of another model.
-    """
-    stored = {int(key.split("/")[1]): array for key, array in arrays.items() if key.startswith("variable/")}
-    for i, variable in enumerate(variables):
-        if i not in stored or stored[i].shape != tuple(variable.shape):
-            found = "nothing" if i not in stored else f"shape {stored[i].shape}"
-            raise InputError(
-                f"the checkpoint is of another model: expected {variable.path} of shape {tuple(variable.shape)}, "
-                f"found {found}; use the flags it was trained with"
-            )
-        variable.assign(stored[i])
-
-
-def count_weights(model: keras.Model) -> int:
-    """The number of trainable weights."""
-    return int(sum(np.prod(v.shape, dtype=np.int64) for v in model.trainable_variables))
-
-
-def out_of_patience(records: Records, monitor: str, patience: int) -> bool:
-    """Whether the best of the records lies `patience` epochs back or more; never for a patience of 0."""
-    return 0 < patience <= len(records) and len(records) - 1 - _best(records, monitor) >= patience
-
-
-def _best(records: Records, monitor: str) -> int:
-    """Index of the best record, the first of equals."""
-    sign, name = (-1, monitor[1:]) if monitor.startswith("-") else (1, monitor)
-    return max(range(len(records)), key=lambda i: (sign * records[i][name], -i))
 
 
 def _length(stack: dict[str, np.ndarray]) -> int:

@@ -16,8 +16,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from .errors import InputError
-from .files import atomic_write, read_npz, remove_temporary
+from ..errors import InputError
+from ..files import atomic_write, read_npz, remove_temporary
 
 Checkpoint = tuple[int, dict[str, np.ndarray], dict[str, Any]]
 

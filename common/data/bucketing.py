@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .errors import InputError
+from ..errors import InputError
 
 
 class Batch(NamedTuple):

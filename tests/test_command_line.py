@@ -1,4 +1,4 @@
-"""common/run.py: flags, presets, one-line errors, exit statuses."""
+"""common/config/entrypoint.py: flags, presets, one-line errors, exit statuses."""
 
 import dataclasses
 import errno
@@ -9,9 +9,8 @@ import sys
 
 import pytest
 
-from common import run
+from common.config import CELLS, RunConfig, Terminated, command_line, from_dict, help_text, main, setting, settings
 from common.errors import InputError
-from common.run import RunConfig, setting
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -40,15 +39,15 @@ PRESETS = {"paper": {}, "small": {"lamda": 0.5, "rnn_size": 20, "jit_compile": F
 
 
 def parse(*arguments):
-    return run.parse(Config, PRESETS, ["RL_train.py", *arguments])
+    return command_line.parse(Config, PRESETS, ["RL_train.py", *arguments])
 
 
 def test_defaults_of_the_subclass_over_those_of_the_base():
     config = parse()
     assert (config.rnn_size, config.lamda, config.n_actions, config.agent_units) == (650, 1.0, 5, 50)
     assert config.run_dir == os.path.join("runs", "Toy", "paper-dynamic_skip-seed0")
-    assert run.settings(Config)["rnn_size"].minimum == 1  # inherited, though the subclass gives a bare default
-    assert run.settings(Config)["rnn_size"].help == run.settings(RunConfig)["rnn_size"].help
+    assert settings(Config)["rnn_size"].minimum == 1  # inherited, though the subclass gives a bare default
+    assert settings(Config)["rnn_size"].help == settings(RunConfig)["rnn_size"].help
 
 
 def test_flag_wins_over_preset_wins_over_default():
@@ -118,13 +117,13 @@ def test_values(arguments, field, value):
     ],
 )
 def test_words_stand_for_flags(arguments, expected):
-    config = run.parse(Tool, None, ["tool.py", *arguments], bare=["out", "text..."])
+    config = parse(Tool, None, ["tool.py", *arguments], bare=["out", "text..."])
     assert (config.out, config.text, config.greedy) == expected
 
 
 def test_more_words_than_flags_are_refused():
     with pytest.raises(InputError, match="expected flags .*found 'b.txt'"):
-        run.parse(Tool, None, ["tool.py", "a.txt", "b.txt"], bare=["out"])
+        parse(Tool, None, ["tool.py", "a.txt", "b.txt"], bare=["out"])
 
 
 @pytest.mark.parametrize(
@@ -170,15 +169,15 @@ def test_what_absl_refuses_is_one_line_too(arguments):
 def test_unknown_cell_lists_the_known_ones():
     with pytest.raises(InputError) as caught:
         parse("--cell=dynamic_skp")
-    assert all(cell in str(caught.value) for cell in run.CELLS)
+    assert all(cell in str(caught.value) for cell in CELLS)
     assert str(caught.value).endswith("got 'dynamic_skp' (did you mean dynamic_skip?)")
 
 
 def test_a_preset_is_checked_like_a_flag():
     with pytest.raises(InputError, match="--lamda expects a value from 0 to 1, got 3.0"):
-        run.parse(Config, {"paper": {"lamda": 3}}, ["x"])
+        parse(Config, {"paper": {"lamda": 3}}, ["x"])
     with pytest.raises(InputError, match="has no setting 'lambda'"):
-        run.parse(Config, {"paper": {"lambda": 1}}, ["x"])
+        parse(Config, {"paper": {"lambda": 1}}, ["x"])
 
 
 @pytest.mark.parametrize(
@@ -193,11 +192,11 @@ def test_a_preset_is_checked_like_a_flag():
 )
 def test_a_preset_s_cell_flags_stay_with_its_cell(arguments, expected, name):
     presets = {"paper": {}, "skipping": {"cell": "skip_rnn", "n_matrices": 2, "skip": 3, "rnn_size": 20}}
-    config = run.parse(Config, presets, ["x", "--preset=skipping", *arguments])
+    config = parse(Config, presets, ["x", "--preset=skipping", *arguments])
     assert (config.n_matrices, config.skip) == expected and config.rnn_size == 20
     assert os.path.basename(config.run_dir) == name
     with pytest.raises(InputError, match="--n_matrices belongs to --cell skip_rnn, the cell here is lstm"):
-        run.parse(Config, presets, ["x", "--preset=skipping", "--cell=lstm", "--n_matrices=2"])
+        parse(Config, presets, ["x", "--preset=skipping", "--cell=lstm", "--n_matrices=2"])
 
 
 @pytest.mark.parametrize(
@@ -220,7 +219,7 @@ def test_a_flag_that_the_cell_does_not_read(cell, flag, owners):
             parse(f"--cell={cell}", f"--{flag}", *where)
     kind = type(getattr(parse(), name))
     presets = {"paper": {name: kind(value)}}
-    assert getattr(run.parse(Config, presets, ["x", f"--cell={cell}", f"--{flag}"]), name) == kind(value)
+    assert getattr(parse(Config, presets, ["x", f"--cell={cell}", f"--{flag}"]), name) == kind(value)
     parse(f"--cell={owners.split()[1]}", f"--{flag}")
 
 
@@ -229,9 +228,9 @@ def test_what_an_agent_without_reward_does_not_read():
     with pytest.raises(InputError, match=f"^{line} estimator$"):
         parse("--estimator=straight_through", "--rl_weight=2")
     presets = {"paper": {"rl_weight": 2.0, "entropy_weight": 0.1}}
-    config = run.parse(Config, presets, ["x", "--estimator=straight_through", "--entropy_weight=.3"])
+    config = parse(Config, presets, ["x", "--estimator=straight_through", "--entropy_weight=.3"])
     assert (config.agent_options["rl_weight"], config.agent_options["entropy_weight"]) == (0, 0.3)
-    assert run.parse(Config, presets, ["x"]).agent_options["rl_weight"] == 2
+    assert parse(Config, presets, ["x"]).agent_options["rl_weight"] == 2
 
 
 def test_a_flag_without_effect_is_refused_and_not_shown():
@@ -241,28 +240,28 @@ def test_a_flag_without_effect_is_refused_and_not_shown():
 
         without_effect = {"dropout": "it drops nothing"}
 
-    assert run.parse(NoDropout, PRESETS, ["x", "--dropout=0"]).dropout == 0
+    assert parse(NoDropout, PRESETS, ["x", "--dropout=0"]).dropout == 0
     with pytest.raises(InputError, match=r"--dropout has no effect here \(it drops nothing\): leave it out"):
-        run.parse(NoDropout, PRESETS, ["x", "--dropout=.5"])
-    assert "--dropout " in run.help_text(Config, PRESETS) and "--dropout " not in run.help_text(NoDropout, PRESETS)
+        parse(NoDropout, PRESETS, ["x", "--dropout=.5"])
+    assert "--dropout " in help_text(Config, PRESETS) and "--dropout " not in help_text(NoDropout, PRESETS)
 
 
 def test_config_without_presets():
-    config = run.parse(Tool, None, ["evaluate.py", "--out", "y", "--nogreedy"])
+    config = parse(Tool, None, ["evaluate.py", "--out", "y", "--nogreedy"])
     assert config == Tool(out="y", fraction=0.5, greedy=False)
     with pytest.raises(InputError, match="unknown flag --preset"):
-        run.parse(Tool, None, ["evaluate.py", "--preset=small"])
+        parse(Tool, None, ["evaluate.py", "--preset=small"])
 
 
 def test_from_dict_round_trip():
     config = parse("--widths=3", "--lamda=.25")
-    assert run.from_dict(Config, dataclasses.asdict(config)) == config
+    assert from_dict(Config, dataclasses.asdict(config)) == config
     with pytest.raises(InputError, match="--rnn_size expects a whole number, got 2.5"):
-        run.from_dict(Config, {"rnn_size": 2.5})
+        from_dict(Config, {"rnn_size": 2.5})
     with pytest.raises(InputError, match="--deterministic expects true or false, got 'maybe'"):
-        run.from_dict(Config, {"deterministic": "maybe"})
+        from_dict(Config, {"deterministic": "maybe"})
     with pytest.raises(InputError, match="--jit_compile expects true or false or none, got 1"):
-        run.from_dict(Config, {"jit_compile": 1})
+        from_dict(Config, {"jit_compile": 1})
 
 
 def test_a_default_list_is_not_shared():
@@ -272,13 +271,13 @@ def test_a_default_list_is_not_shared():
 
 def test_help_names_every_flag_and_preset(capsys):
     with pytest.raises(SystemExit) as left:
-        run.main(Config, PRESETS, lambda config: pytest.fail("ran"), ["RL_train.py", "--help"])
+        main(Config, PRESETS, lambda config: pytest.fail("ran"), ["RL_train.py", "--help"])
     assert left.value.code == 0
     printed = capsys.readouterr().out
     assert all(f"{field.name}  (" in printed for field in dataclasses.fields(Config))
     assert "small: lamda=0.5 rnn_size=20 jit_compile=False" in printed
     assert "[default 1.0; min 0; max 1]" in " ".join(printed.split())
-    assert all(one.help for one in run.settings(Config).values())
+    assert all(one.help for one in settings(Config).values())
 
 
 def raises(error):
@@ -300,7 +299,7 @@ GO_ON = "interrupted: run the same command to go on\n"
     [
         (raises(InputError("no file a.txt:\n get it")), 2, "error: no file a.txt: get it\n"),
         (raises(KeyboardInterrupt()), 130, GO_ON),
-        (raises(run.Terminated()), 143, GO_ON),
+        (raises(Terminated()), 143, GO_ON),
         (terminates_itself, 143, GO_ON),
         (
             raises(OSError(errno.ENOSPC, "No space left on device", "/x/y")), 2,
@@ -315,7 +314,7 @@ def test_exit_status_and_line(train, status, line, capsys):
     before = signal.getsignal(signal.SIGTERM)
     expected = status if isinstance(status, type) else SystemExit
     with pytest.raises(expected) as left:
-        run.main(Config, PRESETS, train, ["x"])
+        main(Config, PRESETS, train, ["x"])
     if expected is SystemExit:
         assert left.value.code == status
     assert capsys.readouterr().err == line
@@ -332,7 +331,7 @@ class Reader:
 @pytest.mark.parametrize("tool", [Tool, Reader])
 def test_an_interrupted_tool_promises_nothing(tool, capsys):
     with pytest.raises(SystemExit):
-        run.main(tool, None, raises(KeyboardInterrupt()), ["x"])
+        main(tool, None, raises(KeyboardInterrupt()), ["x"])
     assert capsys.readouterr().err == "interrupted\n"
 
 
@@ -347,21 +346,21 @@ def test_train_may_save_before_it_leaves():
             raise
 
     with pytest.raises(SystemExit):
-        run.main(Config, PRESETS, train, ["x", "--seed=4"])
+        main(Config, PRESETS, train, ["x", "--seed=4"])
     assert saved == [4]
 
 
 def test_train_by_name_and_success(monkeypatch, tmp_path):
     (tmp_path / "toy_train.py").write_text("seen = []\ntrain = seen.append\n")
     monkeypatch.syspath_prepend(tmp_path)
-    run.main(Tool, None, "toy_train:train", ["x", "--fraction=.25"])
+    main(Tool, None, "toy_train:train", ["x", "--fraction=.25"])
     assert sys.modules["toy_train"].seen == [Tool(fraction=0.25)]
 
 
 def test_flag_errors_do_not_import_tensorflow(root):
     program = (
-        "import sys; from common import run\n"
-        "try: run.main(run.RunConfig, {'paper': {}}, 'tensorflow:train', ['x', '--lamda=3'])\n"
+        "import sys; from common.config import RunConfig, main\n"
+        "try: main(RunConfig, {'paper': {}}, 'tensorflow:train', ['x', '--lamda=3'])\n"
         "finally: print('tensorflow' in sys.modules, 'numpy' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True)

@@ -6,9 +6,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from . import losses, replicas
-from .cells.dynamic_skip import DynamicSkipLSTMCell
-from .choices import BASELINES, CREDITS, ENTROPIES, one_of
+from .. import losses
+from ..cells.dynamic_skip import DynamicSkipLSTMCell
+from ..choices import BASELINES, CREDITS, ENTROPIES, one_of
+from ..ops import replicas
 from .dynamic_skip_lstm import DynamicSkipLSTM
 
 

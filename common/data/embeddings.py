@@ -13,8 +13,8 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-from .errors import InputError
-from .files import atomic_write, read_npz
+from ..errors import InputError
+from ..files import atomic_write, read_npz
 from .text import PADDING
 
 _MISSING, _EXACT, _LOWER = 0, 1, 2

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from .cells.skip_lstm import n_updates
+from ..cells.skip_lstm import n_updates
 
 
 @keras.saving.register_keras_serializable(package="dynamic_skip_lstm")

@@ -1,0 +1,95 @@
+"""The wrapper around every entrypoint: one line and an exit status for whatever ends it.
+
+An entrypoint is a config dataclass, its presets and one call of `main`. What travels further is the config, never a
+flag. Nothing here imports TensorFlow, so a mistyped flag is answered at once.
+"""
+
+import errno
+import importlib
+import os
+import signal
+import sys
+import threading
+import typing
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..errors import InputError
+from .command_line import Presets, parse
+from .run_config import RunConfig
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM has come. A trainer catches `KeyboardInterrupt`, saves, and raises it again: that covers both."""
+
+
+# What the machine, not the program, is to be blamed for: no space, over quota, no permission, read-only ...
+_ENVIRONMENT = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
+# ... and what a path that was given is: in the way of a folder, no folder, a folder, nowhere, too long.
+_PATH = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENOENT, errno.ENAMETOOLONG)
+
+
+def main(
+    config_class: type,
+    presets: Presets | None,
+    train: Callable[[Any], Any] | str,
+    argv: Sequence[str] | None = None,
+    bare: Sequence[str] = (),
+) -> None:
+    """Read the flags, then call `train(config)`: the whole body of an entrypoint.
+
+    `train` is the function, or "module:function", imported only once the flags are accepted (TensorFlow takes seconds).
+    The other arguments are those of `parse`.
+    Bad input, a full disk or a missing permission end with one line on stderr and status 2; Ctrl-C and SIGTERM with
+    status 130 and 143, after the trainer had its chance to save (see `Terminated`). Errors of the program itself keep
+    their traceback.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    config = None
+    try:
+        with sigterm_raises():
+            config = parse(config_class, presets, argv, bare)
+            if isinstance(train, str):
+                module, name = train.split(":")
+                train = getattr(importlib.import_module(module), name)
+            train(config)
+    except InputError as error:
+        _leave(f"error: {' '.join(str(error).split())}", 2)
+    except KeyboardInterrupt as error:
+        how = ": run the same command to go on" if isinstance(config, RunConfig) else ""
+        _leave(f"interrupted{how}", 143 if isinstance(error, Terminated) else 130)
+    except UnicodeDecodeError as error:  # files are read by `text.py`, which names the line: this is standard input
+        byte = error.object[error.start]
+        _leave(f"error: standard input: expected UTF-8 text, found byte 0x{byte:02x} ({error.reason}); convert it to UTF-8", 2)
+    except BrokenPipeError:  # whoever read the output has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(141) from None
+    except OSError as error:
+        where = f": {error.filename}" if error.filename else ""
+        if error.errno in _PATH and where:
+            _leave(f"error: {error.strerror}{where}; name another file or folder", 2)
+        if error.errno not in _ENVIRONMENT:
+            raise
+        _leave(f"error: {error.strerror}{where}; make room or give access there, then run the same command again", 2)
+
+
+def _leave(line: str, status: int) -> typing.NoReturn:
+    print(line, file=sys.stderr, flush=True)
+    raise SystemExit(status) from None
+
+
+class sigterm_raises:
+    """While it lasts, SIGTERM raises `Terminated` in the main thread."""
+
+    def __enter__(self):
+        self.main_thread = threading.current_thread() is threading.main_thread()
+        if self.main_thread:
+            self.before = signal.signal(signal.SIGTERM, self._raise)
+
+    def __exit__(self, *_: object):
+        if self.main_thread:
+            signal.signal(signal.SIGTERM, self.before)
+
+    @staticmethod
+    def _raise(*_: object) -> typing.NoReturn:
+        raise Terminated

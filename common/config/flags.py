@@ -1,0 +1,150 @@
+"""A dataclass field that is a flag: its type, default, help, bounds and choices, and how a text becomes its value."""
+
+import dataclasses
+import difflib
+import math
+import types
+import typing
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ..errors import InputError
+
+
+def setting(
+    default: Any,
+    help: str | None = None,
+    *,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    choices: Sequence[Any] | None = None,
+    affects_result: bool | None = None,
+) -> Any:
+    """A dataclass field that is a flag: its default, help text, bounds (inclusive) and choices.
+
+    `affects_result=False` marks what may change when a run is resumed. A subclass that declares the field anew, with
+    `setting` or a bare default, inherits whatever it does not give.
+    """
+    given = {
+        "help": help, "minimum": minimum, "maximum": maximum, "choices": choices, "affects_result": affects_result
+    }  # fmt: skip
+    metadata = {name: value for name, value in given.items() if value is not None}
+    if isinstance(default, list):
+        return dataclasses.field(default_factory=lambda: list(default), metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """One field of a config class, with what it inherits from the classes above."""
+
+    name: str
+    type: Any
+    default: Any
+    help: str = ""
+    minimum: float | None = None
+    maximum: float | None = None
+    choices: Sequence[Any] | None = None
+    affects_result: bool = True
+
+    @property
+    def type_name(self) -> str:
+        return self.type.__name__ if isinstance(self.type, type) else str(self.type)
+
+    def convert(self, value: Any) -> Any:
+        """The value, typed and checked; from the text of a flag, or from Python or JSON."""
+        try:
+            value = _convert(self.type, value)
+        except (KeyError, ValueError, TypeError, OverflowError):
+            raise InputError(f"--{self.name} expects {_describe(self.type)}, got {value!r}") from None
+        for one in value if isinstance(value, list | tuple) else [value]:
+            self._check(one)
+        return value
+
+    def _check(self, value: Any) -> None:
+        if value is None:
+            return
+        if self.choices is not None and value not in self.choices:
+            known = ", ".join(map(str, self.choices))
+            raise InputError(f"--{self.name} expects one of {known}; got {value!r}{hint(str(value), self.choices)}")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise InputError(f"--{self.name} expects a finite number, got {value}")
+        low, high = self.minimum, self.maximum
+        if (low is not None and value < low) or (high is not None and value > high):
+            bounds = f">= {low}" if high is None else f"<= {high}" if low is None else f"from {low} to {high}"
+            raise InputError(f"--{self.name} expects a value {bounds}, got {value}")
+
+
+def _convert(kind: Any, value: Any) -> Any:
+    options = typing.get_args(kind)
+    if isinstance(kind, types.UnionType) or typing.get_origin(kind) is typing.Union:  # X | None
+        if value is None or (isinstance(value, str) and value.lower() in ("", "none")):
+            return None
+        return _convert(next(option for option in options if option is not type(None)), value)
+    if typing.get_origin(kind) in (list, tuple):
+        parts = [part for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+        return typing.get_origin(kind)(_convert(options[0], part) for part in parts)
+    if kind is bool:
+        if isinstance(value, str):
+            return {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}[value.lower()]
+        if not isinstance(value, bool):
+            raise TypeError
+        return value
+    if kind is str:
+        if not isinstance(value, str):
+            raise TypeError
+        return value
+    if isinstance(value, bool) or (kind is int and isinstance(value, float)):
+        raise TypeError
+    return kind(value)
+
+
+def _describe(kind: Any) -> str:
+    names = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+    if kind in names:
+        return names[kind]
+    parts = [part for part in typing.get_args(kind) if part not in (type(None), Ellipsis)]
+    if typing.get_origin(kind) in (list, tuple):
+        return f"{ {int: 'whole numbers', float: 'numbers'}.get(parts[0], 'values') } separated by commas"
+    return f"{_describe(parts[0])} or none"
+
+
+def hint(word: str, known: Iterable[Any]) -> str:
+    """" (did you mean ...?)" where one of the known words is close."""
+    close = difflib.get_close_matches(word, list(map(str, known)), n=1)
+    return f" (did you mean {close[0]}?)" if close else ""
+
+
+def settings(config_class: type) -> dict[str, Setting]:
+    """The settings of a config class by name, with their defaults, help texts, bounds and choices."""
+    hints = typing.get_type_hints(config_class)
+    found = {}
+    for field in dataclasses.fields(config_class):
+        metadata: dict[str, Any] = {}
+        for base in reversed(config_class.__mro__):
+            declared = vars(base).get("__dataclass_fields__", {}).get(field.name)
+            metadata |= declared.metadata if declared else {}
+        default = field.default_factory() if field.default_factory is not dataclasses.MISSING else field.default
+        if default is dataclasses.MISSING:
+            raise TypeError(f"{config_class.__name__}.{field.name} needs a default")
+        found[field.name] = Setting(name=field.name, type=hints[field.name], default=default, **metadata)
+    return found
+
+
+def from_dict(config_class: type, values: Mapping[str, Any]) -> Any:
+    """The config with these values, each typed and checked; what is not named keeps its default.
+
+    Raises `InputError` for a name that the class does not have or a value out of its bounds.
+    """
+    known = settings(config_class)
+    for name in values:
+        if name not in known:
+            raise InputError(f"{config_class.__name__} has no setting {name!r}{hint(name, known)}")
+    return config_class(**{name: one.convert(values.get(name, one.default)) for name, one in known.items()})
+
+
+def show(value: Any) -> str:
+    """A value as it is typed."""
+    if isinstance(value, list | tuple):
+        return ",".join(map(str, value))
+    return '""' if value == "" else str(value)

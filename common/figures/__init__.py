@@ -1,0 +1,1 @@
+"""Pictures, and connections drawn over words."""

@@ -1,0 +1,1 @@
+"""Whole-sequence Keras layers, and the model whose `fit` trains their agents."""

@@ -1,0 +1,1 @@
+"""The mathematics of the layers: pure functions of tensors, and gradients written by hand."""

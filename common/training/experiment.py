@@ -1,0 +1,53 @@
+"""What a task hands to the training loop, and what is decided from the records of its epochs."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+
+from .compiled_steps import Trainer
+
+Records = list[dict[str, Any]]
+
+
+@dataclasses.dataclass(kw_only=True)
+class Experiment:
+    """What a task hands to `run`.
+
+    Attributes:
+        model: see `compiled_steps.py`. optimizer: a Keras optimizer.
+        train_batches: epoch (from 0) -> stacks of batches, each a dict of arrays [N, B, ...]; a stack may have shapes of its own.
+        initial_state: what each epoch starts from.
+        knobs: (epoch, records so far) -> {"learning_rate": ..., and what else `model.losses` takes}.
+        evaluate: (trainer, "dev" | "test") -> metrics of the split, names as they stand in the records.
+        monitor: the metric of the dev split that selects the best epoch; with a leading "-" less is better.
+        stop_early: (records so far) -> true to end the training; never by default. See `out_of_patience`.
+        steps_per_call: batches in one call of the compiled step; the length of the stacks where those are shorter.
+        many_shapes: the stacks are of several shapes; see `make_trainer`.
+        tokens_per_epoch: for the speed in the result, if the task counts tokens.
+    """
+
+    model: keras.Model
+    optimizer: keras.optimizers.Optimizer
+    train_batches: Callable[[int], list[dict[str, np.ndarray]]]
+    initial_state: Any = ()
+    knobs: Callable[[int, Records], dict[str, float]]
+    evaluate: Callable[[Trainer, str], dict[str, float]]
+    monitor: str
+    stop_early: Callable[[Records], bool] = lambda records: False
+    steps_per_call: int = 50
+    many_shapes: bool = False
+    tokens_per_epoch: int | None = None
+
+
+def out_of_patience(records: Records, monitor: str, patience: int) -> bool:
+    """Whether the best of the records lies `patience` epochs back or more; never for a patience of 0."""
+    return 0 < patience <= len(records) and len(records) - 1 - best_epoch(records, monitor) >= patience
+
+
+def best_epoch(records: Records, monitor: str) -> int:
+    """Index of the best record, the first of equals."""
+    sign, name = (-1, monitor[1:]) if monitor.startswith("-") else (1, monitor)
+    return max(range(len(records)), key=lambda i: (sign * records[i][name], -i))

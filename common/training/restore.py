@@ -1,0 +1,46 @@
+"""Weights from checkpoints into models."""
+
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+
+from ..errors import InputError
+from . import checkpoint
+from .compiled_steps import set_precision
+from .run_directory import load_config
+
+
+def load_run(run_dir: str, config_class: type, make_model: Callable, checkpoint_file: str = "") -> tuple[Any, keras.Model]:
+    """The flags and the model of a run, with the weights of its best epoch or of another checkpoint; `make_model` takes the flags.
+
+    Raises:
+        InputError: no run there, no whole checkpoint, or one of another model.
+    """
+    if not run_dir:
+        raise InputError("--run_dir is empty: name the folder of a run, such as runs/NumberPrediction/paper-dynamic_skip-seed0")
+    config = load_config(run_dir, config_class)
+    _, arrays, _ = checkpoint.load(checkpoint_file or pathlib.Path(run_dir, "checkpoints", "best.npz"))
+    set_precision(config)
+    model = make_model(config)
+    restore(model.variables, arrays)
+    return config, model
+
+
+def restore(variables: list, arrays: dict[str, np.ndarray]) -> None:
+    """Assign a checkpoint's arrays to the variables they were saved from.
+
+    Raises:
+        InputError: the checkpoint is of another model.
+    """
+    stored = {int(key.split("/")[1]): array for key, array in arrays.items() if key.startswith("variable/")}
+    for i, variable in enumerate(variables):
+        if i not in stored or stored[i].shape != tuple(variable.shape):
+            found = "nothing" if i not in stored else f"shape {stored[i].shape}"
+            raise InputError(
+                f"the checkpoint is of another model: expected {variable.path} of shape {tuple(variable.shape)}, "
+                f"found {found}; use the flags it was trained with"
+            )
+        variable.assign(stored[i])
