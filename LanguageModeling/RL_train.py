@@ -10,4 +10,4 @@ from common.config import main  # noqa: E402
 from LanguageModeling.presets import PRESETS, LanguageConfig  # noqa: E402
 
 if __name__ == "__main__":
-    main(LanguageConfig, PRESETS, "LanguageModeling.model:train")
+    main(LanguageConfig, PRESETS, "LanguageModeling.experiment:train")

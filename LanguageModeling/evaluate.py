@@ -29,16 +29,15 @@ class EvaluateConfig:
 
 def evaluate(config: EvaluateConfig) -> dict[str, float]:
     """Print and return the perplexities. Raises `InputError` for a run, a checkpoint or a text that cannot be used."""
-    from common.training.compiled_steps import make_trainer  # imports TensorFlow: flags are answered before
-    from LanguageModeling import model as language_model
+    from LanguageModeling import experiment  # imports TensorFlow: flags are answered before
 
-    run_config, model, vocabulary = language_model.load(config.run_dir, config.checkpoint)
+    run_config, trainer, vocabulary = experiment.load(config.run_dir, config.checkpoint)
     if config.text:
         name, tokens = pathlib.Path(config.text).name, reader.read_tokens(config.text, vocabulary)
     else:
         name, tokens = config.split, reader.load_split(run_config.data_dir, config.split, vocabulary)
     streams = config.streams or run_config.batch_size
-    metrics = language_model.evaluate(make_trainer(model, run_config), tokens, name, streams, config.samples)
+    metrics = experiment.evaluate(trainer, tokens, name, streams, config.samples)
     print(f"{config.run_dir}: {len(tokens) - 1} tokens of {config.text or config.split}, read as {streams} streams")
     for name, value in metrics.items():
         print(f"{name} {value:.5g}")

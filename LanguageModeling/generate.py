@@ -33,11 +33,11 @@ class GenerateConfig:
 
 def generate(config: GenerateConfig) -> tuple[list[str], np.ndarray]:
     """Print the text and, below each other, every word with the one whose state the network took; return words and distances."""
-    from LanguageModeling import model as language_model  # imports TensorFlow: flags are answered before
+    from LanguageModeling import experiment  # imports TensorFlow: flags are answered before
 
-    run_config, model, vocabulary = language_model.load(config.run_dir, config.checkpoint)
+    run_config, trainer, vocabulary = experiment.load(config.run_dir, config.checkpoint)
     ids = vocabulary.encode([EOS, *config.prompt.split()])
-    ids, distances = continue_text(model, ids, config.n_words, config.temperature, config.seed)
+    ids, distances = continue_text(trainer.model, ids, config.n_words, config.temperature, config.seed)
     words = vocabulary.decode(ids)
     print(" ".join(words[1:]).replace(EOS, "\n"))
     if distances is None:

@@ -1,31 +1,21 @@
 """The language model: vectors of words or of their spelling, LSTM layers of which the last connects dynamically, a softmax."""
 
-import math
-import pathlib
+import functools
 
 import keras
-import numpy as np
 import tensorflow as tf
 
-from common import losses
-from common.data.text import Vocabulary
-from common.errors import InputError
+from common import objective
 from common.layers.make_layer import auxiliary, make_layer, run_layer
+from common.losses import policy_gradient
 from common.ops.agent import Trace
 from common.ops.random import dropout, fold
 from common.ops.replicas import part_of_mean
 from common.ops.softmax import log_likelihood
-from common.training import checkpoint, loop
-from common.training.compiled_steps import Tensors, Trainer
-from common.training.experiment import Experiment
-from common.training.metrics import greedy_and_sampled, means
-from common.training.restore import load_run, restore
+from common.training.task_model import Tensors
 from LanguageModeling import reader
 from LanguageModeling.char_cnn import WordsFromCharacters
 from LanguageModeling.presets import LanguageConfig
-from LanguageModeling.schedule import learning_rate
-
-VOCABULARY = "vocabulary.txt"  # in the run's folder
 
 
 class LanguageModel(keras.Model):
@@ -90,12 +80,15 @@ class LanguageModel(keras.Model):
         x, state, trace = self.features(words, state, training, greedy, seed, distances)
         return tf.cast(self.softmax(x), tf.float32), state, trace
 
-    def losses(self, batch: Tensors, state: list, seed: tf.Tensor, knobs: Tensors) -> tuple[tf.Tensor, dict, object]:
-        """See `common/training/compiled_steps.py`. The task's loss is summed over the steps, the agent's a mean, as in the release."""
+    def training_loss(
+        self, batch: Tensors, state: list, seed: tf.Tensor, schedule: Tensors
+    ) -> tuple[tf.Tensor, dict, object]:
+        """See `TaskModel`."""
         x, state, trace = self.features(batch["words"], state, training=True, seed=seed)
-        extra, reported = auxiliary(self.recurrent)
-        loss, metrics = self.loss_terms(self.log_likelihood(x, batch["targets"]), trace)
-        return loss + extra, metrics | reported, state
+        auxiliary_loss, reported = auxiliary(self.recurrent)
+        log_likelihood = self.log_likelihood(x, batch["targets"])
+        loss, metrics = self.loss_terms(log_likelihood, trace, auxiliary_loss)
+        return loss, metrics | reported, state
 
     def log_likelihood(self, x: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
         """log p(target) [B, T] of what the softmax sees [B, T, H], in nats."""
@@ -103,116 +96,25 @@ class LanguageModel(keras.Model):
         flat = log_likelihood(tf.reshape(x, [-1, x.shape[-1]]), kernel, bias, tf.reshape(targets, [-1]))
         return tf.reshape(flat, tf.shape(targets))
 
-    def loss_terms(self, log_likelihood: tf.Tensor, trace: Trace | None) -> tuple[tf.Tensor, dict]:
-        """The loss and its terms, of log p(target) [B, T]: cross-entropy for the network, a policy gradient for the agent."""
-        config, n_steps = self.config, log_likelihood.shape[1]
-        task_loss = -part_of_mean(log_likelihood)
-        metrics = {"task_loss": (task_loss, 1.0)}
-        if trace is None:
-            return n_steps * task_loss, metrics
-        reward = log_likelihood if config.reward == "log_likelihood" else tf.exp(log_likelihood)
-        agent_loss = losses.policy_gradient(trace, tf.stop_gradient(reward), **config.agent_options)
-        metrics |= {"agent_loss": (agent_loss, 1.0), "entropy": (losses.masked_mean(trace.entropies, trace.mask), 1.0)}
-        return n_steps * task_loss + agent_loss, metrics
+    def loss_terms(
+        self, log_likelihood: tf.Tensor, trace: Trace | None, auxiliary_loss: tf.Tensor | float = 0.0
+    ) -> tuple[tf.Tensor, dict]:
+        """The loss and its terms, of log p(target) [B, T].
 
-    def evaluate(self, batch: Tensors, state: list, seed: tf.Tensor, greedy: bool) -> tuple[dict, object]:
-        """See `common/training/compiled_steps.py`."""
+        The task's loss is summed over the T steps, the agent's is a mean over them, as in the release.
+        """
+        config = self.config
+        reward = log_likelihood if config.reward == "log_likelihood" else tf.exp(log_likelihood)
+        agent_loss = functools.partial(policy_gradient, **config.agent_options)
+        agents = {} if trace is None else {"": objective.Agent(trace, reward, agent_loss)}
+        task_loss, n_steps = -part_of_mean(log_likelihood), log_likelihood.shape[1]
+        return objective.combine(task_loss, agents, task_weight=n_steps, auxiliary_loss=auxiliary_loss)
+
+    def evaluation_metrics(
+        self, batch: Tensors, state: list, seed: tf.Tensor, greedy: bool
+    ) -> tuple[dict, object]:
+        """See `TaskModel`."""
         x, state, _ = self.features(batch["words"], state, greedy=greedy, seed=seed)
         weights = batch["weights"]
         loss = -tf.reduce_sum(self.log_likelihood(x, batch["targets"]) * weights)
         return {"loss": (loss, tf.reduce_sum(weights))}, state
-
-
-def perplexity(trainer: Trainer, tokens: np.ndarray, n_streams: int, n_steps: int, greedy: bool = False, samples: int = 1) -> float:
-    """exp of the mean negative log-likelihood of each token given those before it, in nats.
-
-    The text is read as `n_streams` parts side by side (20, as in training), or in order with `n_streams=1`.
-    """
-    words, targets, weights = reader.padded_streams(tokens, n_streams, n_steps)
-    batches = {"words": words, "targets": targets, "weights": weights}
-    state = trainer.model.initial_state(n_streams)
-    values = [means(trainer.evaluate(batches, state, greedy, i))["loss"] for i in range(1 if greedy else samples)]
-    return math.exp(sum(values) / len(values))
-
-
-def evaluate(
-    trainer: Trainer, tokens: np.ndarray, split: str, n_streams: int | None = None, samples: int | None = None
-) -> dict[str, float]:
-    """Perplexity of a text: `SPLIT_perplexity` with sampled distances, `SPLIT_perplexity_greedy` with the most probable ones.
-
-    It is read as so many streams as a batch has, and sampled as often as `--eval_samples` says, unless given.
-    """
-    config = trainer.model.config
-    size = n_streams or config.batch_size, config.num_unroll_steps
-
-    def measure(greedy: bool) -> dict[str, float]:
-        return {"perplexity": perplexity(trainer, tokens, *size, greedy, samples or config.eval_samples)}
-
-    found = greedy_and_sampled(measure, split, config.has_agent)
-    return {name.removesuffix("_sampled"): value for name, value in found.items()}
-
-
-def make_model(config: LanguageConfig, vocabulary: Vocabulary) -> LanguageModel:
-    """The model of `--model` for these words."""
-    spellings = reader.spell(vocabulary, config.max_chars) if config.model == "char" else None
-    return LanguageModel(config, len(vocabulary), spellings)
-
-
-def build(config: LanguageConfig) -> Experiment:
-    """Data, model and schedule of a run."""
-    corpus = reader.load(config.data_dir)
-    words, targets = reader.streams(corpus.train, config.batch_size, config.num_unroll_steps)
-    model = make_model(config, corpus.vocabulary)
-    if config.load_model:
-        load_weights(model, config.load_model, corpus.vocabulary)
-    corpus.vocabulary.save(pathlib.Path(config.run_dir, VOCABULARY))
-    print(f"corpus: {corpus.name}, {len(corpus.train):,} training tokens, {len(corpus.vocabulary):,} words", flush=True)
-
-    def measure(trainer: Trainer, split: str) -> dict[str, float]:
-        if split == "dev":
-            return {"valid_perplexity": perplexity(trainer, corpus.valid, config.batch_size, config.num_unroll_steps)}
-        return evaluate(trainer, corpus.valid, "valid") | evaluate(trainer, corpus.test, "test")
-
-    return Experiment(
-        model=model,
-        optimizer=keras.optimizers.SGD(config.learning_rate),
-        train_batches=lambda epoch: [{"words": words, "targets": targets}],
-        initial_state=model.initial_state(config.batch_size),
-        knobs=lambda epoch, records: {"learning_rate": learning_rate(config, records)},
-        evaluate=measure,
-        monitor="-valid_perplexity",
-        tokens_per_epoch=words.size,
-    )
-
-
-def load(run_dir: str, checkpoint_file: str = "") -> tuple[LanguageConfig, LanguageModel, Vocabulary]:
-    """Flags, model and vocabulary of a run; see `load_run`."""
-
-    def make(config: LanguageConfig) -> LanguageModel:
-        return make_model(config, Vocabulary.load(pathlib.Path(run_dir, VOCABULARY)))
-
-    config, model = load_run(run_dir, LanguageConfig, make, checkpoint_file)
-    return config, model, Vocabulary.load(pathlib.Path(run_dir, VOCABULARY))
-
-
-def load_weights(model: LanguageModel, path: str, vocabulary: Vocabulary | None = None) -> None:
-    """Weights of a run folder (its best checkpoint) or of a checkpoint file.
-
-    Raises `InputError` if they do not fit, or if they lie in a run that has other words than `vocabulary`, where that is given. Words
-    are all there is to compare, for --model char too: they decide which characters there are.
-    """
-    file = pathlib.Path(path)
-    file = file / "checkpoints" / "best.npz" if file.is_dir() else file
-    _, arrays, _ = checkpoint.load(file)
-    words = file.absolute().parent.parent / VOCABULARY
-    if vocabulary is not None and file.absolute().parent.name == "checkpoints" and words.is_file():
-        theirs = Vocabulary.load(words)
-        if theirs != vocabulary:
-            found = f"{len(theirs):,} words, other ones than the {len(vocabulary):,} here"
-            raise InputError(f"--load_model {path}: that run knows {found}; give the data that it was trained on")
-    restore(model.variables, arrays)
-
-
-def train(config: LanguageConfig) -> None:
-    """The whole run: train, select on valid, test."""
-    loop.run(config, build)

@@ -10,4 +10,4 @@ from common.config import main  # noqa: E402
 from NER.presets import PRESETS, NERConfig  # noqa: E402
 
 if __name__ == "__main__":
-    main(NERConfig, PRESETS, "NER.model:train")
+    main(NERConfig, PRESETS, "NER.experiment:train")

@@ -23,11 +23,10 @@ class EvaluateConfig:
 def evaluate(config: EvaluateConfig) -> dict[str, float]:
     """Print and return the scores, those of each type too. Raises `InputError` for a run, a checkpoint or data that cannot be used."""
     from common.training.metrics import greedy_and_sampled  # imports TensorFlow: flags are answered before
-    from NER import model as ner_model
-    from NER import reader
+    from NER import experiment, reader
     from NER.span_f1 import span_f1
 
-    run_config, trainer, encoder = ner_model.load(config.run_dir, config.checkpoint)
+    run_config, trainer, encoder = experiment.load(config.run_dir, config.checkpoint)
     if config.file:
         name, sentences = pathlib.Path(config.file).name, reader.read_conll(config.file, run_config.scheme)
     else:
@@ -36,11 +35,11 @@ def evaluate(config: EvaluateConfig) -> dict[str, float]:
     gold = [sentence.tags for sentence in sentences]
 
     def measure(greedy: bool) -> dict[str, float]:
-        tagged = ner_model.tag(trainer, encoder, sentences, greedy, run_config.n_buckets)
+        tagged = experiment.tag(trainer, encoder, sentences, greedy, run_config.n_buckets)
         for kind, counts in span_f1(gold, tagged.tags).by_type.items():
             shown = f"precision {counts.precision:6.2f}  recall {counts.recall:6.2f}  F1 {counts.f1:6.2f}  of {counts.gold}"
             print(f"{'greedy' if greedy else 'sampled':>8} {kind:>5}  {shown}")
-        return ner_model.scores(sentences, tagged)
+        return experiment.scores(sentences, tagged)
 
     metrics = greedy_and_sampled(measure, name, run_config.has_agent)
     for name, value in metrics.items():

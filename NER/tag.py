@@ -40,21 +40,23 @@ def tag(config: TagConfig) -> None:
     if config.output and not config.file:
         raise InputError("--output needs the gold tags of a file: give --file in CoNLL-2003's format too")
 
-    from NER import model as ner_model  # imports TensorFlow: flags are answered before
-    from NER import reader
+    from NER import (
+        experiment,  # imports TensorFlow: flags are answered before
+        reader,
+    )
 
-    run_config, trainer, encoder = ner_model.load(config.run_dir, config.checkpoint)
+    run_config, trainer, encoder = experiment.load(config.run_dir, config.checkpoint)
     trainer.seed = config.seed
     if config.file:
         sentences = reader.read_conll(config.file, run_config.scheme)
-        tagged = ner_model.tag(trainer, encoder, sentences, not config.sampled, run_config.n_buckets)
+        tagged = experiment.tag(trainer, encoder, sentences, not config.sampled, run_config.n_buckets)
         if config.output:
             words, gold = [sentence.words for sentence in sentences], [sentence.tags for sentence in sentences]
             write_conll(config.output, words, gold, tagged.tags)
             print(config.output)
         groups = [] if config.output and not config.picture else [(sentences, tagged)]
     else:
-        groups = _answers(ner_model, trainer, encoder, not config.sampled)
+        groups = _answers(experiment, trainer, encoder, not config.sampled)
     picture = config.picture
     for sentences, tagged in groups:
         for i, sentence in enumerate(sentences):
@@ -73,14 +75,14 @@ def tag(config: TagConfig) -> None:
                 picture = ""
 
 
-def _answers(ner_model: types.ModuleType, trainer: "Trainer", encoder: "Encoder", greedy: bool):
+def _answers(experiment: types.ModuleType, trainer: "Trainer", encoder: "Encoder", greedy: bool):
     """Each line of standard input, answered before the next one is read."""
     from NER.reader import Sentence
 
     for number, line in enumerate(sys.stdin):
         words = split_words(line)
         if words:
-            yield [Sentence(words)], ner_model.tag(trainer, encoder, [Sentence(words)], greedy, sample=number)
+            yield [Sentence(words)], experiment.tag(trainer, encoder, [Sentence(words)], greedy, sample=number)
 
 
 def bracketed(words: Sequence[str], tags: Sequence[str]) -> str:

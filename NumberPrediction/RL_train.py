@@ -10,4 +10,4 @@ from common.config import main  # noqa: E402
 from NumberPrediction.presets import PRESETS, NumberConfig  # noqa: E402
 
 if __name__ == "__main__":
-    main(NumberConfig, PRESETS, "NumberPrediction.model:train")
+    main(NumberConfig, PRESETS, "NumberPrediction.experiment:train")

@@ -25,11 +25,11 @@ class EvaluateConfig:
 
 def evaluate(config: EvaluateConfig) -> dict[str, float]:
     """Print and return the metrics. Raises `InputError` for a run, a checkpoint or data that cannot be used."""
-    from NumberPrediction import trained  # imports TensorFlow: flags are answered before
+    from NumberPrediction import experiment  # imports TensorFlow: flags are answered before
 
-    run_config, model = trained.load(config.run_dir, config.checkpoint)
-    data = trained.examples(run_config, config.split, config.data_dir, config.length, config.label_rule)
-    metrics = trained.accuracies(run_config, model, data, config.split)
+    run_config, trainer, _ = experiment.load(config.run_dir, config.checkpoint)
+    data = experiment.examples(run_config, config.split, config.data_dir, config.length, config.label_rule)
+    metrics = experiment.evaluate(trainer, data, config.split)
     print(f"{config.run_dir}: {len(data.labels)} {config.split} examples of {data.numbers.shape[1]} inputs")
     for name, value in metrics.items():
         print(f"{name} {value:.5g}")

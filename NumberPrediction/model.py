@@ -1,25 +1,20 @@
 """The network of number prediction: one recurrent layer over one-hot digits, its last output to a softmax over ten digits."""
 
+import functools
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
-from common import losses
-from common.errors import InputError
+from common import losses, objective
 from common.layers.make_layer import auxiliary, make_layer, run_layer
 from common.ops.agent import Trace
 from common.ops.replicas import part_of_mean
-from common.training import loop
-from common.training.compiled_steps import Tensors, Trainer
-from common.training.experiment import Experiment
-from common.training.metrics import greedy_and_sampled, means
+from common.training.task_model import Tensors
 from NumberPrediction import reader
 from NumberPrediction.presets import NumberConfig
 
 N_DIGITS = reader.N_DIGITS
-EVALUATION_BATCH = 1000
 
 
 class NumberModel(keras.Model):
@@ -50,92 +45,46 @@ class NumberModel(keras.Model):
         """Nothing is carried from batch to batch."""
         return ()
 
-    def losses(self, batch: Tensors, state: Any, seed: tf.Tensor, knobs: Tensors) -> tuple[tf.Tensor, dict, object]:
-        """See `common/training/compiled_steps.py`."""
+    def training_loss(
+        self, batch: Tensors, state: Any, seed: tf.Tensor, schedule: Tensors
+    ) -> tuple[tf.Tensor, dict, object]:
+        """See `TaskModel`."""
         logits, trace = self(batch["numbers"], training=True, seed=seed)
-        extra, reported = auxiliary([self.recurrent])
-        loss, metrics = self.loss_terms(logits, trace, batch["labels"], knobs["entropy_weight"])
-        return loss + extra, metrics | reported, state
+        auxiliary_loss, reported = auxiliary([self.recurrent])
+        terms = logits, trace, batch["labels"], schedule["entropy_weight"], auxiliary_loss
+        loss, metrics = self.loss_terms(*terms)
+        return loss, metrics | reported, state
 
-    def loss_terms(self, logits: tf.Tensor, trace: Trace | None, labels: tf.Tensor, entropy_weight: tf.Tensor) -> tuple[tf.Tensor, dict]:
-        """The loss and its terms: cross-entropy for the network, a policy gradient for the agent."""
+    def loss_terms(
+        self, logits: tf.Tensor, trace: Trace | None, labels: tf.Tensor, entropy_weight: tf.Tensor,
+        auxiliary_loss: tf.Tensor | float = 0.0,
+    ) -> tuple[tf.Tensor, dict]:  # fmt: skip
+        """The loss and its terms, of logits [B, 10] and labels [B]."""
         config = self.config
         labels = tf.cast(labels, tf.int32)
         log_likelihood = -tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
         right = tf.cast(tf.argmax(logits, -1, output_type=tf.int32) == labels, tf.float32)
-        task_loss = -part_of_mean(log_likelihood)
-        metrics = {"task_loss": (task_loss, 1.0), "accuracy": (part_of_mean(right), 1.0)}
-        if trace is None:
-            return task_loss, metrics
-        if config.reward == "released":
-            task_loss = task_loss / N_DIGITS  # the release divides by the number of classes
-            agent_loss = losses.released_number_loss(trace.probs, trace.distances, 2 * right - 1)
-        else:
-            reward = log_likelihood if config.reward == "log_likelihood" else 2 * right - 1
+        reward = log_likelihood if config.reward == "log_likelihood" else 2 * right - 1
+        task_loss, task_weight, agents = -part_of_mean(log_likelihood), 1.0, {}
+        if trace is not None and config.reward == "released":
+            task_weight = 1 / N_DIGITS  # the release divides by the number of classes
+            agents = {"": objective.Agent(trace, reward, losses.released_number_loss)}
+        elif trace is not None:
             options = config.agent_options | {"entropy_weight": entropy_weight}
-            agent_loss = losses.policy_gradient(trace, losses.at_last_step(tf.stop_gradient(reward), trace.mask), **options)
-        metrics |= {"agent_loss": (agent_loss, 1.0), "entropy": (losses.masked_mean(trace.entropies, trace.mask), 1.0)}
-        return task_loss + agent_loss, metrics
+            agent_loss = functools.partial(losses.policy_gradient, **options)
+            agents = {"": objective.Agent(trace, reward, agent_loss)}
+        loss, metrics = objective.combine(
+            task_loss, agents, task_weight=task_weight, auxiliary_loss=auxiliary_loss
+        )
+        return loss, metrics | {"accuracy": (part_of_mean(right), 1.0)}
 
-    def evaluate(self, batch: Tensors, state: Any, seed: tf.Tensor, greedy: bool) -> tuple[dict, object]:
-        """See `common/training/compiled_steps.py`."""
+    def evaluation_metrics(
+        self, batch: Tensors, state: Any, seed: tf.Tensor, greedy: bool
+    ) -> tuple[dict, object]:
+        """See `TaskModel`."""
         logits, _ = self(batch["numbers"], greedy=greedy, seed=seed)
         right = tf.cast(tf.argmax(logits, -1, output_type=tf.int32) == tf.cast(batch["labels"], tf.int32), tf.float32)
         cross_entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.cast(batch["labels"], tf.int32), logits)
         weight = batch["weights"]
         total = tf.reduce_sum(weight)
         return {"accuracy": (tf.reduce_sum(right * weight), total), "loss": (tf.reduce_sum(cross_entropy * weight), total)}, state
-
-
-def train_batches(examples: reader.Examples, batch_size: int, seed: int, epoch: int) -> dict[str, np.ndarray]:
-    """Training examples in an order that (seed, epoch) decides: numbers [N, B, T], labels [N, B]; a remainder waits for another epoch."""
-    n = len(examples.labels) // batch_size
-    if n < 1:
-        raise InputError(f"expected at least --batch_size {batch_size} training examples, found {len(examples.labels)}")
-    order = np.random.default_rng([seed, epoch]).permutation(len(examples.labels))[: n * batch_size]
-    return {
-        "numbers": examples.numbers[order].reshape(n, batch_size, -1).astype(np.int32),
-        "labels": examples.labels[order].reshape(n, batch_size).astype(np.int32),
-    }
-
-
-def evaluation_batches(examples: reader.Examples) -> dict[str, np.ndarray]:
-    """All examples, in order, each counted once: numbers [N, B, T], labels and weights [N, B]."""
-    size = min(EVALUATION_BATCH, len(examples.labels))
-    n = -(-len(examples.labels) // size)
-    padding = n * size - len(examples.labels)
-    arrays = {
-        "numbers": examples.numbers.astype(np.int32),
-        "labels": examples.labels.astype(np.int32),
-        "weights": np.ones(len(examples.labels), np.float32),
-    }
-    return {
-        name: np.pad(a, [(0, padding)] + [(0, 0)] * (a.ndim - 1)).reshape(n, size, *a.shape[1:]) for name, a in arrays.items()
-    }
-
-
-def evaluate(trainer: Trainer, examples: reader.Examples, split: str) -> dict[str, float]:
-    """Accuracy with the most probable and with sampled distances, of all examples."""
-    batches = evaluation_batches(examples)
-    return greedy_and_sampled(lambda greedy: means(trainer.evaluate(batches, greedy=greedy)), split, trainer.model.config.has_agent)
-
-
-def build(config: NumberConfig) -> Experiment:
-    """Data, model and schedule of a run."""
-    data = reader.load(config.data_dir, config.length, config.label_rule, config.n_train, config.n_dev, config.n_test)
-    return Experiment(
-        model=NumberModel(config),
-        optimizer=keras.optimizers.Adam(config.learning_rate),
-        train_batches=lambda epoch: [train_batches(data.train, config.batch_size, config.seed, epoch)],
-        knobs=lambda epoch, records: {
-            "learning_rate": config.learning_rate,
-            "entropy_weight": config.entropy_weight * config.entropy_decay**epoch,
-        },
-        evaluate=lambda trainer, split: evaluate(trainer, getattr(data, split), split),
-        monitor="dev_accuracy_sampled",
-    )
-
-
-def train(config: NumberConfig) -> None:
-    """The whole run: train, select on dev, test."""
-    loop.run(config, build)

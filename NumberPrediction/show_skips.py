@@ -18,7 +18,7 @@ from common.figures import plots  # noqa: E402
 from NumberPrediction.presets import NumberConfig  # noqa: E402
 
 if TYPE_CHECKING:
-    from NumberPrediction.trained import Skips
+    from NumberPrediction.inspection import Skips
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -32,10 +32,10 @@ class ShowConfig:
 
 def show(config: ShowConfig) -> list[pathlib.Path]:
     """Write picture and numbers; print and return their paths. Raises `InputError` for a run that cannot be used or has no agent."""
-    from NumberPrediction import trained  # imports TensorFlow: flags are answered before
+    from NumberPrediction import experiment, inspection  # imports TensorFlow: flags are answered before
 
-    run_config, model = trained.load(config.run_dir, config.checkpoint)
-    found = trained.skips(model, trained.examples(run_config, "dev"))
+    run_config, trainer, _ = experiment.load(config.run_dir, config.checkpoint)
+    found = inspection.skips(trainer.model, experiment.examples(run_config, "dev"))
     paths = write(found, run_config, pathlib.Path(config.out or pathlib.Path(config.run_dir, "skips")))
     for path in paths:
         print(path)

@@ -22,4 +22,4 @@ class NumberConfig10(NumberConfig):
 
 
 if __name__ == "__main__":
-    main(NumberConfig10, PRESETS, "NumberPrediction.model:train")
+    main(NumberConfig10, PRESETS, "NumberPrediction.experiment:train")

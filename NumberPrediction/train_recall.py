@@ -10,4 +10,4 @@ from common.config import main  # noqa: E402
 from NumberPrediction.recall_presets import PRESETS, RecallConfig  # noqa: E402
 
 if __name__ == "__main__":
-    main(RecallConfig, PRESETS, "NumberPrediction.recall_model:train")
+    main(RecallConfig, PRESETS, "NumberPrediction.recall_experiment:train")

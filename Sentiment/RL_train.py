@@ -10,4 +10,4 @@ from common.config import main  # noqa: E402
 from Sentiment.presets import PRESETS, SentimentConfig  # noqa: E402
 
 if __name__ == "__main__":
-    main(SentimentConfig, PRESETS, "Sentiment.model:train")
+    main(SentimentConfig, PRESETS, "Sentiment.experiment:train")

@@ -21,13 +21,15 @@ class EvaluateConfig:
 
 def evaluate(config: EvaluateConfig) -> dict[str, float]:
     """Print and return the metrics. Raises `InputError` for a run, a checkpoint or data that cannot be used."""
-    from Sentiment import model as sentiment_model  # imports TensorFlow: flags are answered before
-    from Sentiment import reader
+    from Sentiment import (
+        experiment,  # imports TensorFlow: flags are answered before
+        reader,
+    )
 
-    run_config, trainer, vocabulary = sentiment_model.load(config.run_dir, config.checkpoint)
-    examples = getattr(sentiment_model.load_data(run_config), config.split)
+    run_config, trainer, vocabulary = experiment.load(config.run_dir, config.checkpoint)
+    examples = getattr(experiment.load_data(run_config), config.split)
     print(f"{config.run_dir}: {len(examples)} texts of {config.split}")
-    metrics = sentiment_model.evaluate(trainer, reader.encode(examples, vocabulary), config.split, run_config.n_buckets)
+    metrics = experiment.evaluate(trainer, reader.encode(examples, vocabulary), config.split, run_config.n_buckets)
     for name, value in metrics.items():
         print(f"{name} {value:.5g}")
     return metrics

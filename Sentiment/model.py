@@ -1,42 +1,22 @@
 """The classifier: word vectors, one recurrent layer, the mean of its outputs or the last one to a softmax over the classes."""
 
-import pathlib
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+import functools
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from common import losses
-from common.data import bucketing
-from common.data.embeddings import load_vectors
-from common.data.text import Vocabulary
-from common.errors import InputError
+from common import objective
 from common.layers.make_layer import auxiliary, make_layer, run_layer
+from common.losses import masked_mean, policy_gradient
 from common.ops.agent import Trace
 from common.ops.random import dropout, fold
 from common.ops.replicas import total
-from common.training import loop
-from common.training.compiled_steps import Tensors, Trainer, make_trainer
-from common.training.experiment import Experiment, out_of_patience
-from common.training.metrics import add, greedy_and_sampled, means
-from common.training.restore import load_run
-from Sentiment import reader
+from common.training.task_model import Tensors
 from Sentiment.presets import SentimentConfig
 
-VOCABULARY = "vocabulary.txt"  # in the run's folder
-EVALUATION_BATCH = 250
-STEPS_PER_CALL = 10
-PADDED = ("words",)
 CLASSES = {2: ("negative", "positive"), 5: ("very negative", "negative", "neutral", "positive", "very positive")}
-
-
-class Predicted(NamedTuple):
-    """What the network says about N texts."""
-
-    probs: np.ndarray  # [N, classes]
-    distances: list[np.ndarray] | None  # of each text, the distance taken at each of its words; None without an agent
 
 
 class SentimentModel(keras.Model):
@@ -82,40 +62,44 @@ class SentimentModel(keras.Model):
         """Nothing is carried from batch to batch."""
         return ()
 
-    def losses(self, batch: Tensors, state: Any, seed: tf.Tensor, knobs: Tensors) -> tuple[tf.Tensor, dict, object]:
-        """See `common/training/compiled_steps.py`."""
+    def training_loss(
+        self, batch: Tensors, state: Any, seed: tf.Tensor, schedule: Tensors
+    ) -> tuple[tf.Tensor, dict, object]:
+        """See `TaskModel`."""
         logits, trace = self(batch["words"], batch["lengths"], training=True, seed=seed)
-        extra, reported = auxiliary([self.recurrent])
-        loss, metrics = self.loss_terms(logits, trace, batch["labels"], batch["weights"])
-        return loss + extra, metrics | reported, state
+        auxiliary_loss, reported = auxiliary([self.recurrent])
+        terms = logits, trace, batch["labels"], batch["weights"], auxiliary_loss
+        loss, metrics = self.loss_terms(*terms)
+        return loss, metrics | reported, state
 
-    def loss_terms(self, logits: tf.Tensor, trace: Trace | None, labels: tf.Tensor, weights: tf.Tensor) -> tuple[tf.Tensor, dict]:
-        """The loss and its terms: cross-entropy for the network, a policy gradient for the agent.
+    def loss_terms(
+        self, logits: tf.Tensor, trace: Trace | None, labels: tf.Tensor, weights: tf.Tensor,
+        auxiliary_loss: tf.Tensor | float = 0.0,
+    ) -> tuple[tf.Tensor, dict]:  # fmt: skip
+        """The loss and its terms, of logits [B, classes] and labels [B].
 
         Texts of weight 0 only fill up the batch.
         """
-        config, n = self.config, total(tf.reduce_sum(weights))
         log_likelihood, right = _judge(logits, labels)
-        task_loss = -losses.masked_mean(log_likelihood, weights)
-        metrics = {"task_loss": (task_loss * n, n), "accuracy": (tf.reduce_sum(right * weights), n)}
-        if trace is None:
-            return task_loss, metrics
-        trace = trace._replace(mask=trace.mask * weights[:, None])
-        agent_loss = losses.policy_gradient(
-            trace, losses.at_last_step(tf.stop_gradient(log_likelihood), trace.mask), **config.agent_options
+        agent_loss = functools.partial(policy_gradient, **self.config.agent_options)
+        agents = {} if trace is None else {"": objective.Agent(trace, log_likelihood, agent_loss)}
+        loss, metrics = objective.combine(
+            -masked_mean(log_likelihood, weights), agents, weights=weights, auxiliary_loss=auxiliary_loss
         )
-        entropy = losses.masked_mean(trace.entropies, trace.mask)
-        return task_loss + agent_loss, metrics | {"agent_loss": (agent_loss * n, n), "entropy": (entropy * n, n)}
+        accuracy = tf.reduce_sum(right * weights), total(tf.reduce_sum(weights))
+        return loss, metrics | {"accuracy": accuracy}
 
-    def evaluate(self, batch: Tensors, state: Any, seed: tf.Tensor, greedy: bool) -> tuple[dict, object]:
-        """See `common/training/compiled_steps.py`."""
+    def evaluation_metrics(
+        self, batch: Tensors, state: Any, seed: tf.Tensor, greedy: bool
+    ) -> tuple[dict, object]:
+        """See `TaskModel`."""
         logits, _ = self(batch["words"], batch["lengths"], greedy=greedy, seed=seed)
         log_likelihood, right = _judge(logits, batch["labels"])
         weights, n = batch["weights"], tf.reduce_sum(batch["weights"])
         return {"accuracy": (tf.reduce_sum(right * weights), n), "loss": (-tf.reduce_sum(log_likelihood * weights), n)}, state
 
     def infer(self, batch: Tensors, seed: tf.Tensor, greedy: bool) -> dict[str, tf.Tensor]:
-        """See `common/training/compiled_steps.py`: the classes' probabilities [B, classes] and the distances [B, T]."""
+        """The classes' probabilities [B, classes] and the distances [B, T]."""
         logits, trace = self(batch["words"], batch["lengths"], greedy=greedy, seed=seed)
         return {"probs": tf.nn.softmax(logits)} | ({} if trace is None else {"distances": trace.distances})
 
@@ -125,101 +109,3 @@ def _judge(logits: tf.Tensor, labels: tf.Tensor):
     labels = tf.cast(labels, tf.int32)
     log_likelihood = -tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
     return log_likelihood, tf.cast(tf.argmax(logits, -1, output_type=tf.int32) == labels, tf.float32)
-
-
-def train_stacks(data: reader.Arrays, buckets: Sequence[int], batch_size: int, seed: int, epoch: int) -> list[dict[str, np.ndarray]]:
-    """All texts in batches of like length, in an order that (seed, epoch) decides: stacks of up to 10 batches of one shape."""
-    batches = bucketing.batches(data.lengths, batch_size, seed, epoch, round_to=buckets)
-    return [bucketing.stack(run, data._asdict(), PADDED) for run in bucketing.runs(batches, STEPS_PER_CALL, seed, epoch)]
-
-
-def evaluate(trainer: Trainer, data: reader.Arrays, split: str, n_buckets: int = 8) -> dict[str, float]:
-    """Accuracy and mean cross-entropy in nats of all texts, with the most probable and with sampled distances."""
-    size = min(EVALUATION_BATCH, len(data.lengths))
-    batches = bucketing.batches(data.lengths, size, 0, 0, bucketing.bucket_lengths(data.lengths, n_buckets))
-    stacks = [bucketing.stack(run, data._asdict(), PADDED) for run in bucketing.runs(batches, STEPS_PER_CALL, 0, 0)]
-
-    def measure(greedy: bool) -> dict[str, float]:
-        total: dict[str, np.ndarray] = {}
-        for i, stack in enumerate(stacks):
-            total = add(total, trainer.evaluate(stack, greedy=greedy, sample=i))
-        return means(total)
-
-    return greedy_and_sampled(measure, split, trainer.model.config.has_agent)
-
-
-def predict(trainer: Trainer, vocabulary: Vocabulary, texts: Sequence[Sequence[str]], greedy: bool = True, sample: int = 0) -> Predicted:
-    """The probabilities of the classes for texts, each a list of words, and the connections that were made. Texts one by one."""
-    probs, distances = [], []
-    for i, words in enumerate(texts):
-        if not words:
-            raise InputError(f"expected a text with at least one word, found none in text {i + 1}; leave it out")
-        length = -(-len(words) // 32) * 32  # few shapes
-        data = reader.encode([reader.Example(words, 0)], vocabulary, length)
-        found = trainer.infer({"words": data.words[None], "lengths": data.lengths[None]}, greedy, sample + i)
-        probs.append(found["probs"][0, 0])
-        if "distances" in found:
-            distances.append(found["distances"][0, 0, : len(words)])
-    return Predicted(np.stack(probs), distances or None)
-
-
-def load_data(config: SentimentConfig) -> reader.Corpus:
-    """The data of a run."""
-    corpus = reader.load(config.dataset, config.data_dir, config.seed, config.max_tokens, config.phrases, config.cache_dir)
-    if config.max_train_examples:
-        order = np.random.default_rng(config.seed).permutation(len(corpus.train))[: config.max_train_examples]
-        corpus = corpus._replace(train=[corpus.train[i] for i in order])
-    return corpus
-
-
-def build(config: SentimentConfig) -> Experiment:
-    """Data, model and schedule of a run."""
-    corpus = load_data(config)
-    vocabulary = reader.vocabulary(corpus.train, config.max_words, config.min_count)
-    vectors = None
-    if config.vectors:
-        pretrained = load_vectors(config.vectors, vocabulary.words, config.word_size, seed=config.seed, cache_dir=config.cache_dir)
-        vectors = pretrained.matrix
-        print(f"{config.vectors}: {pretrained.summary()}")
-    data = {split: reader.encode(getattr(corpus, split), vocabulary) for split in ("train", "dev", "test")}
-    buckets = bucketing.bucket_lengths(data["train"].lengths, config.n_buckets)
-    model = SentimentModel(config, len(vocabulary), corpus.classes, vectors)
-    vocabulary.save(pathlib.Path(config.run_dir, VOCABULARY))
-    name = f"{config.dataset} in {config.data_dir}" if config.data_dir else "generated"
-    print(f"corpus: {name}, {len(corpus.train):,} training texts, {len(vocabulary):,} words", flush=True)
-    monitor = "dev_accuracy_sampled"
-    return Experiment(
-        model=model,
-        optimizer=keras.optimizers.Adam(config.learning_rate),
-        train_batches=lambda epoch: train_stacks(data["train"], buckets, config.batch_size, config.seed, epoch),
-        knobs=lambda epoch, records: {"learning_rate": config.learning_rate},
-        evaluate=lambda trainer, split: evaluate(trainer, data[split], split, config.n_buckets),
-        monitor=monitor,
-        stop_early=lambda records: out_of_patience(records, monitor, config.patience),
-        tokens_per_epoch=int(data["train"].lengths.sum()),
-        steps_per_call=STEPS_PER_CALL,
-        many_shapes=True,
-    )
-
-
-def n_classes(config: SentimentConfig) -> int:
-    """The classes of a run's labels."""
-    return 5 if config.dataset == "sst5" and config.data_dir else 2
-
-
-def load(run_dir: str, checkpoint_file: str = "") -> tuple[SentimentConfig, Trainer, Vocabulary]:
-    """Flags, a trainer that holds the model, and the vocabulary of a run; see `load_run`."""
-
-    vocabularies = []
-
-    def make(config: SentimentConfig) -> SentimentModel:  # called once the run is known to be one
-        vocabularies.append(Vocabulary.load(pathlib.Path(run_dir, VOCABULARY)))
-        return SentimentModel(config, len(vocabularies[0]), n_classes(config))
-
-    config, model = load_run(run_dir, SentimentConfig, make, checkpoint_file)
-    return config, make_trainer(model, config, None, STEPS_PER_CALL, many_shapes=True), vocabularies[0]
-
-
-def train(config: SentimentConfig) -> None:
-    """The whole run: train, select on dev, test."""
-    loop.run(config, build)

@@ -28,18 +28,21 @@ class PredictConfig:
 def predict(config: PredictConfig) -> None:
     """Print each text's classes with their probabilities. Raises `InputError` for a run, a checkpoint or a file that cannot be used."""
     from common.data.text import read_lines
-    from Sentiment import model as sentiment_model  # imports TensorFlow: flags are answered before
-    from Sentiment import reader
+    from Sentiment import (
+        experiment,  # imports TensorFlow: flags are answered before
+        reader,
+    )
+    from Sentiment import model as sentiment_model
 
-    run_config, trainer, vocabulary = sentiment_model.load(config.run_dir, config.checkpoint)
+    run_config, trainer, vocabulary = experiment.load(config.run_dir, config.checkpoint)
     trainer.seed = config.seed
-    classes = sentiment_model.CLASSES[sentiment_model.n_classes(run_config)]
+    classes = sentiment_model.CLASSES[experiment.n_classes(run_config)]
     picture = config.picture
     for number, line in enumerate(read_lines(config.file) if config.file else sys.stdin):
         words = reader.split_text(line, run_config.dataset, run_config.max_tokens)
         if not words:
             continue
-        found = sentiment_model.predict(trainer, vocabulary, [words], not config.sampled, number)
+        found = experiment.predict(trainer, vocabulary, [words], not config.sampled, number)
         print("  ".join(f"{name} {p:.3f}" for name, p in zip(classes, found.probs[0], strict=True)), " ", " ".join(words), flush=True)
         if found.distances is None:
             if picture:

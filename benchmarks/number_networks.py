@@ -7,9 +7,10 @@ import keras
 import numpy as np
 
 from benchmarks import torch_training
+from common.data import bucketing
 from common.training.compiled_steps import make_trainer
-from NumberPrediction import reader
-from NumberPrediction.model import NumberModel, train_batches
+from NumberPrediction import experiment, reader
+from NumberPrediction.model import NumberModel
 from NumberPrediction.presets import NumberConfig
 
 STEPS = 50  # training steps in one call
@@ -18,7 +19,7 @@ STEPS = 50  # training steps in one call
 def examples() -> dict[str, np.ndarray]:
     """STEPS batches of 100, T = 11."""
     data = reader.load("", 10, "paper", STEPS * 100, 1, 1)
-    return train_batches(data.train, 100, 0, 0)
+    return bucketing.shuffled(experiment.arrays(data.train), 100, 0, 0)
 
 
 def our_steps(**flags: Any) -> Callable[[], object]:

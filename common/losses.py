@@ -75,13 +75,15 @@ def at_last_step(value: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
     return value[:, None] * mask * tf.cast(last, mask.dtype)
 
 
-def released_number_loss(probs: tf.Tensor, distances: tf.Tensor, reward: tf.Tensor) -> tf.Tensor:
+def released_number_loss(trace: Trace, rewards: tf.Tensor) -> tf.Tensor:
     """What the released number-prediction code minimises for its agent: mean over steps of -log(p + 1) * reward, a scalar.
 
     The release means log(p + 0.000001) but writes the literal 0000001, octal one. Its agent first acts at step 1.
 
     Args:
-        probs: pi [B, T, K]. distances: [B, T] in 1..K. reward: +1 or -1 [B].
+        trace: of the sequences. rewards: [B, T], +1 or -1 at the last step.
     """
-    p = tf.reduce_sum(probs * tf.one_hot(distances - 1, tf.shape(probs)[-1]), -1)[:, 1:]
-    return -part_of_mean(tf.math.log(p + 1.0) * tf.stop_gradient(reward)[:, None])
+    chosen = tf.one_hot(trace.distances - 1, tf.shape(trace.probs)[-1])
+    p = tf.reduce_sum(trace.probs * chosen, -1)[:, 1:]
+    reward = tf.stop_gradient(tf.reduce_sum(rewards, 1, keepdims=True))
+    return -part_of_mean(tf.math.log(p + 1.0) * reward)

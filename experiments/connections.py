@@ -1,17 +1,18 @@
 """What the agents of a trained network do with texts: the run of any task, read in one way."""
 
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from common.data.text import EOS
 from common.errors import InputError
 from common.ops.agent import Trace
 from common.ops.recurrence import SkipRecurrence
-from experiments.run_folder import task_of
+from common.training.restore import Trained
+from experiments import tasks
 
 
 class Reading(NamedTuple):
@@ -25,34 +26,39 @@ class Reading(NamedTuple):
 
 
 class Network(NamedTuple):
-    """A trained network as this file uses it.
+    """A trained network whose agents choose: its task's `inspection` module, what was trained, and what was run in words."""
 
-    tokenise: a text's words. ask: lists of words, greedy, seed -> for each agent its direction, whether it reads from the end, and its
-    trace over the padded texts. caption: what was run. vocabulary: a `Vocabulary`, for NER an `Encoder`, None for digits.
-    """
-
-    task: str
+    inspection: ModuleType
+    trained: Trained
     caption: str
-    n_actions: int
-    tokenise: Callable[[str], list[str]]
-    ask: Callable[[Sequence[Sequence[str]], bool, int], list[tuple[str, bool, Trace]]]
-    model: Any
-    config: Any
-    vocabulary: Any
+
+    @property
+    def config(self) -> Any:
+        """The run's flags."""
+        return self.trained.config
+
+    def tokenise(self, text: str) -> list[str]:
+        """The words of a text."""
+        return self.inspection.tokenise(self.trained, text)
+
+    def ask(self, texts: Sequence[Sequence[str]], greedy: bool, seed: int) -> list[tuple[str, bool, Trace]]:
+        """Of each agent its direction, whether it reads from the end, and its trace over the padded texts."""
+        return self.inspection.traces(self.trained, texts, greedy, tf.constant([seed, 0], tf.int32))
 
 
 def load(run_dir: str) -> Network:
     """The network of a run of any task. Raises `InputError` if there is none, or one whose cell chooses nothing."""
-    task = task_of(run_dir, _LOADERS)
-    tf.get_logger().setLevel("ERROR")  # each text has a shape of its own, and that is meant
-    network = _LOADERS[task](run_dir)
-    for layer in recurrent_layers(network.model):  # few texts of many lengths: compiling would take longer than it saves
+    inspection, trained = tasks.load(run_dir)
+    config, layers = trained.config, recurrent_layers(inspection, trained)
+    for layer in layers:  # few texts of many lengths: compiling would take longer than it saves
         seen = layer.cell.observe if layer.cell.observation == "mean" else None
         layer.recurrence = SkipRecurrence(layer.cell.n_actions, layer.cell.lamda, seen, jit_compile=False)
-    if not any(layer.cell.has_agent for layer in recurrent_layers(network.model)):
-        config = network.config
+    if not any(layer.cell.has_agent for layer in layers):
         raise InputError(f"expected a run whose network chooses, found --cell {config.cell} --n_actions {config.n_actions}")
-    return network
+    tf.get_logger().setLevel("ERROR")  # each text has a shape of its own, and that is meant
+    data = pathlib.Path(config.data_dir).name if config.data_dir else "generated data"
+    size = f"preset {config.preset}, H = {config.rnn_size}, K = {config.n_actions}, lamda {config.lamda:g}"
+    return Network(inspection, trained, f"{inspection.TITLE}, {data}, {size}, seed {config.seed}")
 
 
 def read(network: Network, texts: Sequence[Sequence[str]], n_samples: int = 0, seed: int = 0) -> list[list[Reading]]:
@@ -76,91 +82,6 @@ def read(network: Network, texts: Sequence[Sequence[str]], n_samples: int = 0, s
     return found
 
 
-def recurrent_layers(model: Any) -> list:
-    """The layers of a task's model that are a `DynamicSkipLSTM` or a kind of it."""
-    layers = getattr(model, "recurrent", None) or [model.forward, model.backward]
-    layers = layers if isinstance(layers, list | tuple) else [layers]
-    return [layer for layer in layers if hasattr(layer, "recurrence")]
-
-
-def _caption(config: Any, what: str) -> str:
-    data = pathlib.Path(config.data_dir).name if config.data_dir else "generated data"
-    size = f"preset {config.preset}, H = {config.rnn_size}, K = {config.n_actions}, lamda {config.lamda:g}"
-    return f"{what}, {data}, {size}, seed {config.seed}"
-
-
-def _padded(rows: Sequence[np.ndarray]) -> tf.Tensor:
-    width = max(map(len, rows))
-    return tf.constant(np.stack([np.pad(row, (0, width - len(row))) for row in rows]), tf.int32)
-
-
-def _seed(seed: int) -> tf.Tensor:
-    return tf.constant([seed, 0], tf.int32)
-
-
-# --------------------------------------------------------------------------------------------------------- the four tasks
-
-
-def _language_model(run_dir: str) -> Network:
-    from LanguageModeling import model as language_model
-
-    config, model, vocabulary = language_model.load(run_dir)
-
-    def ask(texts: Sequence[Sequence[str]], greedy: bool, seed: int):
-        words = _padded([vocabulary.encode(words) for words in texts])
-        trace = model.features(words, model.initial_state(len(texts)), greedy=greedy, seed=_seed(seed))[2]
-        return [("", False, trace)]
-
-    caption = _caption(config, "Language model")
-    return Network("LanguageModeling", caption, config.n_actions, lambda text: [EOS, *text.split()], ask, model, config, vocabulary)
-
-
-def _numbers(run_dir: str) -> Network:
-    from NumberPrediction import trained
-
-    config, model = trained.load(run_dir)
-
-    def tokenise(text: str) -> list[str]:
-        digits = list("".join(text.split()))
-        if not digits or not all(digit in "0123456789" for digit in digits):
-            raise InputError(f"expected digits such as {'5 ' * config.length}3, found {text!r}")
-        return digits
-
-    def ask(texts: Sequence[Sequence[str]], greedy: bool, seed: int):
-        return [("", False, model(_padded([np.array(words, int) for words in texts]), greedy=greedy, seed=_seed(seed))[1])]
-
-    return Network("NumberPrediction", _caption(config, "Number prediction"), config.n_actions, tokenise, ask, model, config, None)
-
-
-def _ner(run_dir: str) -> Network:
-    from common.data.treebank import split_words
-    from NER import model as ner_model
-    from NER.reader import Sentence
-
-    config, trainer, encoder = ner_model.load(run_dir)
-
-    def ask(texts: Sequence[Sequence[str]], greedy: bool, seed: int):
-        data = encoder.encode([Sentence(list(words)) for words in texts])
-        traces = trainer.model(*map(tf.constant, (data.words, data.chars, data.lengths)), greedy=greedy, seed=_seed(seed))[1]
-        return [("left to right", False, traces[0]), ("right to left", True, traces[1])]
-
-    return Network("NER", _caption(config, "Named-entity recognition"), config.n_actions, split_words, ask, trainer.model, config, encoder)
-
-
-def _sentiment(run_dir: str) -> Network:
-    from Sentiment import model as sentiment_model
-    from Sentiment import reader
-
-    config, trainer, vocabulary = sentiment_model.load(run_dir)
-
-    def ask(texts: Sequence[Sequence[str]], greedy: bool, seed: int):
-        data = reader.encode([reader.Example(list(words), 0) for words in texts], vocabulary)
-        return [("", False, trainer.model(tf.constant(data.words), tf.constant(data.lengths), greedy=greedy, seed=_seed(seed))[1])]
-
-    def tokenise(text: str) -> list[str]:
-        return reader.split_text(text, config.dataset, config.max_tokens)
-
-    return Network("Sentiment", _caption(config, "Sentiment"), config.n_actions, tokenise, ask, trainer.model, config, vocabulary)
-
-
-_LOADERS = {"LanguageModeling": _language_model, "NumberPrediction": _numbers, "NER": _ner, "Sentiment": _sentiment}
+def recurrent_layers(inspection: ModuleType, trained: Trained) -> list:
+    """The layers that are a `DynamicSkipLSTM` or a kind of it."""
+    return [layer for layer in inspection.recurrent_layers(trained) if hasattr(layer, "recurrence")]

@@ -22,7 +22,7 @@ def write(
     model, reason = weights.export(network, max_megabytes)
     data = {
         "caption": network.caption,
-        "actions": network.n_actions,
+        "actions": network.config.n_actions,
         "model": model,
         "reason": reason,
         "texts": [{"text": text, "readings": [_plain(reading) for reading in of]} for text, of in zip(texts, readings, strict=True)],

@@ -34,12 +34,13 @@ class DistancesConfig:
 
 def draw(config: DistancesConfig) -> list[pathlib.Path]:
     """Write the figure; print and return its paths. Raises `InputError` for a run or a file that cannot be used."""
-    from experiments import connections, dev_texts  # imports TensorFlow: flags are answered before
+    from experiments import connections  # imports TensorFlow: flags are answered before
 
     network = connections.load(config.run_dir)
-    if network.task == "NumberPrediction":
+    dev_texts = getattr(network.inspection, "dev_texts", None)
+    if dev_texts is None:
         raise InputError("expected a run that reads words, found digits: see NumberPrediction/show_skips.py")
-    texts = [network.tokenise(line) for line in read_lines(config.file)] if config.file else dev_texts.of(network)
+    texts = [network.tokenise(line) for line in read_lines(config.file)] if config.file else dev_texts(network.config)
     texts = [words for words in texts if words][: config.n_texts]
     paths = []
     for readings in zip(*connections.read(network, texts), strict=True):
@@ -47,7 +48,7 @@ def draw(config: DistancesConfig) -> list[pathlib.Path]:
         stem = pathlib.Path(config.out or pathlib.Path(config.run_dir, "distances"))
         stem = stem.with_name(f"{stem.name}-{name.split()[0]}") if name else stem
         pairs = [pair for reading in readings for pair in zip(reading.words[1:], reading.distances[1:], strict=True)]
-        paths += write(counts(pairs, network.n_actions), name, len(texts), network.caption, stem)
+        paths += write(counts(pairs, network.config.n_actions), name, len(texts), network.caption, stem)
     for path in paths:
         print(path)
     return paths

@@ -18,7 +18,6 @@ from common.config import main, setting, settings  # noqa: E402
 from common.errors import InputError  # noqa: E402
 from common.figures import plots  # noqa: E402
 from experiments import figure_files  # noqa: E402
-from experiments.run_folder import task_of  # noqa: E402
 
 _MARKERS = "osD^vP*X"
 
@@ -80,81 +79,12 @@ def _places(h: Any, states: list) -> list[int]:
 
 def probe(run_dir: str, n_steps: int, n_texts: int) -> tuple[Any, Probe]:
     """The flags of a run, and what is asked of its network on the run's dev data. Raises `InputError` for data without such texts."""
-    return _PROBES[task_of(run_dir, _PROBES)](run_dir, n_steps, n_texts)
+    from experiments import tasks
 
-
-def _ner(run_dir: str, n_steps: int, n_texts: int) -> tuple[Any, Probe]:
-    """The layer that reads from left to right; L_T: cross-entropy of word T's tag under the softmax of its scores."""
-    import tensorflow as tf
-
-    from common.layers.make_layer import run_layer
-    from NER import model as ner_model
-    from NER import reader
-
-    config, trainer, encoder = ner_model.load(run_dir)
-    model = trainer.model
-    sentences = [one for one in reader.load(config.data_dir, config.scheme).dev if len(one.words) >= n_steps][:n_texts]
-    data = encoder.encode([reader.Sentence(one.words[:n_steps], one.tags[:n_steps]) for one in _some(sentences, n_steps)])
-    words, chars = tf.constant(data.words), tf.constant(data.chars)
-    x = tf.concat([model.word_vectors(words), model.spelling(chars, 0.0, tf.zeros(2, tf.int32))], -1)
-    trace = run_layer(model.forward, x, seed=tf.constant([0, 0]))[2]
-    back = run_layer(model.backward, x, seed=tf.constant([0, 1]))[0][:, 0]  # of the last word, which it reads first
-
-    def loss(h: tf.Tensor):
-        return _cross_entropy(model.scores(tf.concat([h, back], -1)), data.tags[:, -1])
-
-    return config, Probe(model.forward, x, _distances(trace), loss)
-
-
-def _language_model(run_dir: str, n_steps: int, n_texts: int) -> tuple[Any, Probe]:
-    """The last layer; L_T: cross-entropy of the word after step T, in windows of the valid text."""
-    import tensorflow as tf
-
-    from common.layers.make_layer import run_layer
-    from LanguageModeling import model as language_model
-    from LanguageModeling import reader
-
-    config, model, _ = language_model.load(run_dir)
-    tokens = reader.load(config.data_dir).valid
-    windows = np.stack(_some([tokens[i : i + n_steps + 1] for i in range(0, len(tokens) - n_steps, n_steps + 1)][:n_texts], n_steps))
-    x = model.embedding(tf.constant(windows[:, :-1]))
-    for layer in model.recurrent[:-1]:
-        x = run_layer(layer, x)[0]
-    trace = run_layer(model.recurrent[-1], x, seed=tf.constant([0, 0]))[2]
-    return config, Probe(model.recurrent[-1], x, _distances(trace), lambda h: _cross_entropy(model.softmax(h), windows[:, -1]))
-
-
-def _numbers(run_dir: str, n_steps: int, n_texts: int) -> tuple[Any, Probe]:
-    """The only layer; L_T: cross-entropy of the label after the last step, whatever `n_steps` says."""
-    import tensorflow as tf
-
-    from common.layers.make_layer import run_layer
-    from NumberPrediction import trained
-
-    config, model = trained.load(run_dir)
-    data = trained.examples(config, "dev")
-    x = tf.one_hot(tf.constant(data.numbers[:n_texts], tf.int32), 10)
-    trace = run_layer(model.recurrent, x, seed=tf.constant([0, 0]))[2]
-    return config, Probe(model.recurrent, x, _distances(trace), lambda h: _cross_entropy(model.classifier(h), data.labels[:n_texts]))
-
-
-_PROBES = {"NER": _ner, "LanguageModeling": _language_model, "NumberPrediction": _numbers}
-
-
-def _some(texts: list, n_steps: int) -> list:
-    if not texts:
-        raise InputError(f"expected dev texts of at least --steps {n_steps}, found none: ask for fewer steps")
-    return texts
-
-
-def _distances(trace: Any) -> Any:
-    return None if trace is None else trace.distances
-
-
-def _cross_entropy(logits: Any, labels: np.ndarray) -> Any:
-    import tensorflow as tf
-
-    return tf.nn.sparse_softmax_cross_entropy_with_logits(tf.constant(labels, tf.int32), logits)
+    inspection, trained = tasks.load(run_dir)
+    if not hasattr(inspection, "gradient_probe"):
+        raise InputError(f"{run_dir}: expected a network with a loss at one step, found one of {trained.config.task}; name another run")
+    return trained.config, Probe(*inspection.gradient_probe(trained, n_steps, n_texts))
 
 
 def draw(config: GradientsConfig) -> list[pathlib.Path]:

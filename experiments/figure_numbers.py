@@ -26,10 +26,10 @@ class NumbersConfig:
 
 def draw(config: NumbersConfig) -> list[pathlib.Path]:
     """Write the figure; print and return its paths. Raises `InputError` for a run that cannot be used or has no agent."""
-    from NumberPrediction import show_skips, trained  # imports TensorFlow: flags are answered before
+    from NumberPrediction import experiment, inspection, show_skips  # imports TensorFlow: flags are answered before
 
-    run_config, model = trained.load(config.run_dir)
-    found = trained.skips(model, trained.examples(run_config, "dev"))
+    run_config, trainer, _ = experiment.load(config.run_dir)
+    found = inspection.skips(trainer.model, experiment.examples(run_config, "dev"))
     stem = pathlib.Path(config.out or figure_files.FOLDER / f"numbers{run_config.length + 1}")
     asked, said = show_skips.asked_distance(run_config.length, run_config.label_rule), ""
     if max(asked) <= run_config.n_actions:

@@ -20,6 +20,8 @@ from experiments import figure_files  # noqa: E402
 if TYPE_CHECKING:
     from experiments.connections import Reading
 
+_SEED = 99  # of generated texts; no run trains on it
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ShowConfig:
@@ -36,10 +38,10 @@ class ShowConfig:
 
 def show(config: ShowConfig) -> list[pathlib.Path]:
     """Write pictures, or a page; print connections and paths; return the paths. Raises `InputError` for a run without connections."""
-    from experiments import connections, example_texts  # imports TensorFlow: flags are answered before
+    from experiments import connections  # imports TensorFlow: flags are answered before
 
     network = connections.load(config.run_dir)
-    texts = [line for line in config.text.splitlines() if line.strip()] or example_texts.of(network)
+    texts = [line for line in config.text.splitlines() if line.strip()] or network.inspection.example_texts(network.config, _SEED)
     tokens = [network.tokenise(text) for text in texts]
     stem = pathlib.Path(config.out or pathlib.Path(config.run_dir, "connections"))
     if config.html:

@@ -209,12 +209,12 @@ def memory_check(task: str, folder: pathlib.Path) -> None:
     seen, traces, trains = [], [0], Trainer.train
     step_function = Trainer.train_steps
 
-    def watched(self, batches, state, first_step, knobs, on_call=None, start=0, stop=None):
+    def watched(self, batches, state, first_step, schedule, on_call=None, start=0, stop=None):
         def on_each(n_done, state, metrics):
             on_call(n_done, state, metrics)
             seen.append((first_step + n_done, resident()))
 
-        return trains(self, batches, state, first_step, knobs, on_each, start, stop)
+        return trains(self, batches, state, first_step, schedule, on_each, start, stop)
 
     def traced(self, *args):
         traces[0] += 1

@@ -30,27 +30,27 @@ def experiment_of(task: str, run_dir: str) -> tuple[object, Experiment]:
     task, _, cell = task.partition("_")
     tiny = TINY | ({"cell": cell} if cell else {})
     if task == "numbers":
-        from NumberPrediction import model
+        from NumberPrediction import experiment as task_experiment
         from NumberPrediction.presets import NumberConfig
 
         config = NumberConfig(**tiny, n_train=400, n_dev=10, n_test=10, run_dir=run_dir, max_grad_norm=0.5)
     elif task == "words":
-        from LanguageModeling import model
+        from LanguageModeling import experiment as task_experiment
         from LanguageModeling.presets import LanguageConfig
 
         config = LanguageConfig(**tiny, num_unroll_steps=7, run_dir=run_dir, max_grad_norm=1.0)
     elif task == "tags":
-        from NER import model
+        from NER import experiment as task_experiment
         from NER.presets import NERConfig
 
         config = NERConfig(**tiny, word_size=8, n_buckets=1, run_dir=run_dir)
     else:
-        from Sentiment import model
+        from Sentiment import experiment as task_experiment
         from Sentiment.presets import SentimentConfig
 
         config = SentimentConfig(**tiny, word_size=8, n_buckets=1, run_dir=run_dir)
     keras.utils.set_random_seed(0)
-    return config, model.build(config)
+    return config, task_experiment.build(config)
 
 
 def trained(task: str, run_dir: str, strategy: tf.distribute.Strategy | None) -> tuple[list[np.ndarray], dict[str, float]]:
@@ -61,12 +61,12 @@ def trained(task: str, run_dir: str, strategy: tf.distribute.Strategy | None) ->
         with strategy.scope():
             config, experiment = experiment_of(task, run_dir)
     trainer = make_trainer(experiment.model, config, experiment.optimizer, 25, False, strategy)
-    knobs = experiment.knobs(0, [])
+    schedule = experiment.schedule(0, [])
     state, step, total = experiment.initial_state, 0, {}
     for stack in experiment.train_batches(0):
         stop = min(STEPS - step, len(next(iter(stack.values()))))
         if stop:
-            state, metrics = trainer.train(stack, state, step, knobs, stop=stop)
+            state, metrics = trainer.train(stack, state, step, schedule, stop=stop)
             total, step = add(total, metrics), step + stop
     assert step == STEPS, step
     weights = [v.numpy() for v in (*experiment.model.trainable_variables, *tf.nest.flatten(state))]

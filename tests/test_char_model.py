@@ -11,6 +11,7 @@ from common.config import main, parse
 from common.data.text import Vocabulary
 from common.training import checkpoint, loop
 from common.training.compiled_steps import Trainer, count_weights
+from LanguageModeling import experiment as lm_experiment
 from LanguageModeling import generate, reader
 from LanguageModeling import model as language_model
 from LanguageModeling.char_cnn import CharCNN, Highway, WordsFromCharacters
@@ -160,8 +161,8 @@ def trained(corpus, tmp_path_factory):
     """The folder of a tiny finished run."""
     folder = tmp_path_factory.mktemp("trained") / "run"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(language_model, "perplexity", no_perplexity)
-        loop.run(config(*TINY, f"--data_dir={corpus}", f"--run_dir={folder}"), language_model.build)
+        patch.setattr(lm_experiment, "perplexity", no_perplexity)
+        loop.run(config(*TINY, f"--data_dir={corpus}", f"--run_dir={folder}"), lm_experiment.build)
     return folder
 
 
@@ -173,7 +174,8 @@ def no_perplexity(*_, **__):
 def test_a_run_learns_and_keeps_the_padding_at_zero(trained):
     losses = [json.loads(line)["train_task_loss"] for line in (trained / "metrics.jsonl").read_text().splitlines()]
     assert losses[-1] < losses[0] - 0.4 and losses[-1] < 1.7 < np.log(8)  # of 8 words
-    _, model, _ = language_model.load(str(trained))
+    _, trainer, _ = lm_experiment.load(str(trained))
+    model = trainer.model
     vectors = model.embedding.cnn.char_vectors.embeddings.numpy()
     assert not vectors[0].any() and vectors[1:].any(1).all()
 
@@ -188,12 +190,12 @@ def test_a_run_that_was_cut_off_ends_the_same(corpus, trained, tmp_path, monkeyp
             raise KeyboardInterrupt
         return whole(*arguments, **named)
 
-    monkeypatch.setattr(language_model, "perplexity", no_perplexity)
+    monkeypatch.setattr(lm_experiment, "perplexity", no_perplexity)
     monkeypatch.setattr(Trainer, "train", cut_off)
     with pytest.raises(KeyboardInterrupt):
-        loop.run(flags, language_model.build)
+        loop.run(flags, lm_experiment.build)
     monkeypatch.setattr(Trainer, "train", whole)
-    loop.run(flags, language_model.build)
+    loop.run(flags, lm_experiment.build)
     expected, found = (checkpoint.load_latest(folder / "checkpoints")[1] for folder in (trained, tmp_path / "run"))
     assert expected.keys() == found.keys() and all(np.array_equal(expected[name], found[name]) for name in expected)
 
@@ -207,11 +209,11 @@ def test_text_from_a_run(trained, capsys):
 @pytest.mark.parametrize("cell", ["lstm", "dynamic_skip", "attention"])
 def test_every_weight_has_a_gradient(cell):
     vocabulary = Vocabulary(("<eos>", "the", "cat", "sees", "a", "dog"))
-    model = language_model.make_model(config(*TINY, f"--cell={cell}"), vocabulary)
+    model = lm_experiment.make_model(config(*TINY, f"--cell={cell}"), vocabulary)
     words = tf.constant(np.random.default_rng(0).integers(0, 6, (5, 4)), tf.int32)
     batch = {"words": words[:, :-1], "targets": words[:, 1:]}
     with tf.GradientTape() as tape:
-        loss, metrics, _ = model.losses(batch, model.initial_state(5), tf.constant([0, 1]), {})
+        loss, metrics, _ = model.training_loss(batch, model.initial_state(5), tf.constant([0, 1]), {})
     gradients = tape.gradient(loss, model.trainable_variables)
     for weight, gradient in zip(model.trainable_variables, gradients, strict=True):
         assert np.abs(tf.convert_to_tensor(gradient)).max() > 0, weight.path
@@ -220,7 +222,7 @@ def test_every_weight_has_a_gradient(cell):
 
 def test_all_weights_start_with_numbers_of_their_own():
     """Equal kernels of two layers would be one kernel: an initializer that is shared gives the same numbers again."""
-    model = language_model.make_model(config("--preset=released", *TINY, "--char_filters=3,3"), Vocabulary(("a", "b", "c", "d")))
+    model = lm_experiment.make_model(config("--preset=released", *TINY, "--char_filters=3,3"), Vocabulary(("a", "b", "c", "d")))
     kernels = [weight.numpy().ravel() for weight in model.trainable_variables if "bias" not in weight.path]
     ratios = {round(float(kernel[-1] / kernel[-2]), 4) for kernel in kernels}  # the same for the same numbers on another scale
     assert len(ratios) == len(kernels) > 9
@@ -229,7 +231,7 @@ def test_all_weights_start_with_numbers_of_their_own():
 @pytest.mark.parametrize("flag", ["--char_size=9", "--char_filters=1,2", "--highway_layers=0", "--max_chars=9"])
 def test_flags_of_the_other_model_are_refused(flag, capsys):
     with pytest.raises(SystemExit) as left:
-        main(LanguageConfig, PRESETS, "LanguageModeling.model:train", ["RL_train.py", flag])
+        main(LanguageConfig, PRESETS, "LanguageModeling.experiment:train", ["RL_train.py", flag])
     line = capsys.readouterr().err
     name = flag.partition("=")[0]
     assert left.value.code == 2

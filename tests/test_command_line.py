@@ -117,13 +117,13 @@ def test_values(arguments, field, value):
     ],
 )
 def test_words_stand_for_flags(arguments, expected):
-    config = parse(Tool, None, ["tool.py", *arguments], bare=["out", "text..."])
+    config = command_line.parse(Tool, None, ["tool.py", *arguments], bare=["out", "text..."])
     assert (config.out, config.text, config.greedy) == expected
 
 
 def test_more_words_than_flags_are_refused():
     with pytest.raises(InputError, match="expected flags .*found 'b.txt'"):
-        parse(Tool, None, ["tool.py", "a.txt", "b.txt"], bare=["out"])
+        command_line.parse(Tool, None, ["tool.py", "a.txt", "b.txt"], bare=["out"])
 
 
 @pytest.mark.parametrize(
@@ -175,9 +175,9 @@ def test_unknown_cell_lists_the_known_ones():
 
 def test_a_preset_is_checked_like_a_flag():
     with pytest.raises(InputError, match="--lamda expects a value from 0 to 1, got 3.0"):
-        parse(Config, {"paper": {"lamda": 3}}, ["x"])
+        command_line.parse(Config, {"paper": {"lamda": 3}}, ["x"])
     with pytest.raises(InputError, match="has no setting 'lambda'"):
-        parse(Config, {"paper": {"lambda": 1}}, ["x"])
+        command_line.parse(Config, {"paper": {"lambda": 1}}, ["x"])
 
 
 @pytest.mark.parametrize(
@@ -192,11 +192,11 @@ def test_a_preset_is_checked_like_a_flag():
 )
 def test_a_preset_s_cell_flags_stay_with_its_cell(arguments, expected, name):
     presets = {"paper": {}, "skipping": {"cell": "skip_rnn", "n_matrices": 2, "skip": 3, "rnn_size": 20}}
-    config = parse(Config, presets, ["x", "--preset=skipping", *arguments])
+    config = command_line.parse(Config, presets, ["x", "--preset=skipping", *arguments])
     assert (config.n_matrices, config.skip) == expected and config.rnn_size == 20
     assert os.path.basename(config.run_dir) == name
     with pytest.raises(InputError, match="--n_matrices belongs to --cell skip_rnn, the cell here is lstm"):
-        parse(Config, presets, ["x", "--preset=skipping", "--cell=lstm", "--n_matrices=2"])
+        command_line.parse(Config, presets, ["x", "--preset=skipping", "--cell=lstm", "--n_matrices=2"])
 
 
 @pytest.mark.parametrize(
@@ -219,7 +219,7 @@ def test_a_flag_that_the_cell_does_not_read(cell, flag, owners):
             parse(f"--cell={cell}", f"--{flag}", *where)
     kind = type(getattr(parse(), name))
     presets = {"paper": {name: kind(value)}}
-    assert getattr(parse(Config, presets, ["x", f"--cell={cell}", f"--{flag}"]), name) == kind(value)
+    assert getattr(command_line.parse(Config, presets, ["x", f"--cell={cell}", f"--{flag}"]), name) == kind(value)
     parse(f"--cell={owners.split()[1]}", f"--{flag}")
 
 
@@ -228,9 +228,9 @@ def test_what_an_agent_without_reward_does_not_read():
     with pytest.raises(InputError, match=f"^{line} estimator$"):
         parse("--estimator=straight_through", "--rl_weight=2")
     presets = {"paper": {"rl_weight": 2.0, "entropy_weight": 0.1}}
-    config = parse(Config, presets, ["x", "--estimator=straight_through", "--entropy_weight=.3"])
+    config = command_line.parse(Config, presets, ["x", "--estimator=straight_through", "--entropy_weight=.3"])
     assert (config.agent_options["rl_weight"], config.agent_options["entropy_weight"]) == (0, 0.3)
-    assert parse(Config, presets, ["x"]).agent_options["rl_weight"] == 2
+    assert command_line.parse(Config, presets, ["x"]).agent_options["rl_weight"] == 2
 
 
 def test_a_flag_without_effect_is_refused_and_not_shown():
@@ -240,17 +240,17 @@ def test_a_flag_without_effect_is_refused_and_not_shown():
 
         without_effect = {"dropout": "it drops nothing"}
 
-    assert parse(NoDropout, PRESETS, ["x", "--dropout=0"]).dropout == 0
+    assert command_line.parse(NoDropout, PRESETS, ["x", "--dropout=0"]).dropout == 0
     with pytest.raises(InputError, match=r"--dropout has no effect here \(it drops nothing\): leave it out"):
-        parse(NoDropout, PRESETS, ["x", "--dropout=.5"])
+        command_line.parse(NoDropout, PRESETS, ["x", "--dropout=.5"])
     assert "--dropout " in help_text(Config, PRESETS) and "--dropout " not in help_text(NoDropout, PRESETS)
 
 
 def test_config_without_presets():
-    config = parse(Tool, None, ["evaluate.py", "--out", "y", "--nogreedy"])
+    config = command_line.parse(Tool, None, ["evaluate.py", "--out", "y", "--nogreedy"])
     assert config == Tool(out="y", fraction=0.5, greedy=False)
     with pytest.raises(InputError, match="unknown flag --preset"):
-        parse(Tool, None, ["evaluate.py", "--preset=small"])
+        command_line.parse(Tool, None, ["evaluate.py", "--preset=small"])
 
 
 def test_from_dict_round_trip():

@@ -32,11 +32,11 @@ class Regression(keras.Model):
         noise = self.noise * tf.random.stateless_normal([B], seed)
         return (batch["x"] @ tf.convert_to_tensor(self.w))[:, 0] - batch["y"] + noise
 
-    def losses(self, batch, state, seed, knobs):
-        loss = tf.reduce_mean(self.residual(batch, seed) ** 2) * knobs["scale"]
+    def training_loss(self, batch, state, seed, schedule):
+        loss = tf.reduce_mean(self.residual(batch, seed) ** 2) * schedule["scale"]
         return loss, {"largest": (tf.reduce_max(batch["x"]), 2.0)}, state + tf.reduce_sum(batch["x"], 0)
 
-    def evaluate(self, batch, state, seed, greedy):
+    def evaluation_metrics(self, batch, state, seed, greedy):
         error = self.residual(batch, seed)
         return {"error": (tf.reduce_sum(tf.abs(error) if greedy else error), tf.cast(B, tf.float32))}, state + 1.0
 

@@ -15,7 +15,7 @@ from common.data.text import EOS, PADDING, UNKNOWN, Vocabulary
 from common.errors import InputError
 from common.training import checkpoint
 from common.training.run_directory import RunDirectory
-from experiments import connections, connections_page, example_texts, show_skips, weights
+from experiments import connections, connections_page, show_skips, weights
 
 SMALL = {"rnn_size": 5, "agent_units": 4, "jit_compile": False}
 
@@ -36,30 +36,33 @@ def runs(tmp_path_factory):
     """Folders of a run of each task."""
     keras.utils.set_random_seed(0)
     root = tmp_path_factory.mktemp("runs")
+    from LanguageModeling import experiment as lm_experiment
     from LanguageModeling import model as language_model
     from LanguageModeling.presets import LanguageConfig
+    from NER import experiment as ner_experiment
     from NER import model as ner_model
     from NER.presets import NERConfig
     from NER.reader import Encoder, Sentence
     from NumberPrediction.model import NumberModel
     from NumberPrediction.presets import NumberConfig
+    from Sentiment import experiment as sentiment_experiment
     from Sentiment import model as sentiment_model
     from Sentiment.presets import SentimentConfig
 
     words = Vocabulary((PADDING, UNKNOWN, EOS, "the", "dog", "that", "barks", "sleeps"))
     config = from_dict(LanguageConfig, SMALL | {"n_actions": 3, "lamda": 0.7})
     made = {"LanguageModeling": make_run(root / "lm", config, language_model.LanguageModel(config, len(words)))}
-    words.save(root / "lm" / language_model.VOCABULARY)
+    words.save(root / "lm" / lm_experiment.VOCABULARY)
     config = from_dict(NumberConfig, SMALL | {"n_actions": 4, "observation": "mean", "history": "window"})
     made["NumberPrediction"] = make_run(root / "np", config, NumberModel(config))
     config = from_dict(SentimentConfig, SMALL | {"word_size": 6})
     made["Sentiment"] = make_run(root / "s", config, sentiment_model.SentimentModel(config, len(words), 2))
-    words.save(root / "s" / sentiment_model.VOCABULARY)
+    words.save(root / "s" / sentiment_experiment.VOCABULARY)
     config = from_dict(NERConfig, SMALL | {"word_size": 6, "char_size": 3, "char_filters": 4})
     sentence = Sentence(["Anna", "met", "the", "UN", "in", "Rome", "."], ["S-PER", "O", "O", "S-ORG", "O", "S-LOC", "O"])
     encoder = Encoder.build([sentence], min_count=1)
     made["NER"] = make_run(root / "ner", config, ner_model.NERModel(config, encoder))
-    encoder.save(root / "ner" / ner_model.ENCODER)
+    encoder.save(root / "ner" / ner_experiment.ENCODER)
     return made
 
 
@@ -88,7 +91,7 @@ def test_every_text_is_read_as_if_alone(networks, task):
             np.testing.assert_allclose(reading.probs.sum(-1), 1, atol=1e-5)
             assert reading.distances.tolist() == (reading.probs.argmax(-1) + 1).tolist()
             assert reading.samples.shape == (3, len(words))
-            assert reading.samples.min() >= 1 and reading.samples.max() <= network.n_actions
+            assert reading.samples.min() >= 1 and reading.samples.max() <= network.config.n_actions
     for reading, alone in zip(together[1], connections.read(network, tokens[1:])[0], strict=True):  # the shorter text, padded before
         np.testing.assert_allclose(reading.probs, alone.probs, atol=1e-6)
         assert reading.distances.tolist() == alone.distances.tolist()
@@ -128,7 +131,7 @@ def test_pictures(networks, tmp_path, capsys, monkeypatch):
 @pytest.mark.parametrize("task", ["LanguageModeling", "NumberPrediction"])
 def test_examples_where_no_text_is_given(networks, task):
     network = networks(task)
-    for text in example_texts.of(network):
+    for text in network.inspection.example_texts(network.config, 99):
         assert network.tokenise(text)
 
 

@@ -17,6 +17,7 @@ from benchmarks.export_hlo import ExportConfig
 from common.config import parse
 from common.errors import InputError
 from common.training.compiled_steps import make_trainer
+from LanguageModeling import experiment as lm_experiment
 from LanguageModeling import model as language_model
 from LanguageModeling.presets import PRESETS
 
@@ -72,9 +73,9 @@ def test_jax_computes_what_tensorflow_does(made, root, tmp_path):
     assert [record["step"] for record in result["records"]] == [4, 8] and result["flags"]["seed"] == 3
     texts, n_words, _ = language_model_bundle.read_texts(config)
     model = language_model.LanguageModel(config, n_words)
-    language_model.load_weights(model, tmp_path / "best.npz")
+    lm_experiment.load_weights(model, tmp_path / "best.npz")
     trainer = make_trainer(model, config)
-    found = language_model.perplexity(trainer, texts["test"], config.batch_size, N_STEPS, greedy=True)
+    found = lm_experiment.perplexity(trainer, texts["test"], config.batch_size, N_STEPS, greedy=True)
     assert found == pytest.approx(result["test_perplexity_greedy"], rel=1e-4)
     assert found != pytest.approx(result["valid_perplexity_greedy"], rel=1e-4)
 

@@ -13,10 +13,12 @@ from common.data.text import Vocabulary
 from common.errors import InputError
 from common.training import loop
 from common.training.compiled_steps import count_weights, make_trainer
+from LanguageModeling import experiment as lm_experiment
 from LanguageModeling import model as language_model
 from LanguageModeling.evaluate import EvaluateConfig, evaluate
 from LanguageModeling.generate import GenerateConfig, continue_text, generate
 from LanguageModeling.presets import PRESETS, LanguageConfig
+from LanguageModeling.schedule import learning_rate
 
 TINY = "--rnn_size=6 --agent_units=3 --batch_size=5 --num_unroll_steps=7 --max_epochs=1 --max_train_steps=3 --nojit_compile".split()
 
@@ -39,7 +41,7 @@ def corpus(tmp_path_factory):
 def trained(corpus, tmp_path_factory):
     """The folder of a tiny run."""
     folder = tmp_path_factory.mktemp("trained") / "run"
-    loop.run(config(f"--data_dir={corpus}", f"--run_dir={folder}", *TINY), language_model.build)
+    loop.run(config(f"--data_dir={corpus}", f"--run_dir={folder}", *TINY), lm_experiment.build)
     return folder
 
 
@@ -67,11 +69,11 @@ def test_the_learning_rate_follows_the_records():
     paper = config("--learning_rate_decay=0.5", "--lr_threshold=0.2")
     records = [{"valid_perplexity": p} for p in (100.0, 98.0, 97.5, 96.9, 90.0)]
     # 98.0 beats 100.0 by 1; 97.5 does not beat 98.0 by 1; 96.9 not 97.5; 90.0 does
-    assert [language_model.learning_rate(paper, records[:n]) for n in range(6)] == [1.0, 1.0, 1.0, 0.5, 0.25, 0.25]
+    assert [learning_rate(paper, records[:n]) for n in range(6)] == [1.0, 1.0, 1.0, 0.5, 0.25, 0.25]
     low = config("--learning_rate=0.1", "--lr_threshold=0.2", "--decay_after=1")
-    assert [language_model.learning_rate(low, records[:n]) for n in range(3)] == [0.1] * 3  # below the threshold: not raised to it
+    assert [learning_rate(low, records[:n]) for n in range(3)] == [0.1] * 3  # below the threshold: not raised to it
     small = config("--preset=small")
-    found = [language_model.learning_rate(small, records[:1] * n) for n in range(13)]
+    found = [learning_rate(small, records[:1] * n) for n in range(13)]
     assert found[:4] == [1.0] * 4 and found[4:7] == [0.5, 0.25, 0.125]
 
 
@@ -81,7 +83,7 @@ def test_the_loss_is_summed_over_the_steps_and_the_agents_is_a_mean():
     model = language_model.LanguageModel(settings, 11)
     words = tf.constant(np.random.default_rng(0).integers(0, 11, (2, 6)), tf.int32)
     batch, seed = {"words": words[:, :-1], "targets": words[:, 1:]}, tf.constant([1, 2])
-    loss, metrics, _ = model.losses(batch, model.initial_state(2), seed, {})
+    loss, metrics, _ = model.training_loss(batch, model.initial_state(2), seed, {})
     logits, _, trace = model(batch["words"], model.initial_state(2), seed=seed)
     log_p = np.take_along_axis(tf.nn.log_softmax(logits).numpy(), batch["targets"].numpy()[..., None], 2)[..., 0]
     to_go = np.cumsum(log_p[:, ::-1], 1)[:, ::-1]
@@ -91,12 +93,13 @@ def test_the_loss_is_summed_over_the_steps_and_the_agents_is_a_mean():
 
 
 def test_perplexity_is_that_of_the_text_read_in_order(trained):
-    _, model, vocabulary = language_model.load(str(trained))
+    _, trainer, vocabulary = lm_experiment.load(str(trained))
+    model = trainer.model
     tokens = vocabulary.encode("the cat sees a dog <eos> a cat sleeps <eos> the <unk> sleeps <eos>".split())
     trainer = make_trainer(model, config(*TINY))
     logits, _, _ = model(tf.constant(tokens[None, :-1]), model.initial_state(1), greedy=True)
     log_p = np.take_along_axis(tf.nn.log_softmax(logits[0]).numpy(), tokens[1:, None], 1)
-    found = language_model.perplexity(trainer, tokens, n_streams=1, n_steps=5, greedy=True)
+    found = lm_experiment.perplexity(trainer, tokens, n_streams=1, n_steps=5, greedy=True)
     assert found == pytest.approx(math.exp(-log_p.mean()), rel=1e-5)
 
 
@@ -123,7 +126,7 @@ def test_a_text_shorter_than_the_streams(trained, tmp_path):
 def test_words_are_those_of_the_run(trained, corpus, monkeypatch):
     """Not those of the training text as it is now: an evaluation reads the same, so its perplexity is the same."""
     seen = []
-    monkeypatch.setattr(language_model, "perplexity", lambda trainer, tokens, *_: seen.append(tokens.tolist()) or 7.0)
+    monkeypatch.setattr(lm_experiment, "perplexity", lambda trainer, tokens, *_: seen.append(tokens.tolist()) or 7.0)
     evaluate(EvaluateConfig(run_dir=str(trained)))
     train = corpus / "train.txt"
     text = train.read_text()
@@ -133,7 +136,7 @@ def test_words_are_those_of_the_run(trained, corpus, monkeypatch):
         evaluate(EvaluateConfig(run_dir=str(trained), split="train"))
     finally:
         train.write_text(text)
-    words = language_model.load(str(trained))[2]
+    words = lm_experiment.load(str(trained))[2]
     assert words.decode(seen[0]) == (corpus / "test.txt").read_text().replace("\n", " <eos> ").split()
     assert seen[1] == seen[2] == seen[3] == seen[0] and words.decode(seen[4][:5]) == ["<unk>", "<unk>", "<unk>", "cat", "<eos>"]
 
@@ -145,10 +148,10 @@ def test_without_an_agent_a_text_is_read_once(monkeypatch):
         seen.append(arguments[-2:])
         return 7.0
 
-    monkeypatch.setattr(language_model, "perplexity", perplexity)
+    monkeypatch.setattr(lm_experiment, "perplexity", perplexity)
     for cell, calls in (("lstm", [(True, 3)]), ("dynamic_skip", [(True, 3), (False, 3)])):
         model = language_model.LanguageModel(config(*TINY, f"--cell={cell}", "--eval_samples=3"), 11)
-        found = language_model.evaluate(make_trainer(model, model.config), np.arange(9), "valid")
+        found = lm_experiment.evaluate(make_trainer(model, model.config), np.arange(9), "valid")
         assert found == {"valid_perplexity": 7.0, "valid_perplexity_greedy": 7.0} and seen == calls
         seen.clear()
 
@@ -159,12 +162,13 @@ def test_generate_prints_the_text_and_its_connections(trained, tmp_path, capsys)
     assert words[1:3] == ["the", "cat"] and len(words) == 8 == len(distances) and set(distances) <= set(range(1, 6))
     assert "<-" in capsys.readouterr().out and (tmp_path / "arcs.png").stat().st_size > 1000
     with pytest.raises(InputError, match="zebra"):
-        model = language_model.load(str(trained))[2]
+        model = lm_experiment.load(str(trained))[2]
         type(model)(tuple(w for w in model.words if w != "<unk>")).encode(["zebra"])
 
 
 def test_continued_text_follows_from_the_seed(trained):
-    _, model, vocabulary = language_model.load(str(trained))
+    _, trainer, vocabulary = lm_experiment.load(str(trained))
+    model = trainer.model
     start = vocabulary.encode(["<eos>"])
     one, same, other = (continue_text(model, start, 12, 1.0, seed)[0].tolist() for seed in (0, 0, 1))
     assert one == same != other
@@ -172,12 +176,12 @@ def test_continued_text_follows_from_the_seed(trained):
 
 def test_weights_can_be_taken_from_another_run(trained, corpus, tmp_path):
     arguments = [f"--data_dir={corpus}", f"--load_model={trained}", "--learning_rate=0", *TINY]
-    result = loop.run(config(f"--run_dir={tmp_path / 'run'}", *arguments), language_model.build)
+    result = loop.run(config(f"--run_dir={tmp_path / 'run'}", *arguments), lm_experiment.build)
     before = json.loads((trained / "result.json").read_text())
     assert result["test_perplexity_greedy"] == pytest.approx(before["test_perplexity_greedy"], rel=1e-6)
     with pytest.raises(InputError, match="of another model"):
         changed = [a for a in arguments if "rnn_size" not in a]
-        loop.run(config(f"--run_dir={tmp_path / 'other'}", "--rnn_size=7", *changed), language_model.build)
+        loop.run(config(f"--run_dir={tmp_path / 'other'}", "--rnn_size=7", *changed), lm_experiment.build)
 
 
 @pytest.mark.parametrize("model", ["word", "char"])
@@ -186,18 +190,18 @@ def test_weights_of_a_run_with_other_words_are_refused(model, corpus, tmp_path, 
     flags = [f"--data_dir={corpus}", f"--model={model}", *TINY]
     if model == "char":
         flags += ["--char_size=3", "--char_filters=3"]
-    monkeypatch.setattr(language_model, "perplexity", lambda *_, **__: 7.0)
-    loop.run(config(f"--run_dir={tmp_path / 'run'}", *flags), language_model.build)
+    monkeypatch.setattr(lm_experiment, "perplexity", lambda *_, **__: 7.0)
+    loop.run(config(f"--run_dir={tmp_path / 'run'}", *flags), lm_experiment.build)
     best = tmp_path / "run" / "checkpoints" / "best.npz"
-    words = language_model.load(str(tmp_path / "run"))[2]
+    words = lm_experiment.load(str(tmp_path / "run"))[2]
     other = Vocabulary(words.words[::-1])
-    network = language_model.make_model(config(*flags), words)
+    network = lm_experiment.make_model(config(*flags), words)
     for path in (best.parent.parent, best):
-        language_model.load_weights(network, str(path), words)
+        lm_experiment.load_weights(network, str(path), words)
         with pytest.raises(InputError, match=f"--load_model {path}: that run knows 8 words, other ones than the 8 here; give the data"):
-            language_model.load_weights(network, str(path), other)
+            lm_experiment.load_weights(network, str(path), other)
     (tmp_path / "copy.npz").write_bytes(best.read_bytes())
-    language_model.load_weights(network, str(tmp_path / "copy.npz"), other)
+    lm_experiment.load_weights(network, str(tmp_path / "copy.npz"), other)
 
 
 def test_a_run_compares_its_words_with_those_of_load_model(trained, corpus, tmp_path):
@@ -205,4 +209,4 @@ def test_a_run_compares_its_words_with_those_of_load_model(trained, corpus, tmp_
         (tmp_path / f"{split}.txt").write_text((corpus / f"{split}.txt").read_text().replace("sleeps", "walks"))
     with pytest.raises(InputError, match="other ones than the 8 here"):
         arguments = [f"--data_dir={tmp_path}", f"--load_model={trained}", f"--run_dir={tmp_path / 'run'}", *TINY]
-        loop.run(config(*arguments), language_model.build)
+        loop.run(config(*arguments), lm_experiment.build)

@@ -55,13 +55,13 @@ class Toy(keras.Model):
     def initial_state(self, batch_size):
         return [tf.zeros([batch_size, SIZE], self.compute_dtype)]
 
-    def losses(self, batch, state, seed, knobs):
+    def training_loss(self, batch, state, seed, schedule):
         x = dropout(batch["x"], 0.3, seed) + 0.01 * tf.cast(state[0], tf.float32)
         loss = tf.reduce_mean(((x @ tf.convert_to_tensor(self.w))[:, 0] - batch["y"]) ** 2)
-        extra = knobs["learning_rate"] * batch["y"][0] * 0
+        extra = schedule["learning_rate"] * batch["y"][0] * 0
         return loss + extra, {"task_loss": (loss, 1.0), "extra": (extra, 1.0)}, [state[0] + tf.cast(batch["x"], state[0].dtype)]
 
-    def evaluate(self, batch, state, seed, greedy):
+    def evaluation_metrics(self, batch, state, seed, greedy):
         error = tf.reduce_sum(tf.abs((batch["x"] @ tf.convert_to_tensor(self.w))[:, 0] - batch["y"]))
         return {"error": (error, tf.cast(BATCH, tf.float32))}, state
 
@@ -88,7 +88,7 @@ def build(config, spoil=None):
         optimizer=keras.optimizers.SGD(config.learning_rate, 0.5),
         train_batches=train_batches,
         initial_state=model.initial_state(BATCH),
-        knobs=lambda epoch, records: {"learning_rate": config.learning_rate * 0.9 ** len(records)},
+        schedule=lambda epoch, records: {"learning_rate": config.learning_rate * 0.9 ** len(records)},
         evaluate=evaluate,
         monitor="-dev_error",
         steps_per_call=3,
@@ -107,7 +107,7 @@ def start(root, run_dir, *more):
     """The entrypoint of a task, in a process of its own."""
     flags = [f"--{name}={value}" for name, value in FLAGS.items()] + [f"--run_dir={run_dir}", *more]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(root), str(root / "tests")])}
-    command = [sys.executable, "-m", "test_training", *flags]
+    command = [sys.executable, "-m", "test_loop", *flags]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 
 
@@ -509,13 +509,13 @@ def test_the_seed_alone_decides(whole, tmp_path):
 
 def test_a_step_is_compiled_once(tmp_path, monkeypatch):
     """However long a run is, and however often it goes on."""
-    traced, losses = [0], Toy.losses
+    traced, losses = [0], Toy.training_loss
 
     def counted(self, *args):
         traced[0] += 1
         return losses(self, *args)
 
-    monkeypatch.setattr(Toy, "losses", counted)
+    monkeypatch.setattr(Toy, "training_loss", counted)
     train(toy(tmp_path / "run"))
     assert traced[0] == 1
 

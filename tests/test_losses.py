@@ -74,7 +74,10 @@ def test_released_number_loss():
     probs = tf.constant([[[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]], [[0.5, 0.5], [0.7, 0.3], [1.0, 0.0]]])
     distances = tf.constant([[1, 2, 1], [2, 2, 1]])
     expected = -(np.log(1.8) + np.log(1.6) - np.log(1.3) - np.log(2.0)) / 4  # step 0 has no action in the release
-    assert losses.released_number_loss(probs, distances, tf.constant([1.0, -1.0])).numpy() == pytest.approx(expected, rel=1e-6)
+    zeros = tf.zeros([2, 3])
+    trace = Trace(distances, zeros, zeros, probs, zeros + 1)
+    rewards = tf.constant([[0.0, 0.0, 1.0], [0.0, 0.0, -1.0]])
+    assert losses.released_number_loss(trace, rewards).numpy() == pytest.approx(expected, rel=1e-6)
 
 
 def test_only_the_log_probabilities_carry_a_gradient():

@@ -12,11 +12,13 @@ import pytest
 import tensorflow as tf
 
 from common.config import parse
+from common.data import bucketing
 from common.errors import InputError
 from common.ops.agent import Trace
 from common.training import loop
+from NumberPrediction import experiment as number_experiment
+from NumberPrediction import inspection, reader
 from NumberPrediction import model as number_model
-from NumberPrediction import reader, trained
 from NumberPrediction.evaluate import EvaluateConfig, evaluate
 from NumberPrediction.presets import PRESETS, NumberConfig
 from NumberPrediction.produce_data import ProduceConfig, produce
@@ -32,7 +34,7 @@ def config(*arguments) -> NumberConfig:
 
 
 def train(folder, *arguments):
-    return loop.run(config(f"--run_dir={folder}", *arguments), number_model.build)
+    return loop.run(config(f"--run_dir={folder}", *arguments), number_experiment.build)
 
 
 @pytest.fixture(scope="module")
@@ -69,8 +71,8 @@ def test_it_learns_where_to_look_and_a_plain_lstm_does_not(learned, plain):
 
 
 def test_the_last_step_looks_where_the_index_points(learned):
-    run_config, model = trained.load(learned)
-    found = trained.skips(model, trained.examples(run_config, "dev"))
+    run_config, trainer, _ = number_experiment.load(learned)
+    found = inspection.skips(trainer.model, number_experiment.examples(run_config, "dev"))
     at_asked = [found.last_step[digit, 10 - digit - 1] for digit in range(10)]
     assert np.mean(at_asked) > 0.7
     assert (np.argmax(found.last_step, 1) == 9 - np.arange(10)).mean() >= 0.7
@@ -143,7 +145,7 @@ def test_an_epoch_is_every_example_once_in_an_order_of_its_own():
     examples = reader.Examples(numbers, labels)
     orders = []
     for seed, epoch in ((0, 0), (0, 1), (1, 0), (0, 0)):
-        batches = number_model.train_batches(examples, 10, seed, epoch)
+        batches = bucketing.shuffled(number_experiment.arrays(examples), 10, seed, epoch)
         assert batches["numbers"].shape == (5, 10, 11) and batches["labels"].shape == (5, 10)
         rows = batches["numbers"].reshape(50, 11)
         assert np.array_equal(reader.rule_labels(rows, "paper"), batches["labels"].ravel())
@@ -154,14 +156,14 @@ def test_an_epoch_is_every_example_once_in_an_order_of_its_own():
 
 
 def test_evaluation_counts_every_example_once(learned, monkeypatch):
-    monkeypatch.setattr(number_model, "EVALUATION_BATCH", 30)
-    run_config, model = trained.load(learned)
-    data = trained.examples(run_config, "dev", length=12, label_rule="last_ten")
+    monkeypatch.setattr(number_experiment, "EVALUATION_BATCH", 30)
+    run_config, trainer, _ = number_experiment.load(learned)
+    data = number_experiment.examples(run_config, "dev", length=12, label_rule="last_ten")
     data = reader.Examples(data.numbers[:100], data.labels[:100])  # three batches and a third
-    logits = model(data.numbers, greedy=True)[0].numpy()
+    logits = trainer.model(data.numbers, greedy=True)[0].numpy()
     right = logits.argmax(1) == data.labels
     assert 0 < right.mean() < 1
-    found = trained.accuracies(run_config, model, data, "dev")
+    found = number_experiment.evaluate(trainer, data, "dev")
     assert found["dev_accuracy_greedy"] == pytest.approx(right.mean(), abs=1e-6)
     log_p = logits - np.log(np.exp(logits).sum(1, keepdims=True))
     assert found["dev_loss_greedy"] == pytest.approx(-log_p[np.arange(100), data.labels].mean(), rel=1e-4)
@@ -187,10 +189,10 @@ def test_evaluate_on_other_data(learned, tmp_path):
 
 
 def test_skips_by_brute_force(learned):
-    _, model = trained.load(learned)
+    model = number_experiment.load(learned).model
     numbers, labels = reader.generate(10, "paper", 23, 3, "dev")
     numbers[:, -1] %= 9  # no index 9 at all
-    found = trained.skips(model, reader.Examples(numbers, labels), batch_size=10)
+    found = inspection.skips(model, reader.Examples(numbers, labels), batch_size=10)
     trace = model(numbers, greedy=True)[1]
     for digit in range(9):
         rows = [trace.probs[i, 10].numpy() for i in range(23) if numbers[i, 10] == digit]

@@ -161,7 +161,8 @@ def test_a_text_of_one_word_and_one_without(data, tmp_path, monkeypatch, capsys)
 )  # fmt: skip
 def test_pipes(program, status, error, root):
     """What is typed is not UTF-8; whoever reads the output has left."""
-    code = f"import sys\nfrom common import run\ndef work(config):\n    {program}\nrun.main(run.RunConfig, {{'paper': {{}}}}, work, ['x'])"
+    imports = "import sys\nfrom common.config import RunConfig, main\n"
+    code = f"{imports}def work(config):\n    {program}\nmain(RunConfig, {{'paper': {{}}}}, work, ['x'])"
     read, write = os.pipe()
     os.close(read)
     environment = os.environ | {"PYTHONPATH": str(root), "PYTHONUTF8": "1", "PYTHONIOENCODING": "utf-8:strict"}

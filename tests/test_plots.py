@@ -46,6 +46,6 @@ def test_csv(tmp_path):
 
 
 def test_matplotlib_waits_until_something_is_drawn(root):
-    program = "import sys; from common import plots; print('matplotlib' in sys.modules)"
+    program = "import sys; from common.figures import plots; print('matplotlib' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"

@@ -9,9 +9,10 @@ import pytest
 import tensorflow as tf
 
 from common.config import parse
+from common.data import bucketing
 from common.errors import InputError
 from common.training import loop
-from NumberPrediction import reader, recall_model
+from NumberPrediction import reader, recall_experiment, recall_model
 from NumberPrediction.recall_presets import PRESETS, RecallConfig
 
 TINY = "--rnn_size=8 --n_train=50 --n_dev=20 --n_test=30 --max_epochs=1 --batch_size=10 --nojit_compile --notensorboard".split()
@@ -23,7 +24,7 @@ def config(*arguments) -> RecallConfig:
 
 def test_a_skip_recalls_a_short_sequence_s_first_input(tmp_path):
     flags = ["--preset=C", "--length=5", "--n_train=2000", "--rnn_size=20", "--max_epochs=6", "--learning_rate=1e-2"]
-    result = loop.run(config(*flags, f"--run_dir={tmp_path / 'run'}"), recall_model.build)
+    result = loop.run(config(*flags, f"--run_dir={tmp_path / 'run'}"), recall_experiment.build)
     assert result["test_mse_greedy"] == result["test_mse_sampled"]  # nothing to sample
     assert result["test_mse_sampled"] < 0.2 * result["test_mse_trivial"]
     assert abs(result["test_mse_trivial"] - 1 / 12) < 0.04
@@ -48,7 +49,7 @@ def test_loss_by_hand():
     seed = tf.constant([1, 2])
     predictions, trace = model(sequences, training=True, seed=seed)
     error = (predictions.numpy() - targets) ** 2
-    loss, metrics, _ = model.losses({"sequences": tf.constant(sequences), "targets": tf.constant(targets)}, (), seed, {})
+    loss, metrics, _ = model.training_loss({"sequences": tf.constant(sequences), "targets": tf.constant(targets)}, (), seed, {})
     agent = (trace.log_probs.numpy() * 0.5 * error[:, None]).mean()  # less log pi times less the error
     np.testing.assert_allclose(metrics["mse"][0], error.mean(), rtol=1e-5)
     np.testing.assert_allclose(loss, error.mean() + agent, rtol=1e-5)
@@ -56,14 +57,15 @@ def test_loss_by_hand():
 
 def test_batches():
     sequences, targets = reader.recall(57, 3, 0, "train")
-    first, other = (recall_model.train_batches(sequences, targets, 10, 0, epoch) for epoch in (0, 1))
+    arrays = {"sequences": sequences, "targets": targets}
+    first, other = (bucketing.shuffled(arrays, 10, 0, epoch) for epoch in (0, 1))
     assert first["sequences"].shape == (5, 10, 3, 6) and first["targets"].shape == (5, 10)
     np.testing.assert_array_equal(first["sequences"][:, :, 0, 0], first["targets"])
     assert len(np.unique(first["targets"])) == 50 and (first["targets"] != other["targets"]).any()
     with pytest.raises(InputError, match="at least --batch_size 58"):
-        recall_model.train_batches(sequences, targets, 58, 0, 0)
+        bucketing.shuffled(arrays, 58, 0, 0)
     many, their_targets = reader.recall(501, 2, 0, "dev")
-    batches = recall_model.evaluation_batches(many, their_targets)
+    batches = bucketing.in_order({"sequences": many, "targets": their_targets}, recall_experiment.EVALUATION_BATCH)
     assert batches["sequences"].shape == (2, 500, 2, 6) and batches["weights"].sum() == 501
     np.testing.assert_array_equal(batches["targets"].ravel()[batches["weights"].ravel() == 1], their_targets)
 

@@ -211,11 +211,12 @@ def test_where_there_are_no_locks_nobody_is_waited_for(tmp_path, monkeypatch, er
 SAVES = """
 import pathlib, sys, time
 try:
-    from common import run
+    from common.config import Terminated
+    from common.config.entrypoint import sigterm_raises
     with sigterm_raises():
         pathlib.Path(sys.argv[1], "runs").touch()
         time.sleep(60)
-except run.Terminated:
+except Terminated:
     time.sleep(0.5)
     pathlib.Path(sys.argv[1], "saved").touch()
 """

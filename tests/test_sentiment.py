@@ -11,12 +11,14 @@ import pytest
 import tensorflow as tf
 
 from common.config import parse
+from common.data import bucketing
 from common.data.text import Vocabulary
 from common.errors import InputError
 from common.layers.dynamic_skip_lstm import DynamicSkipLSTM
 from common.ops.agent import Trace
 from common.training import checkpoint, loop
 from common.training.compiled_steps import Trainer, count_weights
+from Sentiment import experiment as sentiment_experiment
 from Sentiment import model as sentiment_model
 from Sentiment import reader
 from Sentiment.evaluate import EvaluateConfig, evaluate
@@ -56,13 +58,13 @@ def data(tmp_path_factory):
 def trained(data, tmp_path_factory):
     """The folder of a tiny finished run."""
     folder = tmp_path_factory.mktemp("trained") / "run"
-    loop.run(config(f"--data_dir={data}", f"--run_dir={folder}"), sentiment_model.build)
+    loop.run(config(f"--data_dir={data}", f"--run_dir={folder}"), sentiment_experiment.build)
     return folder
 
 
 @pytest.fixture(scope="module")
 def loaded(trained):
-    return sentiment_model.load(str(trained))
+    return sentiment_experiment.load(str(trained))
 
 
 def result(folder) -> dict:
@@ -125,7 +127,7 @@ def test_other_cells(cell):
     network = make(f"--cell={cell}", "--pooling=mean")
     batch = {"words": tf.constant([[3, 4, 5], [6, 7, 0]]), "lengths": tf.constant([3, 2]), "labels": tf.constant([0, 2])}
     batch["weights"] = tf.ones(2)
-    loss, metrics, _ = network.losses(batch, (), tf.constant([0, 1]), {})
+    loss, metrics, _ = network.training_loss(batch, (), tf.constant([0, 1]), {})
     assert np.isfinite(loss) and ("updates" in metrics) == (cell == "skip_lstm") and "agent_loss" not in metrics
 
 
@@ -167,7 +169,8 @@ def test_an_epoch_is_every_text_once_in_an_order_of_its_own():
     orders = []
     for seed, epoch in ((0, 0), (0, 1), (1, 0), (0, 0)):
         rows = []
-        for stack in sentiment_model.train_stacks(data, [10, 20, int(lengths.max())], 10, seed, epoch):
+        buckets, size = [10, 20, int(lengths.max())], sentiment_experiment.STEPS_PER_CALL
+        for stack in bucketing.epoch_chunks(data._asdict(), ("words",), buckets, 10, size, seed, epoch):
             assert stack["words"].shape[1] == 10 and stack["words"].shape[2] in (10, 20, lengths.max())
             counts = stack["weights"] == 1
             rows += list(zip(stack["words"][counts][:, 0], stack["lengths"][counts], stack["labels"][counts], strict=True))
@@ -178,31 +181,31 @@ def test_an_epoch_is_every_text_once_in_an_order_of_its_own():
 
 def test_evaluation_counts_every_text_once(loaded, monkeypatch):
     run_config, trainer, vocabulary = loaded
-    examples = sentiment_model.load_data(run_config).test[:11]
-    one_by_one = sentiment_model.predict(trainer, vocabulary, [example.words for example in examples])
+    examples = sentiment_experiment.load_data(run_config).test[:11]
+    one_by_one = sentiment_experiment.predict(trainer, vocabulary, [example.words for example in examples])
     labels = np.array([example.label for example in examples])
-    monkeypatch.setattr(sentiment_model, "EVALUATION_BATCH", 4)
-    found = sentiment_model.evaluate(trainer, reader.encode(examples, vocabulary), "dev", n_buckets=2)
+    monkeypatch.setattr(sentiment_experiment, "EVALUATION_BATCH", 4)
+    found = sentiment_experiment.evaluate(trainer, reader.encode(examples, vocabulary), "dev", n_buckets=2)
     assert found["dev_accuracy_greedy"] == pytest.approx((one_by_one.probs.argmax(1) == labels).mean())
     assert found["dev_loss_greedy"] == pytest.approx(-np.log(one_by_one.probs[np.arange(11), labels]).mean(), rel=1e-4)
     assert [len(distances) for distances in one_by_one.distances] == [len(example.words) for example in examples]
 
 
 def test_a_sample_of_the_training_texts(data, tmp_path):
-    experiment = sentiment_model.build(config(f"--data_dir={data}", f"--run_dir={tmp_path}", "--max_train_examples=9"))
+    experiment = sentiment_experiment.build(config(f"--data_dir={data}", f"--run_dir={tmp_path}", "--max_train_examples=9"))
     assert sum(stack["weights"].sum() for stack in experiment.train_batches(0)) == 9
     assert experiment.stop_early([{"dev_accuracy_sampled": a} for a in (3, 2, 1, 0)]) is False  # --patience=0
 
 
 def test_the_binary_task_leaves_neutral_texts_out(data, tmp_path):
-    experiment = sentiment_model.build(config("--dataset=sst2", f"--data_dir={data}", f"--run_dir={tmp_path}"))
+    experiment = sentiment_experiment.build(config("--dataset=sst2", f"--data_dir={data}", f"--run_dir={tmp_path}"))
     assert experiment.model.classifier.units == 2
     assert sum(stack["weights"].sum() for stack in experiment.train_batches(0)) == 24
 
 
 def test_pretrained_vectors(data, tmp_path):
     (tmp_path / "vectors.txt").write_text("the 1 2 3 4 5\nnowhere 0 0 0 0 0\n")
-    experiment = sentiment_model.build(config(f"--data_dir={data}", f"--run_dir={tmp_path}", f"--vectors={tmp_path / 'vectors.txt'}"))
+    experiment = sentiment_experiment.build(config(f"--data_dir={data}", f"--run_dir={tmp_path}", f"--vectors={tmp_path / 'vectors.txt'}"))
     rows, vocabulary = experiment.model.word_vectors.embeddings.numpy(), Vocabulary.load(tmp_path / "vocabulary.txt")
     assert rows[vocabulary.ids["the"]].tolist() == [1, 2, 3, 4, 5]
     assert not rows[0].any() and 0 < np.abs(rows[vocabulary.ids["film"]]).max() <= 0.25
@@ -221,13 +224,13 @@ def test_a_run_that_was_cut_off_among_batches_of_several_shapes_ends_the_same(da
             raise KeyboardInterrupt
         return whole(self, batches, *arguments, **named)
 
-    monkeypatch.setattr(sentiment_model, "evaluate", lambda *_: {"dev_accuracy_sampled": 0.0})  # takes longest, and changes no weights
+    monkeypatch.setattr(sentiment_experiment, "evaluate", lambda *_: {"dev_accuracy_sampled": 0.0})  # takes longest, and changes no weights
     monkeypatch.setattr(Trainer, "train", cut_off)
     with pytest.raises(KeyboardInterrupt):
-        loop.run(flags, sentiment_model.build)
+        loop.run(flags, sentiment_experiment.build)
     assert len(set(calls)) > 1
     monkeypatch.setattr(Trainer, "train", whole)
-    loop.run(flags, sentiment_model.build)
+    loop.run(flags, sentiment_experiment.build)
     expected, found = (checkpoint.load(folder / "checkpoints" / "checkpoint-32.npz")[1] for folder in (trained, tmp_path / "run"))
     assert len(expected) == len(found) > 20  # weights, and what Adam keeps of each
     assert all(np.array_equal(a, b) for a, b in zip(expected.values(), found.values(), strict=True))
@@ -275,13 +278,13 @@ def test_all_scripts_from_another_directory(root, trained, data, tmp_path, monke
 def test_bad_data(changed, expected, tmp_path):
     write_data(tmp_path / "data", **changed)
     with pytest.raises(InputError, match=expected):
-        sentiment_model.build(config(f"--data_dir={tmp_path / 'data'}", f"--run_dir={tmp_path}"))
+        sentiment_experiment.build(config(f"--data_dir={tmp_path / 'data'}", f"--run_dir={tmp_path}"))
 
 
 def test_vectors_of_another_size(data, tmp_path):
     (tmp_path / "vectors.txt").write_text("the 1 2 3\n")
     with pytest.raises(InputError, match="expected vectors of dimension 5, found 3"):
-        sentiment_model.build(config(f"--data_dir={data}", f"--run_dir={tmp_path}", f"--vectors={tmp_path / 'vectors.txt'}"))
+        sentiment_experiment.build(config(f"--data_dir={data}", f"--run_dir={tmp_path}", f"--vectors={tmp_path / 'vectors.txt'}"))
 
 
 def test_tools_refuse_what_they_cannot_use(trained, loaded, tmp_path):
@@ -290,6 +293,6 @@ def test_tools_refuse_what_they_cannot_use(trained, loaded, tmp_path):
     with pytest.raises(InputError, match="no run in"):
         evaluate(EvaluateConfig(run_dir=str(tmp_path)))
     with pytest.raises(InputError, match="at least one word, found none in text 2"):
-        sentiment_model.predict(*loaded[1:], [["a"], []])
+        sentiment_experiment.predict(*loaded[1:], [["a"], []])
     with pytest.raises(InputError, match="nowhere.txt: expected a text file, found nothing there"):
         predict(PredictConfig(run_dir=str(trained), file=str(tmp_path / "nowhere.txt")))

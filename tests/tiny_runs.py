@@ -38,20 +38,20 @@ def write_texts(folder: pathlib.Path) -> pathlib.Path:
 def entrypoint(task: str) -> tuple[type, dict, object]:
     """Config class, presets and `build` of a task."""
     if task == "NumberPrediction":
-        from NumberPrediction import model, presets
+        from NumberPrediction import experiment, presets
 
-        return presets.NumberConfig, presets.PRESETS, model.build
+        return presets.NumberConfig, presets.PRESETS, experiment.build
     if task == "LanguageModeling":
-        from LanguageModeling import model, presets
+        from LanguageModeling import experiment, presets
 
-        return presets.LanguageConfig, presets.PRESETS, model.build
+        return presets.LanguageConfig, presets.PRESETS, experiment.build
     if task == "NER":
-        from NER import model, presets
+        from NER import experiment, presets
 
-        return presets.NERConfig, presets.PRESETS, model.build
-    from Sentiment import model, presets
+        return presets.NERConfig, presets.PRESETS, experiment.build
+    from Sentiment import experiment, presets
 
-    return presets.SentimentConfig, presets.PRESETS, model.build
+    return presets.SentimentConfig, presets.PRESETS, experiment.build
 
 
 def arguments(task: str, data: pathlib.Path, *more: str) -> list[str]:

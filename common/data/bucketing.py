@@ -81,10 +81,10 @@ def batches(
     return [made[i] for i in rng.permutation(len(made))]
 
 
-def runs(epoch: Sequence[Batch], size: int, seed: int, number: int) -> list[list[Batch]]:
-    """An epoch's batches in runs of at most `size` batches of one length, the runs in an order that (seed, number) decides.
+def chunks(epoch: Sequence[Batch], size: int, seed: int, number: int) -> list[list[Batch]]:
+    """An epoch's batches in chunks of at most `size` batches of one length, the chunks in an order that (seed, number) decides.
 
-    A run is one call of a compiled step: batches of mixed lengths would need a call each.
+    A chunk is one call of a compiled step: batches of mixed lengths would need a call each.
     """
     by_length: dict[int, list[Batch]] = {}
     for batch in epoch:
@@ -93,14 +93,56 @@ def runs(epoch: Sequence[Batch], size: int, seed: int, number: int) -> list[list
     return [made[i] for i in np.random.default_rng([seed, number, 1]).permutation(len(made))]
 
 
-def stack(run: Sequence[Batch], arrays: Mapping[str, np.ndarray], padded: Collection[str]) -> dict[str, np.ndarray]:
-    """The examples of a run of one length: arrays [N, B, ...] of the given [n, ...], and their `weights` [N, B].
+def stack(chunk: Sequence[Batch], arrays: Mapping[str, np.ndarray], padded: Collection[str]) -> dict[str, np.ndarray]:
+    """The examples of a chunk: arrays [N, B, ...] of the given [n, ...], and their `weights` [N, B].
 
-    Those named in `padded`, [n, T, ...], are cut to the length of the run.
+    Those named in `padded`, [n, T, ...], are cut to the length of the chunk.
     """
-    indices = np.stack([batch.indices for batch in run])
-    made = {name: (a[:, : run[0].length] if name in padded else a)[indices] for name, a in arrays.items()}
-    return made | {"weights": np.stack([batch.weights for batch in run])}
+    indices = np.stack([batch.indices for batch in chunk])
+    made = {name: (a[:, : chunk[0].length] if name in padded else a)[indices] for name, a in arrays.items()}
+    return made | {"weights": np.stack([batch.weights for batch in chunk])}
+
+
+def epoch_chunks(
+    arrays: Mapping[str, np.ndarray], padded: Collection[str], buckets: Sequence[int], batch_size: int, size: int, seed: int, epoch: int
+) -> list[dict[str, np.ndarray]]:
+    """One epoch of examples with `lengths` among their arrays [n, ...]: chunks of at most `size` batches, as `stack` makes them."""
+    made = chunks(batches(arrays["lengths"], batch_size, seed, epoch, buckets), size, seed, epoch)
+    return [stack(chunk, arrays, padded) for chunk in made]
+
+
+def shuffled(arrays: Mapping[str, np.ndarray], batch_size: int, seed: int, epoch: int) -> dict[str, np.ndarray]:
+    """Examples [n, ...] of one length as batches [N, B, ...], in an order that (seed, epoch) decides.
+
+    A remainder waits for another epoch. Raises `InputError` for fewer examples than a batch.
+    """
+    n_examples = len(next(iter(arrays.values())))
+    n = n_examples // batch_size
+    if n < 1:
+        raise InputError(f"expected at least --batch_size {batch_size} training examples, found {n_examples}")
+    order = np.random.default_rng([seed, epoch]).permutation(n_examples)[: n * batch_size]
+    return {name: a[order].reshape(n, batch_size, *a.shape[1:]) for name, a in arrays.items()}
+
+
+def in_order(arrays: Mapping[str, np.ndarray], batch_size: int) -> dict[str, np.ndarray]:
+    """Examples [n, ...] of one length as batches [N, B, ...] in their order, with `weights` [N, B]: 0 where a batch is filled up."""
+    n_examples = len(next(iter(arrays.values())))
+    size = min(batch_size, n_examples)
+    n = -(-n_examples // size)
+    counted = {**arrays, "weights": np.ones(n_examples, np.float32)}
+    padding = (0, n * size - n_examples)
+    return {name: np.pad(a, [padding] + [(0, 0)] * (a.ndim - 1)).reshape(n, size, *a.shape[1:]) for name, a in counted.items()}
+
+
+def padded_rows(rows: Sequence[np.ndarray]) -> np.ndarray:
+    """Rows of numbers of several lengths as one int32 array [n, T], zeros behind the shorter ones."""
+    width = max(map(len, rows))
+    return np.stack([np.pad(row, (0, width - len(row))) for row in rows]).astype(np.int32)
+
+
+def some(n_examples: int, limit: int, seed: int) -> np.ndarray:
+    """Which examples `--max_train_examples` keeps: `limit` of them, those that the seed picks; all of them for a limit of 0."""
+    return np.random.default_rng(seed).permutation(n_examples)[:limit] if limit else np.arange(n_examples)
 
 
 def padding_share(lengths: Sequence[int] | np.ndarray, epoch: Sequence[Batch]) -> float:

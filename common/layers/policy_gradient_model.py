@@ -1,12 +1,13 @@
 """A `keras.Model` whose `fit` trains the agents of the dynamic-skip layers in it along with everything else."""
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from .. import losses
+from .. import losses, objective
 from ..cells.dynamic_skip import DynamicSkipLSTMCell
 from ..choices import BASELINES, CREDITS, ENTROPIES, one_of
 from ..ops import replicas
@@ -123,12 +124,12 @@ class PolicyGradientModel(keras.Model):
         if not layers:
             return loss
         rewards = rewards_of(self.loss, self.loss_weights, y, y_pred, sample_weight, getattr(self, "output_names", None))
-        agent_losses = [self._agent_loss(layer, rewards) for layer in layers]
-        entropies = [losses.masked_mean(layer.trace.entropies, layer.trace.mask) for layer in layers]
+        agents = {str(i): self._agent(layer, rewards) for i, layer in enumerate(layers)}
+        combined, metrics = objective.combine(loss, agents)
         n = replicas.count()  # of which each has its part of the losses
-        self.agent_loss_tracker.update_state(tf.add_n(agent_losses) * n)
-        self.entropy_tracker.update_state(tf.add_n(entropies) * n / len(layers))
-        return loss + tf.add_n(agent_losses) if training else loss
+        self.agent_loss_tracker.update_state(n * tf.add_n([metrics[f"agent_loss_{i}"][0] for i in agents]))
+        self.entropy_tracker.update_state(n * tf.add_n([metrics[f"entropy_{i}"][0] for i in agents]) / len(layers))
+        return combined if training else loss
 
     def _check_cells(self):
         layers = self._flatten_layers(include_self=False)
@@ -138,8 +139,8 @@ class PolicyGradientModel(keras.Model):
             if asks and cell.trainable and not any(cell is one for one in with_trace):
                 raise ValueError(f"the agent of {cell.name} would never learn: use DynamicSkipLSTM in place of keras.layers.RNN")
 
-    def _agent_loss(self, layer: DynamicSkipLSTM, rewards: list[tf.Tensor]) -> tf.Tensor:
-        """Of one layer; rewards: [B] or [B, ...] each, in the order of the sequence."""
+    def _agent(self, layer: DynamicSkipLSTM, rewards: list[tf.Tensor]) -> objective.Agent:
+        """That of one layer; rewards: [B] or [B, ...] each, in the order of the sequence."""
         trace, total = layer.trace, 0.0
         for reward in rewards:
             if reward.shape.rank == 2 and reward.shape[1] == trace.mask.shape[1]:
@@ -151,7 +152,7 @@ class PolicyGradientModel(keras.Model):
         options = self.agent_options
         if layer.cell.estimator == "straight_through":  # then the agent has its share of the compiled loss already
             options = {**options, "rl_weight": 0.0}
-        return losses.policy_gradient(trace, tf.stop_gradient(total), **options)
+        return objective.Agent(trace, total, functools.partial(losses.policy_gradient, **options))
 
     def get_config(self) -> dict:
         """The constructor's arguments; the network in place of inputs and outputs."""

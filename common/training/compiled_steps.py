@@ -1,19 +1,9 @@
-"""The training step, compiled: many steps in one call, over a stack of batches.
-
-A task gives the trainer a model with these methods (the last two where it needs them):
-
-    initial_state(batch_size)                                    what is carried from batch to batch, () for nothing
-    losses(batch, state, seed, knobs)  -> loss, metrics, state   training: the scalar to minimise
-    evaluate(batch, state, seed, greedy) -> metrics, state       no dropout; distances sampled or the most probable ones
-    infer(batch, seed, greedy) -> dict of tensors                what the model says about each example, likewise
-
-where `batch` is a dict of tensors, `seed` an int32 [2] from which every random number of the step follows, `knobs` the scalars that may
-change from epoch to epoch, and metrics a dict of (total, weight) pairs, whose sums over the batches are divided in the end.
+"""The training step, compiled: many steps in one call, over a chunk of batches of a `TaskModel`.
 
 Every random number is a function of (seed, step): there is nothing random to save, and a run that was cut off goes on exactly.
 
-On several replicas each computes the losses of its rows of every batch; see `replicas.py` for what `losses` then has to keep to. Gradients
-are added up and clipped, and every replica makes the same step. Evaluation is left to one device.
+On several replicas each computes the loss of its rows of every batch. Gradients are added up and clipped, and every replica makes the
+same step. Evaluation is left to one device.
 """
 
 import contextlib
@@ -28,27 +18,27 @@ from ..config import RunConfig
 from ..ops import replicas
 from ..ops.random import fold
 from .metrics import MOST_METRICS, add, as_rows
+from .task_model import TaskModel, Tensors
 
-Tensors = dict[str, tf.Tensor]  # by name
 TRAIN, EVALUATE = 0, 1  # streams of random numbers
 
 
 class Trainer:
-    """Runs a model's `losses` and `evaluate` over stacks of batches, each stack one compiled call.
+    """Runs a model's `training_loss` and `evaluation_metrics` over chunks of batches, each chunk one compiled call.
 
     Args:
-        model: see above; its weights exist.
+        model: a `TaskModel`.
         optimizer: a Keras optimizer without clipping of its own, or None to evaluate only.
         seed: the run's seed.
         max_grad_norm: global norm that gradients are clipped to; 0 for none.
         jit_compile: compile each call with XLA.
-        steps_per_call: batches in one call; shorter stacks are filled up, so that batches of one shape are compiled once.
+        steps_per_call: batches in one call; shorter chunks are filled up, so that batches of one shape are compiled once.
         strategy: of `tf.distribute`, in whose scope model and optimizer were made; None for one device. Under it the recurrences and their
             gradients are what XLA compiles, and the sums over the replicas are made outside of them.
     """
 
     def __init__(
-        self, model: keras.Model, optimizer: keras.optimizers.Optimizer | None = None, *, seed: int = 0, max_grad_norm: float = 0.0,
+        self, model: TaskModel, optimizer: keras.optimizers.Optimizer | None = None, *, seed: int = 0, max_grad_norm: float = 0.0,
         jit_compile: bool = True, steps_per_call: int = 50, strategy: tf.distribute.Strategy | None = None,
     ):  # fmt: skip
         self.model, self.optimizer, self.seed, self.strategy = model, optimizer, seed, strategy
@@ -73,21 +63,21 @@ class Trainer:
         return self.strategy.scope() if self.strategy else contextlib.nullcontext()
 
     def train(
-        self, batches: dict, state: Any, first_step: int, knobs: dict, on_call: Callable | None = None,
+        self, batches: dict, state: Any, first_step: int, schedule: dict, on_call: Callable | None = None,
         start: int = 0, stop: int | None = None,
     ) -> tuple[object, dict[str, np.ndarray]]:  # fmt: skip
-        """Train on a stack of batches (arrays [N, B, ...]), those from `start` to `stop`, the first of them at global step `first_step`.
+        """Train on a chunk of batches (arrays [N, B, ...]), those from `start` to `stop`, the first of them at global step `first_step`.
 
         `on_call(n_done, state, metrics)` is called after each compiled call, with that call's totals of the metrics. Returns the state and
         the metrics' totals.
         Raises:
             FloatingPointError: a loss or gradient that is not finite; says which and at which step.
         """
-        knobs = {name: tf.constant(value, tf.float32) for name, value in knobs.items()}
+        schedule = {name: tf.constant(value, tf.float32) for name, value in schedule.items()}
         total: dict[str, np.ndarray] = {}
         for done, n, part in self._parts(batches, start, stop):
             step = first_step + done
-            state, metrics, bad = self._train(part, n, state, self._seed(TRAIN), tf.constant(step), knobs)
+            state, metrics, bad = self._train(part, n, state, self._seed(TRAIN), tf.constant(step), schedule)
             if bad >= 0:
                 metrics = {name: float(value[0]) for name, value in metrics.items()}
                 raise FloatingPointError(_not_finite(metrics, step + int(bad)))
@@ -97,7 +87,7 @@ class Trainer:
         return state, total
 
     def evaluate(self, batches: dict, state: Any = (), greedy: bool = False, sample: int = 0) -> dict[str, np.ndarray]:
-        """Metrics' totals over a stack of batches; `sample` numbers the repetition where distances are sampled."""
+        """Metrics' totals over a chunk of batches; `sample` numbers the repetition where distances are sampled."""
         total: dict[str, np.ndarray] = {}
         for start, n, part in self._parts(batches):
             seed = fold(self._seed(EVALUATE), sample)
@@ -106,8 +96,8 @@ class Trainer:
         return total
 
     def infer(self, batches: dict, greedy: bool = False, sample: int = 0, first: int = 0) -> dict[str, np.ndarray]:
-        """What the model says about each batch of a stack: arrays [N, B, ...]. `sample` as for `evaluate`; `first` numbers the stack's
-        first batch, where there are several stacks."""
+        """What the model says about each batch of a chunk: arrays [N, B, ...]. `sample` as for `evaluate`; `first` numbers the chunk's
+        first batch, where there are several chunks."""
         seed = fold(self._seed(EVALUATE), sample)
         n_batches = len(next(iter(batches.values())))
         found = [self._infer[greedy]({k: tf.constant(a[i]) for k, a in batches.items()}, fold(seed, first + i)) for i in range(n_batches)]
@@ -117,9 +107,9 @@ class Trainer:
         return tf.constant([self.seed, stream], tf.int32)
 
     def _parts(self, batches: dict, first: int = 0, stop: int | None = None) -> Iterable[tuple[int, tf.Tensor, dict]]:
-        """The stack from `first` to `stop` in parts of `steps_per_call`: how many came before, how many there are, their batches.
+        """The chunk from `first` to `stop` in parts of `steps_per_call`: how many came before, how many there are, their batches.
 
-        The last part is filled up, so that all have one shape, wherever a run goes on in a stack: one program computes them all.
+        The last part is filled up, so that all have one shape, wherever a run goes on in a chunk: one program computes them all.
         """
         n_batches, size = len(next(iter(batches.values()))), self.steps_per_call
         stop = n_batches if stop is None else min(stop, n_batches)
@@ -131,7 +121,7 @@ class Trainer:
             yield start - first, tf.constant(n), {name: tf.constant(a) for name, a in part.items()}
 
     def train_steps(
-        self, batches: Tensors, n: tf.Tensor, state: Any, seed: tf.Tensor, first_step: tf.Tensor, knobs: Tensors
+        self, batches: Tensors, n: tf.Tensor, state: Any, seed: tf.Tensor, first_step: tf.Tensor, schedule: Tensors
     ) -> tuple[Any, Tensors, tf.Tensor]:
         """What `train` compiles: `n` steps, of tensors. Returns state, metrics, and the first step that was not finite, or -1."""
 
@@ -140,8 +130,8 @@ class Trainer:
         def step(i: tf.Tensor, bad: tf.Tensor, state: Any, totals: tf.Tensor):
             batch = {name: array[i] for name, array in batches.items()}
             step_seed = fold(seed, first_step + i)
-            loss, metrics, state, gradients = self._gradients(batch, state, step_seed, knobs)
-            gradients, rate, norm = self._clip(gradients, knobs["learning_rate"])
+            loss, metrics, state, gradients = self._gradients(batch, state, step_seed, schedule)
+            gradients, rate, norm = self._clip(gradients, schedule["learning_rate"])
             self.optimizer.learning_rate.assign(rate)
             self.optimizer.apply_gradients(zip(gradients, self.model.trainable_variables, strict=True))
             metrics = {**metrics, "loss": (loss, 1.0), "gradient_norm": (norm, 1.0)}
@@ -152,9 +142,9 @@ class Trainer:
         _, bad, state, totals = tf.while_loop(lambda i, bad, *_: (i < n) & (bad < 0), step, start, parallel_iterations=1)
         return state, {name: totals[row] for row, name in enumerate(names)}, bad
 
-    def _gradients(self, batch: Tensors, state: Any, seed: tf.Tensor, knobs: Tensors):
+    def _gradients(self, batch: Tensors, state: Any, seed: tf.Tensor, schedule: Tensors):
         with tf.GradientTape() as tape:
-            loss, metrics, state = self.model.losses(batch, state, seed, knobs)
+            loss, metrics, state = self.model.training_loss(batch, state, seed, schedule)
         # Dense, because XLA has no sparse gradients (those of an embedding).
         # Of the values, because zeros for a weight that the loss does not reach cannot be made from a Keras variable.
         weights = [weight.value for weight in self.model.trainable_variables]
@@ -171,14 +161,14 @@ class Trainer:
             return gradients, rate * scale, norm  # the same step, and one pass less over all weights
         return [g * scale for g in gradients], rate, norm
 
-    def _train_on_replicas(self, batches: Tensors, n: tf.Tensor, state: Any, seed: tf.Tensor, first_step: tf.Tensor, knobs: Tensors):
+    def _train_on_replicas(self, batches: Tensors, n: tf.Tensor, state: Any, seed: tf.Tensor, first_step: tf.Tensor, schedule: Tensors):
         """What `train_steps` does, a call for each step, on all replicas."""
         with self.scope():
-            self.optimizer.learning_rate.assign(knobs["learning_rate"])
+            self.optimizer.learning_rate.assign(schedule["learning_rate"])
         state, totals, bad = tf.nest.map_structure(self._spread, state), {}, -1
         for i in range(int(n)):
             batch = {name: self._spread(array[i]) for name, array in batches.items()}
-            state, metrics = self._replicated(batch, state, fold(seed, first_step + i), knobs)
+            state, metrics = self._replicated(batch, state, fold(seed, first_step + i), schedule)
             metrics = {name: self.strategy.experimental_local_results(value)[0] for name, value in metrics.items()}
             totals = {name: totals.get(name, 0.0) + value for name, value in metrics.items()}
             if bad < 0 and not all(np.isfinite(metrics[name][0]) for name in ("loss", "gradient_norm")):
@@ -197,9 +187,9 @@ class Trainer:
 
         return self.strategy.experimental_distribute_values_from_function(part)
 
-    def _replica_step(self, batch: Tensors, state: Any, seed: tf.Tensor, knobs: Tensors):
+    def _replica_step(self, batch: Tensors, state: Any, seed: tf.Tensor, schedule: Tensors):
         """One replica's share of a step: the new state of its rows, and the metrics of the whole batch."""
-        loss, metrics, state, gradients = self._gradients(batch, state, seed, knobs)
+        loss, metrics, state, gradients = self._gradients(batch, state, seed, schedule)
         gradients = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, gradients)
         # Keras adds the gradients of the replicas up once more; these are all the same.
         gradients, share, norm = self._clip(gradients, 1 / self.strategy.num_replicas_in_sync)
@@ -219,7 +209,7 @@ class Trainer:
         def step(i: tf.Tensor, state: Any, totals: tf.Tensor):
             batch = {name: array[i] for name, array in batches.items()}
             step_seed = fold(seed, first_step + i)
-            metrics, state = self.model.evaluate(batch, state, step_seed, greedy)
+            metrics, state = self.model.evaluation_metrics(batch, state, step_seed, greedy)
             return i + 1, state, totals + as_rows(metrics, names)
 
         start = (0, state, tf.zeros([MOST_METRICS, 2]))

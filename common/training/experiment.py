@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from .compiled_steps import Trainer
+from .task_model import TaskModel
 
 Records = list[dict[str, Any]]
 
@@ -17,23 +18,23 @@ class Experiment:
     """What a task hands to `run`.
 
     Attributes:
-        model: see `compiled_steps.py`. optimizer: a Keras optimizer.
-        train_batches: epoch (from 0) -> stacks of batches, each a dict of arrays [N, B, ...]; a stack may have shapes of its own.
+        model: a `TaskModel`. optimizer: a Keras optimizer.
+        train_batches: epoch (from 0) -> chunks of batches, each a dict of arrays [N, B, ...]; a chunk may have shapes of its own.
         initial_state: what each epoch starts from.
-        knobs: (epoch, records so far) -> {"learning_rate": ..., and what else `model.losses` takes}.
+        schedule: (epoch, records so far) -> {"learning_rate": ..., and what else `model.training_loss` takes}.
         evaluate: (trainer, "dev" | "test") -> metrics of the split, names as they stand in the records.
         monitor: the metric of the dev split that selects the best epoch; with a leading "-" less is better.
         stop_early: (records so far) -> true to end the training; never by default. See `out_of_patience`.
-        steps_per_call: batches in one call of the compiled step; the length of the stacks where those are shorter.
-        many_shapes: the stacks are of several shapes; see `make_trainer`.
+        steps_per_call: batches in one call of the compiled step; the length of the chunks where those are shorter.
+        many_shapes: the chunks are of several shapes; see `make_trainer`.
         tokens_per_epoch: for the speed in the result, if the task counts tokens.
     """
 
-    model: keras.Model
+    model: TaskModel
     optimizer: keras.optimizers.Optimizer
     train_batches: Callable[[int], list[dict[str, np.ndarray]]]
     initial_state: Any = ()
-    knobs: Callable[[int, Records], dict[str, float]]
+    schedule: Callable[[int, Records], dict[str, float]]
     evaluate: Callable[[Trainer, str], dict[str, float]]
     monitor: str
     stop_early: Callable[[Records], bool] = lambda records: False

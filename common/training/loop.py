@@ -142,22 +142,22 @@ class _Run:
     # ------------------------------------------------------------------------------------------------------- one epoch
 
     def _train_epoch(self) -> None:
-        knobs = self.experiment.knobs(self.epoch, self.records)
-        knobs["learning_rate"] *= self._rate_factor
-        stacks = self.experiment.train_batches(self.epoch)
-        n_steps = sum(_length(stack) for stack in stacks)
+        schedule = self.experiment.schedule(self.epoch, self.records)
+        schedule["learning_rate"] *= self._rate_factor
+        chunks = self.experiment.train_batches(self.epoch)
+        n_steps = sum(_length(chunk) for chunk in chunks)
         start, self._last_save = time.monotonic() - self.epoch_seconds, time.monotonic()
         description = f"epoch {self.epoch + 1}/{self.config.max_epochs}"
         with Progress(n_steps, description, print_every=self.config.print_every, first_step=self.step_in_epoch) as progress:
             skip = self.step_in_epoch
-            for stack in stacks:
-                length = _length(stack)
+            for chunk in chunks:
+                length = _length(chunk)
                 if skip < length and not self._out_of_steps():
-                    self._train_stack(stack, skip, knobs, start, progress)
+                    self._train_chunk(chunk, skip, schedule, start, progress)
                 skip = max(skip - length, 0)
         if self.step_in_epoch < n_steps and not self._out_of_steps():
             raise AssertionError("an epoch ended before its last batch")
-        record = {"epoch": self.epoch + 1, "step": self.step, **knobs}
+        record = {"epoch": self.epoch + 1, "step": self.step, **schedule}
         record |= {f"train_{name}": value for name, value in means(self.totals).items()}
         train_seconds = time.monotonic() - start
         record |= self._evaluate("dev")
@@ -176,7 +176,7 @@ class _Run:
             raise FloatingPointError(f"step {self.step}: {', '.join(bad)} not finite")
         return found
 
-    def _train_stack(self, stack: dict[str, np.ndarray], first: int, knobs: dict[str, float], start: float, progress: Progress) -> None:
+    def _train_chunk(self, chunk: dict[str, np.ndarray], first: int, schedule: dict[str, float], start: float, progress: Progress) -> None:
         stop = first + self.config.max_train_steps - self.step if self.config.max_train_steps else None
         before, step_in_epoch = self.step, self.step_in_epoch
 
@@ -202,7 +202,7 @@ class _Run:
         self.directory.begun = True
         with Interrupt() as interrupt:
             try:
-                self.trainer.train(stack, self.state, before, knobs, on_call, first, stop)
+                self.trainer.train(chunk, self.state, before, schedule, on_call, first, stop)
             except FloatingPointError:
                 if asked_to_leave():  # then it is not the time to go back
                     leave()
@@ -317,5 +317,5 @@ class _Run:
         return self.directory.result
 
 
-def _length(stack: dict[str, np.ndarray]) -> int:
-    return len(next(iter(stack.values())))
+def _length(chunk: dict[str, np.ndarray]) -> int:
+    return len(next(iter(chunk.values())))

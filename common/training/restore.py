@@ -2,15 +2,28 @@
 
 import pathlib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 
 from ..errors import InputError
 from . import checkpoint
-from .compiled_steps import set_precision
+from .compiled_steps import Trainer, set_precision
 from .run_directory import load_config
+
+
+class Trained(NamedTuple):
+    """What the `load` of every task gives: a run's flags, a trainer that holds its model, and what encodes its inputs."""
+
+    config: Any
+    trainer: Trainer
+    encoder: Any = None  # a `Vocabulary`; NER's `Encoder`; None for digits
+
+    @property
+    def model(self) -> Any:
+        """The network, with the weights of a checkpoint."""
+        return self.trainer.model
 
 
 def load_run(run_dir: str, config_class: type, make_model: Callable, checkpoint_file: str = "") -> tuple[Any, keras.Model]:

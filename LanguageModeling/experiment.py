@@ -1,0 +1,117 @@
+"""A run of the language model: data, schedule, evaluation; what it leaves, loaded again."""
+
+import math
+import pathlib
+
+import keras
+import numpy as np
+
+from common.data.text import Vocabulary
+from common.errors import InputError
+from common.training import checkpoint, loop
+from common.training.compiled_steps import Trainer, make_trainer
+from common.training.experiment import Experiment
+from common.training.metrics import greedy_and_sampled, means
+from common.training.restore import Trained, load_run, restore
+from LanguageModeling import reader
+from LanguageModeling.model import LanguageModel
+from LanguageModeling.presets import LanguageConfig
+from LanguageModeling.schedule import learning_rate
+
+VOCABULARY = "vocabulary.txt"  # in the run's folder
+
+
+def perplexity(trainer: Trainer, tokens: np.ndarray, n_streams: int, n_steps: int, greedy: bool = False, samples: int = 1) -> float:
+    """exp of the mean negative log-likelihood of each token given those before it, in nats.
+
+    The text is read as `n_streams` parts side by side (20, as in training), or in order with `n_streams=1`.
+    """
+    words, targets, weights = reader.padded_streams(tokens, n_streams, n_steps)
+    batches = {"words": words, "targets": targets, "weights": weights}
+    state = trainer.model.initial_state(n_streams)
+    values = [means(trainer.evaluate(batches, state, greedy, i))["loss"] for i in range(1 if greedy else samples)]
+    return math.exp(sum(values) / len(values))
+
+
+def evaluate(
+    trainer: Trainer, tokens: np.ndarray, split: str, n_streams: int | None = None, samples: int | None = None
+) -> dict[str, float]:
+    """Perplexity of a text: `SPLIT_perplexity` with sampled distances, `SPLIT_perplexity_greedy` with the most probable ones.
+
+    It is read as so many streams as a batch has, and sampled as often as `--eval_samples` says, unless given.
+    """
+    config = trainer.model.config
+    size = n_streams or config.batch_size, config.num_unroll_steps
+
+    def measure(greedy: bool) -> dict[str, float]:
+        return {"perplexity": perplexity(trainer, tokens, *size, greedy, samples or config.eval_samples)}
+
+    found = greedy_and_sampled(measure, split, config.has_agent)
+    return {name.removesuffix("_sampled"): value for name, value in found.items()}
+
+
+def make_model(config: LanguageConfig, vocabulary: Vocabulary) -> LanguageModel:
+    """The model of `--model` for these words."""
+    spellings = reader.spell(vocabulary, config.max_chars) if config.model == "char" else None
+    return LanguageModel(config, len(vocabulary), spellings)
+
+
+def build(config: LanguageConfig) -> Experiment:
+    """Data, model and schedule of a run."""
+    corpus = reader.load(config.data_dir)
+    words, targets = reader.streams(corpus.train, config.batch_size, config.num_unroll_steps)
+    model = make_model(config, corpus.vocabulary)
+    if config.load_model:
+        load_weights(model, config.load_model, corpus.vocabulary)
+    corpus.vocabulary.save(pathlib.Path(config.run_dir, VOCABULARY))
+    print(f"corpus: {corpus.name}, {len(corpus.train):,} training tokens, {len(corpus.vocabulary):,} words", flush=True)
+
+    def measure(trainer: Trainer, split: str) -> dict[str, float]:
+        if split == "dev":
+            return {"valid_perplexity": perplexity(trainer, corpus.valid, config.batch_size, config.num_unroll_steps)}
+        return evaluate(trainer, corpus.valid, "valid") | evaluate(trainer, corpus.test, "test")
+
+    return Experiment(
+        model=model,
+        optimizer=keras.optimizers.SGD(config.learning_rate),
+        train_batches=lambda epoch: [{"words": words, "targets": targets}],
+        initial_state=model.initial_state(config.batch_size),
+        schedule=lambda epoch, records: {"learning_rate": learning_rate(config, records)},
+        evaluate=measure,
+        monitor="-valid_perplexity",
+        tokens_per_epoch=words.size,
+    )
+
+
+def load(run_dir: str, checkpoint_file: str = "") -> Trained:
+    """A run's flags, network and vocabulary; see `load_run`."""
+
+    def make(config: LanguageConfig) -> LanguageModel:
+        return make_model(config, Vocabulary.load(pathlib.Path(run_dir, VOCABULARY)))
+
+    config, model = load_run(run_dir, LanguageConfig, make, checkpoint_file)
+    vocabulary = Vocabulary.load(pathlib.Path(run_dir, VOCABULARY))
+    return Trained(config, make_trainer(model, config), vocabulary)
+
+
+def load_weights(model: LanguageModel, path: str, vocabulary: Vocabulary | None = None) -> None:
+    """Weights of a run folder (its best checkpoint) or of a checkpoint file.
+
+    Raises `InputError` if they do not fit, or if they lie in a run that has other words than `vocabulary`, where that is given. Words
+    are all there is to compare, for --model char too: they decide which characters there are.
+    """
+    file = pathlib.Path(path)
+    file = file / "checkpoints" / "best.npz" if file.is_dir() else file
+    _, arrays, _ = checkpoint.load(file)
+    words = file.absolute().parent.parent / VOCABULARY
+    if vocabulary is not None and file.absolute().parent.name == "checkpoints" and words.is_file():
+        theirs = Vocabulary.load(words)
+        if theirs != vocabulary:
+            found = f"{len(theirs):,} words, other ones than the {len(vocabulary):,} here"
+            raise InputError(f"--load_model {path}: that run knows {found}; give the data that it was trained on")
+    restore(model.variables, arrays)
+
+
+def train(config: LanguageConfig) -> None:
+    """The whole run: train, select on dev, test."""
+    loop.run(config, build)

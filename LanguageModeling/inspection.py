@@ -1,0 +1,101 @@
+"""A trained language model, looked into: tokens, the agent's choices, texts to show, gradients."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from common.data import bucketing, generated_corpus
+from common.data.text import EOS, UNKNOWN
+from common.errors import InputError
+from common.layers.make_layer import run_layer
+from common.ops.agent import Trace
+from common.training.restore import Trained
+from LanguageModeling import reader
+from LanguageModeling.presets import LanguageConfig
+
+TITLE = "Language model"
+
+_TEXTS = (  # own work
+    "the company said it expects to report a loss for the third quarter",
+    "shares of the bank which had risen in early trading fell N N after its chairman said he would resign",
+    "the people who bought the old house near the river say they like it",
+    "a spokesman for the group declined to comment on the offer",
+)
+
+
+def recurrent_layers(trained: Trained) -> list:
+    """The recurrent layers, the lowest first."""
+    return list(trained.model.recurrent)
+
+
+def tokenise(trained: Trained, text: str) -> list[str]:
+    """The words of a sentence, behind the end of the one before."""
+    return [EOS, *text.split()]
+
+
+def traces(
+    trained: Trained, texts: Sequence[Sequence[str]], greedy: bool, seed: tf.Tensor
+) -> list[tuple[str, bool, Trace]]:
+    """Of each agent its direction, whether it reads from the end, and its trace over the padded texts."""
+    words = tf.constant(bucketing.padded_rows([trained.encoder.encode(words) for words in texts]))
+    state = trained.model.initial_state(len(texts))
+    return [("", False, trained.model.features(words, state, greedy=greedy, seed=seed)[2])]
+
+
+def example_texts(config: LanguageConfig, seed: int) -> list[str]:
+    """Some texts to look at, of the kind that the network was trained on; no run trains on them."""
+    if config.data_dir:
+        return list(_TEXTS)
+    return sorted(generated_corpus.language_model_text(40, seed), key=len)[-6:]
+
+
+def dev_texts(config: LanguageConfig) -> list[list[str]]:
+    """The sentences of the run's valid text, in order; each begins with the end of the one before."""
+    corpus = reader.load(config.data_dir)
+    texts, words = [], [EOS]
+    for word in corpus.vocabulary.decode(corpus.valid):
+        words.append(word)
+        if word == EOS:
+            texts.append(words)
+            words = [EOS]
+    return texts
+
+
+def gradient_probe(
+    trained: Trained, n_steps: int, n_texts: int
+) -> tuple[Any, tf.Tensor, tf.Tensor | None, Callable]:
+    """The last layer, its inputs [B, T, D] for windows of the valid text, sampled distances [B, T] (or None),
+    and h_T [B, H] -> the cross-entropy of the word after step T [B]."""
+    model, tokens = trained.model, reader.load(trained.config.data_dir).valid
+    starts = range(0, len(tokens) - n_steps, n_steps + 1)
+    if not starts:
+        raise InputError(f"expected dev texts of at least --steps {n_steps}, found none: ask for fewer steps")
+    windows = np.stack([tokens[i : i + n_steps + 1] for i in starts[:n_texts]])
+    x = model.embedding(tf.constant(windows[:, :-1]))
+    for layer in model.recurrent[:-1]:
+        x = run_layer(layer, x)[0]
+    trace = run_layer(model.recurrent[-1], x, seed=tf.constant([0, 0]))[2]
+
+    def loss(h: tf.Tensor) -> tf.Tensor:
+        labels = tf.constant(windows[:, -1], tf.int32)
+        return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, model.softmax(h))
+
+    return model.recurrent[-1], x, None if trace is None else trace.distances, loss
+
+
+def page_inputs(trained: Trained) -> dict[str, Any]:
+    """How `experiments/page.html` turns typed text into the first layer's inputs; arrays as they are.
+
+    `unsupported`: why it cannot, in place of all else.
+    """
+    if trained.config.model == "char":
+        return {"unsupported": "its words are spelled by a network that this page does not run"}
+    if not all(hasattr(layer, "recurrence") for layer in trained.model.recurrent):
+        return {"unsupported": "it has layers that this page does not run"}
+    words = trained.encoder
+    return {
+        "tokens": "spaces", "first": EOS, "words": list(words.words), "unknown": words.ids.get(UNKNOWN),
+        "embedding": trained.model.embedding.embeddings,
+    }  # fmt: skip

@@ -1,0 +1,153 @@
+"""A run of the tagger: data, schedule, evaluation; what it leaves, loaded again."""
+
+import pathlib
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import keras
+import numpy as np
+
+from common.data import bucketing
+from common.data.embeddings import load_vectors
+from common.data.text import PADDING, UNKNOWN
+from common.training import loop
+from common.training.compiled_steps import Trainer, make_trainer
+from common.training.experiment import Experiment, out_of_patience
+from common.training.metrics import greedy_and_sampled
+from common.training.restore import Trained, load_run
+from NER import reader
+from NER.model import NERModel
+from NER.presets import NERConfig
+from NER.span_f1 import span_f1
+
+ENCODER = "encoder.json"  # in the run's folder
+EVALUATION_BATCH = 100
+STEPS_PER_CALL = 10
+PADDED = ("words", "chars", "tags")
+
+
+class Tagged(NamedTuple):
+    """What the network says about sentences, each at its own length."""
+
+    tags: list[list[str]]
+    log_likelihood: np.ndarray  # [number of sentences] log p of the tags they came with, in nats
+    forward: list[np.ndarray] | None  # of each sentence, how many words back the forward layer connects; None without an agent
+    backward: list[np.ndarray] | None  # how many words ahead the backward layer connects
+
+
+def tag(
+    trainer: Trainer,
+    encoder: reader.Encoder,
+    sentences: Sequence[reader.Sentence],
+    greedy: bool = True,
+    n_buckets: int = 8,
+    sample: int = 0,
+) -> Tagged:
+    """The tags of sentences, in their order, and the connections that were made for them.
+
+    Args:
+        trainer: of the model. greedy: the most probable distances, or sampled ones; `sample` numbers the repetition.
+        n_buckets: padded lengths. Few sentences are padded to a multiple of 16 words instead, so that the next ones meet known shapes.
+    """
+    n = len(sentences)
+    lengths = np.array([len(sentence.words) for sentence in sentences])
+    round_to = bucketing.bucket_lengths(lengths, n_buckets) if n > EVALUATION_BATCH else 16
+    batches = bucketing.batches(lengths, min(n, EVALUATION_BATCH), 0, 0, round_to)
+    data = encoder.encode(sentences, max(batch.length for batch in batches))
+    found: dict[str, list] = {}
+    first = 0
+    for chunk in bucketing.chunks(batches, len(batches), 0, 0):
+        arrays = trainer.infer(bucketing.stack(chunk, data._asdict(), PADDED), greedy, sample, first)
+        first += len(chunk)
+        for i, batch in enumerate(chunk):
+            for name, array in arrays.items():
+                column = found.setdefault(name, [None] * n)
+                for row in np.flatnonzero(batch.weights):
+                    one = batch.indices[row]
+                    column[one] = array[i, row] if array.ndim == 2 else array[i, row, : lengths[one]]
+    tags = encoder.decode_tags(found["tags"], lengths)
+    return Tagged(tags, np.array(found["log_likelihood"]), found.get("forward"), found.get("backward"))
+
+
+def scores(sentences: Sequence[reader.Sentence], tagged: Tagged) -> dict[str, float]:
+    """Precision, recall and F1 in percent, and the mean of -log p(gold tags) in nats."""
+    overall = span_f1([sentence.tags for sentence in sentences], tagged.tags).overall
+    return {"f1": overall.f1, "precision": overall.precision, "recall": overall.recall, "loss": -float(np.mean(tagged.log_likelihood))}
+
+
+def evaluate(
+    trainer: Trainer, encoder: reader.Encoder, sentences: Sequence[reader.Sentence], split: str, n_buckets: int = 8
+) -> dict[str, float]:
+    """`scores` with the most probable and with sampled distances."""
+
+    def measure(greedy: bool) -> dict[str, float]:
+        return scores(sentences, tag(trainer, encoder, sentences, greedy, n_buckets))
+
+    return greedy_and_sampled(measure, split, trainer.model.config.has_agent)
+
+
+def make_encoder(config: NERConfig, corpus: reader.Corpus) -> tuple[reader.Encoder, np.ndarray | None]:
+    """The encoder, and the pretrained vectors of its words [V, D] if there are any.
+
+    It knows every word of the three parts that has a pretrained vector; of the others, the frequent words of the training part. A word
+    whose digits were made 0 takes the vector of the most frequent word that it may stand for, "0000" perhaps that of "2008".
+    """
+    options = {"min_count": config.min_count, "scheme": config.scheme, "max_chars": config.max_chars}
+    if not config.vectors:
+        return reader.Encoder.build(corpus.train, **options), None
+    seen = sorted({reader.normalise(word) for part in corpus for sentence in part for word in sentence.words} - {PADDING, UNKNOWN})
+    seen = [PADDING, UNKNOWN, *seen]
+    pretrained = load_vectors(
+        config.vectors, seen, config.word_size, None, config.seed, cache_dir=config.cache_dir, form=reader.digits_to_zero
+    )
+    known = [word for word, found in zip(seen, pretrained.found, strict=True) if found and word not in (PADDING, UNKNOWN)]
+    encoder = reader.Encoder.build(corpus.train, known, **options)
+    rows = {word: row for row, word in enumerate(seen)}
+    rows = [rows[word] for word in encoder.words.words]
+    print(f"{config.vectors}: {pretrained._replace(found=pretrained.found[rows]).summary()}")
+    return encoder, pretrained.matrix[rows]
+
+
+def build(config: NERConfig) -> Experiment:
+    """Data, model and schedule of a run."""
+    corpus = reader.load(config.data_dir, config.scheme)
+    kept = bucketing.some(len(corpus.train), config.max_train_examples, config.seed)
+    corpus = corpus._replace(train=[corpus.train[i] for i in kept])
+    encoder, vectors = make_encoder(config, corpus)
+    train_data = encoder.encode(corpus.train)
+    buckets = bucketing.bucket_lengths(train_data.lengths, config.n_buckets)
+    model = NERModel(config, encoder, vectors)
+    encoder.save(pathlib.Path(config.run_dir, ENCODER))
+    print(f"corpus: {config.data_dir or 'generated'}, {len(corpus.train):,} training sentences, {len(encoder.words):,} words", flush=True)
+    packed, monitor = (train_data._asdict(), PADDED, buckets), "dev_f1_sampled"
+    return Experiment(
+        model=model,
+        optimizer=keras.optimizers.SGD(config.learning_rate, config.momentum),
+        train_batches=lambda epoch: bucketing.epoch_chunks(*packed, config.batch_size, STEPS_PER_CALL, config.seed, epoch),
+        schedule=lambda epoch, records: {"learning_rate": config.learning_rate / (1 + config.learning_rate_decay * epoch)},
+        evaluate=lambda trainer, split: evaluate(trainer, encoder, getattr(corpus, split), split, config.n_buckets),
+        monitor=monitor,
+        stop_early=lambda records: out_of_patience(records, monitor, config.patience),
+        tokens_per_epoch=int(train_data.lengths.sum()),
+        steps_per_call=STEPS_PER_CALL,
+        many_shapes=True,
+    )
+
+
+def load(run_dir: str, checkpoint_file: str = "") -> Trained:
+    """A run's flags, network and encoder; see `load_run`."""
+
+    encoders = []
+
+    def make(config: NERConfig) -> NERModel:  # called once the run is known to be one
+        encoders.append(reader.Encoder.load(pathlib.Path(run_dir, ENCODER)))
+        return NERModel(config, encoders[0])
+
+    config, model = load_run(run_dir, NERConfig, make, checkpoint_file)
+    trainer = make_trainer(model, config, None, STEPS_PER_CALL, many_shapes=True)
+    return Trained(config, trainer, encoders[0])
+
+
+def train(config: NERConfig) -> None:
+    """The whole run: train, select on dev, test."""
+    loop.run(config, build)

@@ -1,0 +1,124 @@
+"""A run of the classifier: data, schedule, evaluation; what it leaves, loaded again."""
+
+import pathlib
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import keras
+import numpy as np
+
+from common.data import bucketing
+from common.data.embeddings import load_vectors
+from common.data.text import Vocabulary
+from common.errors import InputError
+from common.training import loop
+from common.training.compiled_steps import Trainer, make_trainer
+from common.training.experiment import Experiment, out_of_patience
+from common.training.metrics import add, greedy_and_sampled, means
+from common.training.restore import Trained, load_run
+from Sentiment import reader
+from Sentiment.model import SentimentModel
+from Sentiment.presets import SentimentConfig
+
+VOCABULARY = "vocabulary.txt"  # in the run's folder
+EVALUATION_BATCH = 250
+STEPS_PER_CALL = 10
+PADDED = ("words",)
+
+
+class Predicted(NamedTuple):
+    """What the network says about N texts."""
+
+    probs: np.ndarray  # [N, classes]
+    distances: list[np.ndarray] | None  # of each text, the distance taken at each of its words; None without an agent
+
+
+def evaluate(trainer: Trainer, data: reader.Arrays, split: str, n_buckets: int = 8) -> dict[str, float]:
+    """Accuracy and mean cross-entropy in nats of all texts, with the most probable and with sampled distances."""
+    size = min(EVALUATION_BATCH, len(data.lengths))
+    batches = bucketing.batches(data.lengths, size, 0, 0, bucketing.bucket_lengths(data.lengths, n_buckets))
+    chunks = [bucketing.stack(chunk, data._asdict(), PADDED) for chunk in bucketing.chunks(batches, STEPS_PER_CALL, 0, 0)]
+
+    def measure(greedy: bool) -> dict[str, float]:
+        total: dict[str, np.ndarray] = {}
+        for i, chunk in enumerate(chunks):
+            total = add(total, trainer.evaluate(chunk, greedy=greedy, sample=i))
+        return means(total)
+
+    return greedy_and_sampled(measure, split, trainer.model.config.has_agent)
+
+
+def predict(trainer: Trainer, vocabulary: Vocabulary, texts: Sequence[Sequence[str]], greedy: bool = True, sample: int = 0) -> Predicted:
+    """The probabilities of the classes for texts, each a list of words, and the connections that were made. Texts one by one."""
+    probs, distances = [], []
+    for i, words in enumerate(texts):
+        if not words:
+            raise InputError(f"expected a text with at least one word, found none in text {i + 1}; leave it out")
+        length = -(-len(words) // 32) * 32  # few shapes
+        data = reader.encode([reader.Example(words, 0)], vocabulary, length)
+        found = trainer.infer({"words": data.words[None], "lengths": data.lengths[None]}, greedy, sample + i)
+        probs.append(found["probs"][0, 0])
+        if "distances" in found:
+            distances.append(found["distances"][0, 0, : len(words)])
+    return Predicted(np.stack(probs), distances or None)
+
+
+def load_data(config: SentimentConfig) -> reader.Corpus:
+    """The data of a run."""
+    corpus = reader.load(config.dataset, config.data_dir, config.seed, config.max_tokens, config.phrases, config.cache_dir)
+    kept = bucketing.some(len(corpus.train), config.max_train_examples, config.seed)
+    return corpus._replace(train=[corpus.train[i] for i in kept])
+
+
+def build(config: SentimentConfig) -> Experiment:
+    """Data, model and schedule of a run."""
+    corpus = load_data(config)
+    vocabulary = reader.vocabulary(corpus.train, config.max_words, config.min_count)
+    vectors = None
+    if config.vectors:
+        pretrained = load_vectors(config.vectors, vocabulary.words, config.word_size, seed=config.seed, cache_dir=config.cache_dir)
+        vectors = pretrained.matrix
+        print(f"{config.vectors}: {pretrained.summary()}")
+    data = {split: reader.encode(getattr(corpus, split), vocabulary) for split in ("train", "dev", "test")}
+    buckets = bucketing.bucket_lengths(data["train"].lengths, config.n_buckets)
+    model = SentimentModel(config, len(vocabulary), corpus.classes, vectors)
+    vocabulary.save(pathlib.Path(config.run_dir, VOCABULARY))
+    name = f"{config.dataset} in {config.data_dir}" if config.data_dir else "generated"
+    print(f"corpus: {name}, {len(corpus.train):,} training texts, {len(vocabulary):,} words", flush=True)
+    packed, monitor = (data["train"]._asdict(), PADDED, buckets), "dev_accuracy_sampled"
+    return Experiment(
+        model=model,
+        optimizer=keras.optimizers.Adam(config.learning_rate),
+        train_batches=lambda epoch: bucketing.epoch_chunks(*packed, config.batch_size, STEPS_PER_CALL, config.seed, epoch),
+        schedule=lambda epoch, records: {"learning_rate": config.learning_rate},
+        evaluate=lambda trainer, split: evaluate(trainer, data[split], split, config.n_buckets),
+        monitor=monitor,
+        stop_early=lambda records: out_of_patience(records, monitor, config.patience),
+        tokens_per_epoch=int(data["train"].lengths.sum()),
+        steps_per_call=STEPS_PER_CALL,
+        many_shapes=True,
+    )
+
+
+def n_classes(config: SentimentConfig) -> int:
+    """The classes of a run's labels."""
+    return 5 if config.dataset == "sst5" and config.data_dir else 2
+
+
+def load(run_dir: str, checkpoint_file: str = "") -> Trained:
+    """A run's flags, network and vocabulary; see `load_run`."""
+
+    vocabularies = []
+
+    def make(config: SentimentConfig) -> SentimentModel:  # called once the run is known to be one
+        vocabularies.append(Vocabulary.load(pathlib.Path(run_dir, VOCABULARY)))
+        return SentimentModel(config, len(vocabularies[0]), n_classes(config))
+
+    config, model = load_run(run_dir, SentimentConfig, make, checkpoint_file)
+    trainer = make_trainer(model, config, None, STEPS_PER_CALL, many_shapes=True)
+    return Trained(config, trainer, vocabularies[0])
+
+
+def train(config: SentimentConfig) -> None:
+    """The whole run: train, select on dev, test."""
+    loop.run(config, build)

@@ -1,0 +1,36 @@
+"""What the training loop asks of a task's model."""
+
+from typing import Any, Protocol
+
+import tensorflow as tf
+
+Tensors = dict[str, tf.Tensor]  # by name
+Metrics = dict[str, tuple[Any, Any]]  # (total, weight): totals are added over batches, then divided
+
+
+class TaskModel(Protocol):
+    """A `keras.Model` whose weights exist, with these methods (the last one where a task needs it).
+
+    `batch` is a dict of tensors. From `seed`, int32 [2], follows every random number of a step. On R
+    replicas each computes the loss of its B / R rows, as its part of the whole batch's mean
+    (`common/ops/replicas.py`).
+    """
+
+    def initial_state(self, batch_size: int) -> Any:
+        """What is carried from batch to batch; () for nothing."""
+
+    def training_loss(
+        self, batch: Tensors, state: Any, seed: tf.Tensor, schedule: Tensors
+    ) -> tuple[tf.Tensor, Metrics, Any]:
+        """The scalar to minimise (`common/objective.py`), its terms, the new state.
+
+        `schedule`: the scalars that may change from epoch to epoch.
+        """
+
+    def evaluation_metrics(
+        self, batch: Tensors, state: Any, seed: tf.Tensor, greedy: bool
+    ) -> tuple[Metrics, Any]:
+        """Without dropout; with the most probable distances, or with sampled ones. And the new state."""
+
+    def infer(self, batch: Tensors, seed: tf.Tensor, greedy: bool) -> Tensors:
+        """What the model says about each example, likewise."""

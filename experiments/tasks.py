@@ -1,0 +1,42 @@
+"""The four tasks, by name: the one place of these experiments that knows which there are.
+
+Each is a folder with the same modules: `presets`, `model`, `experiment` and `inspection`.
+"""
+
+import importlib
+import json
+import pathlib
+from collections.abc import Collection
+from types import ModuleType
+from typing import Any
+
+from common.errors import InputError
+
+TASKS = ("LanguageModeling", "NumberPrediction", "NER", "Sentiment")
+
+
+def module(task: str, name: str) -> ModuleType:
+    """A task's module. Raises `InputError` for what is none of `TASKS`."""
+    if task not in TASKS:
+        raise InputError(f"expected a task, one of {', '.join(TASKS)}; found {task!r}")
+    return importlib.import_module(f"{task}.{name}")
+
+
+def task_of(run_dir: str, tasks: Collection[str] = TASKS) -> str:
+    """The task of the run in a folder. Raises `InputError` if there is none, or one of none of these tasks."""
+    file = pathlib.Path(run_dir, "flags.json")
+    if not run_dir or not file.is_file():
+        raise InputError(f"no run in {run_dir or 'the folder'}: expected the folder that training wrote, with a flags.json")
+    try:
+        task = json.loads(file.read_bytes())["task"]
+    except (ValueError, KeyError, TypeError):
+        raise InputError(f"{file} is damaged (expected a JSON object with a task): train anew") from None
+    if task not in tasks:
+        raise InputError(f"{run_dir} holds a run of {task}, expected one of {', '.join(tasks)}")
+    return task
+
+
+def load(run_dir: str) -> tuple[ModuleType, Any]:
+    """The inspection of a run's task, and what it trained (`common.training.restore.Trained`)."""
+    task = task_of(run_dir)
+    return module(task, "inspection"), module(task, "experiment").load(run_dir)
