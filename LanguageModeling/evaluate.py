@@ -23,7 +23,7 @@ class EvaluateConfig:
         None, "parts of the text that are read side by side; 1 reads it in order (none: as many as in a batch of the run)", minimum=1
     )
     samples: int | None = setting(
-        None, "how often distances are sampled, for the mean of the losses (none: --eval_samples of the run)", minimum=1
+        None, "chains of sampled distances whose predictions are averaged besides (none: --eval_samples of the run)", minimum=1
     )
 
 
@@ -37,7 +37,7 @@ def evaluate(config: EvaluateConfig) -> dict[str, float]:
     else:
         name, tokens = config.split, reader.load_split(run_config.data_dir, config.split, vocabulary)
     streams = config.streams or run_config.batch_size
-    metrics = experiment.evaluate(trainer, tokens, name, streams, config.samples)
+    metrics = experiment.evaluate(trainer, tokens, name, streams, config.samples or run_config.n_chains)
     print(f"{config.run_dir}: {len(tokens) - 1} tokens of {config.text or config.split}, read as {streams} streams")
     for name, value in metrics.items():
         print(f"{name} {value:.5g}")

@@ -11,7 +11,7 @@ from common.errors import InputError
 from common.training import checkpoint, loop
 from common.training.compiled_steps import Trainer, make_trainer
 from common.training.experiment import Experiment
-from common.training.metrics import greedy_and_sampled, means
+from common.training.metrics import means, random_and_mixed
 from common.training.restore import Trained, load_run, restore
 from LanguageModeling import reader
 from LanguageModeling.model import LanguageModel
@@ -21,32 +21,33 @@ from LanguageModeling.schedule import learning_rate
 VOCABULARY = "vocabulary.txt"  # in the run's folder
 
 
-def perplexity(trainer: Trainer, tokens: np.ndarray, n_streams: int, n_steps: int, greedy: bool = False, samples: int = 1) -> float:
+def perplexity(
+    trainer: Trainer, tokens: np.ndarray, n_streams: int, n_steps: int, greedy: bool = False, n_chains: int = 1
+) -> float:
     """exp of the mean negative log-likelihood of each token given those before it, in nats.
 
-    The text is read as `n_streams` parts side by side (20, as in training), or in order with `n_streams=1`.
+    The text is read as `n_streams` parts side by side (20, as in training), or in order with `n_streams=1`. Of several chains, that
+    of their mixture: each token's probability is the mean of those that the chains give.
     """
     words, targets, weights = reader.padded_streams(tokens, n_streams, n_steps)
     batches = {"words": words, "targets": targets, "weights": weights}
-    state = trainer.model.initial_state(n_streams)
-    values = [means(trainer.evaluate(batches, state, greedy, i))["loss"] for i in range(1 if greedy else samples)]
-    return math.exp(sum(values) / len(values))
+    state = trainer.model.initial_state(n_streams * n_chains)
+    return math.exp(means(trainer.evaluate(batches, state, greedy, n_chains=n_chains))["loss"])
 
 
 def evaluate(
-    trainer: Trainer, tokens: np.ndarray, split: str, n_streams: int | None = None, samples: int | None = None
+    trainer: Trainer, tokens: np.ndarray, split: str, n_streams: int | None = None, n_chains: int = 1
 ) -> dict[str, float]:
-    """Perplexity of a text: `SPLIT_perplexity` with sampled distances, `SPLIT_perplexity_greedy` with the most probable ones.
-
-    It is read as so many streams as a batch has, and sampled as often as `--eval_samples` says, unless given.
+    """Perplexity of a text: `SPLIT_perplexity` with sampled distances, `SPLIT_perplexity_greedy` with the most probable ones,
+    and of S > 1 chains `SPLIT_perplexity_mixtureS`. It is read as so many streams as a batch has, unless given.
     """
     config = trainer.model.config
     size = n_streams or config.batch_size, config.num_unroll_steps
 
-    def measure(greedy: bool) -> dict[str, float]:
-        return {"perplexity": perplexity(trainer, tokens, *size, greedy, samples or config.eval_samples)}
+    def measure(greedy: bool, n_chains: int = 1) -> dict[str, float]:
+        return {"perplexity": perplexity(trainer, tokens, *size, greedy, n_chains)}
 
-    found = greedy_and_sampled(measure, split, config.has_agent)
+    found = random_and_mixed(measure, split, config.has_agent, n_chains)
     return {name.removesuffix("_sampled"): value for name, value in found.items()}
 
 
@@ -69,7 +70,8 @@ def build(config: LanguageConfig) -> Experiment:
     def measure(trainer: Trainer, split: str) -> dict[str, float]:
         if split == "dev":
             return {"valid_perplexity": perplexity(trainer, corpus.valid, config.batch_size, config.num_unroll_steps)}
-        return evaluate(trainer, corpus.valid, "valid") | evaluate(trainer, corpus.test, "test")
+        chains = {"n_chains": config.n_chains}
+        return evaluate(trainer, corpus.valid, "valid", **chains) | evaluate(trainer, corpus.test, "test", **chains)
 
     return Experiment(
         model=model,

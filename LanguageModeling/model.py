@@ -9,6 +9,7 @@ from common import objective
 from common.layers.make_layer import auxiliary, make_layer, run_layer
 from common.losses import policy_gradient
 from common.ops.agent import Trace
+from common.ops.mixture import by_chain, log_mean, repeated
 from common.ops.random import dropout, fold
 from common.ops.replicas import part_of_mean
 from common.ops.softmax import log_likelihood
@@ -111,10 +112,21 @@ class LanguageModel(keras.Model):
         return objective.combine(task_loss, agents, task_weight=n_steps, auxiliary_loss=auxiliary_loss)
 
     def evaluation_metrics(
-        self, batch: Tensors, state: list, seed: tf.Tensor, greedy: bool
+        self, batch: Tensors, state: list, seed: tf.Tensor, greedy: bool, n_chains: int = 1
     ) -> tuple[dict, object]:
-        """See `TaskModel`."""
-        x, state, _ = self.features(batch["words"], state, greedy=greedy, seed=seed)
-        weights = batch["weights"]
-        loss = -tf.reduce_sum(self.log_likelihood(x, batch["targets"]) * weights)
-        return {"loss": (loss, tf.reduce_sum(weights))}, state
+        """See `TaskModel`. Of several chains, log mean_s p_s(w_t) for each word, all chains weighing the same."""
+        words = repeated(batch["words"], n_chains)
+        x, state, _ = self.features(words, state, greedy=greedy, seed=seed)
+        weights, targets = batch["weights"], batch["targets"]
+        n = tf.reduce_sum(weights)
+        if n_chains == 1:
+            return {"loss": (-tf.reduce_sum(self.log_likelihood(x, targets) * weights), n)}, state
+        # Chain after chain: the logits of all at once would take n_chains times the memory.
+        each = tf.map_fn(
+            lambda x: self.log_likelihood(x, targets), by_chain(x, n_chains), fn_output_signature=tf.float32
+        )
+        mixed = log_mean(tf.reshape(each, [-1, targets.shape[1]]), n_chains)
+        return {
+            "loss": (-tf.reduce_sum(mixed * weights), n),
+            "chain_loss": (-tf.reduce_sum(each * weights) / n_chains, n),
+        }, state

@@ -49,7 +49,6 @@ class LanguageConfig(RunConfig):
     entropy_weight: float = setting(0.02, minimum=0)
     print_every: int = setting(100, minimum=1)
     load_model: str = setting("", "run folder or checkpoint whose weights to start from")
-    eval_samples: int = setting(1, "how often distances are sampled in the final evaluation (mean of the losses)", minimum=1)
 
     @property
     def char_flags(self) -> dict[str, Any]:

@@ -12,8 +12,8 @@ from common.data.embeddings import load_vectors
 from common.data.text import PADDING, UNKNOWN
 from common.training import loop
 from common.training.compiled_steps import Trainer, make_trainer
-from common.training.experiment import Experiment, out_of_patience
-from common.training.metrics import greedy_and_sampled
+from common.training.experiment import Experiment, dev_then_both, out_of_patience
+from common.training.metrics import random_and_mixed
 from common.training.restore import Trained, load_run
 from NER import reader
 from NER.model import NERModel
@@ -42,11 +42,13 @@ def tag(
     greedy: bool = True,
     n_buckets: int = 8,
     sample: int = 0,
+    n_chains: int = 1,
 ) -> Tagged:
     """The tags of sentences, in their order, and the connections that were made for them.
 
     Args:
         trainer: of the model. greedy: the most probable distances, or sampled ones; `sample` numbers the repetition.
+        n_chains: of several, the tags and log-likelihoods of their mixture, and no connections.
         n_buckets: padded lengths. Few sentences are padded to a multiple of 16 words instead, so that the next ones meet known shapes.
     """
     n = len(sentences)
@@ -57,7 +59,7 @@ def tag(
     found: dict[str, list] = {}
     first = 0
     for chunk in bucketing.chunks(batches, len(batches), 0, 0):
-        arrays = trainer.infer(bucketing.stack(chunk, data._asdict(), PADDED), greedy, sample, first)
+        arrays = trainer.infer(bucketing.stack(chunk, data._asdict(), PADDED), greedy, sample, first, n_chains)
         first += len(chunk)
         for i, batch in enumerate(chunk):
             for name, array in arrays.items():
@@ -76,14 +78,15 @@ def scores(sentences: Sequence[reader.Sentence], tagged: Tagged) -> dict[str, fl
 
 
 def evaluate(
-    trainer: Trainer, encoder: reader.Encoder, sentences: Sequence[reader.Sentence], split: str, n_buckets: int = 8
-) -> dict[str, float]:
-    """`scores` with the most probable and with sampled distances."""
+    trainer: Trainer, encoder: reader.Encoder, sentences: Sequence[reader.Sentence], split: str, n_buckets: int = 8,
+    n_chains: int = 1,
+) -> dict[str, float]:  # fmt: skip
+    """`scores` with the most probable and with sampled distances; and of the mixture of several chains."""
 
-    def measure(greedy: bool) -> dict[str, float]:
-        return scores(sentences, tag(trainer, encoder, sentences, greedy, n_buckets))
+    def measure(greedy: bool, n_chains: int = 1) -> dict[str, float]:
+        return scores(sentences, tag(trainer, encoder, sentences, greedy, n_buckets, n_chains=n_chains))
 
-    return greedy_and_sampled(measure, split, trainer.model.config.has_agent)
+    return random_and_mixed(measure, split, trainer.model.config.has_agent, n_chains)
 
 
 def make_encoder(config: NERConfig, corpus: reader.Corpus) -> tuple[reader.Encoder, np.ndarray | None]:
@@ -125,7 +128,10 @@ def build(config: NERConfig) -> Experiment:
         optimizer=keras.optimizers.SGD(config.learning_rate, config.momentum),
         train_batches=lambda epoch: bucketing.epoch_chunks(*packed, config.batch_size, STEPS_PER_CALL, config.seed, epoch),
         schedule=lambda epoch, records: {"learning_rate": config.learning_rate / (1 + config.learning_rate_decay * epoch)},
-        evaluate=lambda trainer, split: evaluate(trainer, encoder, getattr(corpus, split), split, config.n_buckets),
+        evaluate=dev_then_both(
+            lambda trainer, split, n: evaluate(trainer, encoder, getattr(corpus, split), split, config.n_buckets, n),
+            config.n_chains,
+        ),
         monitor=monitor,
         stop_early=lambda records: out_of_patience(records, monitor, config.patience),
         tokens_per_epoch=int(train_data.lengths.sum()),

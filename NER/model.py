@@ -13,6 +13,7 @@ from common import objective
 from common.layers.make_layer import auxiliary, make_layer, run_layer
 from common.losses import masked_mean, policy_gradient
 from common.ops.agent import Trace
+from common.ops.mixture import by_chain, log_mean, repeated
 from common.ops.random import dropout, fold
 from common.training.task_model import Tensors
 from NER import reader
@@ -114,14 +115,33 @@ class NERModel(keras.Model):
         task_loss = -masked_mean(log_likelihood, weights)
         return objective.combine(task_loss, agents, weights=weights, auxiliary_loss=auxiliary_loss)
 
-    def infer(self, batch: Tensors, seed: tf.Tensor, greedy: bool) -> dict[str, tf.Tensor]:
-        """The best tags [B, T], log p(given tags) [B], and the distances [B, T] in the order of the words."""
-        scores, (forward, backward) = self(batch["words"], batch["chars"], batch["lengths"], greedy=greedy, seed=seed)
+    def infer(self, batch: Tensors, seed: tf.Tensor, greedy: bool, n_chains: int = 1) -> dict[str, tf.Tensor]:
+        """The best tags [B, T], log p(given tags) [B] and, of one chain, the distances [B, T] in the order of the words.
+
+        Of several chains, p(y) = mean_s p_s(y); the best of the chains' best paths under it stands for the
+        best of all paths.
+        """
+        inputs = [repeated(batch[name], n_chains) for name in ("words", "chars", "lengths")]
+        scores, (forward, backward) = self(*inputs, greedy=greedy, seed=seed)
+        if n_chains > 1:
+            return self._mixed(scores, repeated(_mask(batch), n_chains), batch["tags"], n_chains)
         mask = _mask(batch)
         found = {"tags": self.crf(scores, mask), "log_likelihood": self.crf.log_likelihood(scores, batch["tags"], mask)}
         if forward is not None:
             found |= {"forward": forward.distances, "backward": tf.reverse(backward.distances, [1])}
         return found
+
+
+    def _mixed(self, scores: tf.Tensor, mask: tf.Tensor, tags: tf.Tensor, n_chains: int) -> dict[str, tf.Tensor]:
+        """The best candidate and log p(tags) of the mixture; scores [S * B, T, N], mask [S * B, T], tags [B, T]."""
+
+        def mixed(tags: tf.Tensor) -> tf.Tensor:
+            return log_mean(self.crf.log_likelihood(scores, repeated(tags, n_chains), mask), n_chains)
+
+        candidates = by_chain(self.crf(scores, mask), n_chains)
+        values = tf.map_fn(mixed, candidates, fn_output_signature=tf.float32)  # [S, B]
+        best = tf.gather(tf.transpose(candidates, [1, 0, 2]), tf.argmax(values, 0), batch_dims=1)
+        return {"tags": best, "log_likelihood": mixed(tags)}
 
 
 def _mask(batch: Tensors):

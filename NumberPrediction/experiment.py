@@ -6,8 +6,8 @@ import numpy as np
 from common.data import bucketing
 from common.training import loop
 from common.training.compiled_steps import Trainer, make_trainer
-from common.training.experiment import Experiment
-from common.training.metrics import greedy_and_sampled, means
+from common.training.experiment import Experiment, dev_then_both
+from common.training.metrics import means, random_and_mixed
 from common.training.restore import Trained, load_run
 from NumberPrediction import reader
 from NumberPrediction.model import NumberModel
@@ -21,10 +21,14 @@ def arrays(examples: reader.Examples) -> dict[str, np.ndarray]:
     return {"numbers": examples.numbers.astype(np.int32), "labels": examples.labels.astype(np.int32)}
 
 
-def evaluate(trainer: Trainer, examples: reader.Examples, split: str) -> dict[str, float]:
-    """Accuracy with the most probable and with sampled distances, of all examples."""
+def evaluate(trainer: Trainer, examples: reader.Examples, split: str, n_chains: int = 1) -> dict[str, float]:
+    """Accuracy with the most probable and with sampled distances, of all examples; and of the mixture of several chains."""
     batches = bucketing.in_order(arrays(examples), EVALUATION_BATCH)
-    return greedy_and_sampled(lambda greedy: means(trainer.evaluate(batches, greedy=greedy)), split, trainer.model.config.has_agent)
+
+    def measure(greedy: bool, n_chains: int = 1) -> dict[str, float]:
+        return means(trainer.evaluate(batches, greedy=greedy, n_chains=n_chains))
+
+    return random_and_mixed(measure, split, trainer.model.config.has_agent, n_chains)
 
 
 def build(config: NumberConfig) -> Experiment:
@@ -38,7 +42,9 @@ def build(config: NumberConfig) -> Experiment:
             "learning_rate": config.learning_rate,
             "entropy_weight": config.entropy_weight * config.entropy_decay**epoch,
         },
-        evaluate=lambda trainer, split: evaluate(trainer, getattr(data, split), split),
+        evaluate=dev_then_both(
+            lambda trainer, split, n: evaluate(trainer, getattr(data, split), split, n), config.n_chains
+        ),
         monitor="dev_accuracy_sampled",
     )
 

@@ -9,7 +9,9 @@ import tensorflow as tf
 from common import losses, objective
 from common.layers.make_layer import auxiliary, make_layer, run_layer
 from common.ops.agent import Trace
+from common.ops.mixture import repeated
 from common.ops.replicas import part_of_mean
+from common.training.metrics import classification_metrics, judged
 from common.training.task_model import Tensors
 from NumberPrediction import reader
 from NumberPrediction.presets import NumberConfig
@@ -61,9 +63,7 @@ class NumberModel(keras.Model):
     ) -> tuple[tf.Tensor, dict]:  # fmt: skip
         """The loss and its terms, of logits [B, 10] and labels [B]."""
         config = self.config
-        labels = tf.cast(labels, tf.int32)
-        log_likelihood = -tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
-        right = tf.cast(tf.argmax(logits, -1, output_type=tf.int32) == labels, tf.float32)
+        log_likelihood, right = judged(logits, labels)
         reward = log_likelihood if config.reward == "log_likelihood" else 2 * right - 1
         task_loss, task_weight, agents = -part_of_mean(log_likelihood), 1.0, {}
         if trace is not None and config.reward == "released":
@@ -79,12 +79,8 @@ class NumberModel(keras.Model):
         return loss, metrics | {"accuracy": (part_of_mean(right), 1.0)}
 
     def evaluation_metrics(
-        self, batch: Tensors, state: Any, seed: tf.Tensor, greedy: bool
+        self, batch: Tensors, state: Any, seed: tf.Tensor, greedy: bool, n_chains: int = 1
     ) -> tuple[dict, object]:
         """See `TaskModel`."""
-        logits, _ = self(batch["numbers"], greedy=greedy, seed=seed)
-        right = tf.cast(tf.argmax(logits, -1, output_type=tf.int32) == tf.cast(batch["labels"], tf.int32), tf.float32)
-        cross_entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.cast(batch["labels"], tf.int32), logits)
-        weight = batch["weights"]
-        total = tf.reduce_sum(weight)
-        return {"accuracy": (tf.reduce_sum(right * weight), total), "loss": (tf.reduce_sum(cross_entropy * weight), total)}, state
+        logits, _ = self(repeated(batch["numbers"], n_chains), greedy=greedy, seed=seed)
+        return classification_metrics(logits, batch["labels"], batch["weights"], n_chains), state

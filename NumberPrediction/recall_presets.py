@@ -10,7 +10,11 @@ class RecallConfig(RunConfig):
     """Train a network to recall the first component of its first input after the last one (Mongia, RNNs with skip connections)."""
 
     task = "Recall"
-    without_effect = {"dropout": "this network drops no units", "data_dir": "the sequences are always generated"}
+    without_effect = {
+        "dropout": "this network drops no units",
+        "data_dir": "the sequences are always generated",
+        "eval_samples": "its predictions are numbers, not probabilities",
+    }
 
     cell: str = "skip_rnn"
     length: int = setting(100, "inputs in a sequence (source: 100 and 500)", minimum=1)

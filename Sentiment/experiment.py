@@ -13,8 +13,8 @@ from common.data.text import Vocabulary
 from common.errors import InputError
 from common.training import loop
 from common.training.compiled_steps import Trainer, make_trainer
-from common.training.experiment import Experiment, out_of_patience
-from common.training.metrics import add, greedy_and_sampled, means
+from common.training.experiment import Experiment, dev_then_both, out_of_patience
+from common.training.metrics import add, means, random_and_mixed
 from common.training.restore import Trained, load_run
 from Sentiment import reader
 from Sentiment.model import SentimentModel
@@ -33,19 +33,22 @@ class Predicted(NamedTuple):
     distances: list[np.ndarray] | None  # of each text, the distance taken at each of its words; None without an agent
 
 
-def evaluate(trainer: Trainer, data: reader.Arrays, split: str, n_buckets: int = 8) -> dict[str, float]:
-    """Accuracy and mean cross-entropy in nats of all texts, with the most probable and with sampled distances."""
+def evaluate(
+    trainer: Trainer, data: reader.Arrays, split: str, n_buckets: int = 8, n_chains: int = 1
+) -> dict[str, float]:
+    """Accuracy and mean cross-entropy in nats of all texts, with the most probable and with sampled distances;
+    and of the mixture of several chains."""
     size = min(EVALUATION_BATCH, len(data.lengths))
     batches = bucketing.batches(data.lengths, size, 0, 0, bucketing.bucket_lengths(data.lengths, n_buckets))
     chunks = [bucketing.stack(chunk, data._asdict(), PADDED) for chunk in bucketing.chunks(batches, STEPS_PER_CALL, 0, 0)]
 
-    def measure(greedy: bool) -> dict[str, float]:
+    def measure(greedy: bool, n_chains: int = 1) -> dict[str, float]:
         total: dict[str, np.ndarray] = {}
         for i, chunk in enumerate(chunks):
-            total = add(total, trainer.evaluate(chunk, greedy=greedy, sample=i))
+            total = add(total, trainer.evaluate(chunk, greedy=greedy, sample=i, n_chains=n_chains))
         return means(total)
 
-    return greedy_and_sampled(measure, split, trainer.model.config.has_agent)
+    return random_and_mixed(measure, split, trainer.model.config.has_agent, n_chains)
 
 
 def predict(trainer: Trainer, vocabulary: Vocabulary, texts: Sequence[Sequence[str]], greedy: bool = True, sample: int = 0) -> Predicted:
@@ -91,7 +94,9 @@ def build(config: SentimentConfig) -> Experiment:
         optimizer=keras.optimizers.Adam(config.learning_rate),
         train_batches=lambda epoch: bucketing.epoch_chunks(*packed, config.batch_size, STEPS_PER_CALL, config.seed, epoch),
         schedule=lambda epoch, records: {"learning_rate": config.learning_rate},
-        evaluate=lambda trainer, split: evaluate(trainer, data[split], split, config.n_buckets),
+        evaluate=dev_then_both(
+            lambda trainer, split, n: evaluate(trainer, data[split], split, config.n_buckets, n), config.n_chains
+        ),
         monitor=monitor,
         stop_early=lambda records: out_of_patience(records, monitor, config.patience),
         tokens_per_epoch=int(data["train"].lengths.sum()),

@@ -11,8 +11,10 @@ from common import objective
 from common.layers.make_layer import auxiliary, make_layer, run_layer
 from common.losses import masked_mean, policy_gradient
 from common.ops.agent import Trace
+from common.ops.mixture import log_mean, repeated
 from common.ops.random import dropout, fold
 from common.ops.replicas import total
+from common.training.metrics import classification_metrics, judged
 from common.training.task_model import Tensors
 from Sentiment.presets import SentimentConfig
 
@@ -80,7 +82,7 @@ class SentimentModel(keras.Model):
 
         Texts of weight 0 only fill up the batch.
         """
-        log_likelihood, right = _judge(logits, labels)
+        log_likelihood, right = judged(logits, labels)
         agent_loss = functools.partial(policy_gradient, **self.config.agent_options)
         agents = {} if trace is None else {"": objective.Agent(trace, log_likelihood, agent_loss)}
         loss, metrics = objective.combine(
@@ -90,22 +92,17 @@ class SentimentModel(keras.Model):
         return loss, metrics | {"accuracy": accuracy}
 
     def evaluation_metrics(
-        self, batch: Tensors, state: Any, seed: tf.Tensor, greedy: bool
+        self, batch: Tensors, state: Any, seed: tf.Tensor, greedy: bool, n_chains: int = 1
     ) -> tuple[dict, object]:
         """See `TaskModel`."""
-        logits, _ = self(batch["words"], batch["lengths"], greedy=greedy, seed=seed)
-        log_likelihood, right = _judge(logits, batch["labels"])
-        weights, n = batch["weights"], tf.reduce_sum(batch["weights"])
-        return {"accuracy": (tf.reduce_sum(right * weights), n), "loss": (-tf.reduce_sum(log_likelihood * weights), n)}, state
+        inputs = repeated(batch["words"], n_chains), repeated(batch["lengths"], n_chains)
+        logits, _ = self(*inputs, greedy=greedy, seed=seed)
+        return classification_metrics(logits, batch["labels"], batch["weights"], n_chains), state
 
-    def infer(self, batch: Tensors, seed: tf.Tensor, greedy: bool) -> dict[str, tf.Tensor]:
-        """The classes' probabilities [B, classes] and the distances [B, T]."""
-        logits, trace = self(batch["words"], batch["lengths"], greedy=greedy, seed=seed)
+    def infer(self, batch: Tensors, seed: tf.Tensor, greedy: bool, n_chains: int = 1) -> dict[str, tf.Tensor]:
+        """The classes' probabilities [B, classes] and, of one chain, the distances [B, T]."""
+        inputs = repeated(batch["words"], n_chains), repeated(batch["lengths"], n_chains)
+        logits, trace = self(*inputs, greedy=greedy, seed=seed)
+        if n_chains > 1:
+            return {"probs": tf.exp(log_mean(tf.nn.log_softmax(logits), n_chains))}
         return {"probs": tf.nn.softmax(logits)} | ({} if trace is None else {"distances": trace.distances})
-
-
-def _judge(logits: tf.Tensor, labels: tf.Tensor):
-    """log p(label) [B] in nats, and 1 where the label is the most probable class."""
-    labels = tf.cast(labels, tf.int32)
-    log_likelihood = -tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
-    return log_likelihood, tf.cast(tf.argmax(logits, -1, output_type=tf.int32) == labels, tf.float32)

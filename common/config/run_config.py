@@ -127,6 +127,9 @@ class RunConfig:
         0, "where a number is not finite: go back to the last good checkpoint, halve the learning rate, at most so many times", minimum=0,
         affects_result=False,
     )  # fmt: skip
+    eval_samples: int = setting(
+        1, "chains of sampled distances whose predictions the final evaluation averages besides (1: none)", minimum=1, affects_result=False
+    )
     max_train_steps: int = setting(0, "stop after so many steps (0: no limit)", minimum=0)
     print_every: int = setting(100, "steps between two lines of progress", minimum=1, affects_result=False)
     checkpoint_seconds: float = setting(60.0, "seconds between two checkpoints", minimum=0, affects_result=False)
@@ -164,6 +167,12 @@ class RunConfig:
     def has_agent(self) -> bool:
         """Whether an agent draws distances: where none does, the most probable ones and sampled ones are the same."""
         return self.cell == "dynamic_skip"
+
+    @property
+    def n_chains(self) -> int:
+        """Chains of the final evaluation's mixture; 1, for none, where no distance is random."""
+        is_random = self.cell in ("dynamic_skip", "random_skip") and self.n_actions > 1
+        return self.eval_samples if is_random else 1
 
     @property
     def unread(self) -> set[str]:

@@ -7,6 +7,7 @@ same step. Evaluation is left to one device.
 """
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -51,12 +52,12 @@ class Trainer:
         else:
             self._train = self._train_on_replicas
             self._replicated = tf.function(lambda *args: strategy.run(self._replica_step, args), autograph=False)
-        self._evaluate = {
-            greedy: _compile(lambda *args, greedy=greedy: self.evaluate_steps(*args, greedy), jit_compile) for greedy in (False, True)
-        }
-        self._infer = {
-            greedy: _compile(lambda batch, seed, greedy=greedy: model.infer(batch, seed, greedy), jit_compile) for greedy in (False, True)
-        }
+        self._evaluate = functools.cache(
+            lambda *how: _compile(lambda *args: self.evaluate_steps(*args, *how), jit_compile)
+        )
+        self._infer = functools.cache(
+            lambda *how: _compile(lambda batch, seed: model.infer(batch, seed, *how), jit_compile)
+        )
 
     def scope(self) -> contextlib.AbstractContextManager:
         """In which the weights of all replicas can be set."""
@@ -86,21 +87,29 @@ class Trainer:
                 on_call(done + int(n), state, add({}, metrics))
         return state, total
 
-    def evaluate(self, batches: dict, state: Any = (), greedy: bool = False, sample: int = 0) -> dict[str, np.ndarray]:
-        """Metrics' totals over a chunk of batches; `sample` numbers the repetition where distances are sampled."""
+    def evaluate(
+        self, batches: dict, state: Any = (), greedy: bool = False, sample: int = 0, n_chains: int = 1
+    ) -> dict[str, np.ndarray]:
+        """Metrics' totals over a chunk of batches; `sample` numbers the repetition where distances are sampled.
+
+        Of several chains those of their mixture; the state then has a row for each chain of each row.
+        """
         total: dict[str, np.ndarray] = {}
         for start, n, part in self._parts(batches):
             seed = fold(self._seed(EVALUATE), sample)
-            state, metrics = self._evaluate[greedy](part, n, state, seed, tf.constant(start))
+            state, metrics = self._evaluate(greedy, n_chains)(part, n, state, seed, tf.constant(start))
             total = add(total, metrics)
         return total
 
-    def infer(self, batches: dict, greedy: bool = False, sample: int = 0, first: int = 0) -> dict[str, np.ndarray]:
+    def infer(
+        self, batches: dict, greedy: bool = False, sample: int = 0, first: int = 0, n_chains: int = 1
+    ) -> dict[str, np.ndarray]:
         """What the model says about each batch of a chunk: arrays [N, B, ...]. `sample` as for `evaluate`; `first` numbers the chunk's
         first batch, where there are several chunks."""
         seed = fold(self._seed(EVALUATE), sample)
         n_batches = len(next(iter(batches.values())))
-        found = [self._infer[greedy]({k: tf.constant(a[i]) for k, a in batches.items()}, fold(seed, first + i)) for i in range(n_batches)]
+        infer = self._infer(greedy, n_chains)
+        found = [infer({k: tf.constant(a[i]) for k, a in batches.items()}, fold(seed, first + i)) for i in range(n_batches)]
         return {name: np.stack([one[name].numpy() for one in found]) for name in found[0]}
 
     def _seed(self, stream: int) -> tf.Tensor:
@@ -201,7 +210,7 @@ class Trainer:
         return state, {**metrics, "gradient_norm": tf.stack([norm, 1.0])}
 
     def evaluate_steps(
-        self, batches: Tensors, n: tf.Tensor, state: Any, seed: tf.Tensor, first_step: tf.Tensor, greedy: bool
+        self, batches: Tensors, n: tf.Tensor, state: Any, seed: tf.Tensor, first_step: tf.Tensor, greedy: bool, n_chains: int = 1
     ) -> tuple[Any, Tensors]:
         """What `evaluate` compiles: `n` batches, of tensors. Returns state and metrics."""
         names: list[str] = []
@@ -209,7 +218,7 @@ class Trainer:
         def step(i: tf.Tensor, state: Any, totals: tf.Tensor):
             batch = {name: array[i] for name, array in batches.items()}
             step_seed = fold(seed, first_step + i)
-            metrics, state = self.model.evaluation_metrics(batch, state, step_seed, greedy)
+            metrics, state = self.model.evaluation_metrics(batch, state, step_seed, greedy, *([n_chains] if n_chains > 1 else []))
             return i + 1, state, totals + as_rows(metrics, names)
 
         start = (0, state, tf.zeros([MOST_METRICS, 2]))

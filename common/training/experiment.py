@@ -43,6 +43,24 @@ class Experiment:
     tokens_per_epoch: int | None = None
 
 
+def dev_then_both(
+    evaluate: Callable[[Trainer, str, int], dict[str, float]], n_chains: int
+) -> Callable[[Trainer, str], dict[str, float]]:
+    """An `Experiment.evaluate`: dev after each epoch; once, at the end, test and the mixtures of both.
+
+    Args:
+        evaluate: (trainer, split, n_chains) -> metrics. n_chains: of the mixtures; 1 for none.
+    """
+
+    def measure(trainer: Trainer, split: str) -> dict[str, float]:
+        if split == "dev":
+            return evaluate(trainer, "dev", 1)
+        dev = evaluate(trainer, "dev", n_chains) if n_chains > 1 else {}
+        return dev | evaluate(trainer, "test", n_chains)
+
+    return measure
+
+
 def out_of_patience(records: Records, monitor: str, patience: int) -> bool:
     """Whether the best of the records lies `patience` epochs back or more; never for a patience of 0."""
     return 0 < patience <= len(records) and len(records) - 1 - best_epoch(records, monitor) >= patience

@@ -5,6 +5,8 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
+from ..ops import mixture
+
 MOST_METRICS = 32  # of a model
 
 
@@ -21,8 +23,44 @@ def means(total: dict[str, np.ndarray]) -> dict[str, float]:
 def greedy_and_sampled(measure: Callable[[bool], dict[str, float]], split: str, has_agent: bool) -> dict[str, float]:
     """`SPLIT_NAME_greedy` and `SPLIT_NAME_sampled` of what `measure(greedy)` returns by name; measured once where there is no agent."""
     greedy = measure(True)
-    both = {"greedy": greedy, "sampled": measure(False) if has_agent else greedy}
-    return {f"{split}_{name}_{how}": value for how, found in both.items() for name, value in found.items()}
+    return named(greedy, split, "greedy") | named(measure(False) if has_agent else greedy, split, "sampled")
+
+
+def named(metrics: dict[str, float], split: str, how: str) -> dict[str, float]:
+    """The metrics under the names that records and results have: `SPLIT_NAME_HOW`."""
+    return {f"{split}_{name}_{how}": value for name, value in metrics.items()}
+
+
+def random_and_mixed(
+    measure: Callable[..., dict[str, float]], split: str, has_agent: bool, n_chains: int
+) -> dict[str, float]:
+    """`greedy_and_sampled`, and of S > 1 chains `SPLIT_NAME_mixtureS` of `measure(False, S)`."""
+    found = greedy_and_sampled(measure, split, has_agent)
+    if n_chains > 1:
+        found |= named(measure(False, n_chains), split, f"mixture{n_chains}")
+    return found
+
+
+def judged(logits: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Of logits [B, classes] and labels [B]: log p(label) [B] in nats, and 1 where the label is the most probable class."""
+    labels = tf.cast(labels, tf.int32)
+    log_likelihood = -tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+    return log_likelihood, tf.cast(tf.argmax(logits, -1, output_type=tf.int32) == labels, tf.float32)
+
+
+def classification_metrics(logits: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor, n_chains: int = 1) -> dict:
+    """`accuracy` and `loss`, (total, weight) pairs, of logits [B, classes].
+
+    Of several chains, logits [S * B, classes], those of the mean of their probabilities, and `chain_loss`, the mean of their own losses.
+    """
+    n, chain_loss = tf.reduce_sum(weights), {}
+    if n_chains > 1:
+        own = judged(logits, mixture.repeated(labels, n_chains))[0] * mixture.repeated(weights, n_chains)
+        chain_loss = {"chain_loss": (-tf.reduce_sum(own) / n_chains, n)}
+        logits = mixture.log_mean(tf.nn.log_softmax(logits), n_chains)
+    log_likelihood, right = judged(logits, labels)
+    metrics = {"accuracy": (tf.reduce_sum(right * weights), n), "loss": (-tf.reduce_sum(log_likelihood * weights), n)}
+    return metrics | chain_loss
 
 
 def as_rows(metrics: dict[str, tuple], names: list[str]) -> tf.Tensor:

@@ -28,9 +28,13 @@ class TaskModel(Protocol):
         """
 
     def evaluation_metrics(
-        self, batch: Tensors, state: Any, seed: tf.Tensor, greedy: bool
+        self, batch: Tensors, state: Any, seed: tf.Tensor, greedy: bool, n_chains: int = 1
     ) -> tuple[Metrics, Any]:
-        """Without dropout; with the most probable distances, or with sampled ones. And the new state."""
+        """Without dropout; with the most probable distances, or with sampled ones. And the new state.
 
-    def infer(self, batch: Tensors, seed: tf.Tensor, greedy: bool) -> Tensors:
+        Of several chains the metrics are those of the mixture (`common/ops/mixture.py`), with the mean
+        of the chains' own losses as `chain_loss`; the state has n_chains * B rows.
+        """
+
+    def infer(self, batch: Tensors, seed: tf.Tensor, greedy: bool, n_chains: int = 1) -> Tensors:
         """What the model says about each example, likewise."""
