@@ -41,6 +41,32 @@ def test_every_room_that_is_installed_is_listed():
     assert with_code == {path.parent for path in (ROOT / "common").rglob("__init__.py")}
 
 
+def imported(path: pathlib.Path) -> set[pathlib.Path]:
+    """The files of this checkout that a file imports as it is loaded, those of functions apart."""
+    package, found = path.parent, set()
+    for node in ast.parse(path.read_text()).body:
+        names = []
+        if isinstance(node, ast.ImportFrom):
+            base = package if node.level else ROOT
+            for _ in range(node.level - 1):
+                base = base.parent
+            base = base.joinpath(*(node.module or "").split("."))
+            names = [base, *(base / alias.name for alias in node.names)]
+        elif isinstance(node, ast.Import):
+            names = [ROOT.joinpath(*alias.name.split(".")) for alias in node.names]
+        found |= {name.with_suffix(".py") for name in names if name.with_suffix(".py").is_file()}
+    return found
+
+
+def test_no_circle_of_imports():
+    folders = ("common", "LanguageModeling", "NumberPrediction", "NER", "Sentiment", "experiments", "benchmarks")
+    graph = {path: imported(path) for folder in folders for path in (ROOT / folder).rglob("*.py")}
+    assert sum(map(len, graph.values())) > 300  # the imports are seen
+    while free := {path for path, needs in graph.items() if not needs & set(graph)}:
+        graph = {path: needs for path, needs in graph.items() if path not in free}
+    assert not graph, f"these import each other: {', '.join(sorted(str(path.relative_to(ROOT)) for path in graph))}"
+
+
 def test_nothing_in_common_knows_where_it_is_installed():
     """Inside `common` all imports of it are relative, and none is of a task."""
     ours = {"common", "dynamic_skip_lstm", *(path.parent.name for path in ROOT.glob("*/__init__.py"))}

@@ -16,17 +16,15 @@ import tensorflow as tf
 
 from ..config import RunConfig, Terminated
 from ..errors import InputError
-from . import checkpoint
+from . import checkpoint, summaries
 from .compiled_steps import Trainer, count_weights, make_trainer, set_precision
 from .experiment import Experiment, Records, best_epoch
 from .interrupts import Interrupt
 from .metrics import add, means
 from .progress import Progress
-from .restore import restore
+from .restore import arrays_of, restore
 from .run_directory import RunDirectory, to_json
 from .strategy import LOST, Workers, begin_again, make_strategy
-
-_SCALAR = tf.compat.v1.SummaryMetadata(plugin_data={"plugin_name": "scalars"}, data_class="DATA_CLASS_SCALAR")
 
 
 def run(config: RunConfig, build: Callable[[RunConfig], Experiment]) -> dict[str, Any]:
@@ -211,7 +209,8 @@ class _Run:
     def _end_epoch(self, record: dict[str, Any]) -> None:
         if self.workers.is_chief:
             self.directory.log_epoch(record)
-            self._summarise(record)
+            if self.config.tensorboard:
+                summaries.write(self.directory.tensorboard, record)
         self.records.append(json.loads(to_json(record)))  # as a resumed run will read it
         self.epoch, self.step_in_epoch, self.totals, self.epoch_seconds = self.epoch + 1, 0, {}, 0.0
         self.state = self.experiment.initial_state
@@ -222,14 +221,6 @@ class _Run:
         if self.workers.is_chief:
             values = "  ".join(f"{name} {value:.5g}" for name, value in shown.items())
             print(f"epoch {self.epoch}: {values}  ({record['seconds']:.1f} s)", flush=True)
-
-    def _summarise(self, record: dict[str, Any]) -> None:
-        if self.config.tensorboard:
-            with tf.summary.create_file_writer(str(self.directory.tensorboard)).as_default(step=record["epoch"]):
-                for name, value in record.items():
-                    if isinstance(value, float):
-                        # `tf.summary.scalar` needs TensorBoard installed; the file it would write does not.
-                        tf.summary.write(name, tf.constant(value, tf.float32), metadata=_SCALAR)
 
     # ------------------------------------------------------------------------------------------- checkpoints and the end
 
@@ -253,8 +244,7 @@ class _Run:
 
     def _arrays(self) -> dict[str, np.ndarray]:
         """Weights, the optimizer's variables and the carried state, under the names of the checkpoint."""
-        # Without the first part of the path, a name that Keras numbers within a process.
-        arrays = {f"variable/{i}/{v.path.split('/', 1)[-1]}": v.numpy() for i, v in enumerate(self.variables)}
+        arrays = arrays_of(self.variables)
         # bfloat16, which NumPy does not have, in 32 bits: nothing is lost on the way there and back.
         state = [a if a.dtype != tf.bfloat16 else tf.cast(a, tf.float32) for a in map(tf.convert_to_tensor, tf.nest.flatten(self.state))]
         return arrays | {f"state/{i}": a.numpy() for i, a in enumerate(state)}

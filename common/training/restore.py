@@ -42,6 +42,12 @@ def load_run(run_dir: str, config_class: type, make_model: Callable, checkpoint_
     return config, model
 
 
+def arrays_of(variables: list) -> dict[str, np.ndarray]:
+    """Variables under the names that a checkpoint gives them: `variable/PLACE/PATH`."""
+    # Without the first part of the path, a name that Keras numbers within a process.
+    return {f"variable/{i}/{v.path.split('/', 1)[-1]}": v.numpy() for i, v in enumerate(variables)}
+
+
 def restore(variables: list, arrays: dict[str, np.ndarray]) -> None:
     """Assign a checkpoint's arrays to the variables they were saved from.
 

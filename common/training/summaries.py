@@ -1,0 +1,17 @@
+"""Summaries of an epoch's record for TensorBoard, which need not be installed."""
+
+import pathlib
+from typing import Any
+
+import tensorflow as tf
+
+_SCALAR = tf.compat.v1.SummaryMetadata(plugin_data={"plugin_name": "scalars"}, data_class="DATA_CLASS_SCALAR")
+
+
+def write(folder: pathlib.Path, record: dict[str, Any]) -> None:
+    """The floats of a record, at the step `record["epoch"]`."""
+    with tf.summary.create_file_writer(str(folder)).as_default(step=record["epoch"]):
+        for name, value in record.items():
+            if isinstance(value, float):
+                # `tf.summary.scalar` needs TensorBoard installed; the file it would write does not.
+                tf.summary.write(name, tf.constant(value, tf.float32), metadata=_SCALAR)
