@@ -70,7 +70,7 @@ _SMALL = {
 PRESETS = {
     "paper": {},
     # The released graph: two plain layers below the dynamic one, its first weights, agent, observation and reward
-    # (README, "Paper and release").
+    # (experiments/RELEASE.md).
     "released": {
         "rnn_layers": 3,
         "initializers": "released",

@@ -49,7 +49,7 @@ PRESETS = {
         "entropy_decay": 0.93,
         "max_epochs": 40,
     },
-    # The released trainer: its first weights, its agent, its observation, its reward and its loss (README, "Paper and release").
+    # The released trainer: its first weights, its agent, its observation, its reward and its loss (experiments/RELEASE.md).
     "released": {
         "initializers": "released",
         "observation": "mean",

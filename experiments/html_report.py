@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from experiments import charts, read_results, run
+from experiments import charts, read_results, run, sentences
 from experiments.tables import TABLES, Table
 
 FIGURES = pathlib.Path(__file__).resolve().parent / "figures"
@@ -67,10 +67,9 @@ _HEAD = """<!DOCTYPE html>
 <h1>LSTM with dynamic skip connections: results</h1>
 <p>Mean ± sample standard deviation over seeds; below it the number of the paper (Gui et al., AAAI 2019), or of the source that is
 named. Times are those of the fastest run. <em>Sampled</em>: distances drawn from the agent's distribution, as in training;
-<em>greedy</em>: the most probable ones. Every number comes from a file under <code>experiments/results/</code> that a command wrote; what
-was not run is shown as not run.</p>
+<em>greedy</em>: the most probable ones. Every number comes from a file under <code>experiments/results/</code> that a command
+wrote; an empty cell was not run. {how_to_read}</p>
 <section id="summary">
-<h3>On the test set, distances sampled</h3>
 {summary}
 </section>
 <nav>{contents}</nav>
@@ -82,7 +81,8 @@ def render() -> str:
     sections = [(f"table-{key}", table.title, _table_section(key, table)) for key, table in TABLES.items()]
     sections += [(f"figure-{path.stem}", caption["title"], _figure(path, caption)) for path, caption in figures()]
     contents = "".join(f'<a href="#{name}">{html.escape(title)}</a>' for name, title, _ in sections)
-    parts = [_HEAD.format(style=_STYLE, summary=_summary(), contents=contents)]
+    head = {"style": _STYLE, "summary": _summary(), "contents": contents, "how_to_read": sentences.HOW_TO_READ}
+    parts = [_HEAD.format(**head)]
     parts += [f'<section id="{name}">\n<h2>{html.escape(title)}</h2>\n{body}\n</section>' for name, title, body in sections]
     return "\n".join([*parts, "</body>\n</html>\n"])
 
@@ -106,8 +106,14 @@ def _figure(path: pathlib.Path, caption: dict[str, str]) -> str:
 
 
 def _summary() -> str:
-    rows = [f"<tr><td>{html.escape(title)}</td>{_cells(measured)}</tr>" for title, measured in read_results.summary()]
+    rows = [f"<tr>{''.join(f'<td>{_inline(cell)}</td>' for cell in row)}</tr>" for row in read_results.summary()]
     return _grid(read_results.SUMMARY_TITLES, rows)
+
+
+def _inline(text: str) -> str:
+    """A line of Markdown: `code` and *emphasis*."""
+    text = re.sub(r"`([^`]*)`", r"<code>\1</code>", html.escape(text))
+    return re.sub(r"\*([^*]*)\*", r"<em>\1</em>", text)
 
 
 def _grid(titles: Sequence[str], rows: Sequence[str]) -> str:
@@ -117,16 +123,12 @@ def _grid(titles: Sequence[str], rows: Sequence[str]) -> str:
 
 def _table_section(key: str, table: Table) -> str:
     found = {name: read_results.results_of(key, name) for name in table.rows}
-    titles = ["", *(title for _, title, _, _ in table.metrics), *read_results.COST_TITLES]
-    parts = [_grid(titles, [_row(line) for line in read_results.lines(key)])]
-    results = read_results.all_results(key)
-    note = " ".join(part for part in (table.note, read_results.provenance(results), read_results.times(results)) if part)
-    if note:
-        parts.append(f'<p class="note">{html.escape(note)}</p>')
-    if rows := read_results.rows_incomplete(key):
-        command = html.escape(read_results.how_to_run(key, rows))
-        parts.append(f'<p class="note">Incomplete (seeds asked for: {table.seeds}): <code>{command}</code></p>')
-    parts.append(_not_run(key, table))
+    parts = []
+    if read_results.all_results(key):
+        titles = ["", *(title for _, title, _, _ in read_results.metrics(key)), *read_results.COST_TITLES]
+        parts.append(_grid(titles, [_row(line) for line in read_results.lines(key)]))
+    parts += [f'<p class="note">{_inline(text)}</p>' for text in sentences.below(key)]
+    parts.append(_commands(key, table))
     parts.append(_curves(table, {row.label: found[name] for name, row in table.rows.items() if found[name]}))
     return "\n".join(part for part in parts if part)
 
@@ -139,24 +141,22 @@ def _row(line: read_results.Line) -> str:
 def _cells(measured: Sequence[read_results.Cell]) -> str:
     cells = []
     for ours, reference, source in measured:
-        none = ' class="none"' if ours in (read_results.NOT_RUN, read_results.QUOTED, read_results.NOT_FINITE) else ""
+        none = ' class="none"' if ours == read_results.NOT_FINITE else ""
         beside = f"<small>{html.escape(source or 'paper')}: {reference}</small>" if reference is not None else ""
         cells.append(f"<td{none}>{ours}{beside}</td>")
     return "".join(cells)
 
 
-def _not_run(key: str, table: Table) -> str:
-    """The commands of the rows that were not run, and how long they take."""
-    lacking = read_results.rows_not_run(key)
-    if not lacking:
-        return ""
+def _commands(key: str, table: Table) -> str:
+    """The commands of the rows that were not run."""
     lines = []
-    for name in lacking:
+    for name in read_results.rows_not_run(key):
         command = run.command(table, table.rows[name], 0, f"runs/experiments/{key}/{name}-seed0", "data")
         script = pathlib.Path(command[1]).relative_to(run.ROOT).as_posix()
         lines.append(f"<code>{html.escape(shlex.join(['python', script, *command[2:]]))}</code>")
-    how = html.escape(read_results.how_to_run(key, lacking))
-    summary = f"Not run here: <code>{how}</code>, about {table.hours:g} hours a run on two CPU cores"
+    if not lines:
+        return ""
+    summary = "The command of each row that was not run"
     return f'<details class="note"><summary>{summary}</summary>\n' + "\n".join(lines) + "\n</details>"
 
 

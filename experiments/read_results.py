@@ -11,10 +11,13 @@ from common.errors import InputError
 from experiments import row_flags, tables
 from experiments.tables import TABLES, Row, Table
 
-SUMMARY_TITLES = ("", "LSTM", "attention over the K states", "dynamic skips")
 RESULTS = pathlib.Path(__file__).resolve().parent / "results"
 
-NOT_RUN, QUOTED, NOT_FINITE = "not run here", "quoted", "not finite"
+NOT_FINITE = "not finite"
+SUMMARY_TITLES = (
+    "test set, sampled", "LSTM", "attention", "dynamic skips", "best learned row on dev",
+    "paper: LSTM → dynamic", "command",
+)  # fmt: skip
 COST_TITLES = ("seeds", "weights", "seconds an epoch", "minutes a run")
 
 
@@ -72,39 +75,91 @@ def spread(values: Sequence[float | None], decimals: int) -> str:
     return f"{mean} ± {statistics.stdev(values):.{decimals}f}" if len(values) > 1 else mean
 
 
+def metrics(key: str) -> list[tuple[str, str, int, float]]:
+    """The metrics of a table that one result at least has: those that are newer than all of them are not shown."""
+    results = all_results(key)
+    return [one for one in TABLES[key].metrics if any(one[0] in result for result in results)]
+
+
+def test_metric(key: str) -> tuple[str, str, int, float]:
+    """The metric by which a table's rows are compared: the first one of the test set."""
+    return next(one for one in TABLES[key].metrics if one[0].startswith("test"))
+
+
+def lower_is_better(metric: str) -> bool:
+    """Whether less of a metric is better: perplexity and error, not accuracy and F1."""
+    return any(word in metric for word in ("perplexity", "mse"))
+
+
 def lines(key: str) -> list[Line]:
-    """The rows of a table. Raises `InputError` for a result that lacks one of its metrics."""
+    """The rows of a table that were run or are quoted."""
     table, machine = TABLES[key], _machine_of_times(all_results(key))
-    found = {name: results_of(key, name) for name in table.rows}
-    return [Line(label(table, row, found[name]), measured(key, name), cost(found[name], machine)) for name, row in table.rows.items()]
+    found = {name: results_of(key, name) for name, row in table.rows.items()}
+    return [
+        Line(label(table, table.rows[name], results), measured(key, name), cost(results, machine))
+        for name, results in found.items()
+        if results or table.rows[name].quoted
+    ]
+
+
+def values(key: str, name: str, metric: str) -> list[float | None]:
+    """A metric of a row's runs, of those that have it: a metric may be newer than a result. None is not finite."""
+    return [result[metric] for result in results_of(key, name) if metric in result]
+
+
+def finite_values(key: str, name: str, metric: str) -> list[float]:
+    """The same in the table's unit; none if one of them is not finite."""
+    found = values(key, name, metric)
+    factor = next(factor for one, _, _, factor in TABLES[key].metrics if one == metric)
+    return [] if None in found else [factor * one for one in found]
 
 
 def measured(key: str, name: str) -> list[Cell]:
-    """Of each metric of a table what a row's runs gave, and the number to compare it with."""
-    table, results = TABLES[key], results_of(key, name)
-    row, cells = table.rows[name], []
-    for metric, _, decimals, factor in table.metrics:
-        for result in results:
-            if metric not in result:
-                path = result_path(key, name, result["seed"])
-                raise InputError(f"{path}: expected {metric}, found none; remove it and run that row again")
-        values = [None if result[metric] is None else factor * result[metric] for result in results]
-        ours = QUOTED if row.quoted else spread(values, decimals) if values else NOT_RUN
+    """Of each metric that a table shows what a row's runs gave, and the number to compare it with.
+
+    Empty where no run has it; where some have, the cell says how many.
+    """
+    row, n_runs, cells = TABLES[key].rows[name], len(results_of(key, name)), []
+    for metric, _, decimals, factor in metrics(key):
+        found = [None if one is None else factor * one for one in values(key, name, metric)]
+        ours = spread(found, decimals) if found else ""
+        if 0 < len(found) < n_runs:
+            ours += f", {len(found)} of {n_runs} seeds"
         cells.append(Cell(ours, row.paper.get(metric), row.source))
     return cells
 
 
-def summary() -> list[tuple[str, list[Cell]]]:
-    """Of each table of `tables.SUMMARY` its title, and its metric of LSTM, attention and dynamic skips, with the number of seeds."""
+def summary() -> list[list[str]]:
+    """Of each table of `tables.SUMMARY` what stands under SUMMARY_TITLES; empty where nothing was run."""
     rows = []
     for key, (metric, dynamic_skip) in tables.SUMMARY.items():
-        column = [name for name, *_ in TABLES[key].metrics].index(metric)
-        cells = []
-        for name in ("lstm", "attention", dynamic_skip):
-            cell, n = measured(key, name)[column], len(results_of(key, name))
-            cells.append(cell._replace(ours=f"{cell.ours}, {n} seed{'s' * (n > 1)}") if n else cell)
-        rows.append((TABLES[key].title, cells))
+        table = TABLES[key]
+        best = best_learned(key)
+        ours = [_in_summary(key, name, metric) for name in ("lstm", "attention", dynamic_skip)]
+        better = f"{_in_summary(key, best, metric)}: {table.rows[best].label}" if best not in ("", dynamic_skip) else ""
+        theirs = [table.rows[name].paper.get(metric) for name in ("lstm", dynamic_skip)]
+        paper = "" if None in theirs else " → ".join(map(str, theirs))
+        rows.append([table.title, *ours, better, paper, f"`python experiments/run.py {key}`"])
     return rows
+
+
+def _in_summary(key: str, name: str, metric: str) -> str:
+    """Mean and deviation of a metric, and in brackets the number of seeds."""
+    _, _, decimals, factor = next(one for one in TABLES[key].metrics if one[0] == metric)
+    found = [None if one is None else factor * one for one in values(key, name, metric)]
+    return f"{spread(found, decimals)} ({len(found)})" if found else ""
+
+
+def best_learned(key: str) -> str:
+    """The row with dynamic skips, learned in whatever way, that is best on dev; empty if none was run."""
+    metric = TABLES[key].metrics[0][0]
+    means = {}
+    for name in TABLES[key].rows:
+        found = finite_values(key, name, metric)
+        if found and results_of(key, name)[0]["flags"].get("cell") == "dynamic_skip":
+            means[name] = statistics.fmean(found)
+    best = min if lower_is_better(metric) else max
+    return best(means, key=means.get) if means else ""
 
 
 def label(table: Table, row: Row, results: Sequence[dict[str, Any]]) -> str:
@@ -119,7 +174,8 @@ def cost(results: Sequence[dict[str, Any]], machine: str) -> list[str]:
     there = [result for result in results if _machine(result["hardware"]) == machine]
     times = [min(result["seconds_per_epoch"] for result in there), min(result["wall_seconds"] for result in there) / 60] if there else []
     weights = f"{results[0]['n_weights']:,}" if results else ""
-    return [str(len(results)), weights, *([f"{time:.1f}" for time in times] or ["", ""])]
+    n = str(len(results)) if results else ""
+    return [n, weights, *([f"{time:.1f}" for time in times] or ["", ""])]
 
 
 def rows_not_run(key: str) -> list[str]:

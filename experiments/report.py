@@ -1,154 +1,169 @@
-"""Renders the tables of the README, and report.html, from experiments/results/:  python experiments/report.py
+"""Renders what the results say:  python experiments/report.py
 
-Each table of the README stands between `<!-- results:NAME -->` and `<!-- /results:NAME -->`; a test fails when README and results disagree.
+The summary in README.md, experiments/RESULTS.md and benchmarks/RESULTS.md; a test fails when one of them and the
+results disagree. With --html a page of its own, with learning curves and figures.
 """
 
 import dataclasses
-import functools
 import json
 import pathlib
 import re
 import sys
+from collections.abc import Sequence
 
 # A plain checkout is not installed: let the script find `common` from any directory.
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.speed import PARTS  # noqa: E402
-from common.config import main  # noqa: E402
+from common.config import main, setting  # noqa: E402
 from common.files import atomic_write  # noqa: E402
-from experiments import html_report, read_results  # noqa: E402
-from experiments.tables import SUMMARY, TABLES  # noqa: E402
+from experiments import html_report, read_results, sentences  # noqa: E402
+from experiments.tables import TABLES  # noqa: E402
 
 README = ROOT / "README.md"
-REPORT = ROOT / "experiments" / "report.html"
+RESULTS = ROOT / "experiments" / "RESULTS.md"
+SPEED = ROOT / "benchmarks" / "RESULTS.md"
 BENCHMARKS = ROOT / "benchmarks" / "results"
 
-_READING = "mean ± deviation over seeds (in brackets the paper's number, or that of the source named)"
+_RESULTS_HEAD = f"""# Results
 
+Written by `python experiments/report.py` from the files below `results/`. Each number is a mean over seeds ± the sample
+standard deviation; in brackets stands the number of the paper (Gui et al., AAAI 2019) or of the source named. *Sampled*:
+distances drawn from the agent's distribution, as in training; *greedy*: the most probable ones. The best epoch on dev
+counts, and test is read once. Times are those of the fastest run.
 
-_HOW_TIMED = (
-    "`python benchmarks/speed.py`; medians. What stands in one table takes turns in one process, and a share of its time is the median of "
-    "the rounds' ratios; the ways to compile are timed one after another, and a peak of memory is that of a process of its own."
-)
+{sentences.HOW_TO_READ}"""
+
+_SPEED_HEAD = """# Speed
+
+Written by `python experiments/report.py` from what `python benchmarks/speed.py` measured: medians. What stands in one
+table takes turns in one process (but for `compilation`, one after another, and `memory`, a process for each case), so
+compare within a table: tables measured on different days differ by what else the machine did. *ours / theirs* is the
+median, over the rounds, of the first row's time divided by this row's: below 1 ours is the faster."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ReportConfig:
-    """Render the tables of the README, and report.html."""
+    """Render the tables of README.md and of both RESULTS.md, or a page of all results."""
+
+    html: bool = setting(False, "write a page with all tables, learning curves and figures instead")
+    out: str = setting("runs/report.html", "with --html: the file to write")
+
+
+def _grid(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """The lines of a table."""
+    return [f"| {' | '.join(line)} |" for line in (titles, ["---"] * len(titles), *rows)]
+
+
+# ------------------------------------------------------------------------------------------------------------- results
+
+
+def summary() -> str:
+    """The README's table and its sentence: what the paper's tables come to here."""
+    table = "\n".join(_grid(read_results.SUMMARY_TITLES, read_results.summary()))
+    return "\n\n".join(filter(None, [table, sentences.of_summary()]))
 
 
 def _beside(cell: read_results.Cell) -> str:
     """Ours and, in brackets, the number to compare with and, if it is not the paper's own, its source."""
     if cell.reference is None:
         return cell.ours
-    return f"{cell.ours} ({cell.reference}{f', {cell.source}' if cell.source else ''})"
-
-
-def summary() -> str:
-    """The first table: what the rows of the paper's tables reach on the test set."""
-    titles = read_results.SUMMARY_TITLES[1:]
-    rows = {title: dict(zip(titles, map(_beside, cells), strict=True)) for title, cells in read_results.summary()}
-    return "\n".join([f"**On the test set, distances sampled** — {_READING}", "", *_grid("", rows)])
+    return f"{cell.ours} ({cell.reference}{f', {cell.source}' if cell.source else ''})".strip()
 
 
 def markdown(key: str) -> str:
-    """One table, folded up if none of it was run or the summary passes it by."""
-    table = TABLES[key]
-    titles = ["row", *(title for _, title, _, _ in table.metrics), *read_results.COST_TITLES]
-    title = f"**{table.title}** — {_READING}"
-    lines = ["| " + " | ".join(titles) + " |", "|" + " --- |" * len(titles)]
-    lines += ["| " + " | ".join([line.label, *map(_beside, line.cells), *line.cost]) + " |" for line in read_results.lines(key)]
-    lines += ["", below(key)]
-    if not read_results.all_results(key):
-        return "\n".join(_folded(f"{table.title}: not run here", lines))
-    return "\n".join([title, "", *lines] if key in SUMMARY else _folded(table.title, lines))
+    """One table and what stands below it; of a table without results its name, and one line."""
+    grid: list[str] = []
+    if read_results.all_results(key):
+        titles = ["row", *(title for _, title, _, _ in read_results.metrics(key)), *read_results.COST_TITLES]
+        rows = [[line.label, *map(_beside, line.cells), *line.cost] for line in read_results.lines(key)]
+        grid = ["\n".join(_grid(titles, rows))]
+    return "\n\n".join([f"## {key}", f"**{TABLES[key].title}**", *grid, *sentences.below(key)])
 
 
-def _folded(title: str, lines: list[str]) -> list[str]:
-    """Lines that a reader unfolds."""
-    return [f"<details><summary>{title}</summary>", "", *lines, "", "</details>"]
+def results() -> str:
+    """experiments/RESULTS.md."""
+    contents = "\n".join(f"- [{key}](#{key}): {table.title}" for key, table in TABLES.items())
+    return "\n\n".join([_RESULTS_HEAD, contents, *map(markdown, TABLES)]) + "\n"
 
 
-def below(key: str) -> str:
-    """What stands under a table: its note, where its numbers come from, and the commands for what is missing."""
-    table, found = TABLES[key], read_results.all_results(key)
-    parts = [table.note]
-    if found:
-        parts += [f"`python experiments/run.py {key}`.", read_results.provenance(found), read_results.times(found)]
-    if rows := read_results.rows_incomplete(key):
-        parts.append(f"Incomplete (seeds asked for: {table.seeds}): `{read_results.how_to_run(key, rows)}`.")
-    if rows := read_results.rows_not_run(key):
-        parts.append(f"Not run here: `{read_results.how_to_run(key, rows)}`, about {table.hours:g} hours a run on two CPU cores.")
-    return " ".join(filter(None, parts))
+# --------------------------------------------------------------------------------------------------------------- speed
 
 
 def speed() -> str:
-    """What benchmarks/speed.py measured."""
-    records = [json.loads((BENCHMARKS / f"{part}.json").read_text()) for part in PARTS if (BENCHMARKS / f"{part}.json").exists()]
-    lines: list[str] = []
-    for record in records:
-        title = record["title"] + (f" ({record['shape']})" if "shape" in record else "")
-        first = record["part"] in ("layer", "step", "number_step")  # the others are for who wants to know
-        lines += [f"**{title}**", "", *_speed_table(record), ""] if first else [*_folded(title, _speed_table(record)), ""]
-    return "\n".join([*lines, f"{_HOW_TIMED} {read_results.provenance(records)}".rstrip()])
+    """benchmarks/RESULTS.md."""
+    parts = [_SPEED_HEAD]
+    for path in (BENCHMARKS / f"{part}.json" for part in PARTS):
+        if path.exists():
+            record = json.loads(path.read_text())
+            title = record["title"] + (f" ({record['shape']})" if "shape" in record else "")
+            made = f"{read_results.provenance([record]).removesuffix('.')}; {record['started_at'][:10]}."
+            parts += [f"## {record['part']}", f"**{title}**", "\n".join(_speed_table(record)), made]
+    return "\n\n".join(parts) + "\n"
 
 
 def _speed_table(record: dict) -> list[str]:
     if "mib" in record:  # peak memory, by the number of steps
         found = {name: {f"T = {n}": f"{value:.0f}" for n, value in row.items()} for name, row in record["mib"].items()}
-        return _grid("MiB", found)
+        return _crossed("MiB", found)
     if "milliseconds_of" in record:  # every cell, in every task
-        found = {cell: {name: f"{value:.1f}" for name, value in row.items()} for cell, row in record["milliseconds_of"].items()}
-        return _grid("milliseconds", found)
+        cells = record["milliseconds_of"].items()
+        found = {cell: {name: f"{value:.1f}" for name, value in row.items()} for cell, row in cells}
+        return _crossed("milliseconds", found)
     if "ways" in record:  # compiled one way and another
+        units = {"compile_seconds": "seconds to compile", "step_milliseconds": "milliseconds a step"}
         ways = {
-            name: {
-                f"{way}: {what}": f"{found[key]:.1f}"
-                for way, found in row.items()
-                for key, what in (("compile_seconds", "seconds to compile"), ("step_milliseconds", "milliseconds a step"))
-            }
+            name: {f"{way}: {unit}": f"{found[key]:.1f}" for way, found in row.items() for key, unit in units.items()}
             for name, row in record["ways"].items()
         }
-        return _grid("", ways)
+        return _crossed("", ways)
     if "milliseconds_at" in record:  # growth
         found = record["milliseconds_at"]
-        values = " | ".join(f"{value:.1f}" for value in found.values())
-        return [f"| {record['against']} | " + " | ".join(found) + " |", "| --- |" + " --- |" * len(found), f"| milliseconds | {values} |"]
+        return _grid([record["against"], *found], [["milliseconds", *(f"{value:.1f}" for value in found.values())]])
     rates = record.get("gflop_per_second", {})
-    lines = [f"| | milliseconds | {record['reference']} takes |", "| --- | --- | --- |"]
+    titles = ["", "milliseconds", "ours / theirs", *(["GFLOP/s"] if rates else [])]
+    rows = []
     for name, value in record["milliseconds"].items():
-        lines.append(f"| {name} | {value:.1f} | {record['reference_over'][name]:.2f} of its time |")
-        if rates:
-            lines[-1] += f" {rates[name]:.0f} |"
-    return [line + end for line, end in zip(lines[:2], (" GFLOP/s |", " --- |"), strict=True)] + lines[2:] if rates else lines
+        row = [name, f"{value:.1f}", f"{record['reference_over'][name]:.2f}"]
+        rows.append([*row, *([f"{rates[name]:.0f}"] if rates else [])])
+    return _grid(titles, rows)
 
 
-def _grid(corner: str, rows: dict[str, dict[str, str]]) -> list[str]:
+def _crossed(corner: str, rows: dict[str, dict[str, str]]) -> list[str]:
     """A table of rows that have the same columns."""
     columns = next(iter(rows.values()))
-    lines = [[corner, *columns], ["---"] * (len(columns) + 1), *([name, *row.values()] for name, row in rows.items())]
-    return [f"| {' | '.join(line)} |" for line in lines]
+    return _grid([corner, *columns], [[name, *row.values()] for name, row in rows.items()])
 
 
-def rendered(text: str) -> str:
-    """The README's text with all its tables made anew."""
-    makers = {key: functools.partial(markdown, key) for key in TABLES} | {"summary": summary, "speed": speed}
-    for key, make in makers.items():
-        start, end = f"<!-- results:{key} -->", f"<!-- /results:{key} -->"
-        pattern = re.compile(re.escape(start) + ".*?" + re.escape(end), re.DOTALL)
-        text = pattern.sub(lambda _, s=start, e=end, make=make: f"{s}\n{make()}\n{e}", text)
-    return text
+# ------------------------------------------------------------------------------------------------------------ the files
+
+
+def rendered(readme: str) -> str:
+    """The README's text with its summary made anew."""
+    start, end = "<!-- results:summary -->", "<!-- /results:summary -->"
+    pattern = re.compile(re.escape(start) + ".*?" + re.escape(end), re.DOTALL)
+    return pattern.sub(lambda _: f"{start}\n{summary()}\n{end}", readme)
 
 
 def render() -> None:
-    """Rewrite the README's tables and the report."""
-    old = README.read_text(encoding="utf-8")
-    for path, text in ((README, rendered(old)), (REPORT, html_report.render())):
+    """Rewrite what the results have changed."""
+    files = {README: rendered(README.read_text(encoding="utf-8")), RESULTS: results(), SPEED: speed()}
+    for path, text in files.items():
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             atomic_write(path, text)
             print(f"rendered: {path}")
 
 
+def run(config: ReportConfig) -> None:
+    """Render the tables, or the page."""
+    if not config.html:
+        return render()
+    path = pathlib.Path(config.out)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    atomic_write(path, html_report.render())
+    print(path)
+
+
 if __name__ == "__main__":
-    main(ReportConfig, {}, lambda config: render())
+    main(ReportConfig, {}, run)

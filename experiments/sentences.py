@@ -1,0 +1,140 @@
+"""The sentences below a table: what it shows, made of its numbers; what was not run; what made it."""
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+
+from experiments import read_results
+from experiments.tables import SUMMARY, TABLES
+
+HOW_TO_READ = """Below a table, "3 seeds tell 0.62 apart" gives the smallest difference of two means that
+these seeds tell from chance: half of Welch's two-sided 95 % confidence interval, for each comparison by itself."""
+
+# Student's t, two-sided 95 %, for 1 to 10 degrees of freedom. Beyond ten the last, a little too wide.
+_T95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
+
+
+def resolution(ours: Sequence[float], theirs: Sequence[float]) -> float:
+    """The smallest difference of two means that so many values, spread like this, tell apart.
+
+    Half of the 95 % confidence interval of Welch (1947), its degrees of freedom rounded down; infinite
+    where one side is a single value.
+    """
+    if min(len(ours), len(theirs)) < 2:
+        return math.inf
+    a, b = (statistics.variance(values) / len(values) for values in (ours, theirs))
+    if a + b == 0:
+        return 0.0
+    freedom = (a + b) ** 2 / (a**2 / (len(ours) - 1) + b**2 / (len(theirs) - 1))
+    return _T95[min(int(freedom + 1e-9), len(_T95)) - 1] * math.sqrt(a + b)
+
+
+def comparison(key: str) -> str:
+    """One sentence: the learned connections of a table, or else all its rows, against its LSTM.
+
+    Without an LSTM they are compared with the first row. Empty for a table without results.
+    """
+    metric, title, *_ = read_results.test_metric(key)
+    found = {name: values for name in TABLES[key].rows if (values := read_results.finite_values(key, name, metric))}
+    if not found:
+        return ""
+    cells = {name: read_results.results_of(key, name)[0]["flags"].get("cell") for name in found}
+    base = next((name for name in found if cells[name] == "lstm"), next(iter(found)))
+    others = [name for name in found if name != base]
+    learned = [name for name in others if cells[name] in ("attention", "dynamic_skip")]
+    if not others:
+        return f"{_name(key, base)} alone was run: there is nothing to compare it with."
+    verdicts = [(_name(key, name), *_verdict(key, name, base, metric)) for name in learned or others]
+    return f"Compared with {_name(key, base)} ({seeds(found[base])}; {title}), {_clauses(verdicts, _OF_ROWS)}."
+
+
+def of_summary() -> str:
+    """One sentence: dynamic skips against the LSTM in each table of the summary that has both."""
+    verdicts = []
+    for key, (metric, dynamic_skip) in SUMMARY.items():
+        if all(read_results.finite_values(key, name, metric) for name in ("lstm", dynamic_skip)):
+            verdicts.append((f"`{key}`", *_verdict(key, dynamic_skip, "lstm", metric)))
+    clauses = _clauses(verdicts, _OF_TABLES)
+    return f"Compared with the LSTM, dynamic skips are {clauses}." if clauses else ""
+
+
+def _verdict(key: str, name: str, base: str, metric: str) -> tuple[str, str]:
+    """Whether a row is better or worse than another, "level" with it or a "single" value; and by how much, in words."""
+    decimals = next(digits for one, _, digits, _ in TABLES[key].metrics if one == metric)
+    ours, theirs = (read_results.finite_values(key, row, metric) for row in (name, base))
+    difference, least = statistics.fmean(ours) - statistics.fmean(theirs), resolution(ours, theirs)
+    way = "better" if (difference < 0) == read_results.lower_is_better(metric) else "worse"
+    size = f"{abs(difference):.{decimals}f}"
+    if least == math.inf:
+        return "single", f"({size} {way})"
+    tells = f"{seeds(ours)} tell {least:.{decimals}f} apart"
+    return (way, f"(by {size}; {tells})") if abs(difference) > least else ("level", f"({size} {way}; {tells})")
+
+
+_OF_ROWS = {
+    "better": "{0} {1} better",
+    "worse": "{0} {1} worse",
+    "level": "{0} cannot be told apart from it",
+    "single": "with one seed nothing can be told apart: {0}",
+}
+_OF_TABLES = {
+    "better": "better in {0}",
+    "worse": "worse in {0}",
+    "level": "not to be told apart from it in {0}",
+    "single": "of one seed, which tells nothing apart, in {0}",
+}
+
+
+def _clauses(verdicts: Sequence[tuple[str, str, str]], saying: Mapping[str, str]) -> str:
+    """Names, verdicts and sizes, put together by verdict."""
+    clauses = []
+    for way, template in saying.items():
+        items = [f"{name} {size}" for name, one, size in verdicts if one == way]
+        if items:
+            clauses.append(template.format(_listed(items), "is" if len(items) == 1 else "are"))
+    return "; ".join(clauses)
+
+
+def seeds(values: Sequence) -> str:
+    """How many there are."""
+    return f"{len(values)} seed{'s' * (len(values) > 1)}"
+
+
+def _name(key: str, row: str) -> str:
+    table = TABLES[key]
+    return f"*{read_results.label(table, table.rows[row], read_results.results_of(key, row))}*"
+
+
+def _listed(items: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(items[:-1]), items[-1]]))
+
+
+def not_run(key: str) -> str:
+    """One sentence: the rows without a result, the paper's numbers for them, and the command that runs them."""
+    table, rows = TABLES[key], read_results.rows_not_run(key)
+    if not rows:
+        return ""
+    metric = read_results.test_metric(key)[0]
+    names = []
+    for row in (table.rows[name] for name in rows):
+        beside = f" ({row.source or 'paper'}: {row.paper[metric]})" if metric in row.paper else ""
+        names.append(f"*{row.label}*{beside}")
+    command = read_results.how_to_run(key, rows)
+    return f"Not run: {_listed(names)}; `{command}`, about {_hours(table.hours)} a run on two CPU cores."
+
+
+def _hours(number: float) -> str:
+    return f"{number:g} hour{'s' * (number != 1)}"
+
+
+def below(key: str) -> list[str]:
+    """What stands below a table, a paragraph each; of a table without results only what to run."""
+    table, found = TABLES[key], read_results.all_results(key)
+    if not found:
+        return [not_run(key)]
+    incomplete = ""
+    if rows := read_results.rows_incomplete(key):
+        incomplete = f"Fewer seeds than the {table.seeds} asked for: `{read_results.how_to_run(key, rows)}`."
+    made = f"`python experiments/run.py {key}`. {read_results.provenance(found)} {read_results.times(found)}"
+    paragraphs = [comparison(key), not_run(key), incomplete, f"{table.note} {made}"]
+    return [text.strip() for text in paragraphs if text]
