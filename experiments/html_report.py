@@ -1,4 +1,4 @@
-"""The report: one page with all tables, learning curves and figures. It needs nothing beside itself, and prints."""
+"""A page with all tables, learning curves and figures, in one file, to read or to print."""
 
 import html
 import json
@@ -65,10 +65,10 @@ _HEAD = """<!DOCTYPE html>
 </head>
 <body>
 <h1>LSTM with dynamic skip connections: results</h1>
-<p>Mean ± sample standard deviation over seeds; below it the number of the paper (Gui et al., AAAI 2019), or of the source that is
-named. Times are those of the fastest run. <em>Sampled</em>: distances drawn from the agent's distribution, as in training;
-<em>greedy</em>: the most probable ones. Every number comes from a file under <code>experiments/results/</code> that a command
-wrote; an empty cell was not run. {how_to_read}</p>
+<p>Mean ± sample standard deviation over seeds; below it the number of the paper (Gui et al., AAAI
+2019), or of the source that is named; in the first table the number of seeds stands in brackets, and
+an empty cell was not run. Times are those of the fastest run. <em>Sampled</em>: distances drawn from
+the agent's distribution, as in training; <em>greedy</em>: the most probable ones. {how_to_read}</p>
 <section id="summary">
 {summary}
 </section>
@@ -78,23 +78,45 @@ wrote; an empty cell was not run. {how_to_read}</p>
 
 def render() -> str:
     """The page: a function of the committed results and figures alone."""
-    sections = [(f"table-{key}", table.title, _table_section(key, table)) for key, table in TABLES.items()]
-    sections += [(f"figure-{path.stem}", caption["title"], _figure(path, caption)) for path, caption in figures()]
+    sections = [
+        (f"table-{key}", table.title, _table_section(key, table)) for key, table in TABLES.items()
+    ]
+    sections += [
+        (f"figure-{path.stem}", caption["title"], _figure(path, caption))
+        for path, caption in figures()
+    ]
     contents = "".join(f'<a href="#{name}">{html.escape(title)}</a>' for name, title, _ in sections)
-    head = {"style": _STYLE, "summary": _summary(), "contents": contents, "how_to_read": sentences.HOW_TO_READ}
+    head = {
+        "style": _STYLE,
+        "summary": _summary(),
+        "contents": contents,
+        "how_to_read": sentences.HOW_TO_READ,
+    }
     parts = [_HEAD.format(**head)]
-    parts += [f'<section id="{name}">\n<h2>{html.escape(title)}</h2>\n{body}\n</section>' for name, title, body in sections]
+    parts += [
+        f'<section id="{name}">\n<h2>{html.escape(title)}</h2>\n{body}\n</section>'
+        for name, title, body in sections
+    ]
     return "\n".join([*parts, "</body>\n</html>\n"])
 
 
 def figures() -> list[tuple[pathlib.Path, dict[str, str]]]:
     """The committed pictures, each with what NAME.json says of it: title, caption, command."""
-    return [(path.with_suffix(".svg"), json.loads(path.read_text())) for path in sorted(FIGURES.glob("*.json"))]
+    return [
+        (path.with_suffix(".svg"), json.loads(path.read_text()))
+        for path in sorted(FIGURES.glob("*.json"))
+    ]
 
 
 def _figure(path: pathlib.Path, caption: dict[str, str]) -> str:
-    # The prologue of an SVG file has no place inside a page, nor has its size in points, and names shared by two pictures would clash.
-    svg = re.sub(r"^.*?(?=<svg)|<metadata>.*?</metadata>", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+    # The prologue of an SVG file has no place inside a page, nor has its size in points, and names
+    # shared by two pictures would clash.
+    svg = re.sub(
+        r"^.*?(?=<svg)|<metadata>.*?</metadata>",
+        "",
+        path.read_text(encoding="utf-8"),
+        flags=re.DOTALL,
+    )
     svg = re.sub(r'(<svg[^>]*?) (?:width|height)="[^"]*"', r"\1", svg)
     svg = re.sub(r'(<svg[^>]*?) (?:width|height)="[^"]*"', r"\1", svg)
     svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{path.stem}-", svg)
@@ -102,12 +124,16 @@ def _figure(path: pathlib.Path, caption: dict[str, str]) -> str:
     return f"<figure>\n{svg.strip()}\n<figcaption>{text}</figcaption>\n</figure>"
 
 
-# ------------------------------------------------------------------------------------------------------------- one table
+# ---------------------------------------------------------------------------------------- one table
 
 
 def _summary() -> str:
-    rows = [f"<tr>{''.join(f'<td>{_inline(cell)}</td>' for cell in row)}</tr>" for row in read_results.summary()]
-    return _grid(read_results.SUMMARY_TITLES, rows)
+    rows = [
+        f"<tr>{''.join(f'<td>{_inline(cell)}</td>' for cell in row)}</tr>"
+        for row in read_results.summary()
+    ]
+    sentence = f'<p class="note">{_inline(sentences.of_summary())}</p>'
+    return f"{_grid(read_results.SUMMARY_TITLES, rows)}\n{sentence}"
 
 
 def _inline(text: str) -> str:
@@ -118,18 +144,25 @@ def _inline(text: str) -> str:
 
 def _grid(titles: Sequence[str], rows: Sequence[str]) -> str:
     head, body = "".join(f"<th>{html.escape(title)}</th>" for title in titles), "\n".join(rows)
-    return f'<div class="wide"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table></div>'
+    table = f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>"
+    return f'<div class="wide"><table>\n{table}\n</table></div>'
 
 
 def _table_section(key: str, table: Table) -> str:
     found = {name: read_results.results_of(key, name) for name in table.rows}
     parts = []
     if read_results.all_results(key):
-        titles = ["", *(title for _, title, _, _ in read_results.metrics(key)), *read_results.COST_TITLES]
+        titles = [
+            "",
+            *(title for _, title, _, _ in read_results.metrics(key)),
+            *read_results.COST_TITLES,
+        ]
         parts.append(_grid(titles, [_row(line) for line in read_results.lines(key)]))
     parts += [f'<p class="note">{_inline(text)}</p>' for text in sentences.below(key)]
     parts.append(_commands(key, table))
-    parts.append(_curves(table, {row.label: found[name] for name, row in table.rows.items() if found[name]}))
+    parts.append(
+        _curves(table, {row.label: found[name] for name, row in table.rows.items() if found[name]})
+    )
     return "\n".join(part for part in parts if part)
 
 
@@ -142,7 +175,11 @@ def _cells(measured: Sequence[read_results.Cell]) -> str:
     cells = []
     for ours, reference, source in measured:
         none = ' class="none"' if ours == read_results.NOT_FINITE else ""
-        beside = f"<small>{html.escape(source or 'paper')}: {reference}</small>" if reference is not None else ""
+        beside = (
+            f"<small>{html.escape(source or 'paper')}: {reference}</small>"
+            if reference is not None
+            else ""
+        )
         cells.append(f"<td{none}>{ours}{beside}</td>")
     return "".join(cells)
 
@@ -151,36 +188,64 @@ def _commands(key: str, table: Table) -> str:
     """The commands of the rows that were not run."""
     lines = []
     for name in read_results.rows_not_run(key):
-        command = run.command(table, table.rows[name], 0, f"runs/experiments/{key}/{name}-seed0", "data")
+        command = run.command(
+            table, table.rows[name], 0, f"runs/experiments/{key}/{name}-seed0", "data"
+        )
         script = pathlib.Path(command[1]).relative_to(run.ROOT).as_posix()
         lines.append(f"<code>{html.escape(shlex.join(['python', script, *command[2:]]))}</code>")
     if not lines:
         return ""
     summary = "The command of each row that was not run"
-    return f'<details class="note"><summary>{summary}</summary>\n' + "\n".join(lines) + "\n</details>"
+    return (
+        f'<details class="note"><summary>{summary}</summary>\n' + "\n".join(lines) + "\n</details>"
+    )
 
 
 def _curves(table: Table, found: dict[str, list[dict[str, Any]]]) -> str:
     """Dev metric, the agent's entropy and its reward over the epochs, a line for each seed."""
     records = [record for runs in found.values() for one in runs for record in one["records"]]
-    metric = next((name for name, *_ in table.metrics if any(name in record for record in records)), "")
-    with_agent = {name: [one for one in runs if read_results.entropy(one["records"][-1]) is not None] for name, runs in found.items()}
-    title, factor = next(((title, factor) for name, title, _, factor in table.metrics if name == metric), ("", 1.0))
+    metric = next(
+        (name for name, *_ in table.metrics if any(name in record for record in records)), ""
+    )
+    with_agent = {
+        name: [one for one in runs if read_results.entropy(one["records"][-1]) is not None]
+        for name, runs in found.items()
+    }
+    title, factor = next(
+        ((title, factor) for name, title, _, factor in table.metrics if name == metric), ("", 1.0)
+    )
     unit = re.search(r": ([^:;]*)", table.title)
     charts_ = [
-        _chart(found, lambda _, record: _scaled(record.get(metric), factor), f"{title}: {unit[1] if unit else metric}", factor == 1.0),
-        _chart(with_agent, lambda _, record: read_results.entropy(record), "agent's entropy (nats)"),
+        _chart(
+            found,
+            lambda _, record: _scaled(record.get(metric), factor),
+            f"{title}: {unit[1] if unit else metric}",
+            factor == 1.0,
+        ),
+        _chart(
+            with_agent, lambda _, record: read_results.entropy(record), "agent's entropy (nats)"
+        ),
         _chart(with_agent, read_results.reward, "agent's reward, mean (nats)"),
     ]
     shown = [f"<div>{chart}</div>" for chart in charts_ if chart]
-    return '<div class="curves">\n' + "\n".join(shown) + f"\n</div>\n{charts.legend(list(found))}" if shown else ""
+    return (
+        '<div class="curves">\n' + "\n".join(shown) + f"\n</div>\n{charts.legend(list(found))}"
+        if shown
+        else ""
+    )
 
 
 def _chart(
-    found: dict[str, list[dict[str, Any]]], value: Callable[[dict, dict], float | None], label: str, logarithmic: bool = False
+    found: dict[str, list[dict[str, Any]]],
+    value: Callable[[dict, dict], float | None],
+    label: str,
+    logarithmic: bool = False,
 ) -> str:
     """`value`, of a result and one of its records, over the epochs."""
-    series = {name: [[(record["epoch"], value(one, record)) for record in one["records"]] for one in runs] for name, runs in found.items()}
+    series = {
+        name: [[(record["epoch"], value(one, record)) for record in one["records"]] for one in runs]
+        for name, runs in found.items()
+    }
     return charts.line_chart(series, "epoch", label, logarithmic)
 
 

@@ -22,7 +22,10 @@ COST_TITLES = ("seeds", "weights", "seconds an epoch", "minutes a run")
 
 
 class Cell(NamedTuple):
-    """What a row's runs gave, in words, and the number to compare with (None where there is none): of `source`, or of the paper."""
+    """What a row's runs gave, in words, and the number to compare with, if any.
+
+    That number is of `source`, or of the paper where this is empty.
+    """
 
     ours: str
     reference: float | None = None
@@ -46,8 +49,14 @@ def result_path(table: str, row: str, seed: int) -> pathlib.Path:
 def results_of(table: str, row: str) -> list[dict[str, Any]]:
     """The results of a row, by seed; each with the records of its epochs."""
     folder, name = tables.source(table, row)
-    paths = [path for path in (RESULTS / folder).glob(f"{name}-seed*.json") if re.fullmatch(rf"{re.escape(name)}-seed\d+", path.stem)]
-    return [read(path) for path in sorted(paths, key=lambda path: int(path.stem.rpartition("seed")[2]))]
+    paths = [
+        path
+        for path in (RESULTS / folder).glob(f"{name}-seed*.json")
+        if re.fullmatch(rf"{re.escape(name)}-seed\d+", path.stem)
+    ]
+    return [
+        read(path) for path in sorted(paths, key=lambda path: int(path.stem.rpartition("seed")[2]))
+    ]
 
 
 def read(path: pathlib.Path) -> dict[str, Any]:
@@ -57,14 +66,22 @@ def read(path: pathlib.Path) -> dict[str, Any]:
     except ValueError as error:
         result, found = None, str(error)
     if not isinstance(result, dict) or not isinstance(result.get("flags"), dict):
-        raise InputError(f"{path}: expected the result of a run as JSON, found {found}; remove it and run that row again")
+        raise InputError(
+            f"{path}: expected the result of a run as JSON, found {found}; "
+            "remove it and run that row again"
+        )
     return result
 
 
 def is_done(table: str, row: str, seed: int, vectors: str = "") -> bool:
-    """Whether a run has left its result, made with the flags that the row has now and with these word vectors (empty: the table's)."""
+    """Whether a run has left its result, made with the flags that the row has now.
+
+    `vectors` are other word vectors than the table's.
+    """
     path = result_path(table, row, seed)
-    return path.exists() and not row_flags.differing(TABLES[table], TABLES[table].rows[row], read(path), vectors)
+    return path.exists() and not row_flags.differing(
+        TABLES[table], TABLES[table].rows[row], read(path), vectors
+    )
 
 
 def spread(values: Sequence[float | None], decimals: int) -> str:
@@ -76,7 +93,7 @@ def spread(values: Sequence[float | None], decimals: int) -> str:
 
 
 def metrics(key: str) -> list[tuple[str, str, int, float]]:
-    """The metrics of a table that one result at least has: those that are newer than all of them are not shown."""
+    """The metrics that a table shows: those that at least one of its results has."""
     results = all_results(key)
     return [one for one in TABLES[key].metrics if any(one[0] in result for result in results)]
 
@@ -103,7 +120,7 @@ def lines(key: str) -> list[Line]:
 
 
 def values(key: str, name: str, metric: str) -> list[float | None]:
-    """A metric of a row's runs, of those that have it: a metric may be newer than a result. None is not finite."""
+    """A metric of those of a row's runs that have it (it may be newer); None is not finite."""
     return [result[metric] for result in results_of(key, name) if metric in result]
 
 
@@ -130,13 +147,17 @@ def measured(key: str, name: str) -> list[Cell]:
 
 
 def summary() -> list[list[str]]:
-    """Of each table of `tables.SUMMARY` what stands under SUMMARY_TITLES; empty where nothing was run."""
+    """Of each table of `tables.SUMMARY` what stands under SUMMARY_TITLES; empty: not run."""
     rows = []
     for key, (metric, dynamic_skip) in tables.SUMMARY.items():
         table = TABLES[key]
         best = best_learned(key)
         ours = [_in_summary(key, name, metric) for name in ("lstm", "attention", dynamic_skip)]
-        better = f"{_in_summary(key, best, metric)}: {table.rows[best].label}" if best not in ("", dynamic_skip) else ""
+        better = (
+            f"{_in_summary(key, best, metric)}: {table.rows[best].label}"
+            if best not in ("", dynamic_skip)
+            else ""
+        )
         theirs = [table.rows[name].paper.get(metric) for name in ("lstm", dynamic_skip)]
         paper = "" if None in theirs else " → ".join(map(str, theirs))
         rows.append([table.title, *ours, better, paper, f"`python experiments/run.py {key}`"])
@@ -151,7 +172,7 @@ def _in_summary(key: str, name: str, metric: str) -> str:
 
 
 def best_learned(key: str) -> str:
-    """The row with dynamic skips, learned in whatever way, that is best on dev; empty if none was run."""
+    """The row with dynamic skips, learned in whatever way, that is best on dev; or empty."""
     metric = TABLES[key].metrics[0][0]
     means = {}
     for name in TABLES[key].rows:
@@ -165,14 +186,25 @@ def best_learned(key: str) -> str:
 def label(table: Table, row: Row, results: Sequence[dict[str, Any]]) -> str:
     """A row's name, with the flags in which its results are not what the row asks for now."""
     differing = [row_flags.differing(table, row, result) for result in results]
-    other = {f"{name} {'none' if value in ('', None) else value}" for found in differing for name, value in found.items()}
+    other = {
+        f"{name} {'none' if value in ('', None) else value}"
+        for found in differing
+        for name, value in found.items()
+    }
     return f"{row.label} ({', '.join(sorted(other))})" if other else row.label
 
 
 def cost(results: Sequence[dict[str, Any]], machine: str) -> list[str]:
-    """How many seeds were run, the network's weights, and the times of the fastest run on a kind of machine."""
+    """Seeds, the network's weights, and the times of the fastest run on a kind of machine."""
     there = [result for result in results if _machine(result["hardware"]) == machine]
-    times = [min(result["seconds_per_epoch"] for result in there), min(result["wall_seconds"] for result in there) / 60] if there else []
+    times = (
+        [
+            min(result["seconds_per_epoch"] for result in there),
+            min(result["wall_seconds"] for result in there) / 60,
+        ]
+        if there
+        else []
+    )
     weights = f"{results[0]['n_weights']:,}" if results else ""
     n = str(len(results)) if results else ""
     return [n, weights, *([f"{time:.1f}" for time in times] or ["", ""])]
@@ -180,13 +212,19 @@ def cost(results: Sequence[dict[str, Any]], machine: str) -> list[str]:
 
 def rows_not_run(key: str) -> list[str]:
     """The rows of a table without any result."""
-    return [name for name, row in TABLES[key].rows.items() if not row.quoted and not results_of(key, name)]
+    return [
+        name
+        for name, row in TABLES[key].rows.items()
+        if not row.quoted and not results_of(key, name)
+    ]
 
 
 def rows_incomplete(key: str) -> list[str]:
     """The rows of a table that have results, but not all that the table asks for."""
     seeds, not_run = range(TABLES[key].seeds), rows_not_run(key)
-    rows = [name for name, row in TABLES[key].rows.items() if not row.quoted and name not in not_run]
+    rows = [
+        name for name, row in TABLES[key].rows.items() if not row.quoted and name not in not_run
+    ]
     return [name for name in rows if not all(is_done(key, name, seed) for seed in seeds)]
 
 
@@ -200,26 +238,34 @@ def provenance(results: Sequence[dict[str, Any]]) -> str:
     """Versions, hardware and commits of results, as a sentence; nothing of none."""
     if not results:
         return ""
-    commits = sorted({re.sub(r"^(\w{10})\w*", r"\1", result["commit"]) for result in results if result.get("commit")})
+    commits = sorted(
+        {
+            re.sub(r"^(\w{10})\w*", r"\1", result["commit"])
+            for result in results
+            if result.get("commit")
+        }
+    )
     machines = sorted({_machine(result["hardware"]) for result in results})
     versions = sorted({f"TensorFlow {result['versions']['tensorflow']}" for result in results})
     return f"Run with {', '.join(versions)} on {'; '.join(machines)}; commit {', '.join(commits)}."
 
 
 def times(results: Sequence[dict[str, Any]]) -> str:
-    """Where the times of a table were taken, as a sentence, if its results are of several machines."""
+    """Where a table's times were taken, as a sentence, if its results are of several machines."""
     several = len({_machine(result["hardware"]) for result in results}) > 1
     return f"Times: on {_machine_of_times(results)}, the fastest run." if several else ""
 
 
 def _machine_of_times(results: Sequence[dict[str, Any]]) -> str:
-    """The kind of machine that most results were made on: times of several kinds cannot be compared."""
+    """The machine that most results were made on: times of several kinds cannot be compared."""
     return statistics.mode(_machine(result["hardware"]) for result in results) if results else ""
 
 
 def _machine(hardware: dict[str, Any]) -> str:
     cores = hardware["cores"]
-    return ", ".join([f"{cores} core{'s' * (cores > 1)}", hardware["processor"], *hardware.get("gpus", [])])
+    return ", ".join(
+        [f"{cores} core{'s' * (cores > 1)}", hardware["processor"], *hardware.get("gpus", [])]
+    )
 
 
 def all_results(key: str) -> list[dict[str, Any]]:
@@ -228,12 +274,15 @@ def all_results(key: str) -> list[dict[str, Any]]:
 
 
 def entropy(record: dict[str, Any]) -> float | None:
-    """The agent's entropy in the record of an epoch, in nats, or the mean of both directions' agents'; None without an agent."""
+    """The agents' mean entropy in the record of an epoch, in nats; None without an agent."""
     values = [value for name, value in record.items() if name.startswith("train_entropy")]
     return sum(values) / len(values) if values and None not in values else None
 
 
 def reward(result: dict[str, Any], record: dict[str, Any]) -> float | None:
-    """The agent's mean reward in the record of an epoch, in nats; None where it is not the log-likelihood, the task's loss itself."""
+    """The agent's mean reward in the record of an epoch, in nats.
+
+    None where it is not the log-likelihood, which is the task's loss itself.
+    """
     loss = record.get("train_task_loss")
     return None if loss is None or result["flags"]["reward"] != "log_likelihood" else -loss

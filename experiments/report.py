@@ -1,7 +1,7 @@
 """Renders what the results say:  python experiments/report.py
 
-The summary in README.md, experiments/RESULTS.md and benchmarks/RESULTS.md; a test fails when one of them and the
-results disagree. With --html a page of its own, with learning curves and figures.
+The summary in README.md, experiments/RESULTS.md and benchmarks/RESULTS.md; a test fails when one of
+them and the results disagree. With --html a page of its own, with learning curves and figures.
 """
 
 import dataclasses
@@ -28,19 +28,21 @@ BENCHMARKS = ROOT / "benchmarks" / "results"
 
 _RESULTS_HEAD = f"""# Results
 
-Written by `python experiments/report.py` from the files below `results/`. Each number is a mean over seeds ± the sample
-standard deviation; in brackets stands the number of the paper (Gui et al., AAAI 2019) or of the source named. *Sampled*:
-distances drawn from the agent's distribution, as in training; *greedy*: the most probable ones. The best epoch on dev
-counts, and test is read once. Times are those of the fastest run.
+Written by `python experiments/report.py` from the files below `results/`. Each number is a mean
+over seeds ± the sample standard deviation; in brackets stands the number of the paper (Gui et
+al., AAAI 2019) or of the source named. *Sampled*: distances drawn from the agent's distribution,
+as in training; *greedy*: the most probable ones. The best epoch on dev counts; test is read once.
+Times are those of the fastest run.
 
 {sentences.HOW_TO_READ}"""
 
 _SPEED_HEAD = """# Speed
 
-Written by `python experiments/report.py` from what `python benchmarks/speed.py` measured: medians. What stands in one
-table takes turns in one process (but for `compilation`, one after another, and `memory`, a process for each case), so
-compare within a table: tables measured on different days differ by what else the machine did. *ours / theirs* is the
-median, over the rounds, of the first row's time divided by this row's: below 1 ours is the faster."""
+Written by `python experiments/report.py` from what `python benchmarks/speed.py` measured:
+medians. What stands in one table takes turns in one process (but for `compilation`, one after
+another, and `memory`, a process for each case), so compare within a table: those measured on
+different days differ by what else the machine did. *ours / theirs* is the median, over the
+rounds, of the first row's time divided by this row's: below 1 ours is the faster."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -56,7 +58,7 @@ def _grid(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     return [f"| {' | '.join(line)} |" for line in (titles, ["---"] * len(titles), *rows)]
 
 
-# ------------------------------------------------------------------------------------------------------------- results
+# ------------------------------------------------------------------------------------------ results
 
 
 def summary() -> str:
@@ -66,7 +68,7 @@ def summary() -> str:
 
 
 def _beside(cell: read_results.Cell) -> str:
-    """Ours and, in brackets, the number to compare with and, if it is not the paper's own, its source."""
+    """Ours and, in brackets, the number to compare with and its source, if not the paper."""
     if cell.reference is None:
         return cell.ours
     return f"{cell.ours} ({cell.reference}{f', {cell.source}' if cell.source else ''})".strip()
@@ -76,8 +78,14 @@ def markdown(key: str) -> str:
     """One table and what stands below it; of a table without results its name, and one line."""
     grid: list[str] = []
     if read_results.all_results(key):
-        titles = ["row", *(title for _, title, _, _ in read_results.metrics(key)), *read_results.COST_TITLES]
-        rows = [[line.label, *map(_beside, line.cells), *line.cost] for line in read_results.lines(key)]
+        titles = [
+            "row",
+            *(title for _, title, _, _ in read_results.metrics(key)),
+            *read_results.COST_TITLES,
+        ]
+        rows = [
+            [line.label, *map(_beside, line.cells), *line.cost] for line in read_results.lines(key)
+        ]
         grid = ["\n".join(_grid(titles, rows))]
     return "\n\n".join([f"## {key}", f"**{TABLES[key].title}**", *grid, *sentences.below(key)])
 
@@ -88,7 +96,7 @@ def results() -> str:
     return "\n\n".join([_RESULTS_HEAD, contents, *map(markdown, TABLES)]) + "\n"
 
 
-# --------------------------------------------------------------------------------------------------------------- speed
+# -------------------------------------------------------------------------------------------- speed
 
 
 def speed() -> str:
@@ -98,29 +106,43 @@ def speed() -> str:
         if path.exists():
             record = json.loads(path.read_text())
             title = record["title"] + (f" ({record['shape']})" if "shape" in record else "")
-            made = f"{read_results.provenance([record]).removesuffix('.')}; {record['started_at'][:10]}."
+            made = read_results.provenance([record]).removesuffix(".")
+            made = f"{made}; {record['started_at'][:10]}."
             parts += [f"## {record['part']}", f"**{title}**", "\n".join(_speed_table(record)), made]
     return "\n\n".join(parts) + "\n"
 
 
 def _speed_table(record: dict) -> list[str]:
     if "mib" in record:  # peak memory, by the number of steps
-        found = {name: {f"T = {n}": f"{value:.0f}" for n, value in row.items()} for name, row in record["mib"].items()}
+        found = {
+            name: {f"T = {n}": f"{value:.0f}" for n, value in row.items()}
+            for name, row in record["mib"].items()
+        }
         return _crossed("MiB", found)
     if "milliseconds_of" in record:  # every cell, in every task
         cells = record["milliseconds_of"].items()
         found = {cell: {name: f"{value:.1f}" for name, value in row.items()} for cell, row in cells}
         return _crossed("milliseconds", found)
     if "ways" in record:  # compiled one way and another
-        units = {"compile_seconds": "seconds to compile", "step_milliseconds": "milliseconds a step"}
+        units = {
+            "compile_seconds": "seconds to compile",
+            "step_milliseconds": "milliseconds a step",
+        }
         ways = {
-            name: {f"{way}: {unit}": f"{found[key]:.1f}" for way, found in row.items() for key, unit in units.items()}
+            name: {
+                f"{way}: {unit}": f"{found[key]:.1f}"
+                for way, found in row.items()
+                for key, unit in units.items()
+            }
             for name, row in record["ways"].items()
         }
         return _crossed("", ways)
     if "milliseconds_at" in record:  # growth
         found = record["milliseconds_at"]
-        return _grid([record["against"], *found], [["milliseconds", *(f"{value:.1f}" for value in found.values())]])
+        return _grid(
+            [record["against"], *found],
+            [["milliseconds", *(f"{value:.1f}" for value in found.values())]],
+        )
     rates = record.get("gflop_per_second", {})
     titles = ["", "milliseconds", "ours / theirs", *(["GFLOP/s"] if rates else [])]
     rows = []
@@ -136,7 +158,7 @@ def _crossed(corner: str, rows: dict[str, dict[str, str]]) -> list[str]:
     return _grid([corner, *columns], [[name, *row.values()] for name, row in rows.items()])
 
 
-# ------------------------------------------------------------------------------------------------------------ the files
+# ---------------------------------------------------------------------------------------- the files
 
 
 def rendered(readme: str) -> str:
@@ -148,7 +170,11 @@ def rendered(readme: str) -> str:
 
 def render() -> None:
     """Rewrite what the results have changed."""
-    files = {README: rendered(README.read_text(encoding="utf-8")), RESULTS: results(), SPEED: speed()}
+    files = {
+        README: rendered(README.read_text(encoding="utf-8")),
+        RESULTS: results(),
+        SPEED: speed(),
+    }
     for path, text in files.items():
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             atomic_write(path, text)

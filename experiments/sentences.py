@@ -1,4 +1,4 @@
-"""The sentences below a table: what it shows, made of its numbers; what was not run; what made it."""
+"""The sentences below a table: what it shows, what was not run, and what made it."""
 
 import math
 import statistics
@@ -7,18 +7,19 @@ from collections.abc import Mapping, Sequence
 from experiments import read_results
 from experiments.tables import SUMMARY, TABLES
 
-HOW_TO_READ = """Below a table, "3 seeds tell 0.62 apart" gives the smallest difference of two means that
-these seeds tell from chance: half of Welch's two-sided 95 % confidence interval, for each comparison by itself."""
+HOW_TO_READ = """Below a table, "3 seeds tell 0.62 apart" gives the smallest difference of two means
+that these seeds can tell from chance: half of Welch's two-sided 95 % confidence interval, for each
+comparison by itself."""
 
-# Student's t, two-sided 95 %, for 1 to 10 degrees of freedom. Beyond ten the last, a little too wide.
+# Student's t, two-sided 95 %, of 1 to 10 degrees of freedom. More count as ten: a little too wide.
 _T95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
 
 
 def resolution(ours: Sequence[float], theirs: Sequence[float]) -> float:
     """The smallest difference of two means that so many values, spread like this, tell apart.
 
-    Half of the 95 % confidence interval of Welch (1947), its degrees of freedom rounded down; infinite
-    where one side is a single value.
+    Half of the 95 % confidence interval of Welch (1947), its degrees of freedom rounded down;
+    infinite where one side is a single value.
     """
     if min(len(ours), len(theirs)) < 2:
         return math.inf
@@ -35,7 +36,11 @@ def comparison(key: str) -> str:
     Without an LSTM they are compared with the first row. Empty for a table without results.
     """
     metric, title, *_ = read_results.test_metric(key)
-    found = {name: values for name in TABLES[key].rows if (values := read_results.finite_values(key, name, metric))}
+    found = {
+        name: values
+        for name in TABLES[key].rows
+        if (values := read_results.finite_values(key, name, metric))
+    }
     if not found:
         return ""
     cells = {name: read_results.results_of(key, name)[0]["flags"].get("cell") for name in found}
@@ -44,8 +49,11 @@ def comparison(key: str) -> str:
     learned = [name for name in others if cells[name] in ("attention", "dynamic_skip")]
     if not others:
         return f"{_name(key, base)} alone was run: there is nothing to compare it with."
-    verdicts = [(_name(key, name), *_verdict(key, name, base, metric)) for name in learned or others]
-    return f"Compared with {_name(key, base)} ({seeds(found[base])}; {title}), {_clauses(verdicts, _OF_ROWS)}."
+    verdicts = [
+        (_name(key, name), *_verdict(key, name, base, metric)) for name in learned or others
+    ]
+    reference = f"{_name(key, base)} ({seeds(found[base])}; {title})"
+    return f"Compared with {reference}, {_clauses(verdicts, _OF_ROWS)}."
 
 
 def of_summary() -> str:
@@ -59,7 +67,7 @@ def of_summary() -> str:
 
 
 def _verdict(key: str, name: str, base: str, metric: str) -> tuple[str, str]:
-    """Whether a row is better or worse than another, "level" with it or a "single" value; and by how much, in words."""
+    """A row against another: "better", "worse", "level" or a "single" value; by how much."""
     decimals = next(digits for one, _, digits, _ in TABLES[key].metrics if one == metric)
     ours, theirs = (read_results.finite_values(key, row, metric) for row in (name, base))
     difference, least = statistics.fmean(ours) - statistics.fmean(theirs), resolution(ours, theirs)
@@ -68,7 +76,11 @@ def _verdict(key: str, name: str, base: str, metric: str) -> tuple[str, str]:
     if least == math.inf:
         return "single", f"({size} {way})"
     tells = f"{seeds(ours)} tell {least:.{decimals}f} apart"
-    return (way, f"(by {size}; {tells})") if abs(difference) > least else ("level", f"({size} {way}; {tells})")
+    return (
+        (way, f"(by {size}; {tells})")
+        if abs(difference) > least
+        else ("level", f"({size} {way}; {tells})")
+    )
 
 
 _OF_ROWS = {
@@ -110,7 +122,7 @@ def _listed(items: Sequence[str]) -> str:
 
 
 def not_run(key: str) -> str:
-    """One sentence: the rows without a result, the paper's numbers for them, and the command that runs them."""
+    """One sentence: the rows without a result, the paper's numbers for them, and their command."""
     table, rows = TABLES[key], read_results.rows_not_run(key)
     if not rows:
         return ""
@@ -120,11 +132,8 @@ def not_run(key: str) -> str:
         beside = f" ({row.source or 'paper'}: {row.paper[metric]})" if metric in row.paper else ""
         names.append(f"*{row.label}*{beside}")
     command = read_results.how_to_run(key, rows)
-    return f"Not run: {_listed(names)}; `{command}`, about {_hours(table.hours)} a run on two CPU cores."
-
-
-def _hours(number: float) -> str:
-    return f"{number:g} hour{'s' * (number != 1)}"
+    hours = f"{table.hours:g} hour{'s' * (table.hours != 1)}"
+    return f"Not run: {_listed(names)}; `{command}`, about {hours} a run on two CPU cores."
 
 
 def below(key: str) -> list[str]:
@@ -134,7 +143,10 @@ def below(key: str) -> list[str]:
         return [not_run(key)]
     incomplete = ""
     if rows := read_results.rows_incomplete(key):
-        incomplete = f"Fewer seeds than the {table.seeds} asked for: `{read_results.how_to_run(key, rows)}`."
-    made = f"`python experiments/run.py {key}`. {read_results.provenance(found)} {read_results.times(found)}"
-    paragraphs = [comparison(key), not_run(key), incomplete, f"{table.note} {made}"]
+        incomplete = (
+            f"Fewer seeds than the {table.seeds} asked for: `{read_results.how_to_run(key, rows)}`."
+        )
+    made = [f"`python experiments/run.py {key}`.", read_results.provenance(found)]
+    made = " ".join([table.note, *made, read_results.times(found)])
+    paragraphs = [comparison(key), not_run(key), incomplete, made]
     return [text.strip() for text in paragraphs if text]

@@ -62,7 +62,7 @@ def test_results_are_written_and_shown(results, monkeypatch):
     found = json.loads((results / "length.json").read_text())
     assert found["gflop_at"]["100"] == pytest.approx(TINY._replace(n_steps=100).operations / 1e9)
     assert f"| milliseconds | {found['milliseconds_at']['35']:.1f} | " in text
-    assert "| FastLSTM | " in text and "torch" not in text
+    assert "| FastLSTM | " in text and "torch LSTM" not in text and "## units" in text and "## step" not in text
     assert "| DynamicSkipLSTM, K 5 | 2 | 3 | 6 |" in text  # MiB at T, 2 T, 4 T
     paths = figure_growth.draw(figure_growth.GrowthConfig(results=str(results), out=str(results / "growth")))
     assert all(path.stat().st_size for path in paths)
@@ -79,4 +79,7 @@ def test_tables_of_cells_and_of_ways_to_compile():
             "paper": {"XLA": {"compile_seconds": 3.14, "step_milliseconds": 10}, "graph": {"compile_seconds": 1, "step_milliseconds": 9}}
         }
     }
+    beside = {"milliseconds": {"a": 2.0, "b": 4.0}, "reference_over": {"a": 1, "b": 0.5}, "gflop_per_second": {"a": 80, "b": 40}}
+    assert report._speed_table(beside)[0] == "|  | milliseconds | ours / theirs | GFLOP/s |"
+    assert report._speed_table(beside)[3] == "| b | 4.0 | 0.50 | 40 |"
     assert report._speed_table(ways)[2] == "| paper | 3.1 | 10.0 | 1.0 | 9.0 |"

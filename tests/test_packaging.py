@@ -1,4 +1,4 @@
-"""What `pip install .` gives, and what the READMEs promise."""
+"""What `pip install .` gives, and what README and its like promise."""
 
 import argparse
 import ast
@@ -22,7 +22,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 # What a Keras user wants; flags, training loop, readers and pictures stay in the checkout.
 ROOMS = [ROOT / "common", *(ROOT / "common" / name for name in ("cells", "layers", "ops"))]
-READMES = sorted(ROOT.glob("*/README.md")) + [ROOT / "README.md"]
+PAGES = sorted({*ROOT.glob("*.md"), *ROOT.glob("[!.]*/*.md"), *ROOT.glob("common/*/*.md")})
 
 
 def requirements(text: str) -> list[str]:
@@ -130,12 +130,12 @@ def test_models_move_between_checkout_and_installed_package(installed, tmp_path)
     assert back(inputs).numpy() == pytest.approx(expected, abs=1e-6)
 
 
-# ------------------------------------------------------------------------------------------------------------ the READMEs
+# ------------------------------------------------------------------------------------------------- what is written
 
 
 def commands() -> list[str]:
-    """Every `python FOLDER/SCRIPT.py ...` in the READMEs and the Makefile, without comments."""
-    texts = [path.read_text() for path in READMES]
+    """Every `python FOLDER/SCRIPT.py ...` in what is written and the Makefile, without comments."""
+    texts = [path.read_text() for path in PAGES]
     texts.append((ROOT / "Makefile").read_text().replace("$(RUN)", "python").replace("$(DEMO_DATA)", "d").replace("$(DEMO)", "r"))
     found = re.findall(r"python (\w+/\w+\.py[^\n`#|]*)", "\n".join(texts).replace("\\\n", " "))
     return sorted({" ".join(command.split()) for command in found})
@@ -172,24 +172,32 @@ def test_commands_parse(command, monkeypatch):
         exec(compile(source, str(ROOT / script), "exec"), {"__name__": "__main__", "__file__": str(ROOT / script)})
 
 
-def test_the_readme_s_layer_examples():
-    pytest.importorskip("common.layers.policy_gradient_model")
-    example, task = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    rng = np.random.default_rng(0)
-    values = {"texts": rng.integers(0, 1000, (64, 9)), "labels": rng.integers(0, 2, 64)}
-    exec(example.replace("from dynamic_skip_lstm", "from common"), values)
-    assert np.isfinite(values["model"].history.history["loss"]).all()
-    exec(task.replace("from dynamic_skip_lstm", "from common"), values)
+def test_the_readme_s_layer_examples(monkeypatch):
+    """As they are printed, one after the other, where the package is installed."""
+    monkeypatch.setitem(sys.modules, "dynamic_skip_lstm", common)
+    straight_through, by_reward = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    values: dict = {}
+    exec(straight_through, values)
     assert values["model"].history.history["accuracy"][-1] > 0.9  # it finds the digit
+    exec(by_reward, values)
+    assert values["model"].history.history["accuracy"][-1] > 0.5 and "agent_loss" in values["model"].history.history
+
+
+def test_the_readme_is_short():
+    text = (ROOT / "README.md").read_text()
+    assert len(text.splitlines()) <= 150 and len(text.encode()) <= 9000
+
+
+def anchors(page: pathlib.Path) -> set[str]:
+    """What its headings can be linked by, as GitHub spells it."""
+    headings = re.findall(r"^#+ (.*)", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def test_links_lead_somewhere():
-    for readme in READMES:
-        for target in re.findall(r"\]\(([^)#]+)\)", readme.read_text()):
-            assert target.startswith("https://") or (readme.parent / target).exists(), (readme, target)
-
-
-def test_the_results_that_a_command_fills_in():
-    text = (ROOT / "README.md").read_text()
-    opened, closed = re.findall(r"<!-- results:(\w+) -->", text), re.findall(r"<!-- /results:(\w+) -->", text)
-    assert opened == closed and len(set(opened)) == len(opened) > 0
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^) ]+)\)", page.read_text()):
+            path, _, anchor = target.partition("#")
+            there = page.parent / path if path else page
+            assert target.startswith("https://") or there.exists(), (page, target)
+            assert not anchor or anchor in anchors(there), (page, target)

@@ -1,8 +1,9 @@
-"""The README's tables and the report are what the results say; a table's runs are what its rows say."""
+"""Summary, tables and page are what the results say; a table's runs are what its rows say."""
 
 import functools
 import importlib
 import json
+import math
 import re
 
 import pytest
@@ -10,7 +11,7 @@ import stand_in_results
 
 from common.config import parse
 from common.errors import InputError
-from experiments import charts, html_report, read_results, report, row_flags, tables
+from experiments import charts, html_report, read_results, report, row_flags, sentences, tables
 from experiments import run as experiments
 from experiments.tables import TABLES
 
@@ -29,19 +30,24 @@ def three_seeds(tmp_path, monkeypatch):
 
 
 def row_of(key, name):
-    """A row of a table in the README, as cells."""
-    (line,) = [line for line in report.markdown(key).splitlines() if line.startswith(f"| {TABLES[key].rows[name].label}")]
+    """A row of a table, as cells."""
+    label = TABLES[key].rows[name].label
+    (line,) = [line for line in report.markdown(key).splitlines() if line.startswith(f"| {label}")]
     return line[2:-2].split(" | ")
 
 
-def test_the_readme_is_what_the_results_say():
-    text = report.README.read_text(encoding="utf-8")
-    assert report.rendered(text) == text, "run python experiments/report.py and commit README.md"
+def test_what_is_committed_is_what_the_results_say():
+    readme = report.README.read_text(encoding="utf-8")
+    again = "run python experiments/report.py and commit what it wrote"
+    assert report.rendered(readme) == readme and report.summary() in readme, again
+    assert report.RESULTS.read_text(encoding="utf-8") == report.results(), again
+    assert report.SPEED.read_text(encoding="utf-8") == report.speed(), again
 
 
-def test_the_report_is_what_the_results_say():
-    committed = report.REPORT.read_bytes()
-    assert html_report.render().encode() == committed, "run python experiments/report.py and commit experiments/report.html"
+def test_the_page_is_written_where_it_is_asked_for(three_seeds, tmp_path, capsys):
+    path = tmp_path / "new" / "page.html"
+    report.run(report.ReportConfig(html=True, out=str(path)))
+    assert path.read_text(encoding="utf-8") == html_report.render() and capsys.readouterr().out == f"{path}\n"
 
 
 def test_the_report_asks_nothing_of_the_network():
@@ -52,28 +58,62 @@ def test_the_report_asks_nothing_of_the_network():
     assert len(ids) == len(set(ids))
 
 
-def test_every_table_has_its_place_in_the_readme():
-    text = report.README.read_text(encoding="utf-8")
-    for key in TABLES:
-        assert f"<!-- results:{key} -->" in text and f"<!-- /results:{key} -->" in text
-
-
 def test_summary(three_seeds):
-    assert "T = 11: accuracy (%) | 93.00 ± 3.61, 3 seeds (70.4) | not run here (72.5) | not run here (90.5) |" in report.summary()
-    assert "CoNLL-2003: F1 (%) | not run here (91.21, Ma & Hovy 2016) |" in report.summary()
-    row = '<td>93.00 ± 3.61, 3 seeds<small>paper: 70.4</small></td><td class="none">not run here<small>paper: 72.5</small></td>'
+    """Of a table without results what the paper has and the command; the best learned row where it is another."""
+    title = "| Number prediction, T = 11: accuracy (%) |"
+    assert f"{title} 93.00 ± 3.61 (3) |  |  |  | 70.4 → 90.5 | `python experiments/run.py numbers11` |" in report.summary()
+    assert "CoNLL-2003: F1 (%) |  |  |  |  | 91.21 → 91.56 | `python experiments/run.py ner` |" in report.summary()
+    for name, accuracy in (("dynamic_skip_lamda0.5", 0.5), ("dynamic_skip_lamda1", 0.6), ("released", 0.1)):
+        for seed in (0, 1):
+            found = {"dev_accuracy_sampled": accuracy, "test_accuracy_sampled": accuracy + seed / 100, "test_accuracy_greedy": 1}
+            stand_in_results.write(three_seeds.parent, "numbers11", name, seed, records=[{"epoch": 1}], **found)
+    row = f"{title} 93.00 ± 3.61 (3) |  | 50.50 ± 0.71 (2) | 60.50 ± 0.71 (2): dynamic skips, lamda 1 | 70.4 → 90.5 |"
+    assert row in report.summary()
+    said = "Compared with the LSTM, dynamic skips are worse in `numbers11` (by 42.50; 2 seeds tell 9.21 apart)."
+    assert said in report.summary()
     page = html_report.render()
-    assert f"<tr><td>Number prediction, T = 11: accuracy (%)</td>{row}" in page
-    assert "<small>Ma &amp; Hovy 2016: 91.21</small>" in page and "<small>Mongia: 0.00366</small>" in page
-    (three_seeds / "lstm-seed0.json").unlink()
-    (three_seeds / "lstm-seed2.json").unlink()
-    assert "| 92.00, 1 seed (70.4) |" in report.summary()
+    assert "<td>Number prediction, T = 11: accuracy (%)</td><td>93.00 ± 3.61 (3)</td><td></td><td>50.50" in page
+    assert "<code>numbers11</code> (by 42.50; 2 seeds" in page and "<small>paper: 70.4</small>" in page
+
+
+def test_the_smallest_difference_that_values_tell_apart():
+    """By hand: sqrt(2/2 + 2/2) with 2 degrees of freedom; sqrt(2/2 + 4/3) with (7/3)^2 / (1 + 8/9) = 2.88, so 2."""
+    assert sentences.resolution([1, 3], [5, 7]) == pytest.approx(4.303 * 2**0.5)
+    assert sentences.resolution([1, 3], [0, 2, 4]) == pytest.approx(4.303 * (7 / 3) ** 0.5)
+    assert sentences.resolution([1, 3], [5, 5]) == pytest.approx(12.706)  # all that varies is one pair: 1 degree
+    assert sentences.resolution([1, 1], [5, 5]) == 0 and sentences.resolution([1], [5, 7]) == math.inf
+    many = [-1.0, 1.0] * 50  # their variance is 100/99
+    assert sentences.resolution(many, many) == pytest.approx(2.228 * (2 / 99) ** 0.5)
+
+
+def test_what_a_table_shows(three_seeds):
+    """By hand: the variances of the means are 13/3 of LSTM, 0 and 1 of the others, each with 2 degrees of freedom."""
+    assert sentences.comparison("numbers11") == "*LSTM* alone was run: there is nothing to compare it with."
+    assert sentences.comparison("lm") == ""
+    accuracies = {"attention": (0.91, 0.93), "dynamic_skip_lamda1": (0.99,), "dynamic_skip_lamda0.5": (0.7, 0.7)}
+    for name, values in accuracies.items():
+        for seed, accuracy in enumerate(values):
+            stand_in_results.write(three_seeds.parent, "numbers11", name, seed, test_accuracy_sampled=accuracy)
+    assert sentences.comparison("numbers11") == (
+        "Compared with *LSTM* (3 seeds; test, sampled), "
+        "*dynamic skips, lamda 0.5* (by 23.00; 2 seeds tell 8.96 apart) is worse; "  # 4.303 sqrt(13 / 3)
+        "*attention over the K states* (1.00 worse; 2 seeds tell 9.94 apart) cannot be told apart from it; "  # 4.303 sqrt(16 / 3)
+        "with one seed nothing can be told apart: *dynamic skips, lamda 1* (6.00 better)."
+    )
+    assert report.markdown("numbers11").count("Compared with") == html_report.render().count("Compared with <em>LSTM</em> (3") == 1
+
+
+def test_less_perplexity_is_better(three_seeds):
+    for name, values in {"lstm": (113.0, 115.0), "dynamic_skip": (99.0, 101.0)}.items():
+        for seed, perplexity in enumerate(values):
+            stand_in_results.write(three_seeds.parent, "lm", name, seed, test_perplexity=perplexity, valid_perplexity=1)
+    assert "*dynamic skips, K = 5, lamda 1* (by 14.0; 2 seeds tell 6.1 apart) is better." in report.markdown("lm")
+    assert read_results.best_learned("lm") == "dynamic_skip"
 
 
 def test_mean_and_deviation_over_seeds(three_seeds):
     cells = ["LSTM", "93.00 ± 3.61 (69.6)", "93.00 ± 3.61 (70.4)", "100.00 ± 0.00", "3", "1,234", "8.0", "1.5"]
     assert row_of("numbers11", "lstm") == cells
-    assert row_of("numbers11", "attention")[1] == "not run here (71.3)"
     assert read_results.spread([1.0, None], 2) == "not finite"
     assert row_of("cells", "lstm")[1] == "93.00 ± 3.61"  # the same runs
 
@@ -94,27 +134,38 @@ def test_times_are_of_the_fastest_run_on_one_kind_of_machine(three_seeds):
     assert "Times: on 1 core, a processor, the fastest run." in text and "Times: on 1 core" in html_report.render()
 
 
-def test_a_result_without_a_metric_of_its_table_is_named(three_seeds):
-    text = json.loads((three_seeds / "lstm-seed1.json").read_text())
-    del text["test_accuracy_greedy"]
-    (three_seeds / "lstm-seed1.json").write_text(json.dumps(text))
-    with pytest.raises(InputError, match="lstm-seed1.json: expected test_accuracy_greedy, found none"):
-        report.markdown("numbers11")
+def test_a_metric_that_is_newer_than_a_result(three_seeds):
+    """Some have it: how many. None of a row has it: an empty cell. None at all: no column."""
+    paths = [three_seeds / f"lstm-seed{seed}.json" for seed in range(3)]
+    for path in paths:
+        text = json.loads(path.read_text())
+        del text["test_accuracy_greedy"]
+        path.write_text(json.dumps(text))
+    assert "| dev, sampled | test, sampled | seeds |" in report.markdown("numbers11")
+    stand_in_results.write(three_seeds.parent, "numbers11", "attention", 0, test_accuracy_greedy=0.5)
+    assert row_of("numbers11", "lstm")[1:5] == ["93.00 ± 3.61 (69.6)", "93.00 ± 3.61 (70.4)", "", "3"]
+    assert row_of("numbers11", "attention")[1:4] == ["(71.3)", "(72.5)", "50.00"]
+    stand_in_results.change(paths[1], test_accuracy_greedy=0.25)
+    assert row_of("numbers11", "lstm")[3] == "25.00, 1 of 3 seeds"
 
 
-def test_what_is_missing_stands_there_with_its_command(three_seeds):
+def test_what_is_missing_is_one_line_with_its_command(three_seeds):
     text = report.markdown("numbers11")
-    assert "Incomplete" not in text
-    (three_seeds / "lstm-seed1.json").unlink()
-    assert "Incomplete (seeds asked for: 3): `python experiments/run.py numbers11 --rows lstm`. Not run" in report.markdown("numbers11")
+    assert "Fewer seeds" not in text and "| attention" not in text
     others = ",".join(name for name in TABLES["numbers11"].rows if name != "lstm")
-    assert f"Not run here: `python experiments/run.py numbers11 --rows {others}`, about 0.1 hours a run" in text
-    nothing = report.markdown("lm")
-    assert "Not run here: `python experiments/run.py lm`, about 14 hours a run" in nothing
-    assert nothing.startswith("<details><summary>Language modelling") and nothing.endswith("</details>") and "<details>" not in text
+    (line,) = [line for line in text.splitlines() if line.startswith("Not run: ")]
+    assert line.startswith("Not run: *attention over the K states* (paper: 72.5), *dynamic skips, lamda 1* (paper: 80.5), ")
+    assert line.endswith(f"; `python experiments/run.py numbers11 --rows {others}`, about 0.1 hours a run on two CPU cores.")
+    (three_seeds / "lstm-seed1.json").unlink()
+    fewer = "Fewer seeds than the 3 asked for: `python experiments/run.py numbers11 --rows lstm`."
+    assert fewer in report.markdown("numbers11").splitlines()
+    nothing = report.markdown("lm").splitlines()
+    assert nothing[:3] == ["## lm", "", "**Language modelling, PTB, 2 x 650: perplexity**"] and len(nothing) == 5
+    assert nothing[4].endswith("`python experiments/run.py lm`, about 14 hours a run on two CPU cores.")
     page = html_report.render()
     assert "python LanguageModeling/RL_train.py --preset=paper --cell=lstm --seed=0" in page
-    assert "| Jump LSTM | quoted | quoted (89.4, Yu et al. 2017) | quoted |" in report.markdown("imdb")
+    stand_in_results.write(three_seeds.parent, "imdb", "lstm", 0, test_accuracy_sampled=0.5)
+    assert row_of("imdb", "jump_lstm") == ["Jump LSTM", "(89.4, Yu et al. 2017)", "", "", "", ""]
 
 
 def test_a_result_of_other_flags_says_so_and_is_not_done(three_seeds):
