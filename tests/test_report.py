@@ -93,7 +93,7 @@ def test_what_a_table_shows(three_seeds):
     accuracies = {"attention": (0.91, 0.93), "dynamic_skip_lamda1": (0.99,), "dynamic_skip_lamda0.5": (0.7, 0.7)}
     for name, values in accuracies.items():
         for seed, accuracy in enumerate(values):
-            stand_in_results.write(three_seeds.parent, "numbers11", name, seed, test_accuracy_sampled=accuracy)
+            stand_in_results.write(three_seeds.parent, "numbers11", name, seed, test_accuracy_sampled=accuracy, records=[{"epoch": 1}])
     assert sentences.comparison("numbers11") == (
         "Compared with *LSTM* (3 seeds; test, sampled), "
         "*dynamic skips, lamda 0.5* (by 23.00; 2 seeds tell 8.96 apart) is worse; "  # 4.303 sqrt(13 / 3)
