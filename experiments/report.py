@@ -75,19 +75,14 @@ def _beside(cell: read_results.Cell) -> str:
 
 
 def markdown(key: str) -> str:
-    """One table and what stands below it; of a table without results its name, and one line."""
-    grid: list[str] = []
-    if read_results.all_results(key):
-        titles = [
-            "row",
-            *(title for _, title, _, _ in read_results.metrics(key)),
-            *read_results.COST_TITLES,
-        ]
-        rows = [
-            [line.label, *map(_beside, line.cells), *line.cost] for line in read_results.lines(key)
-        ]
-        grid = ["\n".join(_grid(titles, rows))]
-    return "\n\n".join([f"## {key}", f"**{TABLES[key].title}**", *grid, *sentences.below(key)])
+    """One table and what stands below it; of a table without results one line."""
+    title = f"**{TABLES[key].title}**"
+    if not read_results.all_results(key):
+        return f"## {key}\n\n{title}. {sentences.not_run(key)}"
+    titles = ["row", *(name for _, name, _, _ in read_results.metrics(key))]
+    rows = [[line.label, *map(_beside, line.cells), *line.cost] for line in read_results.lines(key)]
+    grid = "\n".join(_grid([*titles, *read_results.COST_TITLES], rows))
+    return "\n\n".join([f"## {key}", title, grid, *sentences.below(key)])
 
 
 def results() -> str:

@@ -22,7 +22,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 # What a Keras user wants; flags, training loop, readers and pictures stay in the checkout.
 ROOMS = [ROOT / "common", *(ROOT / "common" / name for name in ("cells", "layers", "ops"))]
-PAGES = sorted({*ROOT.glob("*.md"), *ROOT.glob("[!.]*/*.md"), *ROOT.glob("common/*/*.md")})
+_FOLDERS = ("*.md", "[!.]*/*.md", "common/*/*.md", "benchmarks/*/*.md")
+PAGES = sorted(path for folder in _FOLDERS for path in ROOT.glob(folder))
 
 
 def requirements(text: str) -> list[str]:
@@ -137,7 +138,7 @@ def commands() -> list[str]:
     """Every `python FOLDER/SCRIPT.py ...` in what is written and the Makefile, without comments."""
     texts = [path.read_text() for path in PAGES]
     texts.append((ROOT / "Makefile").read_text().replace("$(RUN)", "python").replace("$(DEMO_DATA)", "d").replace("$(DEMO)", "r"))
-    found = re.findall(r"python (\w+/\w+\.py[^\n`#|]*)", "\n".join(texts).replace("\\\n", " "))
+    found = re.findall(r"python ((?:\w+/)+\w+\.py[^\n`#|]*)", "\n".join(texts).replace("\\\n", " "))
     return sorted({" ".join(command.split()) for command in found})
 
 

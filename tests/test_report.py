@@ -155,13 +155,14 @@ def test_what_is_missing_is_one_line_with_its_command(three_seeds):
     others = ",".join(name for name in TABLES["numbers11"].rows if name != "lstm")
     (line,) = [line for line in text.splitlines() if line.startswith("Not run: ")]
     assert line.startswith("Not run: *attention over the K states* (paper: 72.5), *dynamic skips, lamda 1* (paper: 80.5), ")
-    assert line.endswith(f"; `python experiments/run.py numbers11 --rows {others}`, about 0.1 hours a run on two CPU cores.")
+    assert line.endswith(f"; `python experiments/run.py numbers11 --rows {others}`, about {TABLES['numbers11'].hours:g} hours a run on two CPU cores.")
     (three_seeds / "lstm-seed1.json").unlink()
     fewer = "Fewer seeds than the 3 asked for: `python experiments/run.py numbers11 --rows lstm`."
     assert fewer in report.markdown("numbers11").splitlines()
     nothing = report.markdown("lm").splitlines()
-    assert nothing[:3] == ["## lm", "", "**Language modelling, PTB, 2 x 650: perplexity**"] and len(nothing) == 5
-    assert nothing[4].endswith("`python experiments/run.py lm`, about 14 hours a run on two CPU cores.")
+    assert nothing[:2] == ["## lm", ""] and len(nothing) == 3
+    assert nothing[2].startswith("**Language modelling, PTB, 2 x 650: perplexity**. Not run: *LSTM* (paper: 82.7), ")
+    assert nothing[2].endswith(f"`python experiments/run.py lm`, about {TABLES['lm'].hours:g} hours a run on two CPU cores.")
     page = html_report.render()
     assert "python LanguageModeling/RL_train.py --preset=paper --cell=lstm --seed=0" in page
     stand_in_results.write(three_seeds.parent, "imdb", "lstm", 0, test_accuracy_sampled=0.5)
