@@ -152,12 +152,8 @@ def _table_section(key: str, table: Table) -> str:
     found = {name: read_results.results_of(key, name) for name in table.rows}
     parts = []
     if read_results.all_results(key):
-        titles = [
-            "",
-            *(title for _, title, _, _ in read_results.metrics(key)),
-            *read_results.COST_TITLES,
-        ]
-        parts.append(_grid(titles, [_row(line) for line in read_results.lines(key)]))
+        titles, lines = read_results.shown(key)
+        parts.append(_grid(["", *titles], [_row(line) for line in lines]))
     parts += [f'<p class="note">{_inline(text)}</p>' for text in sentences.below(key)]
     parts.append(_commands(key, table))
     parts.append(

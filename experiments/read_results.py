@@ -1,5 +1,6 @@
 """The committed results, as the tables and the figures read them."""
 
+import itertools
 import json
 import pathlib
 import re
@@ -92,12 +93,6 @@ def spread(values: Sequence[float | None], decimals: int) -> str:
     return f"{mean} ± {statistics.stdev(values):.{decimals}f}" if len(values) > 1 else mean
 
 
-def metrics(key: str) -> list[tuple[str, str, int, float]]:
-    """The metrics that a table shows: those that at least one of its results has."""
-    results = all_results(key)
-    return [one for one in TABLES[key].metrics if any(one[0] in result for result in results)]
-
-
 def test_metric(key: str) -> tuple[str, str, int, float]:
     """The metric by which a table's rows are compared: the first one of the test set."""
     return next(one for one in TABLES[key].metrics if one[0].startswith("test"))
@@ -119,6 +114,15 @@ def lines(key: str) -> list[Line]:
     ]
 
 
+def shown(key: str) -> tuple[list[str], list[Line]]:
+    """A table's column titles and rows, without the metrics that are newer than all its results."""
+    results = all_results(key)
+    there = [any(name in result for result in results) for name, *_ in TABLES[key].metrics]
+    titles = [title for _, title, _, _ in itertools.compress(TABLES[key].metrics, there)]
+    rows = [line._replace(cells=[*itertools.compress(line.cells, there)]) for line in lines(key)]
+    return [*titles, *COST_TITLES], rows
+
+
 def values(key: str, name: str, metric: str) -> list[float | None]:
     """A metric of those of a row's runs that have it (it may be newer); None is not finite."""
     return [result[metric] for result in results_of(key, name) if metric in result]
@@ -132,12 +136,12 @@ def finite_values(key: str, name: str, metric: str) -> list[float]:
 
 
 def measured(key: str, name: str) -> list[Cell]:
-    """Of each metric that a table shows what a row's runs gave, and the number to compare it with.
+    """Of each metric of a table what a row's runs gave, and the number to compare it with.
 
     Empty where no run has it; where some have, the cell says how many.
     """
     row, n_runs, cells = TABLES[key].rows[name], len(results_of(key, name)), []
-    for metric, _, decimals, factor in metrics(key):
+    for metric, _, decimals, factor in TABLES[key].metrics:
         found = [None if one is None else factor * one for one in values(key, name, metric)]
         ours = spread(found, decimals) if found else ""
         if 0 < len(found) < n_runs:

@@ -79,9 +79,9 @@ def markdown(key: str) -> str:
     title = f"**{TABLES[key].title}**"
     if not read_results.all_results(key):
         return f"## {key}\n\n{title}. {sentences.not_run(key)}"
-    titles = ["row", *(name for _, name, _, _ in read_results.metrics(key))]
-    rows = [[line.label, *map(_beside, line.cells), *line.cost] for line in read_results.lines(key)]
-    grid = "\n".join(_grid([*titles, *read_results.COST_TITLES], rows))
+    titles, lines = read_results.shown(key)
+    rows = [[line.label, *map(_beside, line.cells), *line.cost] for line in lines]
+    grid = "\n".join(_grid(["row", *titles], rows))
     return "\n\n".join([f"## {key}", title, grid, *sentences.below(key)])
 
 
