@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from experiments import charts, read_results, run, sentences
+from experiments import charts, read_results, run, sentences, summary
 from experiments.tables import TABLES, Table
 
 FIGURES = pathlib.Path(__file__).resolve().parent / "figures"
@@ -16,16 +16,20 @@ FIGURES = pathlib.Path(__file__).resolve().parent / "figures"
 _STYLE = """
 :root { --ink: #1a1a1a; --soft: #5c5c5c; --rule: #d5d5d5; --back: #fff; }
 * { box-sizing: border-box; }
-body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--back); margin: 0 auto; max-width: 62rem; padding: 1rem; }
+body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--back); }
+body { margin: 0 auto; max-width: 62rem; padding: 1rem; }
 h1 { font-size: 1.6rem; line-height: 1.25; margin: .5rem 0; }
-h2 { font-size: 1.15rem; line-height: 1.3; margin: 2.5rem 0 .5rem; border-top: 1px solid var(--rule); padding-top: 1rem; }
+h2 { font-size: 1.15rem; line-height: 1.3; margin: 2.5rem 0 .5rem; padding-top: 1rem; }
+h2 { border-top: 1px solid var(--rule); }
 h3 { font-size: 1rem; margin: 1rem 0 .3rem; }
 p, .note { margin: .4rem 0; }
 nav { columns: 20rem; margin-top: 1.5rem; }
 nav a { display: block; }
 .wide { overflow-x: auto; }
-table { border-collapse: collapse; width: 100%; font-size: .92rem; font-variant-numeric: tabular-nums; }
-th, td { padding: .3rem .55rem; text-align: right; vertical-align: top; border-bottom: 1px solid var(--rule); white-space: nowrap; }
+table { border-collapse: collapse; width: 100%; font-size: .92rem; }
+table { font-variant-numeric: tabular-nums; }
+th, td { padding: .3rem .55rem; text-align: right; vertical-align: top; white-space: nowrap; }
+th, td { border-bottom: 1px solid var(--rule); }
 th:first-child, td:first-child { text-align: left; white-space: normal; min-width: 9rem; }
 th { font-weight: 600; white-space: normal; vertical-align: bottom; }
 td small, .note, .legend, figcaption { color: var(--soft); font-size: .85rem; }
@@ -34,7 +38,8 @@ td.none { color: var(--soft); font-style: italic; }
 code { font: .82rem/1.45 ui-monospace, monospace; overflow-wrap: anywhere; }
 details { margin: .4rem 0; }
 details > code { display: block; margin: .25rem 0; }
-.curves { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 18rem), 1fr)); gap: 1rem; }
+.curves { display: grid; gap: 1rem; }
+.curves { grid-template-columns: repeat(auto-fill, minmax(min(100%, 18rem), 1fr)); }
 .curves svg { width: 100%; height: auto; }
 svg text { font: 12px system-ui, sans-serif; fill: var(--ink); }
 .grid { stroke: var(--rule); fill: none; stroke-width: .7; }
@@ -66,9 +71,9 @@ _HEAD = """<!DOCTYPE html>
 <body>
 <h1>LSTM with dynamic skip connections: results</h1>
 <p>Mean ± sample standard deviation over seeds; below it the number of the paper (Gui et al., AAAI
-2019), or of the source that is named; in the first table the number of seeds stands in brackets, and
-an empty cell was not run. Times are those of the fastest run. <em>Sampled</em>: distances drawn from
-the agent's distribution, as in training; <em>greedy</em>: the most probable ones. {how_to_read}</p>
+2019), or of the source that is named; in the first table the number of seeds stands in brackets,
+and an empty cell was not run. Times are those of the fastest run. <em>Sampled</em>: distances drawn
+from the agent's distribution, as in training; <em>greedy</em>: the most probable ones. {how_to_read}</p>
 <section id="summary">
 {summary}
 </section>
@@ -129,11 +134,10 @@ def _figure(path: pathlib.Path, caption: dict[str, str]) -> str:
 
 def _summary() -> str:
     rows = [
-        f"<tr>{''.join(f'<td>{_inline(cell)}</td>' for cell in row)}</tr>"
-        for row in read_results.summary()
+        f"<tr>{''.join(f'<td>{_inline(cell)}</td>' for cell in row)}</tr>" for row in summary.rows()
     ]
-    sentence = f'<p class="note">{_inline(sentences.of_summary())}</p>'
-    return f"{_grid(read_results.SUMMARY_TITLES, rows)}\n{sentence}"
+    sentence = f'<p class="note">{_inline(summary.sentence())}</p>'
+    return f"{_grid(summary.TITLES, rows)}\n{sentence}"
 
 
 def _inline(text: str) -> str:
@@ -191,10 +195,8 @@ def _commands(key: str, table: Table) -> str:
         lines.append(f"<code>{html.escape(shlex.join(['python', script, *command[2:]]))}</code>")
     if not lines:
         return ""
-    summary = "The command of each row that was not run"
-    return (
-        f'<details class="note"><summary>{summary}</summary>\n' + "\n".join(lines) + "\n</details>"
-    )
+    title = "The command of each row that was not run"
+    return f'<details class="note"><summary>{title}</summary>\n' + "\n".join(lines) + "\n</details>"
 
 
 def _curves(table: Table, found: dict[str, list[dict[str, Any]]]) -> str:

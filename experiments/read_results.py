@@ -15,10 +15,6 @@ from experiments.tables import TABLES, Row, Table
 RESULTS = pathlib.Path(__file__).resolve().parent / "results"
 
 NOT_FINITE = "not finite"
-SUMMARY_TITLES = (
-    "test set, sampled", "LSTM", "attention", "dynamic skips", "best learned row on dev",
-    "paper: LSTM → dynamic", "command",
-)  # fmt: skip
 COST_TITLES = ("seeds", "weights", "seconds an epoch", "minutes a run")
 
 
@@ -148,43 +144,6 @@ def measured(key: str, name: str) -> list[Cell]:
             ours += f", {len(found)} of {n_runs} seeds"
         cells.append(Cell(ours, row.paper.get(metric), row.source))
     return cells
-
-
-def summary() -> list[list[str]]:
-    """Of each table of `tables.SUMMARY` what stands under SUMMARY_TITLES; empty: not run."""
-    rows = []
-    for key, (metric, dynamic_skip) in tables.SUMMARY.items():
-        table = TABLES[key]
-        best = best_learned(key)
-        ours = [_in_summary(key, name, metric) for name in ("lstm", "attention", dynamic_skip)]
-        better = (
-            f"{_in_summary(key, best, metric)}: {table.rows[best].label}"
-            if best not in ("", dynamic_skip)
-            else ""
-        )
-        theirs = [table.rows[name].paper.get(metric) for name in ("lstm", dynamic_skip)]
-        paper = "" if None in theirs else " → ".join(map(str, theirs))
-        rows.append([table.title, *ours, better, paper, f"`python experiments/run.py {key}`"])
-    return rows
-
-
-def _in_summary(key: str, name: str, metric: str) -> str:
-    """Mean and deviation of a metric, and in brackets the number of seeds."""
-    _, _, decimals, factor = next(one for one in TABLES[key].metrics if one[0] == metric)
-    found = [None if one is None else factor * one for one in values(key, name, metric)]
-    return f"{spread(found, decimals)} ({len(found)})" if found else ""
-
-
-def best_learned(key: str) -> str:
-    """The row with dynamic skips, learned in whatever way, that is best on dev; or empty."""
-    metric = TABLES[key].metrics[0][0]
-    means = {}
-    for name in TABLES[key].rows:
-        found = finite_values(key, name, metric)
-        if found and results_of(key, name)[0]["flags"].get("cell") == "dynamic_skip":
-            means[name] = statistics.fmean(found)
-    best = min if lower_is_better(metric) else max
-    return best(means, key=means.get) if means else ""
 
 
 def label(table: Table, row: Row, results: Sequence[dict[str, Any]]) -> str:

@@ -18,7 +18,7 @@ sys.path.insert(0, str(ROOT))
 from benchmarks.speed import PARTS  # noqa: E402
 from common.config import main, setting  # noqa: E402
 from common.files import atomic_write  # noqa: E402
-from experiments import html_report, read_results, sentences  # noqa: E402
+from experiments import html_report, read_results, sentences, summary  # noqa: E402
 from experiments.tables import TABLES  # noqa: E402
 
 README = ROOT / "README.md"
@@ -61,10 +61,10 @@ def _grid(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 # ------------------------------------------------------------------------------------------ results
 
 
-def summary() -> str:
+def in_short() -> str:
     """The README's table and its sentence: what the paper's tables come to here."""
-    table = "\n".join(_grid(read_results.SUMMARY_TITLES, read_results.summary()))
-    return "\n\n".join(filter(None, [table, sentences.of_summary()]))
+    table = "\n".join(_grid(summary.TITLES, summary.rows()))
+    return "\n\n".join(filter(None, [table, summary.sentence()]))
 
 
 def _beside(cell: read_results.Cell) -> str:
@@ -160,7 +160,7 @@ def rendered(readme: str) -> str:
     """The README's text with its summary made anew."""
     start, end = "<!-- results:summary -->", "<!-- /results:summary -->"
     pattern = re.compile(re.escape(start) + ".*?" + re.escape(end), re.DOTALL)
-    return pattern.sub(lambda _: f"{start}\n{summary()}\n{end}", readme)
+    return pattern.sub(lambda _: f"{start}\n{in_short()}\n{end}", readme)
 
 
 def render() -> None:

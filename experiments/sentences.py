@@ -5,7 +5,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 
 from experiments import read_results
-from experiments.tables import SUMMARY, TABLES
+from experiments.tables import TABLES
 
 HOW_TO_READ = """Below a table, "3 seeds tell 0.62 apart" gives the smallest difference of two means
 that these seeds can tell from chance: half of Welch's two-sided 95 % confidence interval, for each
@@ -49,24 +49,12 @@ def comparison(key: str) -> str:
     learned = [name for name in others if cells[name] in ("attention", "dynamic_skip")]
     if not others:
         return f"{_name(key, base)} alone was run: there is nothing to compare it with."
-    verdicts = [
-        (_name(key, name), *_verdict(key, name, base, metric)) for name in learned or others
-    ]
+    verdicts = [(_name(key, name), *verdict(key, name, base, metric)) for name in learned or others]
     reference = f"{_name(key, base)} ({seeds(found[base])}; {title})"
-    return f"Compared with {reference}, {_clauses(verdicts, _OF_ROWS)}."
+    return f"Compared with {reference}, {clauses(verdicts, _SAYING)}."
 
 
-def of_summary() -> str:
-    """One sentence: dynamic skips against the LSTM in each table of the summary that has both."""
-    verdicts = []
-    for key, (metric, dynamic_skip) in SUMMARY.items():
-        if all(read_results.finite_values(key, name, metric) for name in ("lstm", dynamic_skip)):
-            verdicts.append((f"`{key}`", *_verdict(key, dynamic_skip, "lstm", metric)))
-    clauses = _clauses(verdicts, _OF_TABLES)
-    return f"Compared with the LSTM, dynamic skips are {clauses}." if clauses else ""
-
-
-def _verdict(key: str, name: str, base: str, metric: str) -> tuple[str, str]:
+def verdict(key: str, name: str, base: str, metric: str) -> tuple[str, str]:
     """A row against another: "better", "worse", "level" or a "single" value; by how much."""
     decimals = next(digits for one, _, digits, _ in TABLES[key].metrics if one == metric)
     ours, theirs = (read_results.finite_values(key, row, metric) for row in (name, base))
@@ -83,28 +71,22 @@ def _verdict(key: str, name: str, base: str, metric: str) -> tuple[str, str]:
     )
 
 
-_OF_ROWS = {
+_SAYING = {
     "better": "{0} {1} better",
     "worse": "{0} {1} worse",
     "level": "{0} cannot be told apart from it",
     "single": "with one seed nothing can be told apart: {0}",
 }
-_OF_TABLES = {
-    "better": "better in {0}",
-    "worse": "worse in {0}",
-    "level": "not to be told apart from it in {0}",
-    "single": "of one seed, which tells nothing apart, in {0}",
-}
 
 
-def _clauses(verdicts: Sequence[tuple[str, str, str]], saying: Mapping[str, str]) -> str:
+def clauses(verdicts: Sequence[tuple[str, str, str]], saying: Mapping[str, str]) -> str:
     """Names, verdicts and sizes, put together by verdict."""
-    clauses = []
+    found = []
     for way, template in saying.items():
         items = [f"{name} {size}" for name, one, size in verdicts if one == way]
         if items:
-            clauses.append(template.format(_listed(items), "is" if len(items) == 1 else "are"))
-    return "; ".join(clauses)
+            found.append(template.format(_listed(items), "is" if len(items) == 1 else "are"))
+    return "; ".join(found)
 
 
 def seeds(values: Sequence) -> str:

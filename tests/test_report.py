@@ -11,7 +11,7 @@ import stand_in_results
 
 from common.config import parse
 from common.errors import InputError
-from experiments import charts, html_report, read_results, report, row_flags, sentences, tables
+from experiments import charts, html_report, read_results, report, row_flags, sentences, summary, tables
 from experiments import run as experiments
 from experiments.tables import TABLES
 
@@ -39,7 +39,7 @@ def row_of(key, name):
 def test_what_is_committed_is_what_the_results_say():
     readme = report.README.read_text(encoding="utf-8")
     again = "run python experiments/report.py and commit what it wrote"
-    assert report.rendered(readme) == readme and report.summary() in readme, again
+    assert report.rendered(readme) == readme and report.in_short() in readme, again
     assert report.RESULTS.read_text(encoding="utf-8") == report.results(), again
     assert report.SPEED.read_text(encoding="utf-8") == report.speed(), again
 
@@ -61,16 +61,16 @@ def test_the_report_asks_nothing_of_the_network():
 def test_summary(three_seeds):
     """Of a table without results what the paper has and the command; the best learned row where it is another."""
     title = "| Number prediction, T = 11: accuracy (%) |"
-    assert f"{title} 93.00 ± 3.61 (3) |  |  |  | 70.4 → 90.5 | `python experiments/run.py numbers11` |" in report.summary()
-    assert "CoNLL-2003: F1 (%) |  |  |  |  | 91.21 → 91.56 | `python experiments/run.py ner` |" in report.summary()
+    assert f"{title} 93.00 ± 3.61 (3) |  |  |  | 70.4 → 90.5 | `python experiments/run.py numbers11` |" in report.in_short()
+    assert "CoNLL-2003: F1 (%) |  |  |  |  | 91.21 → 91.56 | `python experiments/run.py ner` |" in report.in_short()
     for name, accuracy in (("dynamic_skip_lamda0.5", 0.5), ("dynamic_skip_lamda1", 0.6), ("released", 0.1)):
         for seed in (0, 1):
             found = {"dev_accuracy_sampled": accuracy, "test_accuracy_sampled": accuracy + seed / 100, "test_accuracy_greedy": 1}
             stand_in_results.write(three_seeds.parent, "numbers11", name, seed, records=[{"epoch": 1}], **found)
     row = f"{title} 93.00 ± 3.61 (3) |  | 50.50 ± 0.71 (2) | 60.50 ± 0.71 (2): dynamic skips, lamda 1 | 70.4 → 90.5 |"
-    assert row in report.summary()
+    assert row in report.in_short()
     said = "Compared with the LSTM, dynamic skips are worse in `numbers11` (by 42.50; 2 seeds tell 9.21 apart)."
-    assert said in report.summary()
+    assert said in report.in_short()
     page = html_report.render()
     assert "<td>Number prediction, T = 11: accuracy (%)</td><td>93.00 ± 3.61 (3)</td><td></td><td>50.50" in page
     assert "<code>numbers11</code> (by 42.50; 2 seeds" in page and "<small>paper: 70.4</small>" in page
@@ -108,7 +108,7 @@ def test_less_perplexity_is_better(three_seeds):
         for seed, perplexity in enumerate(values):
             stand_in_results.write(three_seeds.parent, "lm", name, seed, test_perplexity=perplexity, valid_perplexity=1)
     assert "*dynamic skips, K = 5, lamda 1* (by 14.0; 2 seeds tell 6.1 apart) is better." in report.markdown("lm")
-    assert read_results.best_learned("lm") == "dynamic_skip"
+    assert summary.best_learned("lm") == "dynamic_skip"
 
 
 def test_mean_and_deviation_over_seeds(three_seeds):
@@ -155,7 +155,8 @@ def test_what_is_missing_is_one_line_with_its_command(three_seeds):
     others = ",".join(name for name in TABLES["numbers11"].rows if name != "lstm")
     (line,) = [line for line in text.splitlines() if line.startswith("Not run: ")]
     assert line.startswith("Not run: *attention over the K states* (paper: 72.5), *dynamic skips, lamda 1* (paper: 80.5), ")
-    assert line.endswith(f"; `python experiments/run.py numbers11 --rows {others}`, about {TABLES['numbers11'].hours:g} hours a run on two CPU cores.")
+    hours = f"about {TABLES['numbers11'].hours:g} hours a run on two CPU cores."
+    assert line.endswith(f"; `python experiments/run.py numbers11 --rows {others}`, {hours}")
     (three_seeds / "lstm-seed1.json").unlink()
     fewer = "Fewer seeds than the 3 asked for: `python experiments/run.py numbers11 --rows lstm`."
     assert fewer in report.markdown("numbers11").splitlines()

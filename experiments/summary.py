@@ -1,0 +1,66 @@
+"""The summary of README and page: what the paper's tables come to here, a row each."""
+
+import statistics
+
+from experiments import read_results, sentences
+from experiments.tables import SUMMARY, TABLES
+
+TITLES = (
+    "test set, sampled", "LSTM", "attention", "dynamic skips", "best learned row on dev",
+    "paper: LSTM → dynamic", "command",
+)  # fmt: skip
+_SAYING = {
+    "better": "better in {0}",
+    "worse": "worse in {0}",
+    "level": "not to be told apart from it in {0}",
+    "single": "of one seed, which tells nothing apart, in {0}",
+}
+
+
+def rows() -> list[list[str]]:
+    """Of each table of SUMMARY what stands under TITLES; empty: not run."""
+    found = []
+    for key, (metric, dynamic_skip) in SUMMARY.items():
+        table = TABLES[key]
+        best = best_learned(key)
+        ours = [_in_summary(key, name, metric) for name in ("lstm", "attention", dynamic_skip)]
+        better = (
+            f"{_in_summary(key, best, metric)}: {table.rows[best].label}"
+            if best not in ("", dynamic_skip)
+            else ""
+        )
+        theirs = [table.rows[name].paper.get(metric) for name in ("lstm", dynamic_skip)]
+        paper = "" if None in theirs else " → ".join(map(str, theirs))
+        found.append([table.title, *ours, better, paper, f"`python experiments/run.py {key}`"])
+    return found
+
+
+def _in_summary(key: str, name: str, metric: str) -> str:
+    """Mean and deviation of a metric, and in brackets the number of seeds."""
+    _, _, decimals, factor = next(one for one in TABLES[key].metrics if one[0] == metric)
+    found = [
+        None if one is None else factor * one for one in read_results.values(key, name, metric)
+    ]
+    return f"{read_results.spread(found, decimals)} ({len(found)})" if found else ""
+
+
+def best_learned(key: str) -> str:
+    """The row with dynamic skips, learned in whatever way, that is best on dev; or empty."""
+    metric = TABLES[key].metrics[0][0]
+    means = {}
+    for name in TABLES[key].rows:
+        found = read_results.finite_values(key, name, metric)
+        if found and read_results.results_of(key, name)[0]["flags"].get("cell") == "dynamic_skip":
+            means[name] = statistics.fmean(found)
+    best = min if read_results.lower_is_better(metric) else max
+    return best(means, key=means.get) if means else ""
+
+
+def sentence() -> str:
+    """One sentence: dynamic skips against the LSTM in each table of the summary that has both."""
+    verdicts = []
+    for key, (metric, dynamic_skip) in SUMMARY.items():
+        if all(read_results.finite_values(key, name, metric) for name in ("lstm", dynamic_skip)):
+            verdicts.append((f"`{key}`", *sentences.verdict(key, dynamic_skip, "lstm", metric)))
+    found = sentences.clauses(verdicts, _SAYING)
+    return f"Compared with the LSTM, dynamic skips are {found}." if found else ""
