@@ -108,8 +108,8 @@ def render() -> str:
 def figures() -> list[tuple[pathlib.Path, dict[str, str]]]:
     """The committed pictures, each with what NAME.json says of it: title, caption, command."""
     return [
-        (path.with_suffix(".svg"), json.loads(path.read_text()))
-        for path in sorted(FIGURES.glob("*.json"))
+        (path.with_suffix(".svg"), json.loads(path.read_bytes()))
+        for path in sorted(FIGURES.glob("[!.]*.json"))
     ]
 
 

@@ -59,7 +59,7 @@ def results_of(table: str, row: str) -> list[dict[str, Any]]:
 def read(path: pathlib.Path) -> dict[str, Any]:
     """The result in a file. Raises `InputError` if there is none in it."""
     try:
-        result, found = json.loads(path.read_text()), "something else"
+        result, found = json.loads(path.read_bytes()), "something else"
     except ValueError as error:
         result, found = None, str(error)
     if not isinstance(result, dict) or not isinstance(result.get("flags"), dict):

@@ -99,7 +99,7 @@ def speed() -> str:
     parts = [_SPEED_HEAD]
     for path in (BENCHMARKS / f"{part}.json" for part in PARTS):
         if path.exists():
-            record = json.loads(path.read_text())
+            record = json.loads(path.read_bytes())
             title = record["title"] + (f" ({record['shape']})" if "shape" in record else "")
             made = read_results.provenance([record]).removesuffix(".")
             made = f"{made}; {record['started_at'][:10]}."

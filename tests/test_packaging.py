@@ -136,7 +136,7 @@ def test_models_move_between_checkout_and_installed_package(installed, tmp_path)
 
 def commands() -> list[str]:
     """Every `python FOLDER/SCRIPT.py ...` in what is written and the Makefile, without comments."""
-    texts = [path.read_text() for path in PAGES]
+    texts = [path.read_text(encoding="utf-8") for path in PAGES]
     texts.append((ROOT / "Makefile").read_text().replace("$(RUN)", "python").replace("$(DEMO_DATA)", "d").replace("$(DEMO)", "r"))
     found = re.findall(r"python ((?:\w+/)+\w+\.py[^\n`#|]*)", "\n".join(texts).replace("\\\n", " "))
     return sorted({" ".join(command.split()) for command in found})
@@ -176,7 +176,7 @@ def test_commands_parse(command, monkeypatch):
 def test_the_readme_s_layer_examples(monkeypatch):
     """As they are printed, one after the other, where the package is installed."""
     monkeypatch.setitem(sys.modules, "dynamic_skip_lstm", common)
-    straight_through, by_reward = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    straight_through, by_reward = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
     values: dict = {}
     exec(straight_through, values)
     assert values["model"].history.history["accuracy"][-1] > 0.9  # it finds the digit
@@ -185,19 +185,19 @@ def test_the_readme_s_layer_examples(monkeypatch):
 
 
 def test_the_readme_is_short():
-    text = (ROOT / "README.md").read_text()
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert len(text.splitlines()) <= 150 and len(text.encode()) <= 9000
 
 
 def anchors(page: pathlib.Path) -> set[str]:
     """What its headings can be linked by, as GitHub spells it."""
-    headings = re.findall(r"^#+ (.*)", page.read_text(), re.MULTILINE)
+    headings = re.findall(r"^#+ (.*)", page.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def test_links_lead_somewhere():
     for page in PAGES:
-        for target in re.findall(r"\]\(([^) ]+)\)", page.read_text()):
+        for target in re.findall(r"\]\(([^) ]+)\)", page.read_text(encoding="utf-8")):
             path, _, anchor = target.partition("#")
             there = page.parent / path if path else page
             assert target.startswith("https://") or there.exists(), (page, target)
