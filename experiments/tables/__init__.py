@@ -1,0 +1,37 @@
+"""The tables: which runs make each row, and what the paper reports beside it."""
+
+from common.errors import InputError
+from experiments.tables.language import LANGUAGE
+from experiments.tables.ner import NER
+from experiments.tables.numbers import NUMBERS
+from experiments.tables.sentiment import SENTIMENT
+from experiments.tables.table import Row, Table
+
+__all__ = ["SUMMARY", "TABLES", "Row", "Table", "at_scale", "source"]
+
+TABLES: dict[str, Table] = {**NUMBERS, **LANGUAGE, **NER, **SENTIMENT}
+
+# The first table of README and report: a metric of these tables, of the LSTM, of attention, and of the row with dynamic skips.
+SUMMARY = {
+    "numbers11": ("test_accuracy_sampled", "dynamic_skip_lamda0.5"),
+    "numbers21": ("test_accuracy_sampled", "dynamic_skip_lamda0.5"),
+    "ner": ("test_f1_sampled", "dynamic_skip"),
+    "imdb": ("test_accuracy_sampled", "dynamic_skip"),
+    "lm_small": ("test_perplexity", "dynamic_skip"),
+    "lm": ("test_perplexity", "dynamic_skip"),
+}
+
+
+def at_scale(name: str, scale: str) -> str:
+    """The name of the table at a scale, "full" or "small". Raises `InputError` for a table that has no small one."""
+    if scale == "full" or name.endswith("_small"):
+        return name
+    if f"{name}_small" in TABLES:
+        return f"{name}_small"
+    small = ", ".join(key.removesuffix("_small") for key in TABLES if key.endswith("_small"))
+    raise InputError(f"--scale small expects a table that has a small scale ({small}), got {name}: leave --scale out")
+
+
+def source(name: str, row: str) -> tuple[str, str]:
+    """The table and the row whose runs are those of a row: its own, or those of `Row.of`."""
+    return tuple(TABLES[name].rows[row].of.split("/")) if TABLES[name].rows[row].of else (name, row)

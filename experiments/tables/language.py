@@ -1,0 +1,126 @@
+"""Language modelling: the Penn Treebank by words and by characters, and figure 5."""
+
+from experiments.tables.table import ATTENTION, FIXED_3, FIXED_5, LSTM, Row, Table, without_paper
+
+_PERPLEXITY = (
+    ("valid_perplexity", "valid, sampled", 1, 1.0),
+    ("test_perplexity", "test, sampled", 1, 1.0),
+    ("test_perplexity_greedy", "test, greedy", 1, 1.0),
+)
+_RANDOM = "random skips, K = 5 (control)"
+
+
+def _perplexity(valid: float, test: float) -> dict[str, float]:
+    return {"valid_perplexity": valid, "test_perplexity": test}
+
+
+_LM_ROWS = {
+    "lstm": Row(LSTM, {"cell": "lstm"}, _perplexity(86.2, 82.7)),
+    "random_skip": Row(_RANDOM, {"cell": "random_skip"}),
+    "fixed_skip_3": Row(FIXED_3, {"cell": "fixed_skip", "skip": 3}, _perplexity(85.3, 81.5)),
+    "fixed_skip_5": Row(FIXED_5, {"cell": "fixed_skip", "skip": 5}, _perplexity(86.2, 82.0)),
+    "attention": Row(ATTENTION, {"cell": "attention"}, _perplexity(85.1, 81.4)),
+    "dynamic_skip": Row("dynamic skips, K = 5, lamda 1", {}, _perplexity(82.5, 78.5)),
+}
+
+_CHARLM_ROWS = {
+    "lstm": Row("CharLM (LSTM)", {"cell": "lstm"}, _perplexity(82.0, 78.9)),
+    "fixed_skip_3": Row(FIXED_3, {"cell": "fixed_skip", "skip": 3}, _perplexity(83.6, 80.2)),
+    "fixed_skip_5": Row(FIXED_5, {"cell": "fixed_skip", "skip": 5}, _perplexity(84.9, 80.9)),
+    "attention": Row(ATTENTION, {"cell": "attention"}, _perplexity(82.2, 79.0)),
+    "dynamic_skip": Row("dynamic skips, K = 5, lamda 1", {}, _perplexity(79.9, 76.5)),
+}
+
+
+def _sweep(source: str = "") -> dict[str, Row]:
+    """The rows of figure 5: K at lamda 1, and lamda at K = 5. What is a row of the table `source` too has its runs from there."""
+    rows = {"K1": Row("K = 1 (the LSTM)", {"cell": "lstm"}, of=source and f"{source}/lstm")}
+    for k in (2, 3, 5, 7, 10):
+        rows[f"K{k}"] = Row(f"K = {k}, lamda 1", {"n_actions": k}, of=f"{source}/dynamic_skip" if source and k == 5 else "")
+    for lamda in (0.25, 0.5, 0.75):
+        rows[f"lamda{lamda}"] = Row(f"K = 5, lamda {lamda}", {"lamda": lamda})
+    return rows
+
+
+LANGUAGE = {
+    "lm_small": Table(
+        "Language modelling, PTB, small scale (2 x 200, 20 steps, 13 epochs): perplexity",
+        "LanguageModeling",
+        _PERPLEXITY,
+        {
+            **without_paper(_LM_ROWS),
+            "dynamic_skip_settled": Row("the same, its agent driven to certainty", {"rl_weight": 0.3, "entropy_weight": 0.02}),
+            "lstm_bfloat16": Row("LSTM, products in bfloat16", {"cell": "lstm", "mixed_precision": True}),
+            "dynamic_skip_bfloat16": Row("dynamic skips, products in bfloat16", {"mixed_precision": True}),
+        },
+        {"preset": "small"},
+        data="ptb",
+        hours=0.8,
+    ),
+    "lm": Table(
+        "Language modelling, PTB, 2 x 650: perplexity",
+        "LanguageModeling",
+        _PERPLEXITY,
+        _LM_ROWS,
+        {"preset": "paper"},
+        data="ptb",
+        hours=14.0,
+    ),
+    "lm_first_epoch": Table(
+        "Language modelling, PTB, 2 x 650, what the first epoch alone reaches: perplexity",
+        "LanguageModeling",
+        _PERPLEXITY,
+        {name: row for name, row in without_paper(_LM_ROWS).items() if name in ("lstm", "dynamic_skip")},
+        {"preset": "paper", "max_epochs": 1},
+        data="ptb",
+        hours=0.2,
+        seeds=1,
+    ),
+    "lm_sweep_generated": Table(
+        "Perplexity against K and lamda (figure 5), generated corpus (2 x 48, 20 steps, 4 epochs)",
+        "LanguageModeling",
+        _PERPLEXITY,
+        _sweep(),
+        {"preset": "small", "rnn_size": 48, "agent_units": 20, "max_epochs": 4},
+        hours=0.02,
+    ),
+    "lm_sweep_small": Table(
+        "Perplexity against K and lamda (figure 5), PTB, small scale",
+        "LanguageModeling",
+        _PERPLEXITY,
+        _sweep("lm_small"),
+        {"preset": "small"},
+        data="ptb",
+        hours=0.8,
+        seeds=1,
+    ),
+    "lm_sweep": Table(
+        "Perplexity against K and lamda (figure 5), PTB, 2 x 650",
+        "LanguageModeling",
+        _PERPLEXITY,
+        _sweep("lm"),
+        {"preset": "paper"},
+        data="ptb",
+        hours=14.0,
+        seeds=1,
+    ),
+    "charlm_small": Table(
+        "Language modelling from characters, PTB, small scale: perplexity",
+        "LanguageModeling",
+        _PERPLEXITY,
+        without_paper(_CHARLM_ROWS),
+        {"preset": "char_small"},
+        data="ptb",
+        hours=1.0,
+        seeds=1,
+    ),
+    "charlm": Table(
+        "Language modelling from characters, PTB, 2 x 650: perplexity",
+        "LanguageModeling",
+        _PERPLEXITY,
+        _CHARLM_ROWS,
+        {"preset": "char"},
+        data="ptb",
+        hours=5.0,
+    ),
+}

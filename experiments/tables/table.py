@@ -1,0 +1,56 @@
+"""What a table is, and what several tasks' tables have in common."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A row: flags of the task's RL_train.py, and the numbers to compare with by metric (empty where there are none).
+
+    The numbers are the paper's own, or those of `source`. `of` names the row ("table/row") whose runs these are, where another
+    table has the same ones. A row that is `quoted` is shown for comparison and cannot be run.
+    """
+
+    label: str
+    flags: Mapping[str, Any]
+    paper: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    source: str = ""
+    of: str = ""
+    quoted: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """A table: the task's folder and script, what is shown of each result, and its rows by name.
+
+    `metrics` are (key in result.json, column title, decimals, factor); `hours` is what one run of a row takes on two CPU cores.
+    """
+
+    title: str
+    task: str
+    metrics: Sequence[tuple[str, str, int, float]]
+    rows: Mapping[str, Row]
+    flags: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    data: str = ""  # folder below the data folder
+    vectors: str = ""  # file of word vectors below the data folder
+    hours: float = 0.1
+    script: str = "RL_train.py"
+    presets: str = "presets"  # the script's module of settings
+    seeds: int = 3
+    note: str = ""
+
+
+ACCURACY = (
+    ("dev_accuracy_sampled", "dev, sampled", 2, 100.0),
+    ("test_accuracy_sampled", "test, sampled", 2, 100.0),
+    ("test_accuracy_greedy", "test, greedy", 2, 100.0),
+)
+LSTM, ATTENTION = "LSTM", "attention over the K states"
+FIXED_3, FIXED_5 = "fixed skip 3", "fixed skip 5"
+
+
+def without_paper(rows: Mapping[str, Row]) -> dict[str, Row]:
+    """The rows at a reduced scale: the paper's numbers belong to the full one alone, and so do those that it quotes."""
+    return {name: dataclasses.replace(row, paper={}) for name, row in rows.items() if not row.quoted}
