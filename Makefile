@@ -1,6 +1,7 @@
 # make demo    a network that learns where to look, from nothing, in a few minutes
 # make test    the tests
-# Both make .venv and install into it what requirements.txt names; VENV=... and PYTHON=... say otherwise.
+# make reproduce TABLE=ner    the runs that a table of the paper lacks, then the table; without TABLE what is done of all of them
+# All make .venv and install into it what requirements.txt names; VENV=... and PYTHON=... say otherwise.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -10,7 +11,7 @@ DEMO_DATA = data/demo
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: install demo test clean
+.PHONY: install demo test reproduce clean
 
 install: $(VENV)/.installed
 
@@ -29,6 +30,9 @@ demo: install
 
 test: install
 	$(RUN) -m pytest -q -n auto
+
+reproduce: install
+	$(RUN) experiments/run.py $(TABLE) $(FLAGS)
 
 clean:
 	rm -rf $(DEMO) $(DEMO_DATA) build *.egg-info

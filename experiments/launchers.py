@@ -76,10 +76,13 @@ def run_all(jobs: Sequence[Job], launch: Launch, keep: Callable[[str, str, pathl
 
 
 class local:  # noqa: N801
-    """Starts runs as processes of this machine. With `show_names`, each line that a run prints begins with its name."""
+    """Starts runs as processes of this machine. With `show_names`, each line that a run prints begins with its name.
 
-    def __init__(self, show_names: bool = False):
-        self.show_names, self.running, self.stopped = show_names, set(), False
+    Runs give way to other processes by the niceness `nice`, or by that of this process if it is higher.
+    """
+
+    def __init__(self, show_names: bool = False, nice: int = 0):
+        self.show_names, self.nice, self.running, self.stopped = show_names, nice, set(), False
 
     def __call__(self, job: Job) -> Outcome:
         pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True} if self.show_names else {}
@@ -89,6 +92,7 @@ class local:  # noqa: N801
             # In a session of its own: a Ctrl-C reaches the run once, from here. Trainers take a second one for impatience and do not save.
             with subprocess.Popen(job.command, start_new_session=True, **pipe) as process:
                 self.running.add(process)
+                _give_way(process.pid, self.nice)
                 try:
                     if self.stopped:  # since it was asked
                         process.terminate()
@@ -115,7 +119,7 @@ class local:  # noqa: N801
     def _alone(self, job: Job) -> Iterator[None]:
         """Wait until no other launcher has this run, and no process, such as one that outlived its launcher, trains in its folder."""
         job.run_dir.parent.mkdir(parents=True, exist_ok=True)
-        with open(job.run_dir.with_name(f".{job.run_dir.name}.lock"), "a") as lock:  # the folder itself belongs to the run
+        with open(_launcher_lock(job.run_dir), "a") as lock:
             said = False
             while not self.stopped and not (_take(lock) and not _in_use(job.run_dir)):
                 if not said:
@@ -162,6 +166,46 @@ class ray_cluster:  # noqa: N801
         """Tell the runs to save and to end."""
         for reference in list(self.running):
             self.ray.cancel(reference, force=False)
+
+
+def is_running(run_dir: pathlib.Path) -> bool:
+    """Whether another process has the run in that folder: its trainer, or a launcher that starts it just now."""
+    lock = _launcher_lock(run_dir)
+    if _in_use(run_dir):
+        return True
+    if not lock.exists():
+        return False
+    with open(lock, "a") as file:
+        return not _take(file)
+
+
+def _launcher_lock(run_dir: pathlib.Path) -> pathlib.Path:
+    """The file that a launcher holds for a run, beside its folder, which belongs to the run itself."""
+    return run_dir.with_name(f".{run_dir.name}.lock")
+
+
+def _give_way(pid: int, nice: int) -> None:
+    """Raise the niceness of a process that leads a session of its own, and on Linux of that session.
+
+    Where the scheduler groups processes by session (`autogroup`), niceness counts inside a session alone: against other
+    sessions the group's own does.
+    """
+    if not hasattr(os, "setpriority"):  # Windows
+        return
+    nice = max(nice, os.getpriority(os.PRIO_PROCESS, 0))
+    if nice <= 0:
+        return
+    with contextlib.suppress(OSError):  # it has ended already
+        os.setpriority(os.PRIO_PGRP, pid, nice)
+    for _ in range(10):
+        try:
+            pathlib.Path(f"/proc/{pid}/autogroup").write_text(str(nice))
+        except BlockingIOError:  # one change in a tenth of a second, for all processes together
+            time.sleep(0.11)
+        except OSError:  # no Linux, or one without such groups
+            return
+        else:
+            return
 
 
 def _take(lock: IO) -> bool:

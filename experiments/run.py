@@ -1,6 +1,7 @@
-"""Runs a table:  python experiments/run.py numbers11 --seeds 3
+"""Runs tables:  python experiments/run.py numbers11 --seeds 3
 
 What is done is skipped, what was cut off is resumed. Each finished run leaves a file in experiments/results/, and the tables are rendered.
+Without a table it lists all of them, and runs nothing.
 """
 
 import dataclasses
@@ -8,25 +9,28 @@ import functools
 import json
 import os
 import pathlib
+import re
 import shlex
 import sys
+from collections.abc import Mapping
 
 # A plain checkout is not installed: let the script find `common` from any directory.
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from common.config import main, setting  # noqa: E402
+from common.config.flags import hint  # noqa: E402
 from common.errors import InputError  # noqa: E402
 from common.files import atomic_write  # noqa: E402
-from experiments import launchers, read_results, row_flags, tables  # noqa: E402
+from experiments import data_check, launchers, read_results, row_flags, status, tables  # noqa: E402
 from experiments.tables import TABLES, Row, Table  # noqa: E402
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunTableConfig:
-    """Run the rows of a table that are missing."""
+    """Run the rows of tables that are missing; without a table, list what is done, running, stale and missing of each."""
 
-    table: str = setting("", "which table", choices=("", *TABLES))
+    table: str = setting("", f"which tables, of {', '.join(TABLES)} (none: list them all)")
     scale: str = setting("full", "small: the table's reduced scale, where it has one", choices=("full", "small"))
     rows: list[str] = setting([], "which rows (empty: all)")
     seeds: int | None = setting(None, "runs of each row, seeds 0, 1, ... (none: as many as the table asks for)", minimum=1)
@@ -37,6 +41,7 @@ class RunTableConfig:
     vectors: str = setting("", "word vectors instead of the table's file below --data_dir (none: random ones)")
     runs_dir: str = setting("runs/experiments", "folder for the runs while they last")
     shard: str = setting("0/1", "i/n: only every n-th run, from the i-th on")
+    nice: int = setting(10, "niceness of runs on this machine: how far they give way to other processes", minimum=0, maximum=19)
     launcher: str = setting("local", "where runs are started: on this machine, or on a Ray cluster", choices=("local", "ray"))
     cpus: int = setting(2, "with --launcher ray: cores of a run", minimum=1)
     gpus: int = setting(0, "with --launcher ray: GPUs of a run", minimum=0)
@@ -48,8 +53,17 @@ def command(table: Table, row: Row, seed: int, run_dir: str | pathlib.Path, data
     return [sys.executable, str(ROOT / table.task / table.script), *flags]
 
 
+def chosen(config: RunTableConfig) -> list[RunTableConfig]:
+    """The config of each table that is asked for, at its scale. Raises `InputError` for one that there is not."""
+    names = [name for name in re.split(r"[\s,]+", config.table) if name]
+    for name in names:
+        if name not in TABLES:
+            raise InputError(f"--table expects one of {', '.join(TABLES)}; got {name!r}{hint(name, TABLES)}")
+    return [dataclasses.replace(config, table=tables.at_scale(name, config.scale), scale="full") for name in names]
+
+
 def missing(config: RunTableConfig) -> list[tuple[str, int]]:
-    """Rows and seeds of the table that have no result with the flags asked for, in this shard."""
+    """Rows and seeds of the config's one table that have no result with the flags asked for, in this shard."""
     name = tables.at_scale(config.table, config.scale)
     rows = [row for row, one in TABLES[name].rows.items() if not one.quoted]
     for row in config.rows:
@@ -74,65 +88,102 @@ def _shard(text: str) -> tuple[int, int]:
 def make_job(config: RunTableConfig, row: str, seed: int) -> launchers.Job:
     """One run of the config's table. The run's folder is that of the row it belongs to, wherever it is asked for."""
     name, row = tables.source(tables.at_scale(config.table, config.scale), row)
-    run_dir = pathlib.Path(config.runs_dir, name, f"{row}-seed{seed}")
+    run_dir = _run_dir(config.runs_dir, name, row, seed)
     arguments = command(TABLES[name], TABLES[name].rows[row], seed, run_dir, config.data_dir, config.vectors)
     return launchers.Job(f"{name} {row} seed {seed}", arguments, run_dir, read_results.result_path(name, row, seed))
 
 
-def run_table(config: RunTableConfig) -> None:
-    """Run what is missing, then render the tables. Raises `InputError` naming the runs that failed, once the others have ended."""
-    if not config.table:
-        raise InputError(f"expected a table: python experiments/run.py one of {', '.join(TABLES)}")
-    if not config.data_dir:
-        raise InputError("--data_dir expects a folder, got ''")
-    name = tables.at_scale(config.table, config.scale)
-    todo = [make_job(config, row, seed) for row, seed in missing(config)]
-    if not todo:
-        print(f"{name}: nothing is missing", flush=True)
-    else:
-        print(f"{name}: {len(todo)} runs are missing, each about {TABLES[name].hours:g} hours on two CPU cores", flush=True)
+def _run_dir(runs_dir: str, table: str, row: str, seed: int) -> pathlib.Path:
+    table, row = tables.source(table, row)
+    return pathlib.Path(runs_dir, table, f"{row}-seed{seed}")
+
+
+def run_tables(config: RunTableConfig) -> None:
+    """Run what is missing of the tables, then render them and print those asked for; without a table, list all.
+
+    Raises `InputError` where data are missing, before the first run, and naming the runs that failed, once the others have ended.
+    """
+    for name in ("data_dir", "runs_dir"):
+        if not getattr(config, name):
+            raise InputError(f"--{name} expects a folder, got ''")
+    asked = chosen(config)
+    if not asked:
+        if config.rows:
+            raise InputError("--rows expects a table beside it: python experiments/run.py TABLE --rows ROW,ROW")
+        print(status.overview(config.seeds, config.vectors, functools.partial(_run_dir, config.runs_dir)), flush=True)
+        return
+    todo = _todo(asked)
     failed = _launch(todo, config) if todo else []
     from experiments import report
 
+    for one in asked:
+        print(f"\n{status.table(one.table)}", flush=True)
     report.render()
     if failed:
         raise InputError(f"{len(failed)} of {len(todo)} runs failed ({'; '.join(failed)}): mend it and run the same command again")
 
 
+def _todo(asked: list[RunTableConfig]) -> list[launchers.Job]:
+    """The runs that tables lack, each once, those that another process has at the end. Raises `InputError` where data are missing."""
+    todo: dict[pathlib.Path, launchers.Job] = {}
+    incomplete = []
+    for one in asked:
+        jobs = [make_job(one, row, seed) for row, seed in missing(one)]
+        todo |= {job.result_path: job for job in jobs}
+        if not jobs:
+            print(f"{one.table}: nothing is missing", flush=True)
+            continue
+        incomplete.append(one.table)
+        running = sum(launchers.is_running(job.run_dir) for job in jobs)
+        elsewhere = f" ({running} of them: running already)" if running else ""
+        print(f"{one.table}: {len(jobs)} runs are missing{elsewhere}", flush=True)
+    config = asked[0]
+    lines = data_check.missing(incomplete, config.data_dir, config.vectors) if config.launcher == "local" else []
+    if lines:
+        print("\n".join(lines), file=sys.stderr, flush=True)
+        raise InputError(f"data are missing, named above ({len(lines)}): put them there, or name another --data_dir")
+    return sorted(todo.values(), key=lambda job: launchers.is_running(job.run_dir))
+
+
 def _launch(todo: list[launchers.Job], config: RunTableConfig) -> list[str]:
-    done = functools.partial(keep, data_dir=config.data_dir)
+    done = functools.partial(keep, data_dir=config.data_dir, runs_dir=config.runs_dir)
     if config.launcher == "ray":
         return launchers.run_all(todo, launchers.ray_cluster(config.cpus, config.gpus), done, config.jobs or len(todo))
-    return launchers.run_all(todo, launchers.local(show_names=(config.jobs or 1) > 1), done, config.jobs or 1)
+    return launchers.run_all(todo, launchers.local((config.jobs or 1) > 1, config.nice), done, config.jobs or 1)
 
 
-def keep(result: str, metrics: str, path: pathlib.Path, data_dir: str = "data") -> None:
+def keep(
+    result: str, metrics: str, path: pathlib.Path, data_dir: str = RunTableConfig.data_dir, runs_dir: str = RunTableConfig.runs_dir
+) -> None:
     """Put a finished run's result, with its epochs' records, where results are committed: whole or not at all.
 
-    Data and word vectors below `data_dir` are named as below the default folder: a command that others can type, whoever ran it.
+    Data and word vectors below `data_dir`, and the run below `runs_dir`, are named as below the default folders: a command that
+    others can type, whoever ran it, and no folder of a machine.
     """
+    places = {**dict.fromkeys(row_flags.DATA, (data_dir, RunTableConfig.data_dir)), "run_dir": (runs_dir, RunTableConfig.runs_dir)}
     found = json.loads(result)
-    found["flags"] |= {name: _below_default(found["flags"][name], data_dir) for name in row_flags.DATA if name in found["flags"]}
+    found["flags"] |= {name: _moved(found["flags"][name], *places[name]) for name in places if name in found["flags"]}
     for start in (found, *found.get("starts", [])):
-        start["command"] = shlex.join(_argument(argument, data_dir) for argument in shlex.split(start["command"]))
+        start["command"] = shlex.join(_argument(argument, places) for argument in shlex.split(start["command"]))
     path.parent.mkdir(parents=True, exist_ok=True)
     records = [json.loads(line) for line in metrics.splitlines()]
     atomic_write(path, json.dumps({**found, "records": records}, indent=1) + "\n")
 
 
-def _argument(argument: str, data_dir: str) -> str:
+def _argument(argument: str, places: Mapping[str, tuple[str, str]]) -> str:
     name, equals, value = argument.partition("=")
-    return f"{name}={_below_default(value, data_dir)}" if equals and name.removeprefix("--") in row_flags.DATA else argument
+    place = places.get(name.removeprefix("--"))
+    return f"{name}={_moved(value, *place)}" if equals and place else argument
 
 
-def _below_default(path: str, data_dir: str) -> str:
-    """The path below the default data folder, if it is below this one."""
-    here, named = pathlib.PurePath(data_dir), pathlib.PurePath(path)
-    if not path or not named.is_relative_to(here) or ".." in named.relative_to(here).parts:
+def _moved(path: str, here: str, default: str) -> str:
+    """The path below the default folder, if it is below this one."""
+    folder, named = pathlib.PurePath(here), pathlib.PurePath(path)
+    if not path or not named.is_relative_to(folder) or ".." in named.relative_to(folder).parts:
         return path
-    return str(RunTableConfig.data_dir / named.relative_to(here))
+    return str(pathlib.PurePath(default, named.relative_to(folder)))
 
 
 if __name__ == "__main__":
     os.environ.setdefault("PYTHONUNBUFFERED", "1")  # the runs' progress comes as it is made
-    main(RunTableConfig, {}, run_table, bare=["table"])
+    main(RunTableConfig, {}, run_tables, bare=["table..."])

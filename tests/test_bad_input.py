@@ -153,7 +153,7 @@ flags
 {LM}/generate.py --n_words=none                            | --n_words expects a whole number, got 'none'
 {NER}/tag.py --output={{new}}                              | --output needs the gold tags of a file: give --file .*
 {SENT}/RL_train.py {RUN} --dataset=yelp                    | --dataset expects one of imdb, sst5, sst2; got 'yelp'
-experiments/run.py                                         | expected a table: .*
+experiments/run.py --rows=lstm                             | --rows expects a table beside it: .*
 experiments/run.py nowhere                                 | --table expects one of .*; got 'nowhere'.*
 experiments/run.py numbers11 --rows=nothing                | --rows expects some of .*; got 'nothing'
 experiments/run.py numbers11 --shard=2/2                   | --shard expects i/n with 0 <= i < n, got '2/2'

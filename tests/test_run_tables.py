@@ -17,7 +17,7 @@ import pytest
 import stand_in_results
 
 from common.errors import InputError
-from experiments import launchers, read_results
+from experiments import data_check, launchers, read_results, row_flags, status
 from experiments import run as experiments
 from experiments.tables import TABLES, Row, Table
 
@@ -51,7 +51,9 @@ with open(folder / "metrics.jsonl", "a+") as file:
     for epoch in range(len(file.readlines()) + 1, 4):
         time.sleep(flags["seconds"])
         print(json.dumps({"epoch": epoch}), file=file, flush=True)
-(folder / "result.json").write_text(json.dumps({"seed": flags["seed"], "flags": flags, "command": "python trainer.py"}))
+result = {"seed": flags["seed"], "flags": flags, "command": "python trainer.py --run_dir=" + flags["run_dir"], "n_weights": 3}
+result |= {"seconds_per_epoch": 1.0, "wall_seconds": 60.0, "hardware": {"cores": 1, "processor": "a processor"}}
+(folder / "result.json").write_text(json.dumps(result))
 """
 
 # run.py with tables, results and reports of the test's own.
@@ -63,7 +65,7 @@ here = pathlib.Path({here!r})
 run.ROOT, read_results.RESULTS, report.render = here, here / "results", lambda: print("rendered")
 rows = {{"a": tables.Row("a", {{}}), "b": tables.Row("b", {{"seconds": 0.4}})}}
 tables.TABLES["numbers11"] = tables.Table("t", "stand_in", (), rows, script="trainer.py", seeds=2)
-run.run_table(run.RunTableConfig(table="numbers11", runs_dir=str(here / "runs")))
+run.run_tables(run.RunTableConfig(table="numbers11", runs_dir=str(here / "runs")))
 """
 
 
@@ -115,7 +117,7 @@ def test_what_is_done_is_not_run_again(tmp_path, monkeypatch):
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_run_that_fails_does_not_stop_the_others(own_tables, jobs, capfd):
     with pytest.raises(InputError, match="1 of 3 runs failed .numbers11 b seed 0: status 2."):
-        experiments.run_table(config(own_tables, jobs=jobs))
+        experiments.run_tables(config(own_tables, jobs=jobs))
     found = sorted(path.name for path in (own_tables / "results" / "numbers11").iterdir())
     assert found == ["a-seed0.json", "c-seed0.json"]
     assert json.loads((own_tables / "results" / "numbers11" / found[0]).read_text())["records"] == [{"epoch": i} for i in (1, 2, 3)]
@@ -124,7 +126,7 @@ def test_a_run_that_fails_does_not_stop_the_others(own_tables, jobs, capfd):
 
 @pytest.mark.parametrize("data_dir", ["/my/own data", "/my/own data/", "/", "."])
 def test_data_is_named_as_a_reader_finds_it(tmp_path, data_dir):
-    """Data and word vectors alone: not the folder of the run, nor a file that lies elsewhere."""
+    """Data and word vectors alone: not a folder of runs that was not named, nor a file that lies elsewhere."""
     here = pathlib.Path(data_dir)
     others = {"n": 1, "run_dir": str(here / "runs"), "load_model": str(here / "model")}
     flags = {"data_dir": str(here / "ptb"), "vectors": str(here / "v"), **others}
@@ -140,9 +142,19 @@ def test_data_is_named_as_a_reader_finds_it(tmp_path, data_dir):
     assert json.loads((tmp_path / "c.json").read_text()) == elsewhere | {"records": []}
 
 
-def test_a_data_folder_without_a_name_is_refused(own_tables):
-    with pytest.raises(InputError, match="--data_dir expects a folder, got ''"):
-        experiments.run_table(config(own_tables, data_dir=""))
+@pytest.mark.parametrize("name", ["data_dir", "runs_dir"])
+def test_a_folder_without_a_name_is_refused(own_tables, name):
+    with pytest.raises(InputError, match=f"--{name} expects a folder, got ''"):
+        experiments.run_tables(dataclasses.replace(config(own_tables), **{name: ""}))
+
+
+def test_no_folder_of_this_machine_enters_a_result(own_tables):
+    """`--runs_dir` is absolute here."""
+    experiments.run_tables(config(own_tables, rows=["a"]))
+    text = (own_tables / "results" / "numbers11" / "a-seed0.json").read_text()
+    assert str(own_tables) not in text
+    assert json.loads(text)["flags"]["run_dir"] == "runs/experiments/numbers11/a-seed0"
+    assert json.loads(text)["command"] == "python trainer.py --run_dir=runs/experiments/numbers11/a-seed0"
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
@@ -173,16 +185,147 @@ def test_killed_in_mid_run_and_started_again(own_task, root, how):
     assert cut_off.read_text() == first_lines + "".join(f'{{"epoch": {i}}}\n' for i in range(first_lines.count("\n") + 1, 4))
 
 
-def test_a_run_that_outlived_its_starter_is_waited_for(own_tables, capsys):
-    folder = own_tables / "runs" / "numbers11" / "a-seed0"
-    folder.mkdir(parents=True)
-    hold = "import fcntl, sys; f = open(sys.argv[1], 'w'); fcntl.lockf(f, fcntl.LOCK_EX); print(flush=True); sys.stdin.read()"
-    other = subprocess.Popen([sys.executable, "-c", hold, folder / ".lock"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+def hold(path, lock="lockf"):
+    """Another process that has a lock, until its input is closed: `lockf` as a trainer, `flock` as a launcher."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    code = f"import fcntl, sys; f = open(sys.argv[1], 'w'); fcntl.{lock}(f, fcntl.LOCK_EX); print(flush=True); sys.stdin.read()"
+    other = subprocess.Popen([sys.executable, "-c", code, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     other.stdout.readline()
+    return other
+
+
+def test_a_run_that_outlived_its_starter_is_waited_for(own_tables, capsys):
+    other = hold(own_tables / "runs" / "numbers11" / "a-seed0" / ".lock")
     threading.Timer(0.3, other.stdin.close).start()
-    experiments.run_table(config(own_tables, rows=["a"]))
+    experiments.run_tables(config(own_tables, rows=["a"]))
     assert other.wait() == 0 and "another process runs in" in capsys.readouterr().out
     assert (own_tables / "results" / "numbers11" / "a-seed0.json").exists()
+
+
+@pytest.mark.parametrize(("file", "lock"), [("b-seed0/.lock", "lockf"), (".b-seed0.lock", "flock")])
+def test_every_table_is_listed(own_tables, capsys, monkeypatch, file, lock):
+    """a is done, in two hours on this kind of machine; b runs, and has half an hour behind it; c was made with other flags."""
+    for name in set(TABLES) - {"numbers11"}:
+        monkeypatch.delitem(TABLES, name)
+    monkeypatch.setitem(TABLES, "recall", Table("t", "stand_in", (), {"d": Row("d", {}, of="numbers11/c")}, seeds=1))
+    monkeypatch.setattr(status, "hardware", lambda: stand_in_results.ONE_CORE | {"cores": 2})
+    monkeypatch.setattr(experiments, "_launch", None)
+    results = own_tables / "results"
+    results.mkdir()
+    stand_in_results.write(results, "numbers11", "a", 0, wall_seconds=7200.0)
+    stand_in_results.write(results, "numbers11", "c", 0, {"seconds": 7.0}, wall_seconds=1.0)
+    other = hold(own_tables / "runs" / "numbers11" / file, lock)
+    (own_tables / "runs" / "numbers11" / "b-seed0").mkdir(exist_ok=True)
+    metrics = own_tables / "runs" / "numbers11" / "b-seed0" / "metrics.jsonl"
+    metrics.write_text('{"seconds": 1000.0}\n{"seconds": 800.0}\n{"seco')
+    listed = dataclasses.replace(config(own_tables), table="")
+    experiments.run_tables(listed)
+    lines = {line.split()[0]: line.split()[1:] for line in capsys.readouterr().out.splitlines()}
+    assert lines["table"] == ["done", "running", "stale", "missing", "hours", "left"]
+    assert lines["numbers11"] == ["1", "1", "1", "0", "3.5"] and lines["recall"] == ["0", "0", "1", "0", "2.0"]
+    assert lines["all"] == ["1", "1", "2", "0", "3.5"]  # recall's run is one of numbers11
+    other.stdin.close()
+    other.wait()
+    metrics.unlink()
+    monkeypatch.setattr(status, "hardware", lambda: stand_in_results.ONE_CORE | {"processor": "another"})  # then by the table
+    experiments.run_tables(listed)
+    lines = {line.split()[0]: line.split()[1:] for line in capsys.readouterr().out.splitlines()}
+    assert lines["numbers11"] == ["1", "0", "1", "1", "0.2"]
+    with pytest.raises(InputError, match="--rows expects a table beside it"):
+        experiments.run_tables(dataclasses.replace(listed, rows=["a"]))
+
+
+def test_hours_prefer_runs_with_as_many_cores(own_tables, monkeypatch):
+    results = own_tables / "results"
+    results.mkdir()
+    for seed, (cores, seconds) in enumerate([(2, 3600.0), (2, 10800.0), (1, 36000.0), (2, 7200.0)]):
+        hardware = stand_in_results.ONE_CORE | {"cores": cores}
+        stand_in_results.write(results, "numbers11", "a", seed, wall_seconds=seconds, hardware=hardware)
+    assert status.hours("numbers11", "a", stand_in_results.ONE_CORE | {"cores": 2}) == 2.0
+    assert status.hours("numbers11", "c", stand_in_results.ONE_CORE) == 10.0  # of the table
+    on_gpu = stand_in_results.ONE_CORE | {"gpus": ["a GPU"]}
+    stand_in_results.write(results, "numbers11", "c", 0, wall_seconds=1.0, hardware=on_gpu)
+    assert status.hours("numbers11", "c", stand_in_results.ONE_CORE) == 10.0
+
+
+def test_several_tables_in_one_command(own_tables, monkeypatch, capsys):
+    """What another process runs comes last, a run of two tables is made once, and the tables are shown."""
+    rows = {"a": Row("a", {}, of="numbers11/a"), "d": Row("d's label", {})}
+    metrics = (("seed", "the seed", 2, 1.0),)
+    monkeypatch.setitem(TABLES, "recall", Table("Recall", "stand_in", metrics, rows, script="trainer.py", seeds=1))
+    monkeypatch.delitem(TABLES["numbers11"].rows, "b")
+    other = hold(own_tables / "runs" / "numbers11" / "a-seed0" / ".lock")
+    asked = dataclasses.replace(config(own_tables), table="numbers11\nrecall")  # as two words of a command line come
+    todo = experiments._todo(experiments.chosen(asked))
+    assert [job.name for job in todo] == ["numbers11 c seed 0", "recall d seed 0", "numbers11 a seed 0"]
+    assert "numbers11: 2 runs are missing (1 of them: running already)" in capsys.readouterr().out
+    other.stdin.close()
+    other.wait()
+    experiments.run_tables(dataclasses.replace(asked, table="numbers11,recall"))
+    shown = capsys.readouterr().out
+    assert "3 of 3 runs have ended" in shown and "Recall" in shown and "d's label" in shown
+    with pytest.raises(InputError, match=r"--table expects one of .*; got 'recal' .did you mean recall"):
+        experiments.run_tables(dataclasses.replace(asked, table="numbers11 recal"))
+
+
+def test_runs_give_way_to_others(tmp_path):
+    """By their own niceness, and on Linux by that of their session, which alone counts against other sessions."""
+    group = pathlib.Path("/proc/self/autogroup")
+    code = "import os, pathlib, sys, time; time.sleep(0.2); folder = pathlib.Path(sys.argv[1])\n"
+    code += "(folder / 'nice').write_text(str(os.nice(0)))\n"
+    code += "(folder / 'group').write_bytes(pathlib.Path('/proc/self/autogroup').read_bytes())" if group.exists() else ""
+    job = launchers.Job("a", [sys.executable, "-c", code, str(tmp_path)], tmp_path / "run", tmp_path / "a.json")
+    with pytest.raises(FileNotFoundError):  # it leaves no result
+        launchers.local(nice=7)(job)
+    expected = max(7, os.nice(0))
+    assert int((tmp_path / "nice").read_text()) == expected
+    if group.exists():
+        assert (tmp_path / "group").read_text().split()[-1] == str(expected)
+
+
+def test_missing_data_are_named_before_the_first_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(read_results, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(experiments, "_launch", None)
+    data = tmp_path / "data"
+    (data / "conll2003").mkdir(parents=True)
+    (data / "conll2003" / "eng.train").touch()
+    asked = {"data_dir": str(data), "runs_dir": str(tmp_path / "runs")}
+    with pytest.raises(InputError, match="data are missing, named above .3."):
+        experiments.run_tables(experiments.RunTableConfig(table="ner ner_small", **asked))
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.partition(": ")[0] for line in lines] == [
+        *(str(data / "conll2003" / name) for name in ("eng.testa", "eng.testb")),
+        str(data / TABLES["ner"].vectors),
+    ]
+    assert "https://www.clips.uantwerpen.be" in lines[0] and "get glove.6B.100d.txt from https://" in lines[2]
+    assert len(data_check.missing(["ner"], str(data), "none")) == 2
+    assert data_check.missing(["imdb"], str(data), "none") == [] and (data / "imdb").is_dir()  # its reader downloads it there
+    assert [line.partition(": ")[0] for line in data_check.missing(["lm"], str(data))] == [
+        str(data / "ptb" / f"ptb.{split}.txt") for split in ("train", "valid", "test")
+    ]
+    for names in (("simple-examples.tgz",), ("train.txt", "valid.txt", "test.txt")):
+        folder = tmp_path / names[0] / "ptb"
+        folder.mkdir(parents=True)
+        for name in names:
+            (folder / name).touch()
+        assert data_check.missing(["lm", "charlm"], str(folder.parent)) == []
+
+
+@pytest.mark.parametrize("table", [table for table in TABLES.values() if table.data], ids=lambda table: table.title)
+def test_the_data_of_every_table_are_known(table):
+    assert table.data in (*data_check.SOURCES, *data_check.DOWNLOADED)
+    assert not table.vectors or pathlib.PurePath(table.vectors).name.startswith(tuple(data_check.VECTORS))
+
+
+def test_the_full_language_model_s_hours_are_measured(root):
+    """From a step's time in benchmarks/results, and as many steps as an epoch of the Penn Treebank had."""
+    (epoch,) = json.loads((root / "experiments" / "results" / "lm_first_epoch" / "dynamic_skip-seed0.json").read_text())["records"]
+    step = json.loads((root / "benchmarks" / "results" / "step.json").read_text())["milliseconds"]
+    hours = {way: epoch["step"] * milliseconds / 3.6e6 for way, milliseconds in step.items()}
+    assert TABLES["lm"].hours == round(39 * hours["dynamic_skip, bfloat16"], 1) == TABLES["lm_sweep"].hours
+    assert f"; {TABLES['lm'].hours} hours" in TABLES["lm"].note and f"up to {100 * hours['dynamic_skip']:.1f} hours" in TABLES["lm"].note
+    asked = row_flags.config(TABLES["lm"], TABLES["lm"].rows["lstm"])
+    assert (asked.max_epochs, asked.decay_after, asked.mixed_precision) == (39, 6, True)
 
 
 def test_two_that_start_one_run_at_once(own_tables):
@@ -210,9 +353,9 @@ def test_where_there_are_no_locks_nobody_is_waited_for(tmp_path, monkeypatch, er
 # Says that it runs, and needs a moment to save.
 SAVES = """
 import pathlib, sys, time
+from common.config import Terminated
+from common.config.entrypoint import sigterm_raises
 try:
-    from common.config import Terminated
-    from common.config.entrypoint import sigterm_raises
     with sigterm_raises():
         pathlib.Path(sys.argv[1], "runs").touch()
         time.sleep(60)
@@ -249,7 +392,7 @@ def test_a_worker_that_is_interrupted_waits_for_its_run_to_save(tmp_path, root):
 def test_ray_is_named_where_it_is_missing(own_tables, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(InputError, match="--launcher ray needs Ray: pip install"):
-        experiments.run_table(config(own_tables, launcher="ray"))
+        experiments.run_tables(config(own_tables, launcher="ray"))
 
 
 def test_on_a_ray_cluster_of_two_workers(own_tables, monkeypatch):
@@ -264,7 +407,7 @@ def test_on_a_ray_cluster_of_two_workers(own_tables, monkeypatch):
         for _ in range(2):
             cluster.add_node(num_cpus=1)
         ray.init(address=cluster.address, runtime_env={"env_vars": {"PYTHONPATH": str(launchers.ROOT)}})
-        experiments.run_table(config(own_tables, launcher="ray", cpus=1))
+        experiments.run_tables(config(own_tables, launcher="ray", cpus=1))
     finally:
         ray.shutdown()
         cluster.shutdown()

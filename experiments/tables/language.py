@@ -1,6 +1,13 @@
 """Language modelling: the Penn Treebank by words and by characters, and figure 5."""
 
+import json
+import pathlib
+
 from experiments.tables.table import ATTENTION, FIXED_3, FIXED_5, LSTM, Row, Table, without_paper
+from LanguageModeling.presets import PRESETS, LanguageConfig
+
+_STEP = pathlib.Path(__file__).resolve().parents[2] / "benchmarks" / "results" / "step.json"
+_WINDOWS = 929_589 // 20 // 35  # of the training text: its tokens, in 20 streams, 35 at a time
 
 _PERPLEXITY = (
     ("valid_perplexity", "valid, sampled", 1, 1.0),
@@ -21,7 +28,14 @@ _LM_ROWS = {
     "fixed_skip_5": Row(FIXED_5, {"cell": "fixed_skip", "skip": 5}, _perplexity(86.2, 82.0)),
     "attention": Row(ATTENTION, {"cell": "attention"}, _perplexity(85.1, 81.4)),
     "dynamic_skip": Row("dynamic skips, K = 5, lamda 1", {}, _perplexity(82.5, 78.5)),
+    "attention_lamda0.5": Row(f"{ATTENTION}, lamda 0.5", {"cell": "attention", "lamda": 0.5}),
 }
+
+
+def _straight_through(entropy_weight: float) -> dict[str, Row]:
+    flags = {"estimator": "straight_through", "lamda": 0.5, "entropy_weight": entropy_weight}
+    return {"straight_through_lamda0.5": Row("dynamic skips, K = 5, lamda 0.5, straight-through", flags)}
+
 
 _CHARLM_ROWS = {
     "lstm": Row("CharLM (LSTM)", {"cell": "lstm"}, _perplexity(82.0, 78.9)),
@@ -42,6 +56,27 @@ def _sweep(source: str = "") -> dict[str, Row]:
     return rows
 
 
+def _hours(epochs: int, way: str) -> float:
+    """Hours of training steps in so many epochs of the paper's model, as long as benchmarks/speed.py found one to take."""
+    return epochs * _WINDOWS * json.loads(_STEP.read_text())["milliseconds"][way] / 3.6e6
+
+
+_FULL = {"preset": "medium", "mixed_precision": True}
+_FULL_HOURS = round(_hours(PRESETS["medium"]["max_epochs"], "dynamic_skip, bfloat16"), 1)
+
+
+def _full_note() -> str:
+    """How the table at full size is trained, beside the default preset, and how long both take."""
+    here, default = PRESETS["medium"], LanguageConfig()
+    hours = _hours(default.max_epochs, "dynamic_skip")
+    return (
+        f"Preset medium, Zaremba's schedule: {here['max_epochs']} epochs, the learning rate divided by 1.2 after each from epoch "
+        f"{here['decay_after']} on; products in bfloat16, their sums in float32; {_FULL_HOURS} hours of training steps on two CPU "
+        f"cores. Without --preset, LanguageModeling/RL_train.py follows the release: up to {default.max_epochs} epochs in float32, "
+        f"the rate divided by 1.2 when the perplexity on valid falls by less than {default.decay_when:g}; up to {hours:.1f} hours."
+    )
+
+
 LANGUAGE = {
     "lm_small": Table(
         "Language modelling, PTB, small scale (2 x 200, 20 steps, 13 epochs): perplexity",
@@ -49,7 +84,8 @@ LANGUAGE = {
         _PERPLEXITY,
         {
             **without_paper(_LM_ROWS),
-            "dynamic_skip_settled": Row("the same, its agent driven to certainty", {"rl_weight": 0.3, "entropy_weight": 0.02}),
+            **_straight_through(0.02),
+            "dynamic_skip_settled": Row("dynamic skips, low-entropy agent", {"rl_weight": 0.3, "entropy_weight": 0.02}),
             "lstm_bfloat16": Row("LSTM, products in bfloat16", {"cell": "lstm", "mixed_precision": True}),
             "dynamic_skip_bfloat16": Row("dynamic skips, products in bfloat16", {"mixed_precision": True}),
         },
@@ -61,10 +97,12 @@ LANGUAGE = {
         "Language modelling, PTB, 2 x 650: perplexity",
         "LanguageModeling",
         _PERPLEXITY,
-        _LM_ROWS,
-        {"preset": "paper"},
+        # The loss is a sum over the steps of a window, 20 of them at the small scale: the same weight against one step.
+        {**_LM_ROWS, **_straight_through(0.02 * 35 / 20)},
+        _FULL,
         data="ptb",
-        hours=14.0,
+        hours=_FULL_HOURS,
+        note=_full_note(),
     ),
     "lm_first_epoch": Table(
         "Language modelling, PTB, 2 x 650, what the first epoch alone reaches: perplexity",
@@ -99,9 +137,9 @@ LANGUAGE = {
         "LanguageModeling",
         _PERPLEXITY,
         _sweep("lm"),
-        {"preset": "paper"},
+        _FULL,
         data="ptb",
-        hours=14.0,
+        hours=_FULL_HOURS,
         seeds=1,
     ),
     "charlm_small": Table(

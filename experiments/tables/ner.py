@@ -14,7 +14,10 @@ _NER_ROWS = {
     "fixed_skip_5": Row(FIXED_5, {"cell": "fixed_skip", "skip": 5}, {"test_f1_sampled": 91.16}),
     "attention": Row(ATTENTION, {"cell": "attention"}, {"test_f1_sampled": 91.23}),
     "dynamic_skip": Row("dynamic skips, K = 5, lamda 1", {}, {"test_f1_sampled": 91.56}),
-    "straight_through": Row("the same, straight-through", {"estimator": "straight_through"}),
+    "straight_through": Row("dynamic skips, K = 5, lamda 1, straight-through", {"estimator": "straight_through"}),
+    "straight_through_lamda0.5": Row(
+        "dynamic skips, K = 5, lamda 0.5, straight-through", {"estimator": "straight_through", "lamda": 0.5}
+    ),
 }
 
 _GLOVE = "embeddings/glove.6B.100d.partial_conll.txt"

@@ -13,7 +13,7 @@ def _released(**flags: Any) -> dict[str, Row]:
     """The released program, on data whose labels follow the paper's rule and on its own, whose labels are noise."""
     released = {"preset": "released", **flags}
     return {
-        "released_corrected": Row("the released program, its data mended", {**released, "label_rule": "paper"}),
+        "released_corrected": Row("the released program, corrected labels", {**released, "label_rule": "paper"}),
         "released": Row("the released program as it is (its labels are noise)", {**released, "label_rule": "released"}),
     }
 

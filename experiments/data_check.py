@@ -1,0 +1,64 @@
+"""Which data of a table are not there, where they come from and where they go: asked before hours of training."""
+
+import pathlib
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from experiments import row_flags
+from experiments.tables import TABLES
+from LanguageModeling.reader import SPLITS
+from NER.reader import FILE_NAMES
+
+
+class Source(NamedTuple):
+    """A data set: its name, the sets of files any of which will do, where to get it."""
+
+    what: str
+    files: Sequence[Sequence[str]]
+    where: str
+
+
+SOURCES = {
+    "ptb": Source(
+        "Penn Treebank as Mikolov prepared it",
+        [*([f"{prefix}{split}.txt" for split in SPLITS] for prefix in ("ptb.", "")), ["simple-examples.tgz"]],
+        "from simple-examples.tgz of the RNNLM toolkit (licensed)",
+    ),
+    "conll2003": Source("CoNLL-2003", FILE_NAMES, "from https://www.clips.uantwerpen.be/conll2003/ner/ (licensed)"),
+}
+DOWNLOADED = ("imdb", "sst")  # by their readers, into their folders
+# What the tables name is a part of these, of the words of their data; with the whole file the others have a vector too.
+VECTORS = {
+    "glove": "glove.6B.100d.txt from https://nlp.stanford.edu/data/glove.6B.zip",
+    "googlenews": "GoogleNews-vectors-negative300.bin from https://code.google.com/archive/p/word2vec/",
+}
+
+
+def missing(names: Iterable[str], data_dir: str, vectors: str = "") -> list[str]:
+    """A line for each file that the tables `names` want and that is not there: where it goes, what it is, where it is from.
+
+    What a reader downloads is not among them; the folder for it is made.
+    """
+    lines: dict[str, None] = {}
+    for name in names:
+        wanted = row_flags.data(TABLES[name], data_dir, vectors)
+        if TABLES[name].data in DOWNLOADED:
+            wanted["data_dir"].mkdir(parents=True, exist_ok=True)
+        elif "data_dir" in wanted:
+            lines |= dict.fromkeys(_missing_files(wanted["data_dir"], SOURCES[TABLES[name].data]))
+        if "vectors" in wanted and not wanted["vectors"].is_file():
+            lines[_vectors(wanted["vectors"])] = None
+    return list(lines)
+
+
+def _missing_files(folder: pathlib.Path, source: Source) -> list[str]:
+    """What is absent of the set of files that has been begun, or else of the first."""
+    absent = [[file for file in files if not (folder / file).exists()] for files in source.files]
+    begun = [found for found, files in zip(absent, source.files, strict=True) if len(found) < len(files)]
+    return [f"{folder / file}: {source.what}, {source.where}" for file in min(begun or absent[:1], key=len)]
+
+
+def _vectors(path: pathlib.Path) -> str:
+    whole = next((where for name, where in VECTORS.items() if path.name.startswith(name)), "")
+    get = f"get {whole} and give --vectors FILE" if whole else "check --vectors"
+    return f"{path}: word vectors; {get}, or --vectors none for random ones"

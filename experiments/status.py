@@ -1,0 +1,106 @@
+"""What is done of every table, what runs, and how many hours are left."""
+
+import json
+import pathlib
+import statistics
+from collections.abc import Callable, Sequence
+
+from common.training.provenance import hardware
+from experiments import launchers, read_results, tables
+from experiments.tables import TABLES
+
+STATES = ("done", "running", "stale", "missing")
+_HOURS = "{:.1f}"
+
+
+def overview(seeds: int | None, vectors: str, folder: Callable[[str, str, int], pathlib.Path]) -> str:
+    """Every table: how many runs are done, run now, were made with other flags, are missing, and the hours of all but the first.
+
+    Args:
+        seeds: runs of each row; None for as many as the table asks for.
+        vectors: word vectors instead of the tables'.
+        folder: (table, row, seed) -> the folder of that run, of the row that it belongs to.
+    """
+    kind = hardware()
+    left: dict[pathlib.Path, float] = {}  # by run: one that two tables have is to be made once
+    lines = [["table", *STATES, "hours left"]]
+    for name, table in TABLES.items():
+        runs = [(row, seed) for row, one in table.rows.items() if not one.quoted for seed in range(seeds or table.seeds)]
+        states = [state(name, row, seed, vectors, folder(name, row, seed)) for row, seed in runs]
+        own = {
+            read_results.result_path(name, row, seed): hours_left(name, row, folder(name, row, seed), kind)
+            for (row, seed), found in zip(runs, states, strict=True)
+            if found != "done"
+        }
+        left |= own
+        lines.append([name, *(str(states.count(one)) for one in STATES), _HOURS.format(sum(own.values()))])
+    lines.append(["all", *(str(sum(int(line[i]) for line in lines[1:])) for i in range(1, 5)), _HOURS.format(sum(left.values()))])
+    below = (
+        "Hours: one run after another, as long as finished runs took on this kind of processor, or as the table says; a run that "
+        "two tables have is in both lines, and once in the last. python experiments/run.py TABLE ... runs what is stale or missing."
+    )
+    return f"{grid(lines)}\n{below}"
+
+
+def state(name: str, row: str, seed: int, vectors: str, run_dir: pathlib.Path) -> str:
+    """One of `STATES`."""
+    if read_results.is_done(name, row, seed, vectors):
+        return "done"
+    if launchers.is_running(run_dir):
+        return "running"
+    return "stale" if read_results.result_path(name, row, seed).exists() else "missing"
+
+
+def hours_left(name: str, row: str, run_dir: pathlib.Path, kind: dict) -> float:
+    """Hours that a run of a row needs, less what its epochs so far have taken."""
+    return max(hours(name, row, kind) - _hours_spent(run_dir), 0.0)
+
+
+def hours(name: str, row: str, kind: dict) -> float:
+    """Hours of a run: the median of the row's finished runs on this kind of machine, or of its table's, or what the table says.
+
+    `kind` is as `provenance.hardware` has it. Runs with as many cores are preferred to those with others; one with a GPU tells
+    nothing here, where TensorFlow was not asked for any.
+    """
+    name, row = tables.source(name, row)
+    for rows in ([row], TABLES[name].rows):
+        found = [result for one in rows for result in _finished(name, one)]
+        found = [result for result in found if result["hardware"]["processor"] == kind["processor"] and not result["hardware"].get("gpus")]
+        same = [result for result in found if result["hardware"]["cores"] == kind["cores"]]
+        if found:
+            return statistics.median(result["wall_seconds"] for result in same or found) / 3600
+    return TABLES[name].hours
+
+
+def _finished(name: str, row: str) -> list[dict]:
+    """The results of a row, without those that were made with other flags."""
+    return [result for result in read_results.results_of(name, row) if read_results.is_done(name, row, result["seed"])]
+
+
+def _hours_spent(run_dir: pathlib.Path) -> float:
+    """Hours of the epochs that a run has behind it."""
+    path = run_dir / "metrics.jsonl"
+    if not path.exists():
+        return 0.0
+    whole = [line for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]  # one may be half-written
+    return sum(json.loads(line).get("seconds", 0.0) for line in whole) / 3600
+
+
+def table(name: str) -> str:
+    """A table, as its rows are shown."""
+    titles = ["row", *(title for _, title, _, _ in TABLES[name].metrics), *read_results.COST_TITLES]
+    rows = [[line.label, *map(_cell, line.cells), *line.cost] for line in read_results.lines(name)]
+    return f"{TABLES[name].title} (in brackets: the paper's, or the source's)\n{grid([titles, *rows])}"
+
+
+def _cell(cell: read_results.Cell) -> str:
+    return cell.ours if cell.reference is None else f"{cell.ours} ({cell.reference})"
+
+
+def grid(lines: Sequence[Sequence[str]]) -> str:
+    """Lines of cells, the first column to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join([line[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True))]).rstrip()
+        for line in lines
+    )
