@@ -148,9 +148,13 @@ def test_a_folder_without_a_name_is_refused(own_tables, name):
         experiments.run_tables(dataclasses.replace(config(own_tables), **{name: ""}))
 
 
-def test_no_folder_of_this_machine_enters_a_result(own_tables):
-    """`--runs_dir` is absolute here."""
-    experiments.run_tables(config(own_tables, rows=["a"]))
+@pytest.mark.parametrize("runs_dir", ["runs", "{}/runs", "../elsewhere"])
+def test_no_folder_of_this_machine_enters_a_result(own_tables, monkeypatch, runs_dir):
+    (own_tables / "here").mkdir()
+    monkeypatch.chdir(own_tables / "here")
+    runs_dir = runs_dir.format(own_tables)
+    experiments.run_tables(dataclasses.replace(config(own_tables, rows=["a"]), runs_dir=runs_dir))
+    assert pathlib.Path(runs_dir, "numbers11", "a-seed0", "result.json").exists()
     text = (own_tables / "results" / "numbers11" / "a-seed0.json").read_text()
     assert str(own_tables) not in text
     assert json.loads(text)["flags"]["run_dir"] == "runs/experiments/numbers11/a-seed0"
