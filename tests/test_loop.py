@@ -276,6 +276,9 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_it_is_used(whole, tmp_p
     assert f"{path}; trying the one before" in error and "SHA-256" in error
     assert f"resuming after step {saved_before(newest)}\n" in out
     assert_same_end(run_dir, whole)
+    found = json.loads((run_dir / "result.json").read_text())
+    assert [start.get("step") for start in found["starts"]] == [None, saved_before(newest)] and "step" not in found
+    assert (run_dir / "checkpoints" / "best.npz").exists()  # for who evaluates it later
 
 
 def saved_before(step):

@@ -93,7 +93,10 @@ class _Run:
         self.recoveries: list[dict[str, Any]] = []
 
     def go(self) -> dict[str, Any]:
-        if not self._resume() and self.config.recover:
+        if self._resume():
+            if self.workers.is_chief:
+                self.directory.resumed(self.step)
+        elif self.config.recover:
             self._save()  # something to go back to
         while True:
             try:

@@ -28,6 +28,7 @@ except ImportError:  # Windows
     fcntl = None
 
 _LOCK = ".lock"
+_OF_A_START = ("started_at", "commit", "command", "step")  # what a result tells of each
 
 
 class RunDirectory:
@@ -94,6 +95,12 @@ class RunDirectory:
             if path.is_file():
                 path.unlink()
 
+    def resumed(self, step: int) -> None:
+        """Note in flags.json, and in the result's `starts`, the step that this start goes on from."""
+        stored = _read_flags(self.path)
+        stored["starts"][-1]["step"] = step
+        atomic_write(self.path / "flags.json", to_json(stored, indent=2) + "\n")
+
     def _hold(self) -> None:
         """Keep other processes out as long as this object lives; the system lets go however the process ends."""
         if fcntl is None:
@@ -155,12 +162,13 @@ class RunDirectory:
             "task": stored["task"],
             "flags": stored["flags"],
             "seed": stored["flags"].get("seed"),
-            **last,
+            **{key: value for key, value in last.items() if key != "step"},
             "started_at": stored["starts"][0]["started_at"],
             "finished_at": now(),
             "wall_seconds": round(self.seconds, 3),
-            # More than one where the run was interrupted; the commit of a result holds only if all of them agree.
-            "starts": [{key: start[key] for key in ("started_at", "commit", "command")} for start in stored["starts"]],
+            # More than one where the run was interrupted, each with the step it went on from; the commit of a result holds only if
+            # all of them agree.
+            "starts": [{key: start[key] for key in _OF_A_START if key in start} for start in stored["starts"]],
         }
         if clash := set(result) & set(provenance):
             raise ValueError(f"a result cannot be called {', '.join(sorted(clash))}")
