@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from benchmarks import language_models, number_networks, sentiment_networks, taggers
+from benchmarks.networks import language_models, number_networks, sentiment_networks, taggers
 
 WAYS = {"default": None, "XLA": True, "graph": False}  # values of --jit_compile
 

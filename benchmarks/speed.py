@@ -69,7 +69,8 @@ def cells(runs: int) -> dict:
 
 def cell_steps(runs: int) -> dict:
     """One training step of every task's network, with every cell."""
-    from benchmarks import language_models, number_networks, sentiment_networks, taggers, timing
+    from benchmarks import timing
+    from benchmarks.networks import language_models, number_networks, sentiment_networks, taggers
     from common.config import CELLS
 
     makers = {
@@ -104,42 +105,42 @@ def steps(runs: int, networks: ModuleType, *preset: str) -> dict:
 
 def step(runs: int) -> dict:
     """One training step of the paper's language model."""
-    from benchmarks import language_models
+    from benchmarks.networks import language_models
 
     return steps(runs, language_models, "paper")
 
 
 def small_step(runs: int) -> dict:
     """One training step of the small language model: 2 x 200, 20 steps, no dropout."""
-    from benchmarks import language_models
+    from benchmarks.networks import language_models
 
     return steps(runs, language_models, "small")
 
 
 def char_step(runs: int) -> dict:
     """One training step of the character-aware language model."""
-    from benchmarks import language_models
+    from benchmarks.networks import language_models
 
     return steps(runs, language_models, "char")
 
 
 def number_step(runs: int) -> dict:
     """One training step of number prediction, T = 11, B = 100, H = 200."""
-    from benchmarks import number_networks
+    from benchmarks.networks import number_networks
 
     return steps(runs, number_networks)
 
 
 def sentiment_step(runs: int) -> dict:
     """One training step of the sentiment network on IMDB, T = 400, B = 50, H = 128."""
-    from benchmarks import sentiment_networks
+    from benchmarks.networks import sentiment_networks
 
     return steps(runs, sentiment_networks)
 
 
 def tagger_step(runs: int) -> dict:
     """One training step of the tagger on CoNLL-2003, T = 25, B = 10, H = 200 in each direction."""
-    from benchmarks import taggers
+    from benchmarks.networks import taggers
 
     return steps(runs, taggers)
 

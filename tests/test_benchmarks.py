@@ -6,7 +6,8 @@ import time
 import numpy as np
 import pytest
 
-from benchmarks import layers, speed, taggers, timing
+from benchmarks import layers, speed, timing
+from benchmarks.networks import taggers
 from experiments import figure_growth, report
 
 TINY = layers.Size(batch=2, n_steps=3, features=4, units=5, n_actions=2, agent_units=3)

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from benchmarks import compile_for_gpu, hlo_bundle, hlo_module, language_model_bundle
-from benchmarks.export_hlo import ExportConfig
+from benchmarks.without_tensorflow import compile_for_gpu, hlo_bundle, hlo_module, language_model_bundle
+from benchmarks.without_tensorflow.export_hlo import ExportConfig
 from common.config import parse
 from common.errors import InputError
 from common.training.compiled_steps import make_trainer
@@ -61,7 +61,8 @@ def jax_python() -> str:
 
 def test_jax_computes_what_tensorflow_does(made, root, tmp_path):
     path, config, _ = made
-    command = [root / "benchmarks" / "run_hlo.py", path, "--check", "--epochs", f"--folder={tmp_path}", f"--results={tmp_path / 'r.json'}"]
+    script, options = root / "benchmarks" / "without_tensorflow" / "run_hlo.py", ["--check", "--epochs"]
+    command = [script, path, *options, f"--folder={tmp_path}", f"--results={tmp_path / 'r.json'}"]
     done = subprocess.run([jax_python(), *command], capture_output=True, text=True, env=os.environ | JAX_SETTINGS)
     assert done.returncode == 0, done.stdout + done.stderr
     expected = {"loss of each step", "states", "weights", "distances, share that differs", "evaluate", "weights, all steps in one call"}
@@ -81,8 +82,11 @@ def test_jax_computes_what_tensorflow_does(made, root, tmp_path):
 
 
 def test_what_runs_a_bundle_imports_no_tensorflow(root):
-    modules = "benchmarks.compile_for_gpu", "benchmarks.timing", "benchmarks.torch_language_model", "common.training.checkpoint"
-    code = f"import sys, {', '.join(modules)}, LanguageModeling.reader, LanguageModeling.schedule\n"
+    modules = (
+        "benchmarks.without_tensorflow.compile_for_gpu", "benchmarks.timing", "benchmarks.networks.torch_language_model",
+        "common.training.checkpoint", "LanguageModeling.reader", "LanguageModeling.schedule",
+    )  # fmt: skip
+    code = f"import sys, {', '.join(modules)}\n"
     code += "assert not {'tensorflow', 'keras', 'absl', 'torch'} & sys.modules.keys()"
     subprocess.run([sys.executable, "-c", code], cwd=root, check=True)
 
@@ -165,7 +169,7 @@ def test_differences():
 def test_what_is_no_bundle(tmp_path):
     (tmp_path / "text.zip").write_text("no zip")
     for name in ("text.zip", "absent.zip"):
-        with pytest.raises(InputError, match="expected a bundle of benchmarks/export_hlo.py"):
+        with pytest.raises(InputError, match="expected a bundle of benchmarks/without_tensorflow/export_hlo.py"):
             hlo_bundle.read(tmp_path / name)
 
 

@@ -167,7 +167,8 @@ def test_commands_parse(command, monkeypatch):
     monkeypatch.setattr(sys, "argv", [script, *arguments])
     monkeypatch.setattr(config, "main", main)
     monkeypatch.setattr(argparse.ArgumentParser, "parse_args", parse)
-    for name in ("jax", "jax.numpy", "benchmarks.hlo_program"):  # what a script runs with is not needed to read its flags
+    # What a script runs with is not needed to read its flags.
+    for name in ("jax", "jax.numpy", "benchmarks.without_tensorflow.hlo_program"):
         monkeypatch.setitem(sys.modules, name, unittest.mock.MagicMock())
     with pytest.raises(Parsed):
         exec(compile(source, str(ROOT / script), "exec"), {"__name__": "__main__", "__file__": str(ROOT / script)})

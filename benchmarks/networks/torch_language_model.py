@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import torch_training
+from benchmarks.networks import torch_training
 
 MAX_GRAD_NORM = 5.0
 

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 import NER.model
-from benchmarks import torch_training
+from benchmarks.networks import torch_training
 from common.data.text import PADDING, UNKNOWN, Vocabulary
 from common.training.compiled_steps import make_trainer
 from NER.model import NERModel

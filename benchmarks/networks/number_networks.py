@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from benchmarks import torch_training
+from benchmarks.networks import torch_training
 from common.data import bucketing
 from common.training.compiled_steps import make_trainer
 from NumberPrediction import experiment, reader

@@ -55,7 +55,7 @@ def read(path: str | os.PathLike) -> Bundle:
             modules = {name: archive.read(f"{name}.hlo") for name in meta["programs"]}
             return Bundle(meta, modules, read_npz(io.BytesIO(archive.read("arrays.npz"))))
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: expected a bundle of benchmarks/export_hlo.py ({error}); write it anew") from None
+        raise InputError(f"{path}: expected a bundle of benchmarks/without_tensorflow/export_hlo.py ({error}); write it anew") from None
 
 
 def rule(value: np.ndarray, bound: float) -> dict[str, Any]:

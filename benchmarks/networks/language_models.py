@@ -7,7 +7,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from benchmarks import layers, torch_language_model
+from benchmarks import layers
+from benchmarks.networks import torch_language_model
 from common.training.compiled_steps import make_trainer, set_precision
 from LanguageModeling.char_cnn import WordsFromCharacters
 from LanguageModeling.model import LanguageModel

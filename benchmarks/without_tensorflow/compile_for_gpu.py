@@ -1,4 +1,4 @@
-"""Compiles a bundle for an H200 on a machine without a GPU:  python benchmarks/compile_for_gpu.py paper.zip
+"""Compiles a bundle for an H200 on a machine without a GPU:  python benchmarks/without_tensorflow/compile_for_gpu.py paper.zip
 
 It needs JAX with its CUDA plugin. Nothing is run: what is shown is whether XLA takes the program, and what it makes of it.
 """
@@ -12,9 +12,9 @@ import sys
 import time
 
 # A plain checkout is not installed: let the script find `benchmarks` from any directory.
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent.parent))
 
-from benchmarks import hlo_bundle  # noqa: E402
+from benchmarks.without_tensorflow import hlo_bundle  # noqa: E402
 
 # What the CUDA runtime says of an NVIDIA H200, as a `GpuTargetConfigProto` of XLA.
 H200 = """
@@ -55,7 +55,7 @@ def compile_program(bundle: hlo_bundle.Bundle, name: str) -> object:
     import jax
     from jax.experimental import topologies
 
-    from benchmarks.hlo_program import Program
+    from benchmarks.without_tensorflow.hlo_program import Program
 
     device = topologies.get_topology_desc(platform="cuda", target_config=H200, topology="1x1x1").devices[0]
     sharding = jax.sharding.SingleDeviceSharding(device)

@@ -9,10 +9,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from benchmarks import hlo_bundle, hlo_module, language_models
-from benchmarks.export_hlo import ExportConfig
-from benchmarks.hlo_bundle import Bundle
-from benchmarks.hlo_module import Module
+from benchmarks.networks import language_models
+from benchmarks.without_tensorflow import hlo_bundle, hlo_module
+from benchmarks.without_tensorflow.export_hlo import ExportConfig
+from benchmarks.without_tensorflow.hlo_bundle import Bundle
+from benchmarks.without_tensorflow.hlo_module import Module
 from common.errors import InputError
 from common.ops.random import fold
 from common.training.compiled_steps import EVALUATE, TRAIN, Trainer, count_weights, make_trainer, set_precision

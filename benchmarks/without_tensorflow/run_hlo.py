@@ -1,4 +1,4 @@
-"""Runs a bundle of export_hlo.py where TensorFlow is not installed:  python benchmarks/run_hlo.py paper.zip --check
+"""Runs a bundle of export_hlo.py where TensorFlow is not installed:  python benchmarks/without_tensorflow/run_hlo.py paper.zip --check
 
 It needs JAX and NumPy; what it runs on is what JAX finds, a GPU or a CPU.
 """
@@ -14,15 +14,17 @@ import sys
 import time
 
 # A plain checkout is not installed: let the script find `benchmarks` from any directory.
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent.parent))
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # PyTorch wants some of the GPU's memory too
 
 import jax  # noqa: E402
 import jax.numpy as jnp  # noqa: E402
 import numpy as np  # noqa: E402
 
-from benchmarks import hlo_bundle, timing, torch_language_model  # noqa: E402
-from benchmarks.hlo_program import Network  # noqa: E402
+from benchmarks import timing  # noqa: E402
+from benchmarks.networks import torch_language_model  # noqa: E402
+from benchmarks.without_tensorflow import hlo_bundle  # noqa: E402
+from benchmarks.without_tensorflow.hlo_program import Network  # noqa: E402
 from common.errors import InputError  # noqa: E402
 from common.files import atomic_write  # noqa: E402
 from common.training import checkpoint  # noqa: E402

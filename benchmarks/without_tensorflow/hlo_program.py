@@ -15,7 +15,7 @@ import jax.export  # noqa: E402
 import jax.extend.mlir  # noqa: E402
 import jax.numpy as jnp  # noqa: E402
 
-from benchmarks.hlo_bundle import Bundle, initial_value  # noqa: E402
+from benchmarks.without_tensorflow.hlo_bundle import Bundle, initial_value  # noqa: E402
 
 Arrays = dict[str, Any]  # by name
 

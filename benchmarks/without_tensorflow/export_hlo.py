@@ -1,4 +1,6 @@
-"""Takes a language model's training and evaluation out of TensorFlow:  python benchmarks/export_hlo.py --preset paper --out paper.zip
+"""Takes a language model's training and evaluation out of TensorFlow.
+
+    python benchmarks/without_tensorflow/export_hlo.py --preset paper --out paper.zip
 
 What is written is the trainer's own loop over many batches, as XLA gets it; `run_hlo.py` runs it with JAX, on a CPU or a GPU.
 """
@@ -8,7 +10,7 @@ import pathlib
 import sys
 
 # A plain checkout is not installed: let the script find `common` from any directory.
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent.parent))
 
 from common.config import main, setting  # noqa: E402
 from LanguageModeling.presets import PRESETS, LanguageConfig  # noqa: E402
@@ -28,4 +30,4 @@ class ExportConfig(LanguageConfig):
 
 
 if __name__ == "__main__":
-    main(ExportConfig, PRESETS, "benchmarks.language_model_bundle:export")
+    main(ExportConfig, PRESETS, "benchmarks.without_tensorflow.language_model_bundle:export")

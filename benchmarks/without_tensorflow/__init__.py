@@ -1,0 +1,1 @@
+"""A language model's compiled epoch, exported, and run with JAX where TensorFlow is not installed."""
