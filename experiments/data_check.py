@@ -1,4 +1,4 @@
-"""Which data of a table are not there, where they come from and where they go: asked before hours of training."""
+"""Which data of a table are missing, where they come from and where they go."""
 
 import pathlib
 from collections.abc import Iterable, Sequence
@@ -21,21 +21,27 @@ class Source(NamedTuple):
 SOURCES = {
     "ptb": Source(
         "Penn Treebank as Mikolov prepared it",
-        [*([f"{prefix}{split}.txt" for split in SPLITS] for prefix in ("ptb.", "")), ["simple-examples.tgz"]],
+        [
+            *([f"{prefix}{split}.txt" for split in SPLITS] for prefix in ("ptb.", "")),
+            ["simple-examples.tgz"],
+        ],
         "from simple-examples.tgz of the RNNLM toolkit (licensed)",
     ),
-    "conll2003": Source("CoNLL-2003", FILE_NAMES, "from https://www.clips.uantwerpen.be/conll2003/ner/ (licensed)"),
+    "conll2003": Source(
+        "CoNLL-2003", FILE_NAMES, "from https://www.clips.uantwerpen.be/conll2003/ner/ (licensed)"
+    ),
 }
 DOWNLOADED = ("imdb", "sst")  # by their readers, into their folders
-# What the tables name is a part of these, of the words of their data; with the whole file the others have a vector too.
+# What the tables name is a part of these; with the whole file more words have a vector.
 VECTORS = {
     "glove": "glove.6B.100d.txt from https://nlp.stanford.edu/data/glove.6B.zip",
-    "googlenews": "GoogleNews-vectors-negative300.bin from https://code.google.com/archive/p/word2vec/",
+    "googlenews": "GoogleNews-vectors-negative300.bin from "
+    "https://code.google.com/archive/p/word2vec/",
 }
 
 
 def missing(names: Iterable[str], data_dir: str, vectors: str = "") -> list[str]:
-    """A line for each file that the tables `names` want and that is not there: where it goes, what it is, where it is from.
+    """A line for each file that the tables `names` lack: where it goes, what and where from.
 
     What a reader downloads is not among them; the folder for it is made.
     """
@@ -54,8 +60,13 @@ def missing(names: Iterable[str], data_dir: str, vectors: str = "") -> list[str]
 def _missing_files(folder: pathlib.Path, source: Source) -> list[str]:
     """What is absent of the set of files that has been begun, or else of the first."""
     absent = [[file for file in files if not (folder / file).exists()] for files in source.files]
-    begun = [found for found, files in zip(absent, source.files, strict=True) if len(found) < len(files)]
-    return [f"{folder / file}: {source.what}, {source.where}" for file in min(begun or absent[:1], key=len)]
+    begun = [
+        found for found, files in zip(absent, source.files, strict=True) if len(found) < len(files)
+    ]
+    return [
+        f"{folder / file}: {source.what}, {source.where}"
+        for file in min(begun or absent[:1], key=len)
+    ]
 
 
 def _vectors(path: pathlib.Path) -> str:

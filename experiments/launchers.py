@@ -76,9 +76,10 @@ def run_all(jobs: Sequence[Job], launch: Launch, keep: Callable[[str, str, pathl
 
 
 class local:  # noqa: N801
-    """Starts runs as processes of this machine. With `show_names`, each line that a run prints begins with its name.
+    """Starts runs as processes of this machine.
 
-    Runs give way to other processes by the niceness `nice`, or by that of this process if it is higher.
+    With `show_names`, each line that a run prints begins with its name. Runs give way to other
+    processes by the niceness `nice`, or by that of this process if it is higher.
     """
 
     def __init__(self, show_names: bool = False, nice: int = 0):
@@ -169,7 +170,7 @@ class ray_cluster:  # noqa: N801
 
 
 def is_running(run_dir: pathlib.Path) -> bool:
-    """Whether another process has the run in that folder: its trainer, or a launcher that starts it just now."""
+    """Whether another process has the run in that folder: its trainer, or a launcher that starts it."""
     lock = _launcher_lock(run_dir)
     if _in_use(run_dir):
         return True
@@ -187,8 +188,8 @@ def _launcher_lock(run_dir: pathlib.Path) -> pathlib.Path:
 def _give_way(pid: int, nice: int) -> None:
     """Raise the niceness of a process that leads a session of its own, and on Linux of that session.
 
-    Where the scheduler groups processes by session (`autogroup`), niceness counts inside a session alone: against other
-    sessions the group's own does.
+    Where the scheduler groups processes by session (`autogroup`), niceness counts inside a session
+    alone: against other sessions the group's own does.
     """
     if not hasattr(os, "setpriority"):  # Windows
         return

@@ -1,7 +1,7 @@
 """Runs tables:  python experiments/run.py numbers11 --seeds 3
 
-What is done is skipped, what was cut off is resumed. Each finished run leaves a file in experiments/results/, and the tables are rendered.
-Without a table it lists all of them, and runs nothing.
+What is done is skipped, what was cut off is resumed. Each finished run leaves a file in
+experiments/results/, and the tables are rendered. Without a table it lists all, and runs nothing.
 """
 
 import dataclasses
@@ -28,42 +28,68 @@ from experiments.tables import TABLES, Row, Table  # noqa: E402
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunTableConfig:
-    """Run the rows of tables that are missing; without a table, list what is done, running, stale and missing of each."""
+    """Run what is missing of tables; without a table, list what is done of each."""
 
     table: str = setting("", f"which tables, of {', '.join(TABLES)} (none: list them all)")
-    scale: str = setting("full", "small: the table's reduced scale, where it has one", choices=("full", "small"))
+    scale: str = setting(
+        "full", "small: the table's reduced scale, where it has one", choices=("full", "small")
+    )
     rows: list[str] = setting([], "which rows (empty: all)")
-    seeds: int | None = setting(None, "runs of each row, seeds 0, 1, ... (none: as many as the table asks for)", minimum=1)
+    seeds: int | None = setting(
+        None, "runs of each row, seeds 0, 1, ... (none: as many as the table asks for)", minimum=1
+    )
     jobs: int | None = setting(
-        None, "runs at a time (none: one on this machine, on a Ray cluster as many as it has room for)", minimum=1
+        None,
+        "runs at a time (none: one on this machine, on a Ray cluster as many as it has room for)",
+        minimum=1,
     )
     data_dir: str = setting("data", "folder that holds ptb/, conll2003/, sst/, imdb/, embeddings/")
-    vectors: str = setting("", "word vectors instead of the table's file below --data_dir (none: random ones)")
+    vectors: str = setting(
+        "", "word vectors instead of the table's file below --data_dir (none: random ones)"
+    )
     runs_dir: str = setting("runs/experiments", "folder for the runs while they last")
     shard: str = setting("0/1", "i/n: only every n-th run, from the i-th on")
-    nice: int = setting(10, "niceness of runs on this machine: how far they give way to other processes", minimum=0, maximum=19)
-    launcher: str = setting("local", "where runs are started: on this machine, or on a Ray cluster", choices=("local", "ray"))
+    nice: int = setting(
+        10,
+        "niceness of runs on this machine: how far they give way to other processes",
+        minimum=0,
+        maximum=19,
+    )
+    launcher: str = setting(
+        "local",
+        "where runs are started: on this machine, or on a Ray cluster",
+        choices=("local", "ray"),
+    )
     cpus: int = setting(2, "with --launcher ray: cores of a run", minimum=1)
     gpus: int = setting(0, "with --launcher ray: GPUs of a run", minimum=0)
 
 
-def command(table: Table, row: Row, seed: int, run_dir: str | pathlib.Path, data_dir: str, vectors: str = "") -> list[str]:
+def command(
+    table: Table, row: Row, seed: int, run_dir: str | pathlib.Path, data_dir: str, vectors: str = ""
+) -> list[str]:
     """The command of one run."""
-    flags = row_flags.arguments(table, row, seed=seed, run_dir=run_dir, **row_flags.data(table, data_dir, vectors))
+    flags = row_flags.arguments(
+        table, row, seed=seed, run_dir=run_dir, **row_flags.data(table, data_dir, vectors)
+    )
     return [sys.executable, str(ROOT / table.task / table.script), *flags]
 
 
 def chosen(config: RunTableConfig) -> list[RunTableConfig]:
-    """The config of each table that is asked for, at its scale. Raises `InputError` for one that there is not."""
+    """The config of each table that is asked for, at its scale. Raises `InputError` for another."""
     names = [name for name in re.split(r"[\s,]+", config.table) if name]
     for name in names:
         if name not in TABLES:
-            raise InputError(f"--table expects one of {', '.join(TABLES)}; got {name!r}{hint(name, TABLES)}")
-    return [dataclasses.replace(config, table=tables.at_scale(name, config.scale), scale="full") for name in names]
+            raise InputError(
+                f"--table expects one of {', '.join(TABLES)}; got {name!r}{hint(name, TABLES)}"
+            )
+    return [
+        dataclasses.replace(config, table=tables.at_scale(name, config.scale), scale="full")
+        for name in names
+    ]
 
 
 def missing(config: RunTableConfig) -> list[tuple[str, int]]:
-    """Rows and seeds of the config's one table that have no result with the flags asked for, in this shard."""
+    """Rows and seeds of the config's one table, in its shard, without a result of their flags."""
     name = tables.at_scale(config.table, config.scale)
     rows = [row for row, one in TABLES[name].rows.items() if not one.quoted]
     for row in config.rows:
@@ -72,7 +98,11 @@ def missing(config: RunTableConfig) -> list[tuple[str, int]]:
     shard, n_shards = _shard(config.shard)
     seeds = config.seeds or TABLES[name].seeds
     pairs = [(row, seed) for seed in range(seeds) for row in (config.rows or rows)]
-    return [pair for pair in pairs[shard::n_shards] if not read_results.is_done(name, *pair, config.vectors)]
+    return [
+        pair
+        for pair in pairs[shard::n_shards]
+        if not read_results.is_done(name, *pair, config.vectors)
+    ]
 
 
 def _shard(text: str) -> tuple[int, int]:
@@ -86,11 +116,15 @@ def _shard(text: str) -> tuple[int, int]:
 
 
 def make_job(config: RunTableConfig, row: str, seed: int) -> launchers.Job:
-    """One run of the config's table. The run's folder is that of the row it belongs to, wherever it is asked for."""
+    """One run of the config's table, in the folder of the row that it belongs to."""
     name, row = tables.source(tables.at_scale(config.table, config.scale), row)
     run_dir = _run_dir(config.runs_dir, name, row, seed)
-    arguments = command(TABLES[name], TABLES[name].rows[row], seed, run_dir, config.data_dir, config.vectors)
-    return launchers.Job(f"{name} {row} seed {seed}", arguments, run_dir, read_results.result_path(name, row, seed))
+    arguments = command(
+        TABLES[name], TABLES[name].rows[row], seed, run_dir, config.data_dir, config.vectors
+    )
+    return launchers.Job(
+        f"{name} {row} seed {seed}", arguments, run_dir, read_results.result_path(name, row, seed)
+    )
 
 
 def _run_dir(runs_dir: str, table: str, row: str, seed: int) -> pathlib.Path:
@@ -99,9 +133,10 @@ def _run_dir(runs_dir: str, table: str, row: str, seed: int) -> pathlib.Path:
 
 
 def run_tables(config: RunTableConfig) -> None:
-    """Run what is missing of the tables, then render them and print those asked for; without a table, list all.
+    """Run what is missing of the tables, print and render them; without a table, list all.
 
-    Raises `InputError` where data are missing, before the first run, and naming the runs that failed, once the others have ended.
+    Raises `InputError` where data are missing, before the first run, and naming the runs that
+    failed, once the others have ended.
     """
     for name in ("data_dir", "runs_dir"):
         if not getattr(config, name):
@@ -109,8 +144,15 @@ def run_tables(config: RunTableConfig) -> None:
     asked = chosen(config)
     if not asked:
         if config.rows:
-            raise InputError("--rows expects a table beside it: python experiments/run.py TABLE --rows ROW,ROW")
-        print(status.overview(config.seeds, config.vectors, functools.partial(_run_dir, config.runs_dir)), flush=True)
+            raise InputError(
+                "--rows expects a table beside it: python experiments/run.py TABLE --rows ROW,ROW"
+            )
+        print(
+            status.overview(
+                config.seeds, config.vectors, functools.partial(_run_dir, config.runs_dir)
+            ),
+            flush=True,
+        )
         return
     todo = _todo(asked)
     failed = _launch(todo, config) if todo else []
@@ -120,11 +162,17 @@ def run_tables(config: RunTableConfig) -> None:
         print(f"\n{status.table(one.table)}", flush=True)
     report.render()
     if failed:
-        raise InputError(f"{len(failed)} of {len(todo)} runs failed ({'; '.join(failed)}): mend it and run the same command again")
+        raise InputError(
+            f"{len(failed)} of {len(todo)} runs failed ({'; '.join(failed)}): "
+            "mend it and run the same command again"
+        )
 
 
 def _todo(asked: list[RunTableConfig]) -> list[launchers.Job]:
-    """The runs that tables lack, each once, those that another process has at the end. Raises `InputError` where data are missing."""
+    """The runs that tables lack, each once, those that another process has at the end.
+
+    Raises `InputError` where data are missing.
+    """
     todo: dict[pathlib.Path, launchers.Job] = {}
     incomplete = []
     for one in asked:
@@ -138,33 +186,57 @@ def _todo(asked: list[RunTableConfig]) -> list[launchers.Job]:
         elsewhere = f" ({running} of them: running already)" if running else ""
         print(f"{one.table}: {len(jobs)} runs are missing{elsewhere}", flush=True)
     config = asked[0]
-    lines = data_check.missing(incomplete, config.data_dir, config.vectors) if config.launcher == "local" else []
+    lines = (
+        data_check.missing(incomplete, config.data_dir, config.vectors)
+        if config.launcher == "local"
+        else []
+    )
     if lines:
         print("\n".join(lines), file=sys.stderr, flush=True)
-        raise InputError(f"data are missing, named above ({len(lines)}): put them there, or name another --data_dir")
+        raise InputError(
+            f"data are missing, named above ({len(lines)}): put them there, "
+            "or name another --data_dir"
+        )
     return sorted(todo.values(), key=lambda job: launchers.is_running(job.run_dir))
 
 
 def _launch(todo: list[launchers.Job], config: RunTableConfig) -> list[str]:
     done = functools.partial(keep, data_dir=config.data_dir, runs_dir=config.runs_dir)
     if config.launcher == "ray":
-        return launchers.run_all(todo, launchers.ray_cluster(config.cpus, config.gpus), done, config.jobs or len(todo))
-    return launchers.run_all(todo, launchers.local((config.jobs or 1) > 1, config.nice), done, config.jobs or 1)
+        return launchers.run_all(
+            todo, launchers.ray_cluster(config.cpus, config.gpus), done, config.jobs or len(todo)
+        )
+    return launchers.run_all(
+        todo, launchers.local((config.jobs or 1) > 1, config.nice), done, config.jobs or 1
+    )
 
 
 def keep(
-    result: str, metrics: str, path: pathlib.Path, data_dir: str = RunTableConfig.data_dir, runs_dir: str = RunTableConfig.runs_dir
+    result: str,
+    metrics: str,
+    path: pathlib.Path,
+    data_dir: str = RunTableConfig.data_dir,
+    runs_dir: str = RunTableConfig.runs_dir,
 ) -> None:
-    """Put a finished run's result, with its epochs' records, where results are committed: whole or not at all.
+    """Put a finished run's result, with its epochs' records, where results are committed.
 
-    Data and word vectors below `data_dir`, and the run below `runs_dir`, are named as below the default folders: a command that
-    others can type, whoever ran it, and no folder of a machine.
+    It is written whole or not at all. Data and word vectors below `data_dir`, and the run below
+    `runs_dir`, are named as below the default folders: a command that others can type.
     """
-    places = {**dict.fromkeys(row_flags.DATA, (data_dir, RunTableConfig.data_dir)), "run_dir": (runs_dir, RunTableConfig.runs_dir)}
+    places = {
+        **dict.fromkeys(row_flags.DATA, (data_dir, RunTableConfig.data_dir)),
+        "run_dir": (runs_dir, RunTableConfig.runs_dir),
+    }
     found = json.loads(result)
-    found["flags"] |= {name: _moved(found["flags"][name], *places[name]) for name in places if name in found["flags"]}
+    found["flags"] |= {
+        name: _moved(found["flags"][name], *places[name])
+        for name in places
+        if name in found["flags"]
+    }
     for start in (found, *found.get("starts", [])):
-        start["command"] = shlex.join(_argument(argument, places) for argument in shlex.split(start["command"]))
+        start["command"] = shlex.join(
+            _argument(argument, places) for argument in shlex.split(start["command"])
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     records = [json.loads(line) for line in metrics.splitlines()]
     atomic_write(path, json.dumps({**found, "records": records}, indent=1) + "\n")

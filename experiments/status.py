@@ -13,8 +13,10 @@ STATES = ("done", "running", "stale", "missing")
 _HOURS = "{:.1f}"
 
 
-def overview(seeds: int | None, vectors: str, folder: Callable[[str, str, int], pathlib.Path]) -> str:
-    """Every table: how many runs are done, run now, were made with other flags, are missing, and the hours of all but the first.
+def overview(
+    seeds: int | None, vectors: str, folder: Callable[[str, str, int], pathlib.Path]
+) -> str:
+    """Every table: how many runs are in each of `STATES`, and the hours of all but the done.
 
     Args:
         seeds: runs of each row; None for as many as the table asks for.
@@ -25,19 +27,35 @@ def overview(seeds: int | None, vectors: str, folder: Callable[[str, str, int], 
     left: dict[pathlib.Path, float] = {}  # by run: one that two tables have is to be made once
     lines = [["table", *STATES, "hours left"]]
     for name, table in TABLES.items():
-        runs = [(row, seed) for row, one in table.rows.items() if not one.quoted for seed in range(seeds or table.seeds)]
+        runs = [
+            (row, seed)
+            for row, one in table.rows.items()
+            if not one.quoted
+            for seed in range(seeds or table.seeds)
+        ]
         states = [state(name, row, seed, vectors, folder(name, row, seed)) for row, seed in runs]
         own = {
-            read_results.result_path(name, row, seed): hours_left(name, row, folder(name, row, seed), kind)
+            read_results.result_path(name, row, seed): hours_left(
+                name, row, folder(name, row, seed), kind
+            )
             for (row, seed), found in zip(runs, states, strict=True)
             if found != "done"
         }
         left |= own
-        lines.append([name, *(str(states.count(one)) for one in STATES), _HOURS.format(sum(own.values()))])
-    lines.append(["all", *(str(sum(int(line[i]) for line in lines[1:])) for i in range(1, 5)), _HOURS.format(sum(left.values()))])
+        lines.append(
+            [name, *(str(states.count(one)) for one in STATES), _HOURS.format(sum(own.values()))]
+        )
+    lines.append(
+        [
+            "all",
+            *(str(sum(int(line[i]) for line in lines[1:])) for i in range(1, 5)),
+            _HOURS.format(sum(left.values())),
+        ]
+    )
     below = (
-        "Hours: one run after another, as long as finished runs took on this kind of processor, or as the table says; a run that "
-        "two tables have is in both lines, and once in the last. python experiments/run.py TABLE ... runs what is stale or missing."
+        "Hours: one run after another, as long as finished runs took on this kind of processor, or "
+        "as the table says; a run of two tables is in both lines, and once in the last.\n"
+        "python experiments/run.py TABLE ... runs what is stale or missing."
     )
     return f"{grid(lines)}\n{below}"
 
@@ -57,15 +75,20 @@ def hours_left(name: str, row: str, run_dir: pathlib.Path, kind: dict) -> float:
 
 
 def hours(name: str, row: str, kind: dict) -> float:
-    """Hours of a run: the median of the row's finished runs on this kind of machine, or of its table's, or what the table says.
+    """Hours of a run: the median of the row's finished runs here, or of its table's, or the table's own.
 
-    `kind` is as `provenance.hardware` has it. Runs with as many cores are preferred to those with others; one with a GPU tells
-    nothing here, where TensorFlow was not asked for any.
+    Here is the kind of processor in `kind` (see `provenance.hardware`), with as many cores if there
+    are such runs. Those with a GPU do not count: without TensorFlow loaded, none is known here.
     """
     name, row = tables.source(name, row)
     for rows in ([row], TABLES[name].rows):
         found = [result for one in rows for result in _finished(name, one)]
-        found = [result for result in found if result["hardware"]["processor"] == kind["processor"] and not result["hardware"].get("gpus")]
+        found = [
+            result
+            for result in found
+            if result["hardware"]["processor"] == kind["processor"]
+            and not result["hardware"].get("gpus")
+        ]
         same = [result for result in found if result["hardware"]["cores"] == kind["cores"]]
         if found:
             return statistics.median(result["wall_seconds"] for result in same or found) / 3600
@@ -74,7 +97,11 @@ def hours(name: str, row: str, kind: dict) -> float:
 
 def _finished(name: str, row: str) -> list[dict]:
     """The results of a row, without those that were made with other flags."""
-    return [result for result in read_results.results_of(name, row) if read_results.is_done(name, row, result["seed"])]
+    return [
+        result
+        for result in read_results.results_of(name, row)
+        if read_results.is_done(name, row, result["seed"])
+    ]
 
 
 def _hours_spent(run_dir: pathlib.Path) -> float:
@@ -82,7 +109,9 @@ def _hours_spent(run_dir: pathlib.Path) -> float:
     path = run_dir / "metrics.jsonl"
     if not path.exists():
         return 0.0
-    whole = [line for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]  # one may be half-written
+    whole = [
+        line for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")
+    ]  # one may be half-written
     return sum(json.loads(line).get("seconds", 0.0) for line in whole) / 3600
 
 
@@ -90,7 +119,9 @@ def table(name: str) -> str:
     """A table, as its rows are shown."""
     titles = ["row", *(title for _, title, _, _ in TABLES[name].metrics), *read_results.COST_TITLES]
     rows = [[line.label, *map(_cell, line.cells), *line.cost] for line in read_results.lines(name)]
-    return f"{TABLES[name].title} (in brackets: the paper's, or the source's)\n{grid([titles, *rows])}"
+    return (
+        f"{TABLES[name].title} (in brackets: the paper's, or the source's)\n{grid([titles, *rows])}"
+    )
 
 
 def _cell(cell: read_results.Cell) -> str:
@@ -101,6 +132,11 @@ def grid(lines: Sequence[Sequence[str]]) -> str:
     """Lines of cells, the first column to the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
-        "  ".join([line[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True))]).rstrip()
+        "  ".join(
+            [
+                line[0].ljust(widths[0]),
+                *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True)),
+            ]
+        ).rstrip()
         for line in lines
     )

@@ -166,9 +166,9 @@ class RunDirectory:
             "started_at": stored["starts"][0]["started_at"],
             "finished_at": now(),
             "wall_seconds": round(self.seconds, 3),
-            # More than one where the run was interrupted, each with the step it went on from; the commit of a result holds only if
-            # all of them agree.
-            "starts": [{key: start[key] for key in _OF_A_START if key in start} for start in stored["starts"]],
+            # More than one where the run was interrupted, each with the step it went on from; the commit
+            # of a result holds only if all of them agree.
+            "starts": [{k: start[k] for k in _OF_A_START if k in start} for start in stored["starts"]],
         }
         if clash := set(result) & set(provenance):
             raise ValueError(f"a result cannot be called {', '.join(sorted(clash))}")

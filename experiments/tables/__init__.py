@@ -11,7 +11,8 @@ __all__ = ["SUMMARY", "TABLES", "Row", "Table", "at_scale", "source"]
 
 TABLES: dict[str, Table] = {**NUMBERS, **LANGUAGE, **NER, **SENTIMENT}
 
-# The first table of README and report: a metric of these tables, of the LSTM, of attention, and of the row with dynamic skips.
+# The first table of README and report: a metric of these tables, of the LSTM, of attention, and of
+# the row with dynamic skips.
 SUMMARY = {
     "numbers11": ("test_accuracy_sampled", "dynamic_skip_lamda0.5"),
     "numbers21": ("test_accuracy_sampled", "dynamic_skip_lamda0.5"),
@@ -23,13 +24,16 @@ SUMMARY = {
 
 
 def at_scale(name: str, scale: str) -> str:
-    """The name of the table at a scale, "full" or "small". Raises `InputError` for a table that has no small one."""
+    """The name of the table at a scale, "full" or "small"; `InputError` where there is none."""
     if scale == "full" or name.endswith("_small"):
         return name
     if f"{name}_small" in TABLES:
         return f"{name}_small"
     small = ", ".join(key.removesuffix("_small") for key in TABLES if key.endswith("_small"))
-    raise InputError(f"--scale small expects a table that has a small scale ({small}), got {name}: leave --scale out")
+    raise InputError(
+        f"--scale small expects a table that has a small scale ({small}), got {name}: "
+        "leave --scale out"
+    )
 
 
 def source(name: str, row: str) -> tuple[str, str]:

@@ -34,7 +34,9 @@ _LM_ROWS = {
 
 def _straight_through(entropy_weight: float) -> dict[str, Row]:
     flags = {"estimator": "straight_through", "lamda": 0.5, "entropy_weight": entropy_weight}
-    return {"straight_through_lamda0.5": Row("dynamic skips, K = 5, lamda 0.5, straight-through", flags)}
+    return {
+        "straight_through_lamda0.5": Row("dynamic skips, K = 5, lamda 0.5, straight-through", flags)
+    }
 
 
 _CHARLM_ROWS = {
@@ -47,17 +49,27 @@ _CHARLM_ROWS = {
 
 
 def _sweep(source: str = "") -> dict[str, Row]:
-    """The rows of figure 5: K at lamda 1, and lamda at K = 5. What is a row of the table `source` too has its runs from there."""
+    """The rows of figure 5: K at lamda 1, and lamda at K = 5.
+
+    What is a row of the table `source` too has its runs from there.
+    """
     rows = {"K1": Row("K = 1 (the LSTM)", {"cell": "lstm"}, of=source and f"{source}/lstm")}
     for k in (2, 3, 5, 7, 10):
-        rows[f"K{k}"] = Row(f"K = {k}, lamda 1", {"n_actions": k}, of=f"{source}/dynamic_skip" if source and k == 5 else "")
+        rows[f"K{k}"] = Row(
+            f"K = {k}, lamda 1",
+            {"n_actions": k},
+            of=f"{source}/dynamic_skip" if source and k == 5 else "",
+        )
     for lamda in (0.25, 0.5, 0.75):
         rows[f"lamda{lamda}"] = Row(f"K = 5, lamda {lamda}", {"lamda": lamda})
     return rows
 
 
 def _hours(epochs: int, way: str) -> float:
-    """Hours of training steps in so many epochs of the paper's model, as long as benchmarks/speed.py found one to take."""
+    """Hours of training in so many epochs of the paper's model, as benchmarks/speed.py measured.
+
+    `way` is the name of our step there. Evaluation after each epoch is not counted.
+    """
     return epochs * _WINDOWS * json.loads(_STEP.read_text())["milliseconds"][way] / 3.6e6
 
 
@@ -70,10 +82,12 @@ def _full_note() -> str:
     here, default = PRESETS["medium"], LanguageConfig()
     hours = _hours(default.max_epochs, "dynamic_skip")
     return (
-        f"Preset medium, Zaremba's schedule: {here['max_epochs']} epochs, the learning rate divided by 1.2 after each from epoch "
-        f"{here['decay_after']} on; products in bfloat16, their sums in float32; {_FULL_HOURS} hours of training steps on two CPU "
-        f"cores. Without --preset, LanguageModeling/RL_train.py follows the release: up to {default.max_epochs} epochs in float32, "
-        f"the rate divided by 1.2 when the perplexity on valid falls by less than {default.decay_when:g}; up to {hours:.1f} hours."
+        f"Preset medium, Zaremba's schedule: {here['max_epochs']} epochs, the learning rate "
+        f"divided by 1.2 after each from epoch {here['decay_after']} on; products in bfloat16, "
+        f"their sums in float32; {_FULL_HOURS} hours of training steps on two CPU cores. Without --preset, "
+        f"LanguageModeling/RL_train.py follows the release: up to {default.max_epochs} epochs in "
+        "float32, the rate divided by 1.2 when the perplexity on valid falls by less than "
+        f"{default.decay_when:g}; up to {hours:.1f} hours."
     )
 
 
@@ -85,9 +99,15 @@ LANGUAGE = {
         {
             **without_paper(_LM_ROWS),
             **_straight_through(0.02),
-            "dynamic_skip_settled": Row("dynamic skips, low-entropy agent", {"rl_weight": 0.3, "entropy_weight": 0.02}),
-            "lstm_bfloat16": Row("LSTM, products in bfloat16", {"cell": "lstm", "mixed_precision": True}),
-            "dynamic_skip_bfloat16": Row("dynamic skips, products in bfloat16", {"mixed_precision": True}),
+            "dynamic_skip_settled": Row(
+                "dynamic skips, low-entropy agent", {"rl_weight": 0.3, "entropy_weight": 0.02}
+            ),
+            "lstm_bfloat16": Row(
+                "LSTM, products in bfloat16", {"cell": "lstm", "mixed_precision": True}
+            ),
+            "dynamic_skip_bfloat16": Row(
+                "dynamic skips, products in bfloat16", {"mixed_precision": True}
+            ),
         },
         {"preset": "small"},
         data="ptb",
@@ -97,7 +117,8 @@ LANGUAGE = {
         "Language modelling, PTB, 2 x 650: perplexity",
         "LanguageModeling",
         _PERPLEXITY,
-        # The loss is a sum over the steps of a window, 20 of them at the small scale: the same weight against one step.
+        # The loss is a sum over the 35 steps of a window, 20 at the small scale: the entropy has
+        # the same weight against one step.
         {**_LM_ROWS, **_straight_through(0.02 * 35 / 20)},
         _FULL,
         data="ptb",
@@ -108,7 +129,11 @@ LANGUAGE = {
         "Language modelling, PTB, 2 x 650, what the first epoch alone reaches: perplexity",
         "LanguageModeling",
         _PERPLEXITY,
-        {name: row for name, row in without_paper(_LM_ROWS).items() if name in ("lstm", "dynamic_skip")},
+        {
+            name: row
+            for name, row in without_paper(_LM_ROWS).items()
+            if name in ("lstm", "dynamic_skip")
+        },
         {"preset": "paper", "max_epochs": 1},
         data="ptb",
         hours=0.2,

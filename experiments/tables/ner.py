@@ -14,9 +14,12 @@ _NER_ROWS = {
     "fixed_skip_5": Row(FIXED_5, {"cell": "fixed_skip", "skip": 5}, {"test_f1_sampled": 91.16}),
     "attention": Row(ATTENTION, {"cell": "attention"}, {"test_f1_sampled": 91.23}),
     "dynamic_skip": Row("dynamic skips, K = 5, lamda 1", {}, {"test_f1_sampled": 91.56}),
-    "straight_through": Row("dynamic skips, K = 5, lamda 1, straight-through", {"estimator": "straight_through"}),
+    "straight_through": Row(
+        "dynamic skips, K = 5, lamda 1, straight-through", {"estimator": "straight_through"}
+    ),
     "straight_through_lamda0.5": Row(
-        "dynamic skips, K = 5, lamda 0.5, straight-through", {"estimator": "straight_through", "lamda": 0.5}
+        "dynamic skips, K = 5, lamda 0.5, straight-through",
+        {"estimator": "straight_through", "lamda": 0.5},
     ),
 }
 
@@ -25,7 +28,8 @@ _GLOVE_NOTE = "Word vectors: 10,877 of GloVe's, for 81 % of the tokens; the othe
 
 NER = {
     "ner_small": Table(
-        "Named-entity recognition, CoNLL-2003, small scale (3,000 training sentences, 10 epochs): F1 (%)",
+        "Named-entity recognition, CoNLL-2003, small scale "
+        "(3,000 training sentences, 10 epochs): F1 (%)",
         "NER",
         _F1,
         without_paper(_NER_ROWS),

@@ -10,19 +10,30 @@ def _numbers(dev: float, test: float) -> dict[str, float]:
 
 
 def _released(**flags: Any) -> dict[str, Row]:
-    """The released program, on data whose labels follow the paper's rule and on its own, whose labels are noise."""
+    """The released program: on labels by the paper's rule, and on its own, which are noise."""
     released = {"preset": "released", **flags}
     return {
-        "released_corrected": Row("the released program, corrected labels", {**released, "label_rule": "paper"}),
-        "released": Row("the released program as it is (its labels are noise)", {**released, "label_rule": "released"}),
+        "released_corrected": Row(
+            "the released program, corrected labels", {**released, "label_rule": "paper"}
+        ),
+        "released": Row(
+            "the released program as it is (its labels are noise)",
+            {**released, "label_rule": "released"},
+        ),
     }
 
 
-# What number prediction makes of every other --cell. The steps of the flags not given are the cells' defaults.
+# What number prediction makes of every other --cell; flags not given are the cells' defaults.
 _CELL_ROWS = {
-    "dynamic_skip": Row("dynamic_skip, lamda 0.5", {"lamda": 0.5}, of="numbers11/dynamic_skip_lamda0.5"),
-    "dynamic_skip_lamda1": Row("dynamic_skip, lamda 1", {"lamda": 1.0}, of="numbers11/dynamic_skip_lamda1"),
-    "straight_through": Row("dynamic_skip, lamda 1, straight-through", {"lamda": 1.0, "estimator": "straight_through"}),
+    "dynamic_skip": Row(
+        "dynamic_skip, lamda 0.5", {"lamda": 0.5}, of="numbers11/dynamic_skip_lamda0.5"
+    ),
+    "dynamic_skip_lamda1": Row(
+        "dynamic_skip, lamda 1", {"lamda": 1.0}, of="numbers11/dynamic_skip_lamda1"
+    ),
+    "straight_through": Row(
+        "dynamic_skip, lamda 1, straight-through", {"lamda": 1.0, "estimator": "straight_through"}
+    ),
     "attention": Row("attention, lamda 1", {"cell": "attention"}, of="numbers11/attention"),
     "random_skip": Row("random_skip, lamda 1", {"cell": "random_skip"}),
     "fixed_skip": Row("fixed_skip, distance 3, lamda 1", {"cell": "fixed_skip"}),
@@ -33,7 +44,9 @@ _CELL_ROWS = {
     "time_delay": Row("time_delay, delay 5", {"cell": "time_delay"}),
     "leaky": Row("leaky", {"cell": "leaky"}),
     "clockwork": Row("clockwork, periods 1 2 4 8", {"cell": "clockwork"}),
-    "skip_rnn": Row("skip_rnn, two matrices, skip 2", {"cell": "skip_rnn", "n_matrices": 2, "skip": 2}),
+    "skip_rnn": Row(
+        "skip_rnn, two matrices, skip 2", {"cell": "skip_rnn", "n_matrices": 2, "skip": 2}
+    ),
     "peephole_lstm": Row("peephole_lstm, vanilla", {"cell": "peephole_lstm"}),
     "highway_lstm": Row("highway_lstm, two layers", {"cell": "highway_lstm"}),
     "grid_lstm": Row("grid_lstm, two levels", {"cell": "grid_lstm"}),
@@ -49,8 +62,12 @@ NUMBERS = {
         {
             "lstm": Row(LSTM, {"cell": "lstm"}, _numbers(69.6, 70.4)),
             "attention": Row(ATTENTION, {"cell": "attention"}, _numbers(71.3, 72.5)),
-            "dynamic_skip_lamda1": Row("dynamic skips, lamda 1", {"lamda": 1.0}, _numbers(79.6, 80.5)),
-            "dynamic_skip_lamda0.5": Row("dynamic skips, lamda 0.5", {"lamda": 0.5}, _numbers(90.4, 90.5)),
+            "dynamic_skip_lamda1": Row(
+                "dynamic skips, lamda 1", {"lamda": 1.0}, _numbers(79.6, 80.5)
+            ),
+            "dynamic_skip_lamda0.5": Row(
+                "dynamic skips, lamda 0.5", {"lamda": 0.5}, _numbers(90.4, 90.5)
+            ),
             **_released(),
         },
         _NUMBERS11,
@@ -63,18 +80,22 @@ NUMBERS = {
         {
             "lstm": Row(LSTM, {"cell": "lstm"}, _numbers(26.2, 26.4)),
             "attention": Row(ATTENTION, {"cell": "attention"}, _numbers(26.7, 26.9)),
-            # At lamda 1 and equal odds no step follows the one before it, and nothing is learned: the agent begins near a plain LSTM.
+            # At lamda 1 and equal odds no step follows the one before it, and nothing is learned:
+            # the agent begins near a plain LSTM.
             "dynamic_skip_lamda1": Row(
                 "dynamic skips, lamda 1",
                 {"lamda": 1.0, "previous_bias": 3.0, "entropy_weight": 0.003},
                 _numbers(77.6, 77.7),
             ),
-            "dynamic_skip_lamda0.5": Row("dynamic skips, lamda 0.5", {"lamda": 0.5}, _numbers(87.7, 88.5)),
+            "dynamic_skip_lamda0.5": Row(
+                "dynamic skips, lamda 0.5", {"lamda": 0.5}, _numbers(87.7, 88.5)
+            ),
             **_released(length=20, max_epochs=40),
         },
         {"preset": "paper21"},
         hours=0.5,
-        note="The same 40 epochs, at three times the rate of T = 11, for every row (NumberPrediction/README.md says why).",
+        note="The same 40 epochs, at three times the rate of T = 11, for every row "
+        "(NumberPrediction/README.md says why).",
     ),
     "cells": Table(
         "Every cell on number prediction, T = 11: accuracy (%)",
@@ -92,7 +113,9 @@ NUMBERS = {
         ACCURACY,
         {
             "dynamic_skip": Row("dynamic_skip", {}, of="numbers21/dynamic_skip_lamda0.5"),
-            "straight_through": Row("dynamic_skip, straight-through", {"estimator": "straight_through"}),
+            "straight_through": Row(
+                "dynamic_skip, straight-through", {"estimator": "straight_through"}
+            ),
             "random_skip": Row("random_skip", {"cell": "random_skip"}),
             "fixed_skip": Row("fixed_skip, distance 3", {"cell": "fixed_skip"}),
             "attention": Row("attention", {"cell": "attention"}, of="numbers21/attention"),
@@ -102,18 +125,28 @@ NUMBERS = {
         {"preset": "paper21"},
         hours=0.5,
         seeds=1,
-        note="The same 40 epochs, units and learning rate for every row; lamda 0.5 where a cell has one.",
+        note="The same 40 epochs, units and learning rate for every row; "
+        "lamda 0.5 where a cell has one.",
     ),
     "recall": Table(
         "Recall of the first input's first component (Mongia): mean squared error",
         "NumberPrediction",
-        (("dev_mse_sampled", "dev", 5, 1.0), ("test_mse_sampled", "test", 5, 1.0), ("test_mse_trivial", "test, always 1/2", 5, 1.0)),
+        (
+            ("dev_mse_sampled", "dev", 5, 1.0),
+            ("test_mse_sampled", "test", 5, 1.0),
+            ("test_mse_trivial", "test, always 1/2", 5, 1.0),
+        ),
         {
             "A": Row("A: one matrix, no skip", {"preset": "A"}),
             "B": Row("B: two matrices, no skip", {"preset": "B"}),
             "C": Row("C: one matrix, skip 2", {"preset": "C"}),
             "D": Row("D: two matrices, skip 2", {"preset": "D"}),
-            "special": Row("four matrices, skip 4, length 500", {"preset": "special"}, {"test_mse_sampled": 0.00366}, "Mongia"),
+            "special": Row(
+                "four matrices, skip 4, length 500",
+                {"preset": "special"},
+                {"test_mse_sampled": 0.00366},
+                "Mongia",
+            ),
         },
         script="train_recall.py",
         presets="recall_presets",

@@ -1,17 +1,38 @@
 """Sentiment: IMDB and the Stanford Sentiment Treebank."""
 
-from experiments.tables.table import ACCURACY, ATTENTION, FIXED_3, FIXED_5, LSTM, Row, Table, without_paper
+from experiments.tables.table import (
+    ACCURACY,
+    ATTENTION,
+    FIXED_3,
+    FIXED_5,
+    LSTM,
+    Row,
+    Table,
+    without_paper,
+)
 
 _IMDB_ROWS = {
     "lstm": Row(LSTM, {"cell": "lstm"}, {"test_accuracy_sampled": 89.1}),
-    "skip_lstm": Row("Skip LSTM", {"cell": "skip_lstm"}, {"test_accuracy_sampled": 86.6}, "Campos et al. 2017"),
-    "jump_lstm": Row("Jump LSTM", {}, {"test_accuracy_sampled": 89.4}, "Yu et al. 2017", quoted=True),
-    "fixed_skip_3": Row(FIXED_3, {"cell": "fixed_skip", "skip": 3}, {"test_accuracy_sampled": 89.6}),
-    "fixed_skip_5": Row(FIXED_5, {"cell": "fixed_skip", "skip": 5}, {"test_accuracy_sampled": 89.3}),
+    "skip_lstm": Row(
+        "Skip LSTM", {"cell": "skip_lstm"}, {"test_accuracy_sampled": 86.6}, "Campos et al. 2017"
+    ),
+    "jump_lstm": Row(
+        "Jump LSTM", {}, {"test_accuracy_sampled": 89.4}, "Yu et al. 2017", quoted=True
+    ),
+    "fixed_skip_3": Row(
+        FIXED_3, {"cell": "fixed_skip", "skip": 3}, {"test_accuracy_sampled": 89.6}
+    ),
+    "fixed_skip_5": Row(
+        FIXED_5, {"cell": "fixed_skip", "skip": 5}, {"test_accuracy_sampled": 89.3}
+    ),
     "attention": Row(ATTENTION, {"cell": "attention"}, {"test_accuracy_sampled": 89.4}),
     "dynamic_skip": Row("dynamic skips, K = 3, lamda 0.5", {}, {"test_accuracy_sampled": 90.1}),
-    "straight_through": Row("dynamic skips, K = 3, lamda 0.5, straight-through", {"estimator": "straight_through"}),
-    "lstm_last": Row("LSTM, its last output instead of the mean", {"cell": "lstm", "pooling": "last"}),
+    "straight_through": Row(
+        "dynamic skips, K = 3, lamda 0.5, straight-through", {"estimator": "straight_through"}
+    ),
+    "lstm_last": Row(
+        "LSTM, its last output instead of the mean", {"cell": "lstm", "pooling": "last"}
+    ),
 }
 
 _WORD2VEC = "embeddings/googlenews_w2v_300d_8000w.npz"
@@ -19,13 +40,20 @@ _WORD2VEC_NOTE = "Word vectors: the 8,000 of word2vec that were at hand, the oth
 
 
 def _sst_rows() -> dict[str, Row]:
-    rows = {"lstm": Row(LSTM, {"cell": "lstm"}), "dynamic_skip": Row("dynamic skips, K = 3, lamda 0.5", {})}
+    rows = {
+        "lstm": Row(LSTM, {"cell": "lstm"}),
+        "dynamic_skip": Row("dynamic skips, K = 3, lamda 0.5", {}),
+    }
     kinds = {"A": (1, None), "B": (2, None), "C": (1, 2), "D": (2, 2)}
     for base, unit in (("rnn", "RNN"), ("lstm", "LSTM")):
         for kind, (n_matrices, skip) in kinds.items():
-            flags = {"cell": "skip_rnn", "base": base, "n_matrices": n_matrices} | ({"skip": skip} if skip else {})
+            flags = {"cell": "skip_rnn", "base": base, "n_matrices": n_matrices} | (
+                {"skip": skip} if skip else {}
+            )
             matrices = "one matrix" if n_matrices == 1 else "two matrices"
-            rows[f"{kind}_{base}"] = Row(f"{kind}, {unit}: {matrices}, {f'skip {skip}' if skip else 'no skip'}", flags)
+            rows[f"{kind}_{base}"] = Row(
+                f"{kind}, {unit}: {matrices}, {f'skip {skip}' if skip else 'no skip'}", flags
+            )
     return rows
 
 
@@ -35,7 +63,13 @@ SENTIMENT = {
         "Sentiment",
         ACCURACY,
         without_paper(_IMDB_ROWS),
-        {"preset": "paper", "dataset": "imdb", "max_train_examples": 5000, "max_tokens": 200, "max_epochs": 5},
+        {
+            "preset": "paper",
+            "dataset": "imdb",
+            "max_train_examples": 5000,
+            "max_tokens": 200,
+            "max_epochs": 5,
+        },
         data="imdb",
         vectors=_WORD2VEC,
         hours=0.5,

@@ -7,10 +7,11 @@ from typing import Any
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """A row: flags of the task's RL_train.py, and the numbers to compare with by metric (empty where there are none).
+    """A row: flags of the task's RL_train.py, and the numbers to compare with by metric, if any.
 
-    The numbers are the paper's own, or those of `source`. `of` names the row ("table/row") whose runs these are, where another
-    table has the same ones. A row that is `quoted` is shown for comparison and cannot be run.
+    The numbers are the paper's own, or those of `source`. `of` names the row ("table/row") whose
+    runs these are, where another table has the same ones. A row that is `quoted` is shown for comparison
+    and cannot be run.
     """
 
     label: str
@@ -25,7 +26,8 @@ class Row:
 class Table:
     """A table: the task's folder and script, what is shown of each result, and its rows by name.
 
-    `metrics` are (key in result.json, column title, decimals, factor); `hours` is what one run of a row takes on two CPU cores.
+    `metrics` are (key in result.json, column title, decimals, factor); `hours` is what one run of a
+    row takes on two CPU cores.
     """
 
     title: str
@@ -52,5 +54,7 @@ FIXED_3, FIXED_5 = "fixed skip 3", "fixed skip 5"
 
 
 def without_paper(rows: Mapping[str, Row]) -> dict[str, Row]:
-    """The rows at a reduced scale: the paper's numbers belong to the full one alone, and so do those that it quotes."""
-    return {name: dataclasses.replace(row, paper={}) for name, row in rows.items() if not row.quoted}
+    """The rows at a reduced scale, without the paper's numbers and what it quotes."""
+    return {
+        name: dataclasses.replace(row, paper={}) for name, row in rows.items() if not row.quoted
+    }
