@@ -75,7 +75,7 @@ def hours_left(name: str, row: str, run_dir: pathlib.Path, kind: dict) -> float:
 
 
 def hours(name: str, row: str, kind: dict) -> float:
-    """Hours of a run: the median of the row's finished runs here, or of its table's, or the table's own.
+    """Hours of a run: the median of the row's finished runs here, or of its table's, or as it says.
 
     Here is the kind of processor in `kind` (see `provenance.hardware`), with as many cores if there
     are such runs. Those with a GPU do not count: without TensorFlow loaded, none is known here.

@@ -84,8 +84,8 @@ def _full_note() -> str:
     return (
         f"Preset medium, Zaremba's schedule: {here['max_epochs']} epochs, the learning rate "
         f"divided by 1.2 after each from epoch {here['decay_after']} on; products in bfloat16, "
-        f"their sums in float32; {_FULL_HOURS} hours of training steps on two CPU cores. Without --preset, "
-        f"LanguageModeling/RL_train.py follows the release: up to {default.max_epochs} epochs in "
+        f"their sums in float32; {_FULL_HOURS} hours of training steps on two CPU cores. "
+        f"Without --preset, LanguageModeling/RL_train.py follows the release: up to {default.max_epochs} epochs in "
         "float32, the rate divided by 1.2 when the perplexity on valid falls by less than "
         f"{default.decay_when:g}; up to {hours:.1f} hours."
     )

@@ -10,8 +10,8 @@ class Row:
     """A row: flags of the task's RL_train.py, and the numbers to compare with by metric, if any.
 
     The numbers are the paper's own, or those of `source`. `of` names the row ("table/row") whose
-    runs these are, where another table has the same ones. A row that is `quoted` is shown for comparison
-    and cannot be run.
+    runs these are, where another table has the same ones. A row that is `quoted` is shown for
+    comparison and cannot be run.
     """
 
     label: str
