@@ -35,7 +35,7 @@ class StandInConfig(RunConfig):
 PRESETS = {"paper": {}}
 """
 TRAINER = """
-import fcntl, json, pathlib, sys, time
+import fcntl, json, os, pathlib, sys, time
 flags = json.loads(pathlib.Path(__file__).with_name("defaults.json").read_text())
 for argument in sys.argv[1:]:
     name, value = argument.removeprefix("--").split("=", 1)
@@ -52,7 +52,7 @@ with open(folder / "metrics.jsonl", "a+") as file:
         time.sleep(flags["seconds"])
         print(json.dumps({"epoch": epoch}), file=file, flush=True)
 result = {"seed": flags["seed"], "flags": flags, "command": "python trainer.py --run_dir=" + flags["run_dir"], "n_weights": 3}
-result |= {"seconds_per_epoch": 1.0, "wall_seconds": 60.0, "hardware": {"cores": 1, "processor": "a processor"}}
+result |= {"nice": os.nice(0), "seconds_per_epoch": 1.0, "wall_seconds": 60.0, "hardware": {"cores": 1, "processor": "a processor"}}
 (folder / "result.json").write_text(json.dumps(result))
 """
 
@@ -156,7 +156,7 @@ def test_no_folder_of_this_machine_enters_a_result(own_tables, monkeypatch, runs
     experiments.run_tables(dataclasses.replace(config(own_tables, rows=["a"]), runs_dir=runs_dir))
     assert pathlib.Path(runs_dir, "numbers11", "a-seed0", "result.json").exists()
     text = (own_tables / "results" / "numbers11" / "a-seed0.json").read_text()
-    assert str(own_tables) not in text
+    assert str(own_tables) not in text and json.loads(text)["nice"] == max(10, os.nice(0))  # --nice
     assert json.loads(text)["flags"]["run_dir"] == "runs/experiments/numbers11/a-seed0"
     assert json.loads(text)["command"] == "python trainer.py --run_dir=runs/experiments/numbers11/a-seed0"
 

@@ -85,9 +85,9 @@ def _full_note() -> str:
         f"Preset medium, Zaremba's schedule: {here['max_epochs']} epochs, the learning rate "
         f"divided by 1.2 after each from epoch {here['decay_after']} on; products in bfloat16, "
         f"their sums in float32; {_FULL_HOURS} hours of training steps on two CPU cores. "
-        f"Without --preset, LanguageModeling/RL_train.py follows the release: up to {default.max_epochs} epochs in "
-        "float32, the rate divided by 1.2 when the perplexity on valid falls by less than "
-        f"{default.decay_when:g}; up to {hours:.1f} hours."
+        "Without --preset, LanguageModeling/RL_train.py follows the release: up to "
+        f"{default.max_epochs} epochs in float32, the rate divided by 1.2 when the perplexity on "
+        f"valid falls by less than {default.decay_when:g}; up to {hours:.1f} hours."
     )
 
 
