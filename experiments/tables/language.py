@@ -3,7 +3,16 @@
 import json
 import pathlib
 
-from experiments.tables.table import ATTENTION, FIXED_3, FIXED_5, LSTM, Row, Table, without_paper
+from experiments.tables.table import (
+    ATTENTION,
+    FIXED_3,
+    FIXED_5,
+    LSTM,
+    MIXTURE,
+    Row,
+    Table,
+    without_paper,
+)
 from LanguageModeling.presets import PRESETS, LanguageConfig
 
 _STEP = pathlib.Path(__file__).resolve().parents[2] / "benchmarks" / "results" / "step.json"
@@ -73,7 +82,7 @@ def _hours(epochs: int, way: str) -> float:
     return epochs * _WINDOWS * json.loads(_STEP.read_text())["milliseconds"][way] / 3.6e6
 
 
-_FULL = {"preset": "medium", "mixed_precision": True}
+_FULL = {"preset": "medium", "mixed_precision": True, **MIXTURE}
 _FULL_HOURS = round(_hours(PRESETS["medium"]["max_epochs"], "dynamic_skip, bfloat16"), 1)
 
 
@@ -109,7 +118,7 @@ LANGUAGE = {
                 "dynamic skips, products in bfloat16", {"mixed_precision": True}
             ),
         },
-        {"preset": "small"},
+        {"preset": "small", **MIXTURE},
         data="ptb",
         hours=0.8,
     ),
@@ -134,7 +143,7 @@ LANGUAGE = {
             for name, row in without_paper(_LM_ROWS).items()
             if name in ("lstm", "dynamic_skip")
         },
-        {"preset": "paper", "max_epochs": 1},
+        {"preset": "paper", "max_epochs": 1, **MIXTURE},
         data="ptb",
         hours=0.2,
         seeds=1,
@@ -144,7 +153,7 @@ LANGUAGE = {
         "LanguageModeling",
         _PERPLEXITY,
         _sweep(),
-        {"preset": "small", "rnn_size": 48, "agent_units": 20, "max_epochs": 4},
+        {"preset": "small", "rnn_size": 48, "agent_units": 20, "max_epochs": 4, **MIXTURE},
         hours=0.02,
     ),
     "lm_sweep_small": Table(
@@ -152,7 +161,7 @@ LANGUAGE = {
         "LanguageModeling",
         _PERPLEXITY,
         _sweep("lm_small"),
-        {"preset": "small"},
+        {"preset": "small", **MIXTURE},
         data="ptb",
         hours=0.8,
         seeds=1,
@@ -172,7 +181,7 @@ LANGUAGE = {
         "LanguageModeling",
         _PERPLEXITY,
         without_paper(_CHARLM_ROWS),
-        {"preset": "char_small"},
+        {"preset": "char_small", **MIXTURE},
         data="ptb",
         hours=1.0,
         seeds=1,
@@ -182,7 +191,7 @@ LANGUAGE = {
         "LanguageModeling",
         _PERPLEXITY,
         _CHARLM_ROWS,
-        {"preset": "char"},
+        {"preset": "char", **MIXTURE},
         data="ptb",
         hours=5.0,
     ),

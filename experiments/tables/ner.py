@@ -1,6 +1,6 @@
 """Named-entity recognition on CoNLL-2003."""
 
-from experiments.tables.table import ATTENTION, FIXED_3, FIXED_5, Row, Table, without_paper
+from experiments.tables.table import ATTENTION, FIXED_3, FIXED_5, MIXTURE, Row, Table, without_paper
 
 _F1 = (
     ("dev_f1_sampled", "dev, sampled", 2, 1.0),
@@ -33,7 +33,7 @@ NER = {
         "NER",
         _F1,
         without_paper(_NER_ROWS),
-        {"preset": "paper", "max_train_examples": 3000, "max_epochs": 10},
+        {"preset": "paper", "max_train_examples": 3000, "max_epochs": 10, **MIXTURE},
         data="conll2003",
         vectors=_GLOVE,
         hours=0.3,
@@ -44,7 +44,7 @@ NER = {
         "NER",
         _F1,
         _NER_ROWS,
-        {"preset": "paper"},
+        {"preset": "paper", **MIXTURE},
         data="conll2003",
         vectors=_GLOVE,
         hours=0.8,

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from experiments.tables.table import ACCURACY, ATTENTION, LSTM, Row, Table
+from experiments.tables.table import ACCURACY, ATTENTION, LSTM, MIXTURE, Row, Table
 
 
 def _numbers(dev: float, test: float) -> dict[str, float]:
@@ -52,7 +52,7 @@ _CELL_ROWS = {
     "grid_lstm": Row("grid_lstm, two levels", {"cell": "grid_lstm"}),
 }
 
-_NUMBERS11 = {"length": 10, "max_epochs": 10}
+_NUMBERS11 = {"length": 10, "max_epochs": 10, **MIXTURE}
 
 NUMBERS = {
     "numbers11": Table(
@@ -92,7 +92,7 @@ NUMBERS = {
             ),
             **_released(length=20, max_epochs=40),
         },
-        {"preset": "paper21"},
+        {"preset": "paper21", **MIXTURE},
         hours=0.5,
         note="The same 40 epochs, at three times the rate of T = 11, for every row "
         "(NumberPrediction/README.md says why).",
@@ -122,7 +122,7 @@ NUMBERS = {
             "skip_lstm": Row("skip_lstm", {"cell": "skip_lstm"}),
             "lstm": Row("lstm", {"cell": "lstm"}, of="numbers21/lstm"),
         },
-        {"preset": "paper21"},
+        {"preset": "paper21", **MIXTURE},
         hours=0.5,
         seeds=1,
         note="The same 40 epochs, units and learning rate for every row; "
