@@ -117,15 +117,14 @@ def _hours_spent(run_dir: pathlib.Path) -> float:
 
 def table(name: str) -> str:
     """A table, as its rows are shown."""
-    titles = ["row", *(title for _, title, _, _ in TABLES[name].metrics), *read_results.COST_TITLES]
-    rows = [[line.label, *map(_cell, line.cells), *line.cost] for line in read_results.lines(name)]
-    return (
-        f"{TABLES[name].title} (in brackets: the paper's, or the source's)\n{grid([titles, *rows])}"
-    )
+    titles, lines = read_results.shown(name)
+    rows = [[line.label, *map(_cell, line.cells), *line.cost] for line in lines]
+    title = f"{TABLES[name].title} (in brackets: the paper's, or the source's)"
+    return f"{title}\n{grid([['row', *titles], *rows])}"
 
 
 def _cell(cell: read_results.Cell) -> str:
-    return cell.ours if cell.reference is None else f"{cell.ours} ({cell.reference})"
+    return cell.ours if cell.reference is None else f"{cell.ours} ({cell.reference})".strip()
 
 
 def grid(lines: Sequence[Sequence[str]]) -> str:

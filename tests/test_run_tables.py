@@ -84,7 +84,8 @@ def own_task(tmp_path):
 
 @pytest.fixture
 def own_tables(own_task, monkeypatch):
-    """A table of that task, and nowhere to render to."""
+    """A table of that task, and nowhere to render to. A test may take other tables away."""
+    before = dict(TABLES)
     monkeypatch.syspath_prepend(own_task)
     for name in ("stand_in", "stand_in.presets"):
         monkeypatch.delitem(sys.modules, name, raising=False)
@@ -93,7 +94,9 @@ def own_tables(own_task, monkeypatch):
     monkeypatch.setattr("experiments.report.render", lambda: None)
     rows = {"a": Row("a", {}), "b": Row("b", {"fail": True}), "c": Row("c", {})}
     monkeypatch.setitem(TABLES, "numbers11", Table("t", "stand_in", (), rows, script="trainer.py", seeds=1))
-    return own_task
+    yield own_task
+    TABLES.clear()
+    TABLES.update(before)  # in their order
 
 
 def config(folder, **kwargs):
@@ -210,7 +213,7 @@ def test_a_run_that_outlived_its_starter_is_waited_for(own_tables, capsys):
 def test_every_table_is_listed(own_tables, capsys, monkeypatch, file, lock):
     """a is done, in two hours on this kind of machine; b runs, and has half an hour behind it; c was made with other flags."""
     for name in set(TABLES) - {"numbers11"}:
-        monkeypatch.delitem(TABLES, name)
+        del TABLES[name]
     monkeypatch.setitem(TABLES, "recall", Table("t", "stand_in", (), {"d": Row("d", {}, of="numbers11/c")}, seeds=1))
     monkeypatch.setattr(status, "hardware", lambda: stand_in_results.ONE_CORE | {"cores": 2})
     monkeypatch.setattr(experiments, "_launch", None)

@@ -8,6 +8,7 @@ from experiments.tables.table import (
     FIXED_3,
     FIXED_5,
     LSTM,
+    MIXED,
     MIXTURE,
     Row,
     Table,
@@ -22,6 +23,7 @@ _PERPLEXITY = (
     ("valid_perplexity", "valid, sampled", 1, 1.0),
     ("test_perplexity", "test, sampled", 1, 1.0),
     ("test_perplexity_greedy", "test, greedy", 1, 1.0),
+    ("test_perplexity_mixture16", MIXED, 1, 1.0),
 )
 _RANDOM = "random skips, K = 5 (control)"
 
