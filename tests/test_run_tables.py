@@ -84,7 +84,7 @@ def own_task(tmp_path):
 
 @pytest.fixture
 def own_tables(own_task, monkeypatch):
-    """A table of that task, and nowhere to render to. A test may take other tables away."""
+    """A table of that task, and nowhere to render to. A test may change the other tables."""
     before = dict(TABLES)
     monkeypatch.syspath_prepend(own_task)
     for name in ("stand_in", "stand_in.presets"):
@@ -93,7 +93,7 @@ def own_tables(own_task, monkeypatch):
     monkeypatch.setattr(read_results, "RESULTS", own_task / "results")
     monkeypatch.setattr("experiments.report.render", lambda: None)
     rows = {"a": Row("a", {}), "b": Row("b", {"fail": True}), "c": Row("c", {})}
-    monkeypatch.setitem(TABLES, "numbers11", Table("t", "stand_in", (), rows, script="trainer.py", seeds=1))
+    TABLES["numbers11"] = Table("t", "stand_in", (), rows, script="trainer.py", seeds=1)
     yield own_task
     TABLES.clear()
     TABLES.update(before)  # in their order
@@ -214,7 +214,7 @@ def test_every_table_is_listed(own_tables, capsys, monkeypatch, file, lock):
     """a is done, in two hours on this kind of machine; b runs, and has half an hour behind it; c was made with other flags."""
     for name in set(TABLES) - {"numbers11"}:
         del TABLES[name]
-    monkeypatch.setitem(TABLES, "recall", Table("t", "stand_in", (), {"d": Row("d", {}, of="numbers11/c")}, seeds=1))
+    TABLES["recall"] = Table("t", "stand_in", (), {"d": Row("d", {}, of="numbers11/c")}, seeds=1)
     monkeypatch.setattr(status, "hardware", lambda: stand_in_results.ONE_CORE | {"cores": 2})
     monkeypatch.setattr(experiments, "_launch", None)
     results = own_tables / "results"
@@ -259,7 +259,7 @@ def test_several_tables_in_one_command(own_tables, monkeypatch, capsys):
     """What another process runs comes last, a run of two tables is made once, and the tables are shown."""
     rows = {"a": Row("a", {}, of="numbers11/a"), "d": Row("d's label", {})}
     metrics = (("seed", "the seed", 2, 1.0),)
-    monkeypatch.setitem(TABLES, "recall", Table("Recall", "stand_in", metrics, rows, script="trainer.py", seeds=1))
+    TABLES["recall"] = Table("Recall", "stand_in", metrics, rows, script="trainer.py", seeds=1)
     monkeypatch.delitem(TABLES["numbers11"].rows, "b")
     other = hold(own_tables / "runs" / "numbers11" / "a-seed0" / ".lock")
     asked = dataclasses.replace(config(own_tables), table="numbers11\nrecall")  # as two words of a command line come
