@@ -43,17 +43,21 @@ VECTORS = {
 def missing(names: Iterable[str], data_dir: str, vectors: str = "") -> list[str]:
     """A line for each file that the tables `names` lack: where it goes, what and where from.
 
-    What a reader downloads is not among them; the folder for it is made.
+    What a reader downloads is not among them; if nothing else is missing, the folder for it is made.
     """
     lines: dict[str, None] = {}
+    folders = []
     for name in names:
         wanted = row_flags.data(TABLES[name], data_dir, vectors)
         if TABLES[name].data in DOWNLOADED:
-            wanted["data_dir"].mkdir(parents=True, exist_ok=True)
+            folders.append(wanted["data_dir"])
         elif "data_dir" in wanted:
-            lines |= dict.fromkeys(_missing_files(wanted["data_dir"], SOURCES[TABLES[name].data]))
+            source = SOURCES[TABLES[name].data]
+            lines |= dict.fromkeys(_missing_files(wanted["data_dir"], source))
         if "vectors" in wanted and not wanted["vectors"].is_file():
             lines[_vectors(wanted["vectors"])] = None
+    for folder in () if lines else folders:
+        folder.mkdir(parents=True, exist_ok=True)
     return list(lines)
 
 

@@ -306,6 +306,7 @@ def test_missing_data_are_named_before_the_first_run(tmp_path, monkeypatch, caps
     ]
     assert "https://www.clips.uantwerpen.be" in lines[0] and "get glove.6B.100d.txt from https://" in lines[2]
     assert len(data_check.missing(["ner"], str(data), "none")) == 2
+    assert len(data_check.missing(["imdb", "ner"], str(data))) == 4 and not (data / "imdb").exists()
     assert data_check.missing(["imdb"], str(data), "none") == [] and (data / "imdb").is_dir()  # its reader downloads it there
     assert [line.partition(": ")[0] for line in data_check.missing(["lm"], str(data))] == [
         str(data / "ptb" / f"ptb.{split}.txt") for split in ("train", "valid", "test")
