@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from experiments import charts, read_results, run, sentences, summary
+from experiments import charts, read_results, row_flags, sentences, summary
 from experiments.tables import TABLES, Table
 
 FIGURES = pathlib.Path(__file__).resolve().parent / "figures"
@@ -188,11 +188,10 @@ def _commands(key: str, table: Table) -> str:
     """The commands of the rows that were not run."""
     lines = []
     for name in read_results.rows_not_run(key):
-        command = run.command(
+        command = row_flags.command(
             table, table.rows[name], 0, f"runs/experiments/{key}/{name}-seed0", "data"
         )
-        script = pathlib.Path(command[1]).relative_to(run.ROOT).as_posix()
-        lines.append(f"<code>{html.escape(shlex.join(['python', script, *command[2:]]))}</code>")
+        lines.append(f"<code>{html.escape(shlex.join(['python', *command]))}</code>")
     if not lines:
         return ""
     title = "The command of each row that was not run"

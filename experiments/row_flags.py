@@ -29,6 +29,14 @@ def data(table: Table, data_dir: str, vectors: str = "") -> dict[str, pathlib.Pa
     return found
 
 
+def command(
+    table: Table, row: Row, seed: int, run_dir: str | pathlib.Path, data_dir: str, vectors: str = ""
+) -> list[str]:
+    """The command of one run, behind `python`; the script relative to the checkout."""
+    flags = arguments(table, row, seed=seed, run_dir=run_dir, **data(table, data_dir, vectors))
+    return [f"{table.task}/{table.script}", *flags]
+
+
 def config(table: Table, row: Row, **more: Any) -> Any:
     """All settings of a row's runs: its flags, and `more` of them, over the task's presets and defaults."""
     module = importlib.import_module(f"{table.task}.{table.presets}")

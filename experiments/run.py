@@ -23,7 +23,7 @@ from common.config.flags import hint  # noqa: E402
 from common.errors import InputError  # noqa: E402
 from common.files import atomic_write  # noqa: E402
 from experiments import data_check, launchers, read_results, row_flags, status, tables  # noqa: E402
-from experiments.tables import TABLES, Row, Table  # noqa: E402
+from experiments.tables import TABLES  # noqa: E402
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -62,16 +62,6 @@ class RunTableConfig:
     )
     cpus: int = setting(2, "with --launcher ray: cores of a run", minimum=1)
     gpus: int = setting(0, "with --launcher ray: GPUs of a run", minimum=0)
-
-
-def command(
-    table: Table, row: Row, seed: int, run_dir: str | pathlib.Path, data_dir: str, vectors: str = ""
-) -> list[str]:
-    """The command of one run."""
-    flags = row_flags.arguments(
-        table, row, seed=seed, run_dir=run_dir, **row_flags.data(table, data_dir, vectors)
-    )
-    return [sys.executable, str(ROOT / table.task / table.script), *flags]
 
 
 def chosen(config: RunTableConfig) -> list[RunTableConfig]:
@@ -119,11 +109,12 @@ def make_job(config: RunTableConfig, row: str, seed: int) -> launchers.Job:
     """One run of the config's table, in the folder of the row that it belongs to."""
     name, row = tables.source(tables.at_scale(config.table, config.scale), row)
     run_dir = _run_dir(config.runs_dir, name, row, seed)
-    arguments = command(
+    script, *arguments = row_flags.command(
         TABLES[name], TABLES[name].rows[row], seed, run_dir, config.data_dir, config.vectors
     )
+    command = [sys.executable, str(ROOT / script), *arguments]
     return launchers.Job(
-        f"{name} {row} seed {seed}", arguments, run_dir, read_results.result_path(name, row, seed)
+        f"{name} {row} seed {seed}", command, run_dir, read_results.result_path(name, row, seed)
     )
 
 

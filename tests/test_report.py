@@ -11,7 +11,7 @@ import stand_in_results
 
 from common.config import parse
 from common.errors import InputError
-from experiments import charts, html_report, read_results, report, row_flags, sentences, summary, tables
+from experiments import charts, html_report, read_results, report, row_flags, sentences, summary, tables, tasks
 from experiments import run as experiments
 from experiments.tables import TABLES
 
@@ -222,8 +222,14 @@ def parsed(key, name):
     """The config that a row's command gives."""
     table = TABLES[key]
     presets = importlib.import_module(f"{table.task}.{table.presets}")
-    command = experiments.command(table, table.rows[name], 1, "a_folder", "data")
-    return parse(type(row_flags.config(table, table.rows[name])), presets.PRESETS, command[1:])
+    command = row_flags.command(table, table.rows[name], 1, "a_folder", "data")
+    return parse(type(row_flags.config(table, table.rows[name])), presets.PRESETS, command)
+
+
+def test_every_table_is_of_a_task():
+    assert {table.task for table in TABLES.values()} == set(tasks.TASKS)
+    with pytest.raises(InputError, match="expected a task, one of LanguageModeling.*; found 'Translation'"):
+        tasks.module("Translation", "presets")
 
 
 def test_the_scale_names_the_table():
