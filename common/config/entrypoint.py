@@ -16,6 +16,7 @@ from typing import Any
 
 from ..errors import InputError
 from .command_line import Presets, parse
+from .quiet import quiet_tensorflow
 from .run_config import RunConfig
 
 
@@ -49,10 +50,11 @@ def main(
     try:
         with sigterm_raises():
             config = parse(config_class, presets, argv, bare)
-            if isinstance(train, str):
-                module, name = train.split(":")
-                train = getattr(importlib.import_module(module), name)
-            train(config)
+            with quiet_tensorflow():
+                if isinstance(train, str):
+                    module, name = train.split(":")
+                    train = getattr(importlib.import_module(module), name)
+                train(config)
     except InputError as error:
         _leave(f"error: {' '.join(str(error).split())}", 2)
     except KeyboardInterrupt as error:

@@ -1,0 +1,84 @@
+"""A quiet start: TensorFlow's C++ log without the lines that say nothing about this run.
+
+TensorFlow 2.21 never calls absl::InitializeLog, so its messages reach stderr whatever
+TF_CPP_MIN_LOG_LEVEL says, from import on and before a command's own first line. No variable and no
+call reaches them (several of its libraries hold a log of their own), so they are dropped on their
+way: by a process of its own, run from this file, which outlives an abort and so loses no last words.
+"""
+
+import contextlib
+import os
+import re
+import sys
+from typing import Any
+
+# "I0000 00:00:1795639238.241456    9855 port.cc:153] " and, of older versions, "2026-01-31 12:00:00.123: I xla/port.cc:153] ".
+_INFO_OR_WARNING = rb"^(?:[IW]\d{4} [\d:.]+ +\d+|\d{4}-\d\d-\d\d [\d:.]+: [IW]) \S+:\d+\] "
+_ERRORS_THAT_ARE_NONE = (
+    rb"^WARNING: All log messages before absl::InitializeLog\(\) is called",
+    rb"^To enable the following instructions: .* rebuild TensorFlow",  # the second line of a message
+    rb"\] failed call to cuInit: .*(?:\(303\)|NO_DEVICE)",  # no driver, no GPU
+    rb"\] oneDNN supports DT_\w+ only on platforms with ",
+    rb"\] Unable to register cu\w+ factory: Attempting to register factory for plugin cu\w+ when one has already",
+)
+_NOISE = re.compile(b"|".join((_INFO_OR_WARNING, *_ERRORS_THAT_ARE_NONE)))
+
+
+class quiet_tensorflow:
+    """While it lasts, file descriptor 2 goes through the filter, from the import of TensorFlow on.
+
+    Not where TensorFlow is imported already, and not where TF_CPP_MIN_LOG_LEVEL asks for all of it (0 or 1).
+    """
+
+    def __enter__(self):
+        self._stderr = self._filter = None
+        if "tensorflow" not in sys.modules and os.environ.get("TF_CPP_MIN_LOG_LEVEL") not in ("0", "1"):
+            sys.meta_path.insert(0, self)
+
+    def find_spec(self, name: str, *_: Any) -> None:
+        """Asked by Python before every import; finds nothing, and so leaves it to the others."""
+        if name == "tensorflow":
+            sys.meta_path.remove(self)
+            with contextlib.suppress(OSError):  # stderr is closed, or no process can be had: as it would be
+                self._start()
+
+    def _start(self) -> None:
+        import subprocess
+
+        stderr = os.dup(2)
+        read, write = os.pipe()
+        try:
+            command = [sys.executable, "-I", "-S", os.path.abspath(__file__)]
+            # A session of its own: Ctrl-C is for the command, and what that says about it is still to come.
+            self._filter = subprocess.Popen(command, stdin=read, stdout=stderr, start_new_session=True)
+            os.dup2(write, 2)
+            self._stderr = stderr
+        finally:
+            os.close(read)
+            os.close(write)
+            if self._stderr is None:
+                os.close(stderr)
+
+    def __exit__(self, *_: object):
+        import subprocess
+
+        if self in sys.meta_path:
+            sys.meta_path.remove(self)
+        if self._stderr is None:
+            return
+        if sys.stderr is not None:
+            sys.stderr.flush()
+        os.dup2(self._stderr, 2)
+        os.close(self._stderr)
+        with contextlib.suppress(subprocess.TimeoutExpired):  # a child that goes on holds the other end
+            self._filter.wait(timeout=1)
+
+
+if __name__ == "__main__":
+    try:
+        for line in sys.stdin.buffer:
+            if not _NOISE.search(line):
+                sys.stdout.buffer.write(line)
+                sys.stdout.buffer.flush()
+    except OSError:  # nobody reads it
+        os._exit(1)
