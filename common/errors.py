@@ -1,4 +1,6 @@
-"""The one exception for bad input."""
+"""The one exception for bad input, and the one way to mention input that is odd but usable."""
+
+import sys
 
 _LONGEST = 800  # characters
 
@@ -11,7 +13,16 @@ class InputError(ValueError):
     """
 
     def __init__(self, message: object = ""):
-        line = " ".join(str(message).split())
-        if len(line) > _LONGEST:
-            line = f"{line[: _LONGEST // 2]} ... {line[-_LONGEST // 2 :]}"
-        super().__init__("".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in line))
+        super().__init__(_one_line(message))
+
+
+def warn(message: object) -> None:
+    """Say on standard error, in one line, what about the input is odd and what was made of it."""
+    print(f"warning: {_one_line(message)}", file=sys.stderr, flush=True)
+
+
+def _one_line(message: object) -> str:
+    line = " ".join(str(message).split())
+    if len(line) > _LONGEST:
+        line = f"{line[: _LONGEST // 2]} ... {line[-_LONGEST // 2 :]}"
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in line)

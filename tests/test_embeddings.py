@@ -1,6 +1,7 @@
 """Word vectors from every format, the same rows from each; random rows; and bad files named with their line."""
 
 import gzip
+import re
 import struct
 
 import numpy as np
@@ -135,8 +136,8 @@ def test_bad_text_is_named_with_its_line(tmp_path, content, message):
 
 def test_bad_files(tmp_path):
     latin, cut, broken, pickled = (tmp_path / name for name in ("g.txt", "w.bin", "g.txt.gz", "p.npz"))
-    latin.write_bytes("a 1 2\n\xe9 1 2\n".encode("latin-1"))
-    with pytest.raises(InputError, match=":2: expected UTF-8"):
+    latin.write_bytes("\xe9 1 2\n\xea 1 2\n".encode("latin-1"))
+    with pytest.raises(InputError, match="g.txt: expected lines of a word and its numbers, found none that is UTF-8"):
         load_vectors(latin, ["a"])
     write_binary(cut)
     cut.write_bytes(cut.read_bytes()[:-4])
@@ -157,6 +158,113 @@ def test_bad_files(tmp_path):
     pickled.write_bytes(b"")
     with pytest.raises(InputError, match="without pickles"):
         load_vectors(pickled, ["a"])
+
+
+def binary(*rows, header="", newline=b""):
+    packed = (word + b" " + struct.pack(f"<{len(row)}f", *row) + newline for word, row in rows)
+    return (header or f"{len(rows)} {len(rows[0][1])}").encode() + b"\n" + b"".join(packed)
+
+
+ROWS = (b"the", (1, 2, 3, 4)), (b"film", (5, 6, 7, 8)), (b"fine", (9, 9, 9, 9))
+SPACED = (b"fine wine", (1, 2, 3, 4))
+LETTERS = struct.unpack("<f", b"abc>")[0]  # .22
+NUMBER = r", row {}: expected a word and \d floats, but one is \de\+\d\d: has a word a space in it\? Write the vectors as text"
+PROMISE = r": expected \d rows of \d floats and then its end, as it promises, but "
+FRAMES = {
+    "a space in the last word": (binary(*ROWS[:2], SPACED), NUMBER.format(3)),
+    "a space in the first word": (binary(SPACED, *ROWS[:2]), NUMBER.format(1)),
+    "a space, and lines": (binary(*ROWS[:2], SPACED, *ROWS, newline=b"\n"), NUMBER.format(3)),
+    "a space, no letter behind it": (binary((b"1 2", (1, 2, 3, 4)), *ROWS[:2]), PROMISE + "row 1 is no word and numbers: has .*"),
+    "a space, lines": (binary((b"a bcd", (1, 2, 3, LETTERS)), *ROWS[:2], newline=b"\n"), PROMISE + "of the rows 2 and 3 one alone .*"),
+    "more rows than promised": (binary(*ROWS, header="2 4"), PROMISE + "21 bytes follow; get the file again"),
+    "fewer rows than promised": (binary(*ROWS, header="4 4"), PROMISE + "row 4 is cut; get the file again"),
+    "fewer numbers than promised": (binary(*ROWS, header="3 3"), PROMISE + "4 bytes follow; .*"),
+    "more numbers than promised": (binary(*ROWS, header="3 5"), NUMBER.format(1)),
+    "no space at all": (b"2 4\n" + b"x" * 100_000, PROMISE + "row 1 begins with no word; get the file again"),
+}
+
+
+@pytest.mark.parametrize("gz", [False, True])
+@pytest.mark.parametrize("name", FRAMES)
+def test_a_binary_file_ends_where_it_says(name, gz, tmp_path):
+    content, found = FRAMES[name]
+    path = tmp_path / ("w.bin.gz" if gz else "w.bin")
+    path.write_bytes(gzip.compress(content) if gz else content)
+    with pytest.raises(InputError) as refused:
+        load_vectors(path, ["the"], cache_dir=tmp_path)
+    assert re.fullmatch(re.escape(str(path)) + found, str(refused.value)), refused.value
+    assert [path.name for path in tmp_path.iterdir()] == [path.name]  # nothing is kept of it
+
+
+@pytest.mark.parametrize("newline", [b"", b"\n"])
+def test_a_space_in_any_word_is_found(newline, tmp_path):
+    """Ordinary vectors, 200 words, of which one has a space; blocks of few rows, so that all ways are gone."""
+    rng = np.random.default_rng(0)
+    for trial in range(200):
+        rows = [(b"w%d" % i, rng.normal(0, 0.3, 12).astype(np.float32)) for i in range(20)]
+        at, end = rng.integers(20), bytes(rng.choice(list(b"abcdefghij1234.-"), rng.integers(1, 8)))
+        rows[at] = (b"new " + end, rows[at][1])
+        (tmp_path / "w.bin").write_bytes(binary(*rows, newline=newline))
+        with pytest.raises(InputError, match="has a word a space in it|bytes follow"):
+            load_vectors(tmp_path / "w.bin", ["w3"])
+            pytest.fail(f"{trial}: {rows[at][0]} in row {at + 1}")
+
+
+@pytest.mark.parametrize("bad", [1e22, float("inf"), float("nan")])
+def test_numbers_that_are_none_are_named_with_their_row(bad, tmp_path):
+    (tmp_path / "w.bin").write_bytes(binary((b"a", (1, 2)), (b"the", (1, bad))))
+    with pytest.raises(InputError, match=r"w\.bin, row 2: expected a word and 2 floats, but one is (1e\+22|inf|nan): has"):
+        load_vectors(tmp_path / "w.bin", ["the"])
+
+
+def test_a_word_that_is_not_utf8_costs_its_row_alone(tmp_path, capsys):
+    rows = (b"a", (1, 2)), (b"caf\xe9", (3, 4)), (b"\xff", (3, 4)), (b"b", (5, 6))
+    (tmp_path / "w.bin").write_bytes(binary(*rows, newline=b"\n"))
+    (tmp_path / "g.txt").write_bytes(b"".join(b"%s %d %d\n" % (word, *row) for word, row in rows))
+    for name, unit in (("w.bin", "row"), ("g.txt", "line")):
+        assert load_vectors(tmp_path / name, ["a", "b"], dim=2).matrix.tolist() == [[1, 2], [5, 6]]
+        said = f"warning: {tmp_path / name}: 2 of 4 words are not UTF-8, the first in {unit} 2: they are left out\n"
+        assert capsys.readouterr().err == said
+
+
+@pytest.mark.parametrize(
+    ("content", "dim", "words"),
+    [
+        ("3 2\narea 51 3 4\nthe 1 2\n51 5 6\n", None, {"area 51": [3, 4], "the": [1, 2], "51": [5, 6]}),  # the header's D
+        (". . 1 2\nthe 3 4\n", 2, {". .": [1, 2], "the": [3, 4]}),  # the flag's
+        ("area 51 3 4\nthe 1 2\n", 2, {"area 51": [3, 4], "the": [1, 2]}),
+        (". . 1 2\nthe 3 4\n", None, {". .": [1, 2], "the": [3, 4]}),  # neither: the numbers that the first line ends in
+        ("the\t1 2\n New  York 3\t4 \r\n", None, {"the": [1, 2], "New York": [3, 4]}),
+        ("2 2\n2 2 2\n3 3 3\n", 2, {"2": [2, 2], "3": [3, 3]}),
+    ],
+)
+def test_what_stands_before_the_numbers_is_the_word(content, dim, words, tmp_path):
+    (tmp_path / "g.txt").write_bytes(content.encode())
+    assert load_vectors(tmp_path / "g.txt", list(words), dim=dim).matrix.tolist() == list(words.values())
+
+
+@pytest.mark.parametrize("content", ["the 1 2 3\ncat 1 2 3\n", "the 1\ncat 1\n", "2 3\nthe 1 2 3\ncat 1 2 3\n"])
+def test_a_file_of_another_dimension_is_not_read_by_the_flag(content, tmp_path):
+    (tmp_path / "g.txt").write_text(content)
+    with pytest.raises(InputError, match=r"g\.txt: expected vectors of dimension 2, found [13]; change either"):
+        load_vectors(tmp_path / "g.txt", ["the"], dim=2)
+
+
+@pytest.mark.parametrize(
+    ("head", "found"),
+    [
+        (b"PK\x03\x04", "a zip file; unpack it and give what was in it"),
+        (b"BZh91AY", "a bzip2 file; unpack it .*"),
+        (b"\0\5\x16\7\0", r"what macOS keeps beside a file .*; give the file itself"),
+        (b"\xba\x16O/", r"a model in fastText's own format; give its \.vec file"),
+        (b"<!DOCTYPE html>", "a web page; download the file itself"),
+    ],
+)
+def test_what_is_no_file_of_vectors_is_named(head, found, tmp_path):
+    for name in ("g.txt", "w.bin"):
+        (tmp_path / name).write_bytes(head + b"\n\xff 1 2\n")
+        with pytest.raises(InputError, match=rf"{name}: expected word vectors, found {found}"):
+            load_vectors(tmp_path / name, ["a"])
 
 
 def test_bad_arguments(tmp_path):

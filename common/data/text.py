@@ -5,16 +5,43 @@ import dataclasses
 import functools
 import os
 import pathlib
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, warn
 from ..files import atomic_write
 
 PADDING = "<pad>"
 UNKNOWN = "<unk>"
 EOS = "<eos>"
+_WORD = re.compile(r"[^ \t\r\n]+")
+
+
+# What a file is that is no text, by its first bytes, and what to do about it.
+_UNPACK = "unpack it and give what was in it"
+_NO_TEXT = (
+    (b"\x1f\x8b", "a gzip file", _UNPACK),
+    (b"PK\x03\x04", "a zip file", _UNPACK),
+    (b"BZh", "a bzip2 file", _UNPACK),
+    (b"\xfd7zXZ\0", "an xz file", _UNPACK),
+    (b"(\xb5/\xfd", "a zstd file", _UNPACK),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z file", _UNPACK),
+    (b"Rar!", "a rar file", _UNPACK),
+    (b"\0\5\x16\7", "what macOS keeps beside a file (its name begins with ._)", "give the file itself"),
+    (b"\xba\x16O/", "a model in fastText's own format", "give its .vec file"),
+    (b"version https://git-lfs.github.com/", "a pointer of Git LFS", "fetch the file itself: git lfs pull"),
+    (b"<!DOCTYPE html", "a web page", "download the file itself"),
+    (b"<html", "a web page", "download the file itself"),
+)
+
+
+def no_text(head: bytes) -> str:
+    """What a file is, and what to do, if its first bytes (512 tell) are known to be of no text; else ""."""
+    if head[257:262] == b"ustar":
+        return f"a tar archive; {_UNPACK}"
+    return next((f"{what}; {todo}" for magic, what, todo in _NO_TEXT if head.startswith(magic)), "")
 
 
 def decode(data: bytes, name: str) -> str:
@@ -22,6 +49,8 @@ def decode(data: bytes, name: str) -> str:
 
     `name` is what error messages call it. Raises `InputError`, with the line number, for bytes that are not text.
     """
+    if known := no_text(data[:512]):
+        raise InputError(f"{name}: expected UTF-8 text, found {known}")
     bad, what = data.find(b"\0"), "a NUL byte"
     try:
         text = data.decode("utf-8")
@@ -40,6 +69,25 @@ def decode(data: bytes, name: str) -> str:
 def lines(text: str) -> list[str]:
     """The lines of a text. Only a newline ends one: `str.splitlines` would break at U+0085 and U+2028 too."""
     return text.removesuffix("\n").split("\n")
+
+
+def words_of(line: str) -> list[str]:
+    """The words of a line, for every reader: they end at spaces, tabs and line ends alone.
+
+    `str.split` would break words at no-break spaces ("5\u00a0000 euros"), form feeds and U+2028 too.
+    """
+    return _WORD.findall(line)
+
+
+READ_AS_UNKNOWN = dict.fromkeys((PADDING, UNKNOWN), "it is read as the unknown word")
+
+
+def notice_reserved(name: str, words: Iterable[str], meanings: Mapping[str, str] = READ_AS_UNKNOWN) -> None:
+    """Say which of the words that mean something here a text has itself, how often, and what becomes of them."""
+    counts = collections.Counter(words)
+    for word, meaning in meanings.items():
+        if counts[word]:
+            warn(f"{name}: the reserved word {word} occurs {counts[word]:,} times: {meaning}")
 
 
 def read_lines(path: str | os.PathLike) -> list[str]:
@@ -103,11 +151,14 @@ class Vocabulary:
     def __contains__(self, word: object) -> bool:
         return word in self.ids
 
-    def encode(self, tokens: Iterable[str]) -> np.ndarray:
-        """The ids of the tokens, int32 [N]. Raises `InputError` naming an unknown word if there is no `<unk>`."""
+    def encode(self, tokens: Iterable[str], padding: str | None = None) -> np.ndarray:
+        """The ids of the tokens, int32 [N]. Raises `InputError` naming an unknown word if there is no `<unk>`.
+
+        A text that has the word `padding` itself does not mean this vocabulary's padding: it is unknown there.
+        """
         unknown = self.ids.get(UNKNOWN)
         tokens = list(tokens)
-        found = [self.ids.get(token, unknown) for token in tokens]
+        found = [unknown if token == padding else self.ids.get(token, unknown) for token in tokens]
         if unknown is None and None in found:
             word = tokens[found.index(None)]
             raise InputError(f"the word {word!r} is not in the vocabulary, which has no {UNKNOWN} for it; add either")
