@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from common.data.generated_corpus import tagged_sentences
-from common.data.text import PADDING, UNKNOWN, Vocabulary, read_lines
+from common.data.text import PADDING, UNKNOWN, Vocabulary, notice_reserved, read_lines, words_of
 from common.errors import InputError
 from common.files import atomic_write
 from NER.span_f1 import spans, to_tags
@@ -24,6 +24,7 @@ from NER.span_f1 import spans, to_tags
 FILE_NAMES = (("eng.train", "eng.testa", "eng.testb"), ("train.txt", "valid.txt", "test.txt"))
 GENERATED = (2000, 400, 400)
 _TAG = re.compile(r"O|[BIES]-\S+")
+_CHUNKS = {"ADJP", "ADVP", "CONJP", "INTJ", "LST", "NP", "PP", "PRT", "SBAR", "UCP", "VP"}  # CoNLL-2000's, column 3
 _DIGIT = re.compile(r"[0-9]")
 
 
@@ -73,11 +74,33 @@ def load(data_dir: str | os.PathLike = "", scheme: str = "BIOES", seed: int = 0)
     for folder in (pathlib.Path(data_dir), pathlib.Path(data_dir) / "conll2003"):
         for names in FILE_NAMES:
             if (folder / names[0]).is_file():
-                return Corpus(*(read_conll(folder / name, scheme) for name in names))
+                corpus = Corpus(*(read_conll(folder / name, scheme) for name in names))
+                _check_entities(folder / names[0], entity_types(corpus.train))
+                return corpus
     raise InputError(
         f"{data_dir}: expected {' '.join(FILE_NAMES[0])} or {' '.join(FILE_NAMES[1])}, found neither; "
         "CoNLL-2003 is licensed: follow https://www.clips.uantwerpen.be/conll2003/ner/ and put its files there"
     )
+
+
+def _check_entities(path: pathlib.Path, found: Sequence[str]) -> None:
+    if not set(found) - _CHUNKS:
+        what = f"kinds of phrase ({', '.join(found)})" if found else "the tag O alone"
+        raise InputError(
+            f"{path}: expected entity tags such as I-PER in column 4, found {what}; write the columns as word, part of "
+            "speech, chunk, entity tag"
+        )
+
+
+def _check_words(path: str | os.PathLike, sentences: Sequence[Sentence]) -> None:
+    if all(len(sentence.words) == 1 for sentence in sentences):
+        return
+    for first in (0, 1):
+        if all(word == str(i) for sentence in sentences for i, word in enumerate(sentence.words, first)):
+            raise InputError(
+                f"{path}: expected the word in column 1, found {first}, {first + 1}, ... in every sentence; write the "
+                "columns as word, part of speech, chunk, entity tag"
+            )
 
 
 def read_conll(path: str | os.PathLike, scheme: str = "BIOES") -> list[Sentence]:
@@ -90,8 +113,7 @@ def read_conll(path: str | os.PathLike, scheme: str = "BIOES") -> list[Sentence]
     words: list[str] = []
     tags: list[str] = []
     for number, line in enumerate([*read_lines(path), ""], 1):
-        columns = line.replace("\t", " ").strip(" ")
-        columns = re.split(" +", columns) if columns else []
+        columns = words_of(line)
         if not columns or columns[0] == "-DOCSTART-":
             if words:
                 sentences.append(Sentence(words, to_tags(spans(tags), len(tags), scheme)))
@@ -111,6 +133,8 @@ def read_conll(path: str | os.PathLike, scheme: str = "BIOES") -> list[Sentence]
         tags.append(columns[3])
     if not sentences:
         raise InputError(f"{path}: expected sentences, found none; get the file again")
+    _check_words(path, sentences)
+    notice_reserved(str(path), (word.lower() for sentence in sentences for word in sentence.words))
     return sentences
 
 
@@ -186,7 +210,8 @@ class Encoder:
         tag_ids = {tag: i for i, tag in enumerate(self.tags)}
         for row, sentence in enumerate(sentences):
             n = len(sentence.words)
-            words[row, :n] = self.words.encode(normalise(w, self.lower, self.zero_digits) for w in sentence.words)
+            known = (normalise(word, self.lower, self.zero_digits) for word in sentence.words)
+            words[row, :n] = self.words.encode(known, PADDING)
             tags[row, : len(sentence.tags)] = [tag_ids.get(tag, 0) for tag in sentence.tags]
             for t, word in enumerate(sentence.words):
                 ids = self.chars.encode(word[: self.max_chars])

@@ -60,6 +60,9 @@ def tag(config: TagConfig) -> None:
     picture = config.picture
     for sentences, tagged in groups:
         for i, sentence in enumerate(sentences):
+            if tagged is None:
+                print(flush=True)  # a line out for a line in
+                continue
             if not config.output:
                 print(bracketed(sentence.words, tagged.tags[i]))
             if tagged.forward is None:
@@ -81,8 +84,7 @@ def _answers(experiment: types.ModuleType, trainer: "Trainer", encoder: "Encoder
 
     for number, line in enumerate(sys.stdin):
         words = split_words(line)
-        if words:
-            yield [Sentence(words)], experiment.tag(trainer, encoder, [Sentence(words)], greedy, sample=number)
+        yield [Sentence(words)], experiment.tag(trainer, encoder, [Sentence(words)], greedy, sample=number) if words else None
 
 
 def bracketed(words: Sequence[str], tags: Sequence[str]) -> str:

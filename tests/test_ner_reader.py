@@ -6,7 +6,7 @@ import pytest
 from common.data import bucketing
 from common.errors import InputError
 from NER.presets import NERConfig
-from NER.reader import Encoder, Sentence, entity_types, load, normalise, read_conll
+from NER.reader import FILE_NAMES, Encoder, Sentence, entity_types, load, normalise, read_conll
 from NER.span_f1 import spans
 
 IOB1 = """-DOCSTART- -X- O O
@@ -154,3 +154,26 @@ def test_encoder_saves_and_loads(tmp_path):
 def test_normalise():
     assert normalise("Boeing-747") == "boeing-000"
     assert normalise("Boeing-747", lower=False, zero_digits=False) == "Boeing-747"
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_columns_are_not_taken_on_trust(first, tmp_path):
+    """GermEval has index, word, outer and inner tag; others have the kinds of phrase last, or no entity at all."""
+    counted = "".join(f"{i}\t{word}\tO\tO\n" for i, word in enumerate(["Anna", "left", "Rome"], first))
+    (tmp_path / "a").write_text(counted + "\n" + counted.splitlines()[0] + "\n")
+    with pytest.raises(InputError, match=rf"a: expected the word in column 1, found {first}, {first + 1}, \.\.\. in every sentence; write"):
+        read_conll(tmp_path / "a")
+    (tmp_path / "a").write_text(counted + "\nRome NNP B-NP I-LOC\n")
+    assert [len(sentence.words) for sentence in read_conll(tmp_path / "a")] == [3, 1]
+    (tmp_path / "a").write_text("1 CD B-NP O\n\n1 CD B-NP O\n")  # sentences of one word may be numbers
+    assert len(read_conll(tmp_path / "a")) == 2
+
+
+@pytest.mark.parametrize("tags, found", [("O O O", "the tag O alone"), ("I-NP B-VP I-NP", r"kinds of phrase \(NP, VP\)")])
+def test_training_without_an_entity_is_refused(tags, found, tmp_path):
+    for name in FILE_NAMES[0]:
+        (tmp_path / name).write_text("".join(f"w NN B-NP {tag}\n" for tag in tags.split()))
+    with pytest.raises(InputError, match=rf"eng\.train: expected entity tags such as I-PER in column 4, found {found}; write the columns"):
+        load(tmp_path)
+    (tmp_path / "eng.train").write_text("Rome NNP B-NP I-LOC\n")
+    assert len(load(tmp_path).dev) == 1  # what is tagged need not have any
