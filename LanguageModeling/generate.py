@@ -11,7 +11,7 @@ import numpy as np
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from common.config import main, setting  # noqa: E402
-from common.data.text import EOS  # noqa: E402
+from common.data.text import EOS, words_of  # noqa: E402
 from common.errors import InputError  # noqa: E402
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def generate(config: GenerateConfig) -> tuple[list[str], np.ndarray]:
     from LanguageModeling import experiment  # imports TensorFlow: flags are answered before
 
     run_config, trainer, vocabulary = experiment.load(config.run_dir, config.checkpoint)
-    ids = vocabulary.encode([EOS, *config.prompt.split()])
+    ids = vocabulary.encode([EOS, *words_of(config.prompt)])
     ids, distances = continue_text(trainer.model, ids, config.n_words, config.temperature, config.seed)
     words = vocabulary.decode(ids)
     print(" ".join(words[1:]).replace(EOS, "\n"))

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from common.data import bucketing, generated_corpus
-from common.data.text import EOS, UNKNOWN
+from common.data.text import EOS, UNKNOWN, words_of
 from common.errors import InputError
 from common.layers.make_layer import run_layer
 from common.ops.agent import Trace
@@ -32,7 +32,7 @@ def recurrent_layers(trained: Trained) -> list:
 
 def tokenise(trained: Trained, text: str) -> list[str]:
     """The words of a sentence, behind the end of the one before."""
-    return [EOS, *text.split()]
+    return [EOS, *words_of(text)]
 
 
 def traces(

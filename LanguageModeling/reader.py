@@ -8,8 +8,8 @@ import numpy as np
 
 from common.data.download import read_tar
 from common.data.generated_corpus import language_model_text
-from common.data.text import EOS, PADDING, UNKNOWN, Vocabulary, decode, lines, read_lines
-from common.errors import InputError
+from common.data.text import EOS, PADDING, UNKNOWN, Vocabulary, decode, lines, notice_reserved, read_lines, words_of
+from common.errors import InputError, warn
 
 SPLITS = ("train", "valid", "test")
 WORD_START, WORD_END = "<word>", "</word>"  # characters of their own at the ends of every word
@@ -38,13 +38,13 @@ def load(data_dir: str = "") -> Corpus:
     """The corpus in a folder, or the generated one (`common/data/generated_corpus.py`) if `data_dir` is empty.
 
     The folder has ptb.train.txt, ptb.valid.txt and ptb.test.txt, or the same without "ptb.", or the archive
-    simple-examples.tgz as it is distributed. Words come separated by spaces, one sentence a line. A word that
-    the training text lacks becomes `<unk>`, if the training text has that.
+    simple-examples.tgz as it is distributed. Words come separated by spaces, one sentence a line, with or without
+    an `<eos>` at its end. A word that the training text lacks becomes `<unk>`, if the training text has that.
 
     Raises `InputError` for missing or unusable files and, with file and line, for a word that has no id.
     """
     name, texts = _texts(data_dir)
-    sentences = {split: [line.split() for line in text] for split, (_, text) in texts.items()}
+    sentences = {split: _sentences(*text) for split, text in texts.items()}
     vocabulary = Vocabulary.build(word for words in sentences["train"] for word in (*words, EOS))
     tokens = {split: _encode(sentences[split], vocabulary, texts[split][0]) for split in SPLITS}
     return Corpus(name, **tokens, vocabulary=vocabulary)
@@ -53,7 +53,7 @@ def load(data_dir: str = "") -> Corpus:
 def load_split(data_dir: str, split: str, vocabulary: Vocabulary) -> np.ndarray:
     """One split of what `load` reads, by the ids of a vocabulary that is at hand: [N]. Raises `InputError` likewise."""
     name, text = _texts(data_dir)[1][split]
-    return _encode([line.split() for line in text], vocabulary, name)
+    return _encode(_sentences(name, text), vocabulary, name)
 
 
 def _texts(data_dir: str) -> tuple[str, dict[str, tuple[str, list[str]]]]:
@@ -95,6 +95,19 @@ def _read_archive(path: pathlib.Path) -> dict[str, tuple[str, list[str]]]:
     return texts
 
 
+def _sentences(name: str, text: list[str]) -> list[list[str]]:
+    """The words of each line, but for an `<eos>` that ends it: that is put there later, once."""
+    sentences = [words_of(line) for line in text]
+    ended = [words for words in sentences if words[-1:] == [EOS]]
+    for words in ended:
+        words.pop()
+    if ended:
+        warn(f"{name}: {len(ended):,} of {len(sentences):,} lines end in {EOS} already: it is not put there again")
+    inside = (word for words in sentences for word in words if word == EOS)
+    notice_reserved(name, inside, {EOS: "inside a line, it is read as the end of a sentence"})
+    return sentences
+
+
 def _encode(sentences: list[list[str]], vocabulary: Vocabulary, name: str) -> np.ndarray:
     ids = []
     for number, words in enumerate(sentences, 1):
@@ -107,7 +120,7 @@ def _encode(sentences: list[list[str]], vocabulary: Vocabulary, name: str) -> np
 
 def read_tokens(path: str, vocabulary: Vocabulary) -> np.ndarray:
     """The ids [N] of a text file, a sentence a line, `<eos>` after each. Raises `InputError` for a text that cannot be read."""
-    return _encode([line.split() for line in read_lines(path)], vocabulary, path)
+    return _encode(_sentences(path, read_lines(path)), vocabulary, path)
 
 
 @dataclasses.dataclass(frozen=True)

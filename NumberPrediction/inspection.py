@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from common.data import bucketing
+from common.data.text import words_of
 from common.errors import InputError
 from common.layers.make_layer import run_layer
 from common.ops.agent import Trace
@@ -34,7 +35,7 @@ def recurrent_layers(trained: Trained) -> list:
 
 def tokenise(trained: Trained, text: str) -> list[str]:
     """The digits of a text. Raises `InputError` for anything else in it."""
-    digits = list("".join(text.split()))
+    digits = list("".join(words_of(text)))
     if not digits or not all(digit in "0123456789" for digit in digits):
         raise InputError(f"expected digits such as {'5 ' * trained.config.length}3, found {text!r}")
     return digits

@@ -41,6 +41,7 @@ def predict(config: PredictConfig) -> None:
     for number, line in enumerate(read_lines(config.file) if config.file else sys.stdin):
         words = reader.split_text(line, run_config.dataset, run_config.max_tokens)
         if not words:
+            print(flush=True)  # a line out for a line in
             continue
         found = experiment.predict(trainer, vocabulary, [words], not config.sampled, number)
         print("  ".join(f"{name} {p:.3f}" for name, p in zip(classes, found.probs[0], strict=True)), " ", " ".join(words), flush=True)

@@ -19,7 +19,7 @@ import numpy as np
 
 from common.data.download import fetch, read_tar
 from common.data.generated_corpus import labelled_reviews
-from common.data.text import PADDING, UNKNOWN, Vocabulary, decode, lines, read_lines
+from common.data.text import PADDING, UNKNOWN, Vocabulary, decode, lines, notice_reserved, read_lines, words_of
 from common.data.treebank import split_words
 from common.errors import InputError
 from common.files import atomic_write
@@ -144,7 +144,7 @@ def encode(examples: Sequence[Example], words: Vocabulary, length: int | None = 
         raise InputError(f"expected texts of at most {length} tokens, found {lengths.max()}; load with max_tokens")
     ids = np.zeros((len(examples), length), np.int32)
     for row, example in zip(ids, examples, strict=True):
-        row[: len(example.words)] = words.encode(example.words)
+        row[: len(example.words)] = words.encode(example.words, PADDING)
     return Arrays(ids, np.array([example.label for example in examples], np.int32), lengths)
 
 
@@ -266,7 +266,7 @@ def read_trees(name: str, text: Iterable[str], phrases: bool = False) -> list[Ex
     examples: dict[tuple[tuple[str, ...], int], None] = {}
     sentences: list[Example] = []
     for number, line in enumerate(text, 1):
-        if not line.strip():
+        if not words_of(line):
             continue
         try:
             found = _phrases(line)
@@ -279,6 +279,7 @@ def read_trees(name: str, text: Iterable[str], phrases: bool = False) -> list[Ex
             examples.update(((tuple(words), label), None) for words, label in reversed(found))
     if not sentences:
         raise InputError(f"{name}: expected trees, found none; get the file again")
+    notice_reserved(name, (word for sentence in sentences for word in sentence.words))
     return [Example(list(words), label) for words, label in examples] if phrases else sentences
 
 
@@ -290,7 +291,7 @@ def _phrases(line: str) -> list[Example]:
     words: list[str] = []
     opened: list[tuple[int, int]] = []  # the label of a node and where its words begin
     closed: list[Example] = []
-    tokens = iter(re.findall(r"[()]|[^ \t()]+", line))  # not \s: "8 1/2" is one word with a no-break space
+    tokens = iter(re.findall(r"[()]|[^ \t\r\n()]+", line))  # not \s: "8 1/2" is one word with a no-break space
     for token in tokens:
         if closed and not opened:
             raise ValueError(f"{token!r} after the end")

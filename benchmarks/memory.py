@@ -21,7 +21,7 @@ def peak_mib(case: str, n_steps: int) -> float:
 
 def _status(key: str) -> float:
     """MiB of a line of /proc/self/status."""
-    for line in pathlib.Path("/proc/self/status").read_text().splitlines():
+    for line in pathlib.Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
         if line.startswith(key + ":"):
             return int(line.split()[1]) / 1024
     raise KeyError(key)
@@ -48,7 +48,7 @@ def measure(case: str, n_steps: int) -> float:
     peaks = []
     for _ in range(3):
         before = _status("VmRSS")
-        pathlib.Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+        pathlib.Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # the peak starts anew
         step()
         peaks.append(_status("VmHWM") - before)
     return sorted(peaks)[1]

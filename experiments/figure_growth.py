@@ -30,7 +30,7 @@ def _read(folder: str, part: str) -> dict:
     path = pathlib.Path(folder, f"{part}.json")
     if not path.is_file():
         raise InputError(f"expected {path}, found none: python benchmarks/speed.py --parts {','.join([*_PARTS, 'memory'])}")
-    return json.loads(path.read_text())
+    return json.loads(path.read_bytes())
 
 
 def draw(config: GrowthConfig) -> list[pathlib.Path]:

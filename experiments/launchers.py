@@ -86,7 +86,7 @@ class local:  # noqa: N801
         self.show_names, self.nice, self.running, self.stopped = show_names, nice, set(), False
 
     def __call__(self, job: Job) -> Outcome:
-        pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True} if self.show_names else {}
+        pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "encoding": "utf-8", "errors": "replace"} if self.show_names else {}
         with self._alone(job):
             if self.stopped:
                 return Outcome(1)
@@ -108,7 +108,7 @@ class local:  # noqa: N801
                     self.running.discard(process)
             if status:
                 return Outcome(status)
-            return Outcome(0, (job.run_dir / "result.json").read_text(), (job.run_dir / "metrics.jsonl").read_text())
+            return Outcome(0, *((job.run_dir / name).read_text(encoding="utf-8") for name in ("result.json", "metrics.jsonl")))
 
     def stop(self) -> None:
         """Tell the runs to save and to end."""
@@ -120,7 +120,7 @@ class local:  # noqa: N801
     def _alone(self, job: Job) -> Iterator[None]:
         """Wait until no other launcher has this run, and no process, such as one that outlived its launcher, trains in its folder."""
         job.run_dir.parent.mkdir(parents=True, exist_ok=True)
-        with open(_launcher_lock(job.run_dir), "a") as lock:
+        with open(_launcher_lock(job.run_dir), "ab") as lock:
             said = False
             while not self.stopped and not (_take(lock) and not _in_use(job.run_dir)):
                 if not said:
@@ -227,7 +227,7 @@ def _in_use(run_dir: pathlib.Path) -> bool:
     file = run_dir / ".lock"
     if fcntl is None or not file.exists():
         return False
-    with open(file, "a") as lock:
+    with open(file, "ab") as lock:
         try:
             fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (BlockingIOError, PermissionError):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from common.config import main, setting  # noqa: E402
-from common.data.text import EOS  # noqa: E402
+from common.data.text import EOS, lines, words_of  # noqa: E402
 from common.figures import arcs  # noqa: E402
 from experiments import figure_files  # noqa: E402
 
@@ -41,7 +41,7 @@ def show(config: ShowConfig) -> list[pathlib.Path]:
     from experiments import connections  # imports TensorFlow: flags are answered before
 
     network = connections.load(config.run_dir)
-    texts = [line for line in config.text.splitlines() if line.strip()] or network.inspection.example_texts(network.config, _SEED)
+    texts = [line for line in lines(config.text) if words_of(line)] or network.inspection.example_texts(network.config, _SEED)
     tokens = [network.tokenise(text) for text in texts]
     stem = pathlib.Path(config.out or pathlib.Path(config.run_dir, "connections"))
     if config.html:

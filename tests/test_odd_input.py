@@ -9,7 +9,8 @@ import pytest
 import tiny_runs
 
 from common.data.embeddings import load_vectors
-from common.data.text import Vocabulary, read_lines
+from common.data.text import Vocabulary, read_lines, words_of
+from common.data.treebank import split_words
 from common.errors import InputError
 from LanguageModeling import reader as language_reader
 from NER import evaluate as ner_evaluate
@@ -95,6 +96,51 @@ def test_a_nul_byte_is_named_with_its_line(line, read, tmp_path):
         read(tmp_path / "a")
 
 
+ODD_SPACES = "costs 5\u00a0000\u202feuros\u3000a\u2028b c\u0085d\fe\vf\tg"
+ODD_WORDS = ["costs", "5\u00a0000\u202feuros\u3000a\u2028b", "c\u0085d\fe\vf", "g"]
+
+
+def test_one_rule_of_white_space(tmp_path):
+    """Words end at spaces, tabs and ends of lines alone, in every reader."""
+    assert words_of(ODD_SPACES + "\r\n") == ODD_WORDS == split_words(ODD_SPACES)
+    corpus = read_corpus(ODD_SPACES.encode(), tmp_path)
+    assert corpus.vocabulary.decode(corpus.train) == [*ODD_WORDS, "<eos>"]
+    corpus.vocabulary.save(tmp_path / "vocabulary")
+    assert Vocabulary.load(tmp_path / "vocabulary") == corpus.vocabulary
+    assert language_reader.read_tokens(str(tmp_path / "train.txt"), corpus.vocabulary).tolist() == corpus.train.tolist()
+    (tmp_path / "conll").write_text("".join(f"{word} NN\tB-NP  O \n" for word in ODD_WORDS), encoding="utf-8", newline="")
+    assert ner_reader.read_conll(tmp_path / "conll")[0].words == ODD_WORDS
+    tree = f"(2 (2 {ODD_WORDS[1]})\t(2 {ODD_WORDS[2]}) )"
+    assert sentiment_reader.read_trees("a", ["\t ", tree])[0].words == ODD_WORDS[1:3]
+    assert sentiment_reader.split_text(ODD_SPACES, "sst5", 400) == ODD_WORDS
+    vectors = "".join(f"{word} {i}\t1 \n" for i, word in enumerate(ODD_WORDS))
+    (tmp_path / "vectors").write_text(vectors, encoding="utf-8", newline="")
+    assert load_vectors(tmp_path / "vectors", ODD_WORDS).matrix.tolist() == [[i, 1] for i in range(4)]
+
+
+def test_reserved_words_are_noticed(tmp_path, capsys):
+    """An `<eos>` at the end of a line is not put there twice; padding and unknown words of a text are unknown words."""
+    plain, ended = (tmp_path / name for name in ("plain", "ended"))
+    for folder, text in ((plain, b"a b\n\nb\n"), (ended, b"a b <eos>\n<eos>\nb\n")):
+        folder.mkdir()
+        corpus = read_corpus(text, folder)
+        assert corpus.vocabulary.decode(corpus.train) == ["a", "b", "<eos>", "<eos>", "b", "<eos>"]
+        said = capsys.readouterr().err.splitlines()
+        assert len(said) == (3 if folder == ended else 0)
+    assert said[0] == f"warning: {ended}/train.txt: 2 of 3 lines end in <eos> already: it is not put there again"
+    read_corpus(b"a <eos> b <eos>\n", ended)
+    assert "<eos> occurs 1 times: inside a line, it is read as the end of a sentence" in capsys.readouterr().err
+
+    (tmp_path / "conll").write_text("<PAD> NN B-NP O\n<unk> NN B-NP O\nRome NNP B-NP I-LOC\n")
+    sentences = ner_reader.read_conll(tmp_path / "conll")
+    said = capsys.readouterr().err
+    assert "the reserved word <pad> occurs 1 times: it is read as the unknown word" in said and "<unk> occurs 1" in said
+    assert ner_reader.Encoder.build(sentences, min_count=1).encode(sentences).words.tolist() == [[1, 1, 2]]
+    examples = sentiment_reader.read_trees("a", ["(3 (2 <pad>) (2 good))"])
+    assert "<pad> occurs 1" in capsys.readouterr().err
+    assert sentiment_reader.encode(examples, sentiment_reader.vocabulary(examples)).words.tolist() == [[1, 2]]
+
+
 def test_very_long_lines(tmp_path):
     """A million words on a line, a word of a million letters, a sentence of 100,000 words, a tree of 5,000 levels."""
     words = ["the", "cat", "sees", "the", "dog"] * 200_000
@@ -132,7 +178,7 @@ def test_documents_of_one_word(tmp_path):
     assert ner_reader.read_conll(tmp_path / "a") == [(["Rome"], ["S-LOC"])]
 
 
-def test_unseen_tags_and_sentences_of_one_word(data, tmp_path, capsys):
+def test_unseen_tags_and_sentences_of_one_word(data, tmp_path, capsys, monkeypatch):
     """A type of entity that training lacks cannot be found: it counts as missed."""
     run_dir = tiny_runs.make("NER", tmp_path / "run", data)
     (tmp_path / "new").write_text("Monday NNP B-NP I-DATE\n\nRome NNP B-NP I-LOC\n\n")
@@ -141,6 +187,11 @@ def test_unseen_tags_and_sentences_of_one_word(data, tmp_path, capsys):
     assert "DATE" in capsys.readouterr().out
     ner_tag.tag(ner_tag.TagConfig(run_dir=str(run_dir), file=str(tmp_path / "new"), output=str(tmp_path / "tagged")))
     assert (tmp_path / "tagged").read_text().splitlines()[0].split()[:1] == ["Monday"]
+    monkeypatch.setattr(sys, "stdin", io.StringIO("Monday\n\n \t\nRome\n"))
+    capsys.readouterr()
+    ner_tag.tag(ner_tag.TagConfig(run_dir=str(run_dir), connections=False))
+    lines = [line.split()[-1:] for line in capsys.readouterr().out.replace("]", "").splitlines()]
+    assert lines == [["Monday"], [], [], ["Rome"]]  # a line out for a line in
 
 
 def test_a_text_of_one_word_and_one_without(data, tmp_path, monkeypatch, capsys):
@@ -148,8 +199,34 @@ def test_a_text_of_one_word_and_one_without(data, tmp_path, monkeypatch, capsys)
     monkeypatch.setattr(sys, "stdin", io.StringIO("\n   \nunheard-of\r\n"))
     capsys.readouterr()
     sentiment_predict.predict(sentiment_predict.PredictConfig(run_dir=str(run_dir), connections=False))
-    (line,) = capsys.readouterr().out.splitlines()
+    *blank, line = capsys.readouterr().out.splitlines()
+    assert blank == ["", ""]  # a line out for a line in
     assert line.startswith("very negative 0.") and line.split()[-1] in ("unheard-of", "of")
+    (tmp_path / "six").write_text("film\n\n  \nthe\n\t\na\n")
+    config = {"run_dir": str(run_dir), "file": str(tmp_path / "six"), "connections": False}
+    sentiment_predict.predict(sentiment_predict.PredictConfig(**config))
+    assert [line.split()[-1:] for line in capsys.readouterr().out.splitlines()] == [["film"], [], [], ["the"], [], ["a"]]
+
+
+# What Windows, cron and some containers say of input and output.
+LOCALES = [{"PYTHONIOENCODING": "cp1252", "LC_ALL": "C"}, {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C"}]
+PROGRAM = """import sys
+from common.config import RunConfig, main
+from common.errors import InputError
+def work(config):
+    {}
+main(RunConfig, {{'paper': {{}}}}, work, ['x'])
+"""
+
+
+@pytest.mark.parametrize("locale", LOCALES, ids=str)
+def test_what_is_typed_and_printed_is_utf8_whatever_the_locale(locale, root):
+    code = PROGRAM.format("for line in sys.stdin: print(ascii(line), line, end='')")
+    environment = os.environ | {"PYTHONPATH": str(root)} | locale
+    typed = "\ufeffZo\u00eb \u0101\u2028\u0103\n".encode()  # 0x81, which cp1252 does not have, is in the second word
+    done = subprocess.run([sys.executable, "-c", code], input=typed, capture_output=True, env=environment)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.decode() == "'Zo\\xeb \\u0101\\u2028\\u0103\\n' Zo\u00eb \u0101\u2028\u0103\n"
 
 
 @pytest.mark.parametrize(
@@ -157,15 +234,16 @@ def test_a_text_of_one_word_and_one_without(data, tmp_path, monkeypatch, capsys)
     [
         ("for line in sys.stdin: pass", 2, f"error: standard input: {NOT_UTF8}\n"),
         ("print('x' * 10**6, flush=True)", 141, ""),
+        ("raise InputError('caf\\u00e9')", 2, "error: caf\u00e9\n"),
     ],
 )  # fmt: skip
-def test_pipes(program, status, error, root):
+@pytest.mark.parametrize("locale", LOCALES, ids=str)
+def test_pipes(program, status, error, locale, root):
     """What is typed is not UTF-8; whoever reads the output has left."""
-    imports = "import sys\nfrom common.config import RunConfig, main\n"
-    code = f"{imports}def work(config):\n    {program}\nmain(RunConfig, {{'paper': {{}}}}, work, ['x'])"
+    code = PROGRAM.format(program)
     read, write = os.pipe()
     os.close(read)
-    environment = os.environ | {"PYTHONPATH": str(root), "PYTHONUTF8": "1", "PYTHONIOENCODING": "utf-8:strict"}
+    environment = os.environ | {"PYTHONPATH": str(root)} | locale
     done = subprocess.run([sys.executable, "-c", code], input=b"caf\xe9 x\n", stdout=write, stderr=subprocess.PIPE, env=environment)
     os.close(write)
     assert (done.returncode, done.stderr.decode()) == (status, error)

@@ -144,7 +144,7 @@ def main() -> None:
         good &= not unknown and all(target.startswith(VENDOR) for target in entry.custom_calls)
         if args.text:
             args.text.mkdir(parents=True, exist_ok=True)
-            (args.text / f"{name}.txt").write_text(text)
+            (args.text / f"{name}.txt").write_text(text, encoding="utf-8")
     raise SystemExit(0 if good else 1)
 
 

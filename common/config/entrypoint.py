@@ -4,8 +4,10 @@ An entrypoint is a config dataclass, its presets and one call of `main`. What tr
 flag. Nothing here imports TensorFlow, so a mistyped flag is answered at once.
 """
 
+import contextlib
 import errno
 import importlib
+import io
 import os
 import signal
 import sys
@@ -46,6 +48,7 @@ def main(
     their traceback.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    _speak_utf8()
     config = None
     try:
         with sigterm_raises():
@@ -73,6 +76,18 @@ def main(
         if error.errno not in _ENVIRONMENT:
             raise
         _leave(f"error: {error.strerror}{where}; make room or give access there, then run the same command again", 2)
+
+
+def _speak_utf8() -> None:
+    """Standard input and output are UTF-8 whatever the locale says (Windows, cron and some containers say otherwise).
+
+    What is read is checked, without a byte order mark; names of files that are no UTF-8 are written as they are.
+    """
+    streams = (sys.stdin, "utf-8-sig", "strict"), (sys.stdout, "utf-8", "surrogateescape"), (sys.stderr, "utf-8", "backslashreplace")
+    for stream, encoding, errors in streams:
+        if isinstance(stream, io.TextIOWrapper):
+            with contextlib.suppress(io.UnsupportedOperation):  # somebody has begun to read
+                stream.reconfigure(encoding=encoding, errors=errors)
 
 
 def _leave(line: str, status: int) -> typing.NoReturn:

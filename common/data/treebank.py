@@ -6,6 +6,8 @@ split already stays as it is.
 
 import re
 
+from .text import words_of
+
 _OPENING, _CLOSING = "\"'“‘([{", "\"'”’)]},;:!?"
 _CLITIC = r"['’](?:s|m|re|ve|ll|d)|n['’]t"
 _WHOLE = re.compile(rf"{_CLITIC}|\.\.+|``|''", re.IGNORECASE)
@@ -18,7 +20,7 @@ def split_words(line: str) -> list[str]:
     "Smith's U.N. speech (in Rome)." -> Smith 's U.N. speech ( in Rome ) .
     """
     tokens: list[str] = []
-    parts = line.split()
+    parts = words_of(line)
     for i, part in enumerate(parts):
         before: list[str] = []
         after: list[str] = []

@@ -48,7 +48,7 @@ def git_commit() -> str | None:
 
     def git(*arguments: str) -> str:
         command = ["git", "-C", str(_ROOT), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.strip()
+        return os.fsdecode(subprocess.run(command, capture_output=True, check=True, timeout=30).stdout).strip()
 
     try:
         if pathlib.Path(git("rev-parse", "--show-toplevel")).resolve() != _ROOT:

@@ -105,7 +105,7 @@ class RunDirectory:
         """Keep other processes out as long as this object lives; the system lets go however the process ends."""
         if fcntl is None:
             return
-        self._lock = open(self.path / _LOCK, "w")  # noqa: SIM115
+        self._lock = open(self.path / _LOCK, "wb")  # noqa: SIM115
         try:
             fcntl.lockf(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (BlockingIOError, PermissionError):
