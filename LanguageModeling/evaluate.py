@@ -15,10 +15,11 @@ from LanguageModeling import reader  # noqa: E402
 class EvaluateConfig:
     """Perplexity of a trained language model, with the most probable and with sampled distances."""
 
-    run_dir: str = setting("", "folder of the run")
-    checkpoint: str = setting("", "checkpoint file (empty: the best epoch of the run)")
-    split: str = setting("test", "which text of the run's data", choices=reader.SPLITS)
-    text: str = setting("", "another text file, a sentence a line, instead of a split")
+    run_dir: str = setting("", "folder of the run", path=True)
+    checkpoint: str = setting("", "checkpoint file (empty: the best epoch of the run)", path=True)
+    split: str = setting("test", "which text of the data", choices=reader.SPLITS)
+    data_dir: str = setting("", "folder with the data (empty: the one that the run was trained with)", path=True)
+    text: str = setting("", "another text file, a sentence a line, instead of a split", path=True)
     streams: int | None = setting(
         None, "parts of the text that are read side by side; 1 reads it in order (none: as many as in a batch of the run)", minimum=1
     )
@@ -35,7 +36,7 @@ def evaluate(config: EvaluateConfig) -> dict[str, float]:
     if config.text:
         name, tokens = pathlib.Path(config.text).name, reader.read_tokens(config.text, vocabulary)
     else:
-        name, tokens = config.split, reader.load_split(run_config.data_dir, config.split, vocabulary)
+        name, tokens = config.split, reader.load_split(config.data_dir or run_config.data_dir, config.split, vocabulary)
     streams = config.streams or run_config.batch_size
     metrics = experiment.evaluate(trainer, tokens, name, streams, config.samples or run_config.n_chains)
     print(f"{config.run_dir}: {len(tokens) - 1} tokens of {config.text or config.split}, read as {streams} streams")

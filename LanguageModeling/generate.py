@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 class GenerateConfig:
     """Generate text with a trained language model."""
 
-    run_dir: str = setting("", "folder of the run")
-    checkpoint: str = setting("", "checkpoint file (empty: the best epoch of the run)")
+    run_dir: str = setting("", "folder of the run", path=True)
+    checkpoint: str = setting("", "checkpoint file (empty: the best epoch of the run)", path=True)
     prompt: str = setting("", "words to begin with")
     n_words: int = setting(30, "words to add", minimum=1)
     temperature: float = setting(1.0, "below 1: more probable words; 0: always the most probable", minimum=0)
     seed: int = setting(0, "of the sampled words and distances", minimum=0, maximum=2**31 - 1)
-    picture: str = setting("", "where to draw the connections, without an ending")
+    picture: str = setting("", "where to draw the connections, without an ending", path=True)
 
 
 def generate(config: GenerateConfig) -> tuple[list[str], np.ndarray]:

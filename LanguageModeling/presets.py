@@ -48,7 +48,7 @@ class LanguageConfig(RunConfig):
     rl_weight: float = setting(0.3, minimum=0)
     entropy_weight: float = setting(0.02, minimum=0)
     print_every: int = setting(100, minimum=1)
-    load_model: str = setting("", "run folder or checkpoint whose weights to start from")
+    load_model: str = setting("", "run folder or checkpoint whose weights to start from", path=True)
 
     @property
     def char_flags(self) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from common.data.download import read_tar
 from common.data.generated_corpus import language_model_text
 from common.data.text import EOS, PADDING, UNKNOWN, Vocabulary, decode, lines, notice_reserved, read_lines, words_of
 from common.errors import InputError, warn
+from common.files import seen_from, still_packed
 
 SPLITS = ("train", "valid", "test")
 WORD_START, WORD_END = "<word>", "</word>"  # characters of their own at the ends of every word
@@ -70,16 +71,20 @@ def _generated() -> dict[str, tuple[str, list[str]]]:
 
 def _read(folder: pathlib.Path) -> tuple[str, dict[str, tuple[str, list[str]]]]:
     if not folder.is_dir():
-        raise InputError(f"{folder}: expected a folder with a corpus, found none; check --data_dir, or {_WHAT_TO_GET}")
+        raise InputError(f"{folder}: expected a folder with a corpus, found none{seen_from(folder)}; check --data_dir, or {_WHAT_TO_GET}")
     for name, prefix in (("ptb", "ptb."), (folder.resolve().name, "")):
         paths = {split: folder / f"{prefix}{split}.txt" for split in SPLITS}
         missing = [path.name for path in paths.values() if not path.is_file()]
         if not missing:
             return name, {split: (str(path), read_lines(path)) for split, path in paths.items()}
         if len(missing) < len(SPLITS):
-            raise InputError(f"{folder}: expected all three texts, found no {' and no '.join(missing)}; add it")
+            packed = still_packed(folder, *missing)
+            what = f"found no {' and no '.join(missing)}{f', {packed}' if packed else '; add it'}"
+            raise InputError(f"{folder}: expected all three texts, {what}")
     if (folder / _ARCHIVE).is_file():
         return "ptb", _read_archive(folder / _ARCHIVE)
+    if packed := still_packed(folder):
+        raise InputError(f"{folder}: expected ptb.train.txt or train.txt, found neither, {packed}")
     raise InputError(f"{folder}: expected ptb.train.txt or train.txt, found neither; {_WHAT_TO_GET}")
 
 

@@ -14,10 +14,11 @@ from common.config import main, setting  # noqa: E402
 class EvaluateConfig:
     """Precision, recall and F1 of a trained tagger, with the most probable and with sampled distances."""
 
-    run_dir: str = setting("", "folder of the run")
-    checkpoint: str = setting("", "checkpoint file (empty: the best epoch of the run)")
-    split: str = setting("test", "which sentences of the run's data", choices=("train", "dev", "test"))
-    file: str = setting("", "another file in CoNLL-2003's format, instead of a split")
+    run_dir: str = setting("", "folder of the run", path=True)
+    checkpoint: str = setting("", "checkpoint file (empty: the best epoch of the run)", path=True)
+    split: str = setting("test", "which sentences of the data", choices=("train", "dev", "test"))
+    data_dir: str = setting("", "folder with the data (empty: the one that the run was trained with)", path=True)
+    file: str = setting("", "another file in CoNLL-2003's format, instead of a split", path=True)
 
 
 def evaluate(config: EvaluateConfig) -> dict[str, float]:
@@ -30,7 +31,8 @@ def evaluate(config: EvaluateConfig) -> dict[str, float]:
     if config.file:
         name, sentences = pathlib.Path(config.file).name, reader.read_conll(config.file, run_config.scheme)
     else:
-        name, sentences = config.split, getattr(reader.load(run_config.data_dir, run_config.scheme), config.split)
+        corpus = reader.load(config.data_dir or run_config.data_dir, run_config.scheme)
+        name, sentences = config.split, getattr(corpus, config.split)
     print(f"{config.run_dir}: {len(sentences)} sentences of {config.file or config.split}")
     gold = [sentence.tags for sentence in sentences]
 

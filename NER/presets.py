@@ -12,8 +12,10 @@ class NERConfig(RunConfig):
     task = "NER"
 
     data_dir: str = setting("", "folder with eng.train, eng.testa, eng.testb (empty: a small generated corpus)")
-    vectors: str = setting("", "file of pretrained word vectors, such as glove.6B.100d.txt (empty: random)")
-    cache_dir: str = setting("", "where to keep the vectors of the corpus's words for the next run (empty: nowhere)", affects_result=False)
+    vectors: str = setting("", "file of pretrained word vectors, such as glove.6B.100d.txt (empty: random)", path=True)
+    cache_dir: str = setting(
+        "", "where to keep the vectors of the corpus's words for the next run (empty: nowhere)", affects_result=False, path=True
+    )
     word_size: int = setting(100, "dimension of a word's vector", minimum=1)
     train_vectors: bool = setting(True, "train the word vectors with the rest")
     min_count: int = setting(2, "training words seen less often, and without a pretrained vector, count as unknown", minimum=1)

@@ -18,7 +18,7 @@ import numpy as np
 from common.data.generated_corpus import tagged_sentences
 from common.data.text import PADDING, UNKNOWN, Vocabulary, notice_reserved, read_lines, words_of
 from common.errors import InputError
-from common.files import atomic_write
+from common.files import atomic_write, seen_from, still_packed
 from NER.span_f1 import spans, to_tags
 
 FILE_NAMES = (("eng.train", "eng.testa", "eng.testb"), ("train.txt", "valid.txt", "test.txt"))
@@ -77,9 +77,10 @@ def load(data_dir: str | os.PathLike = "", scheme: str = "BIOES", seed: int = 0)
                 corpus = Corpus(*(read_conll(folder / name, scheme) for name in names))
                 _check_entities(folder / names[0], entity_types(corpus.train))
                 return corpus
+    packed = still_packed(data_dir) or still_packed(pathlib.Path(data_dir) / "conll2003")
     raise InputError(
-        f"{data_dir}: expected {' '.join(FILE_NAMES[0])} or {' '.join(FILE_NAMES[1])}, found neither; "
-        "CoNLL-2003 is licensed: follow https://www.clips.uantwerpen.be/conll2003/ner/ and put its files there"
+        f"{data_dir}: expected {' '.join(FILE_NAMES[0])} or {' '.join(FILE_NAMES[1])}, found neither{seen_from(data_dir)}"
+        f"{packed and f', {packed}'}; CoNLL-2003 is licensed: follow https://www.clips.uantwerpen.be/conll2003/ner/ and put its files there"
     )
 
 

@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 class TagConfig:
     """Name the entities of sentences, and show which word's state each word connects to."""
 
-    run_dir: str = setting("", "folder of the run")
-    checkpoint: str = setting("", "checkpoint file (empty: the best epoch of the run)")
-    file: str = setting("", "a file in CoNLL-2003's format to tag (empty: lines of standard input)")
-    output: str = setting("", "with --file: where to write words, gold and predicted tags, as conlleval reads them")
+    run_dir: str = setting("", "folder of the run", path=True)
+    checkpoint: str = setting("", "checkpoint file (empty: the best epoch of the run)", path=True)
+    file: str = setting("", "a file in CoNLL-2003's format to tag (empty: lines of standard input)", path=True)
+    output: str = setting("", "with --file: where to write words, gold and predicted tags, as conlleval reads them", path=True)
     connections: bool = setting(True, "print the connections of each word too")
-    picture: str = setting("", "where to draw the connections of the first sentence, without an ending")
+    picture: str = setting("", "where to draw the connections of the first sentence, without an ending", path=True)
     sampled: bool = setting(False, "sample the distances, instead of the most probable ones")
     seed: int = setting(0, "of the sampled distances", minimum=0, maximum=2**31 - 1)
 

@@ -15,10 +15,10 @@ from NumberPrediction.reader import LABEL_RULES, SPLITS  # noqa: E402
 class EvaluateConfig:
     """Accuracy of a trained network, with the most probable and with sampled distances."""
 
-    run_dir: str = setting("", "folder of the run")
-    checkpoint: str = setting("", "checkpoint file (empty: the best epoch of the run)")
+    run_dir: str = setting("", "folder of the run", path=True)
+    checkpoint: str = setting("", "checkpoint file (empty: the best epoch of the run)", path=True)
     split: str = setting("test", "which examples", choices=SPLITS)
-    data_dir: str = setting("", "folder that produce_data.py wrote (empty: the data of the run)")
+    data_dir: str = setting("", "folder that produce_data.py wrote (empty: the data of the run)", path=True)
     length: int = setting(0, "digits before the index of other data (0: as in the run)", minimum=0)
     label_rule: str = setting("", "label rule of other data (empty: as in the run)", choices=("", *LABEL_RULES))
 

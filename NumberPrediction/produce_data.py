@@ -33,7 +33,7 @@ class ProduceConfig:
         "unless the length is 100",
         choices=LABEL_RULES,
     )
-    data_dir: str = setting("", "folder to write to (empty: data/numbers-<length>-<label_rule>)")
+    data_dir: str = setting("", "folder to write to (empty: data/numbers-<length>-<label_rule>)", path=True)
     n_train: int = setting(100_000, "training examples", minimum=1)
     n_dev: int = setting(10_000, "development examples", minimum=1)
     n_test: int = setting(10_000, "test examples", minimum=1)

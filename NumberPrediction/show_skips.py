@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 class ShowConfig:
     """Draw which earlier step a trained network connects to."""
 
-    run_dir: str = setting("", "folder of the run")
-    checkpoint: str = setting("", "checkpoint file (empty: the best epoch of the run)")
-    out: str = setting("", "where to write, without an ending (empty: skips in the folder of the run)")
+    run_dir: str = setting("", "folder of the run", path=True)
+    checkpoint: str = setting("", "checkpoint file (empty: the best epoch of the run)", path=True)
+    out: str = setting("", "where to write, without an ending (empty: skips in the folder of the run)", path=True)
 
 
 def show(config: ShowConfig) -> list[pathlib.Path]:

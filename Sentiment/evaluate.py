@@ -8,15 +8,17 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from common.config import main, setting  # noqa: E402
+from common.errors import InputError  # noqa: E402
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EvaluateConfig:
     """Accuracy of a trained classifier, with the most probable and with sampled distances."""
 
-    run_dir: str = setting("", "folder of the run")
-    checkpoint: str = setting("", "checkpoint file (empty: the best epoch of the run)")
-    split: str = setting("test", "which texts of the run's data", choices=("train", "dev", "test"))
+    run_dir: str = setting("", "folder of the run", path=True)
+    checkpoint: str = setting("", "checkpoint file (empty: the best epoch of the run)", path=True)
+    split: str = setting("test", "which texts of the data", choices=("train", "dev", "test"))
+    data_dir: str = setting("", "folder with the data (empty: the one that the run was trained with)", path=True)
 
 
 def evaluate(config: EvaluateConfig) -> dict[str, float]:
@@ -27,7 +29,10 @@ def evaluate(config: EvaluateConfig) -> dict[str, float]:
     )
 
     run_config, trainer, vocabulary = experiment.load(config.run_dir, config.checkpoint)
-    examples = getattr(experiment.load_data(run_config), config.split)
+    corpus = experiment.load_data(dataclasses.replace(run_config, data_dir=config.data_dir or run_config.data_dir))
+    if corpus.classes != (classes := experiment.n_classes(run_config)):
+        raise InputError(f"--data_dir expects texts of {classes} classes, which the run was trained on, found {corpus.classes}")
+    examples = getattr(corpus, config.split)
     print(f"{config.run_dir}: {len(examples)} texts of {config.split}")
     metrics = experiment.evaluate(trainer, reader.encode(examples, vocabulary), config.split, run_config.n_buckets)
     for name, value in metrics.items():

@@ -16,11 +16,11 @@ from common.figures import arcs  # noqa: E402
 class PredictConfig:
     """How favourable texts are, and which word's state each word connects to."""
 
-    run_dir: str = setting("", "folder of the run")
-    checkpoint: str = setting("", "checkpoint file (empty: the best epoch of the run)")
-    file: str = setting("", "text file, a text a line (empty: standard input)")
+    run_dir: str = setting("", "folder of the run", path=True)
+    checkpoint: str = setting("", "checkpoint file (empty: the best epoch of the run)", path=True)
+    file: str = setting("", "text file, a text a line (empty: standard input)", path=True)
     connections: bool = setting(True, "print the connections of each word too")
-    picture: str = setting("", "where to draw the connections of the first text, without an ending")
+    picture: str = setting("", "where to draw the connections of the first text, without an ending", path=True)
     sampled: bool = setting(False, "sample the distances, instead of the most probable ones")
     seed: int = setting(0, "of the sampled distances", minimum=0, maximum=2**31 - 1)
 

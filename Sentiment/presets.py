@@ -15,11 +15,11 @@ class SentimentConfig(RunConfig):
     dataset: str = setting("imdb", "data set: IMDB, or SST with five classes or two", choices=("imdb", "sst5", "sst2"))
     data_dir: str = setting("", "folder with the data set as distributed (empty: a small generated corpus of two classes)")
     cache_dir: str = setting(
-        "", "where to keep IMDB tokenised, and words' vectors, for the next run (empty: nowhere)", affects_result=False
+        "", "where to keep IMDB tokenised, and words' vectors, for the next run (empty: nowhere)", affects_result=False, path=True
     )
     max_tokens: int = setting(400, "tokens of a text that are read: its last ones", minimum=1)
     phrases: bool = setting(False, "SST: train on every phrase of the trees, not on the sentences alone")
-    vectors: str = setting("", "file of pretrained word vectors, such as GoogleNews-vectors-negative300.bin (empty: random)")
+    vectors: str = setting("", "file of pretrained word vectors, such as GoogleNews-vectors-negative300.bin (empty: random)", path=True)
     word_size: int = setting(300, "dimension of a word's vector", minimum=1)
     train_vectors: bool = setting(True, "train the word vectors with the rest")
     max_words: int = setting(30_000, "size of the vocabulary", minimum=3)

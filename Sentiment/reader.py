@@ -22,7 +22,7 @@ from common.data.generated_corpus import labelled_reviews
 from common.data.text import PADDING, UNKNOWN, Vocabulary, decode, lines, notice_reserved, read_lines, words_of
 from common.data.treebank import split_words
 from common.errors import InputError
-from common.files import atomic_write
+from common.files import atomic_write, is_hidden, seen_from, still_packed
 
 DATASETS = ("imdb", "sst5", "sst2")
 DEV_SHARE = 0.15
@@ -97,7 +97,7 @@ def load(
         return Corpus(made[: GENERATED[0]], made[GENERATED[0] : -GENERATED[2]], made[-GENERATED[2] :], 2)
     folder = pathlib.Path(data_dir)
     if not folder.is_dir():
-        raise InputError(f"{folder}: expected the folder that has the data, found none; check the path")
+        raise InputError(f"{folder}: expected the folder that has the data, found none{seen_from(folder)}; check the path")
     if dataset == "imdb":
         train, test = read_imdb(_imdb_source(folder), max_tokens, cache_dir=cache_dir)
         return Corpus(*split(train, DEV_SHARE, seed), test, 2)
@@ -205,7 +205,7 @@ def _cached_tokens(source: pathlib.Path, cache_dir: str | os.PathLike) -> _Token
     """`_tokens`, kept in `cache_dir` under a name made of the sizes and times of what is read."""
     if not cache_dir:
         return _tokens(source)
-    files = [source] if source.is_file() else [path for c in _CLASSES for path in source.joinpath(*c).glob("*.txt")]
+    files = [source] if source.is_file() else [path for c in _CLASSES for path in _texts_in(source.joinpath(*c))]
     stats = [(str(file.relative_to(source.parent)), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     key = (_CACHE_VERSION, sorted(stats))
     kept = pathlib.Path(cache_dir) / f"imdb-{hashlib.sha256(repr(key).encode()).hexdigest()[:16]}.npz"
@@ -237,11 +237,15 @@ def _review_files(source: pathlib.Path) -> Iterator[tuple[str, str, str, bytes]]
     """Part, sign, file name and content of every labelled review, in the order of the source."""
     if source.is_dir():
         for part, sign in _CLASSES:
-            for path in (source / part / sign).glob("*.txt"):
+            for path in _texts_in(source / part / sign):
                 yield part, sign, path.name, path.read_bytes()
         return
-    for name, data in read_tar(source, _REVIEW.fullmatch):
+    for name, data in read_tar(source, lambda name: _REVIEW.fullmatch(name) and not is_hidden(name.removeprefix("./"))):
         yield *_REVIEW.fullmatch(name).groups(), data
+
+
+def _texts_in(folder: pathlib.Path) -> list[pathlib.Path]:
+    return [path for path in folder.glob("*.txt") if not is_hidden(path.name)]
 
 
 def _imdb_source(folder: pathlib.Path) -> pathlib.Path:
@@ -251,7 +255,14 @@ def _imdb_source(folder: pathlib.Path) -> pathlib.Path:
                 return place
         if (parent / IMDB_ARCHIVE).is_file():
             return parent / IMDB_ARCHIVE
-    return fetch(IMDB_URL, folder / IMDB_ARCHIVE, IMDB_SHA256)
+    return _fetch(IMDB_URL, folder / IMDB_ARCHIVE, IMDB_SHA256, "aclImdb")
+
+
+def _fetch(url: str, path: pathlib.Path, sha256: str, *stems: str) -> pathlib.Path:
+    """`fetch`, unless what is looked for lies there in another form."""
+    if packed := still_packed(path.parent, *stems):
+        raise InputError(f"{path.parent}: expected {path.name} or what is in it, found neither, {packed}")
+    return fetch(url, path, sha256)
 
 
 # ---------------------------------------------------------------------------------------------------------------- SST
@@ -331,7 +342,7 @@ def _sst_texts(folder: pathlib.Path) -> dict[str, tuple[str, list[str]]]:
             if (place / "train.txt").is_file():
                 return {part: (str(place / name), read_lines(place / name)) for part, name in names.items()}
     archive = next((p / SST_ARCHIVE for p in (folder, folder / "sst") if (p / SST_ARCHIVE).is_file()), None)
-    archive = archive or fetch(SST_URL, folder / SST_ARCHIVE, SST_SHA256)
+    archive = archive or _fetch(SST_URL, folder / SST_ARCHIVE, SST_SHA256, "train", "trees")
     try:
         with zipfile.ZipFile(archive) as trees:
             contents = {part: trees.read(f"trees/{name}") for part, name in names.items()}

@@ -30,7 +30,7 @@ class SpeedConfig:
 
     parts: list[str] = setting(list(PARTS), "what to measure", choices=PARTS)
     runs: int = setting(7, "counted runs of each", minimum=1)
-    results: str = setting("", "folder to write to (empty: benchmarks/results)")
+    results: str = setting("", "folder to write to (empty: benchmarks/results)", path=True)
 
 
 def layer(runs: int, size: str = "PTB") -> dict:

@@ -8,6 +8,8 @@ from typing import BinaryIO
 
 import numpy as np
 
+_PACKED = (".gz", ".tgz", ".bz2", ".tbz2", ".xz", ".txz", ".zst", ".z", ".zip", ".7z", ".rar", ".tar")
+
 
 def atomic_write(path: str | os.PathLike, content: bytes | str | Callable[[BinaryIO], None]) -> None:
     """Write a file under a temporary name, force it to the disk, then rename it to `path`.
@@ -32,6 +34,24 @@ def atomic_write(path: str | os.PathLike, content: bytes | str | Callable[[Binar
         temporary.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a system or an editor left this beside the files of a user: .DS_Store, ._review.txt, __MACOSX/x, Thumbs.db."""
+    *folders, name = pathlib.PurePosixPath(name).parts
+    return name.startswith(".") or name in ("Thumbs.db", "desktop.ini", "__MACOSX") or "__MACOSX" in folders
+
+
+def still_packed(folder: str | os.PathLike, *stems: str) -> str:
+    """For a message about files that a folder lacks: those it has packed, whose names begin with a stem if there are any; else ""."""
+    names = [path.name for path in sorted(pathlib.Path(folder).glob("*")) if path.suffix.lower() in _PACKED and path.is_file()]
+    names = [name for name in names if not is_hidden(name) and (not stems or name.startswith(stems))]
+    return f"but {', '.join(names[:3])}{' ...' if len(names) > 3 else ''}, still packed: unpack it there" if names else ""
+
+
+def seen_from(path: str | os.PathLike) -> str:
+    """For a message about a path that leads nowhere: where a relative one starts."""
+    return "" if pathlib.Path(path).is_absolute() else f" (seen from {pathlib.Path.cwd()})"
 
 
 def read_npz(file: str | os.PathLike | BinaryIO) -> dict[str, np.ndarray]:

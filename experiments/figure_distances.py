@@ -26,10 +26,10 @@ _COLUMNS, _FEWEST = 3, 20  # classes side by side; words that a class needs to b
 class DistancesConfig:
     """Draw histograms of distances per class of words, for a run of any task that reads text."""
 
-    run_dir: str = setting("", "folder of the run")
-    file: str = setting("", "a text file, a sentence a line (empty: the run's dev data)")
+    run_dir: str = setting("", "folder of the run", path=True)
+    file: str = setting("", "a text file, a sentence a line (empty: the run's dev data)", path=True)
     n_texts: int = setting(300, "sentences, from the first on", minimum=1)
-    out: str = setting("", "where to write, without an ending (empty: distances in the folder of the run)")
+    out: str = setting("", "where to write, without an ending (empty: distances in the folder of the run)", path=True)
 
 
 def draw(config: DistancesConfig) -> list[pathlib.Path]:

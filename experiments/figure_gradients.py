@@ -26,10 +26,10 @@ _MARKERS = "osD^vP*X"
 class GradientsConfig:
     """Draw the norm of dL_T / dh_t over the steps t, for the networks of some runs of one task."""
 
-    runs: list[str] = setting([], "folders of the runs, separated by commas")
+    runs: list[str] = setting([], "folders of the runs, separated by commas", path=True)
     steps: int = setting(20, "T, the step whose loss it is", minimum=2)
     n_texts: int = setting(200, "texts of the dev data, the first that have T steps", minimum=1)
-    out: str = setting(str(figure_files.FOLDER / "gradients"), "where to write, without an ending")
+    out: str = setting(str(figure_files.FOLDER / "gradients"), "where to write, without an ending", path=True)
 
 
 class Probe(NamedTuple):
@@ -153,6 +153,4 @@ def _extent(flags: Any) -> str:
 
 
 if __name__ == "__main__":
-    folders = [argument for argument in sys.argv[1:] if not argument.startswith("-")]
-    rest = [argument for argument in sys.argv[1:] if argument.startswith("-")]
-    main(GradientsConfig, {}, draw, [sys.argv[0], *([f"--runs={','.join(folders)}"] if folders else []), *rest])
+    main(GradientsConfig, {}, draw, bare=["runs..."])

@@ -22,8 +22,8 @@ _PARTS = {"length": "T", "batch": "B", "units": "H", "actions": "K"}
 class GrowthConfig:
     """Draw time against T, B, H and K, and memory against T."""
 
-    results: str = setting(str(ROOT / "benchmarks" / "results"), "folder that benchmarks/speed.py wrote to")
-    out: str = setting("", "where to write, without an ending (empty: growth among the figures)")
+    results: str = setting(str(ROOT / "benchmarks" / "results"), "folder that benchmarks/speed.py wrote to", path=True)
+    out: str = setting("", "where to write, without an ending (empty: growth among the figures)", path=True)
 
 
 def _read(folder: str, part: str) -> dict:

@@ -20,8 +20,8 @@ from experiments import figure_files  # noqa: E402
 class NumbersConfig:
     """Draw which earlier step each step of number prediction connects to."""
 
-    run_dir: str = setting("", "folder of the run")
-    out: str = setting("", "where to write, without an ending (empty: numbers-<length> among the figures)")
+    run_dir: str = setting("", "folder of the run", path=True)
+    out: str = setting("", "where to write, without an ending (empty: numbers-<length> among the figures)", path=True)
 
 
 def draw(config: NumbersConfig) -> list[pathlib.Path]:

@@ -21,7 +21,7 @@ class SweepConfig:
     """Draw perplexity against K and lamda."""
 
     table: str = setting("lm_sweep_small", "whose runs", choices=("lm_sweep_small", "lm_sweep", "lm_sweep_generated"))
-    out: str = setting("", "where to write, without an ending (empty: <table> among the figures)")
+    out: str = setting("", "where to write, without an ending (empty: <table> among the figures)", path=True)
 
 
 def points(table: str) -> dict[str, list[tuple[float, dict]]]:

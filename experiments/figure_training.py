@@ -21,7 +21,7 @@ class TrainingConfig:
 
     table: str = setting("", "which table", choices=("", *tables.TABLES))
     rows: list[str] = setting([], "which rows (empty: all with an agent)")
-    out: str = setting("", "where to write, without an ending (empty: training-<table> among the figures)")
+    out: str = setting("", "where to write, without an ending (empty: training-<table> among the figures)", path=True)
 
 
 def agents(table: str, rows: list[str]) -> dict[str, list[dict[str, Any]]]:

@@ -43,11 +43,15 @@ class RunTableConfig:
         "runs at a time (none: one on this machine, on a Ray cluster as many as it has room for)",
         minimum=1,
     )
-    data_dir: str = setting("data", "folder that holds ptb/, conll2003/, sst/, imdb/, embeddings/")
-    vectors: str = setting(
-        "", "word vectors instead of the table's file below --data_dir (none: random ones)"
+    data_dir: str = setting(
+        "data", "folder that holds ptb/, conll2003/, sst/, imdb/, embeddings/", path=True
     )
-    runs_dir: str = setting("runs/experiments", "folder for the runs while they last")
+    vectors: str = setting(
+        "",
+        "word vectors instead of the table's file below --data_dir (none: random ones)",
+        path=True,
+    )
+    runs_dir: str = setting("runs/experiments", "folder for the runs while they last", path=True)
     shard: str = setting("0/1", "i/n: only every n-th run, from the i-th on")
     nice: int = setting(
         10,

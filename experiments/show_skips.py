@@ -27,9 +27,9 @@ _SEED = 99  # of generated texts; no run trains on it
 class ShowConfig:
     """Draw which earlier word each word connects to; for a run of any task."""
 
-    run_dir: str = setting("", "folder of the run")
+    run_dir: str = setting("", "folder of the run", path=True)
     text: str = setting("", "what to read, a text a line (empty: some texts of the task's own kind)")
-    out: str = setting("", "where to write, without an ending (empty: connections in the folder of the run)")
+    out: str = setting("", "where to write, without an ending (empty: connections in the folder of the run)", path=True)
     html: bool = setting(False, "write a page instead: all texts, every word's distribution, sampled choices")
     samples: int = setting(100, "with --html: draws of all distances", minimum=1)
     max_megabytes: float = setting(20.0, "with --html: leave the network out, and typing with it, if it would be larger", minimum=0)

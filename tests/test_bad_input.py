@@ -67,6 +67,8 @@ def place(tmp_path_factory):
         "three.conll": b"Anna NNP B-NP I-PER\n\nRome NNP I-LOC\n", "tag.conll": b"Anna NNP B-NP I-PER\nleft VBD B-VP X-\n",
         "bad.vec": b"the 1 2 3 4\nfilm 1 2 three 4\nanna 1 two 3 4\n", "short.vec": b"the 1 2 3\n", "uneven.vec": b"the 1 2 3 4\ncat 1 2\n",
         "nan.vec": b"the 1 2 3 nan\nanna 1 nan 3 4\n", "promise.vec": b"9 4\nthe 1 2 3 4\n", "bad.bin": b"two 4\n", "bad.txt.gz": b"\x1f\x8bno",
+        "spaced.bin": b"2 4\nthe " + bytes(16) + b"fine wine " + bytes(16), "more.bin": b"1 4\nthe " + bytes(16) + b"a " + bytes(16),
+        "zip.vec": b"PK\3\4", "counts.conll": b"1 Anna O O\n2 left O O\n", "._a.txt": b"\0\5\x16\7\0",
     }  # fmt: skip
     for name, content in files.items():
         (folder / name).write_bytes(content)
@@ -84,7 +86,8 @@ def place(tmp_path_factory):
     archive = folder / "words" / "archive" / "simple-examples.tgz"
     archive.parent.mkdir()
     archive.write_bytes(b"no archive")
-    for name, content in {"three": files["three.conll"], "tag": files["tag.conll"], "empty": b"\n\n", "latin": files["latin.txt"]}.items():
+    for name, content in {"three": files["three.conll"], "tag": files["tag.conll"], "counts": files["counts.conll"],
+                          "outside": b"Anna NNP B-NP O\n", "chunks": b"Anna NNP O B-NP\n", "empty": b"\n\n", "latin": files["latin.txt"]}.items():
         (folder / "tags" / name).mkdir(parents=True)
         for file in ("eng.train", "eng.testa", "eng.testb"):
             (folder / "tags" / name / file).write_bytes(content)
@@ -96,6 +99,12 @@ def place(tmp_path_factory):
         (folder / "numbers" / name).mkdir(parents=True)
         if change is not None:
             (folder / "numbers" / name / "train.npz").write_bytes(change)
+    for name, packed in {"words": "ptb.train.txt.gz", "tags": "eng.train.zip", "trees": "train.txt.gz"}.items():
+        (folder / name / "packed").mkdir(parents=True)
+        (folder / name / "packed" / packed).write_bytes(b"\x1f\x8b")
+        (folder / name / "packed" / f"._{packed}").write_bytes(b"\0\5\x16\7")
+    shutil.copytree(folder / "words" / "latin", folder / "words" / "gzip")
+    (folder / "words" / "gzip" / "train.txt").write_bytes(b"\x1f\x8b\x08\0")
     (folder / "folder").mkdir()
     (folder / "folder" / "notes.txt").write_text("mine")
     return folder
@@ -177,6 +186,13 @@ data
 {TRAIN_LM} {RUN} --data_dir={{p}}/words/archive            | .*simple-examples.tgz: expected a whole tar archive, found: .*; get it again
 {TRAIN_LM} {RUN} --data_dir={{p}}/data/words --load_model={{p}}/nowhere   | no checkpoint at .*nowhere: expected a file that training wrote
 {TRAIN_LM} {RUN} --data_dir={{p}}/data/words --load_model={{p}}/other.npz | the checkpoint is of another model: expected .* of shape .*
+{TRAIN_LM} {RUN} --data_dir={{p}}/words/gzip               | .*train.txt: expected UTF-8 text, found a gzip file; unpack it .*
+{TRAIN_LM} {RUN} --data_dir={{p}}/words/packed             | .*found neither, but ptb.train.txt.gz, still packed: unpack it there
+{TRAIN_LM} {RUN} --data_dir=no/where                       | no/where: expected a folder with a corpus, found none \\(seen from .*\\); .*
+{TRAIN_NER} {RUN} --data_dir={{p}}/tags/packed             | .*found neither, but eng.train.zip, still packed: unpack it there; .*
+{TRAIN_NER} {RUN} --data_dir={{p}}/tags/counts             | .*eng.train: expected the word in column 1, found 1, 2, ... in every .*
+{TRAIN_NER} {RUN} --data_dir={{p}}/tags/outside            | .*eng.train: expected entity tags .* in column 4, found the tag O alone; .*
+{TRAIN_NER} {RUN} --data_dir={{p}}/tags/chunks             | .*eng.train: expected entity tags .*, found kinds of phrase \\(NP\\); .*
 {TRAIN_NER} {RUN} --data_dir={{p}}/nowhere                 | .*nowhere: expected eng.train .*, found neither; CoNLL-2003 is licensed: .*
 {TRAIN_NER} {RUN} --data_dir={{p}}/tags/three              | .*eng.train:3: expected 4 columns .*, found 3; repair the line
 {TRAIN_NER} {RUN} --data_dir={{p}}/tags/tag                | .*eng.train:2: expected an entity tag .*, found 'X-'; repair the line
@@ -195,6 +211,10 @@ data
 {TRAIN_SENT} {RUN} --data_dir={{p}}/data/trees --vectors={{p}}/uneven.vec  | .*uneven.vec:2: expected a word and 4 numbers, found 2; repair the line
 {TRAIN_SENT} {RUN} --data_dir={{p}}/data/trees --vectors={{p}}/promise.vec | .*promise.vec: the first line promises 9 rows, found 1; .*
 {TRAIN_SENT} {RUN} --data_dir={{p}}/data/trees --vectors={{p}}/bad.bin     | .*bad.bin: expected word2vec's binary format, a first line .*
+{TRAIN_SENT} {RUN} --data_dir={{p}}/trees/packed           | .*found neither, but train.txt.gz, still packed: unpack it there
+{TRAIN_SENT} {RUN} --data_dir={{p}}/data/trees --vectors={{p}}/spaced.bin  | .*spaced.bin, row 2: expected a word and 4 floats, .* a space .*
+{TRAIN_SENT} {RUN} --data_dir={{p}}/data/trees --vectors={{p}}/more.bin    | .*more.bin: expected 1 rows .* but 18 bytes follow; get .*
+{TRAIN_SENT} {RUN} --data_dir={{p}}/data/trees --vectors={{p}}/zip.vec     | .*zip.vec: expected word vectors, found a zip file; unpack .*
 {TRAIN_SENT} {RUN} --data_dir={{p}}/data/trees --vectors={{p}}/bad.txt.gz  | .*bad.txt.gz: expected a whole gzip file, found a broken one .*
 {TRAIN_SENT} {RUN} --data_dir={{p}}/data/trees --vectors={{p}}/folder      | expected a file of word vectors at .*folder, found nothing there; .*
 
@@ -229,10 +249,17 @@ runs
 {LM}/generate.py --run_dir={{p}}/more_words                | the checkpoint is of another model: expected .*
 {LM}/generate.py --run_dir={{p}}/{SENT}                    | .* holds a run of Sentiment, expected one of LanguageModeling
 {NER}/evaluate.py --run_dir={{p}}/{NER} --file={{p}}/three.conll | .*three.conll:3: expected 4 columns .*, found 3; repair the line
+{LM}/evaluate.py --run_dir={{p}}/{LM} --text={{p}}/._a.txt  | .*: expected UTF-8 text, found what macOS keeps beside a file .*
+{LM}/evaluate.py --run_dir={{p}}/{LM} --data_dir={{p}}/nowhere | .*nowhere: expected a folder with a corpus, found none; check --data_dir, .*
+{NER}/evaluate.py --run_dir={{p}}/{NER} --data_dir={{p}}/nowhere | .*nowhere: expected eng.train .*, found neither; .*
+{NER}/evaluate.py --run_dir={{p}}/{NER} --file={{p}}/counts.conll | .*counts.conll: expected the word in column 1, found 1, 2, .*
 {NER}/evaluate.py --run_dir={{p}}/{NER} --file={{p}}/nowhere | .*nowhere: expected a text file, found nothing there; check the path
 {NER}/tag.py --run_dir={{p}}/{NER} --file={{p}}/tag.conll --output={{new}} | .*tag.conll:2: expected an entity tag .*; repair the line
 {NER}/tag.py --run_dir={{p}}/encoder_damaged               | .*encoder.json: expected what Encoder.save wrote, but .*; train the model again
 {NER}/tag.py --run_dir={{p}}/nowhere                       | no run in .*nowhere: expected the folder that training wrote, .*
+{SENT}/evaluate.py --run_dir={{p}}/{SENT} --data_dir={{p}}/nowhere | .*nowhere: expected the folder that has the data, found none; check .*
+experiments/figure_gradients.py {{p}}/{NP} --steps 1       | --steps expects a value >= 2, got 1
+experiments/figure_gradients.py {{p}}/nowhere --steps 10   | no run in .*nowhere: expected the folder that training wrote, .*
 {SENT}/evaluate.py --run_dir={{p}}/{LM}                    | .* holds a run of LanguageModeling, expected one of Sentiment
 {SENT}/predict.py --run_dir={{p}}/{SENT} --file={{p}}/latin.txt | .*latin.txt:2: expected UTF-8 text, found byte 0xe9 .*
 {SENT}/predict.py --run_dir={{p}}/same_words               | .*vocabulary.txt:3: 'a' is in line 1 already; remove one of them

@@ -3,9 +3,12 @@
 import dataclasses
 import errno
 import os
+import re
+import runpy
 import signal
 import subprocess
 import sys
+import typing
 
 import pytest
 
@@ -112,7 +115,7 @@ def test_values(arguments, field, value):
         (["a.txt", "--nogreedy"], ("a.txt", "none", False)),
         (["--nogreedy", "a.txt", "one line"], ("a.txt", "one line", False)),
         (["a.txt", "two", "--nogreedy", "lines"], ("a.txt", "two\nlines", False)),
-        (["a.txt", "--out=b.txt"], ("b.txt", "none", True)),  # a flag wins over a word
+        (["a.txt", "--out=b.txt"], ("b.txt", "a.txt", True)),  # the word is for what has no flag
         (["--", "-a"], ("-a", "none", True)),
     ],
 )
@@ -124,6 +127,72 @@ def test_words_stand_for_flags(arguments, expected):
 def test_more_words_than_flags_are_refused():
     with pytest.raises(InputError, match="expected flags .*found 'b.txt'"):
         command_line.parse(Tool, None, ["tool.py", "a.txt", "b.txt"], bare=["out"])
+    with pytest.raises(InputError, match="expected flags .*found 'b.txt'"):
+        command_line.parse(Files, None, ["tool.py", "--files", "a.txt", "b.txt"], bare=["files..."])  # not dropped
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Files:
+    """A tool for files."""
+
+    files: list[str] = setting([], "which", path=True)
+    steps: int = setting(1, "how many")
+    other: str | None = setting(None, "one more", path=True)
+
+
+@pytest.mark.parametrize(
+    "arguments, files, steps",
+    [
+        (["a", "b, c", "--steps", "10"], ["a", "b, c"], 10),
+        (["--steps", "10", "a", "b"], ["a", "b"], 10),
+        (["a", "--steps=10", "b"], ["a", "b"], 10),
+        (["--files=a,b", "--steps", "3"], ["a", "b"], 3),
+        ([], [], 1),
+    ],
+)
+def test_words_that_make_a_list(arguments, files, steps):
+    config = command_line.parse(Files, None, ["tool.py", *arguments], bare=["files..."])
+    assert (config.files, config.steps) == (files, steps)
+
+
+def test_a_home_is_meant_in_paths(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/anna")
+    config = command_line.parse(Files, None, ["tool.py", "~/a", "b~", "--other=~"], bare=["files..."])
+    assert (config.files, config.other) == (["/home/anna/a", "b~"], "/home/anna")
+    assert command_line.parse(Files, None, ["tool.py", "--files=~/a,~/b"]).files == ["/home/anna/a", "/home/anna/b"]
+    assert command_line.parse(Files, None, ["tool.py", "--other=none"]).other is None
+    config = parse("--run_dir=~/runs/one", "--data_dir", "~/data")  # a subclass inherits it
+    assert (config.run_dir, config.data_dir) == ("/home/anna/runs/one", "/home/anna/data")
+    assert command_line.parse(Tool, None, ["tool.py", "--text=~/a"]).text == "~/a"  # no path
+
+
+def test_paths_are_compared_as_what_they_lead_to(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    known = settings(Files)
+    same = ["data/x", "./data/x", "data/x/", "data//y/../x", str(tmp_path / "data" / "x")]
+    assert len({known["other"].comparable(path) for path in same}) == 1
+    assert known["files"].comparable(["~/x", "a/"]) == known["files"].comparable([str(tmp_path / "home/x"), "a"])
+    assert known["other"].comparable("") != known["other"].comparable(".")
+    assert settings(Tool)["text"].comparable("a/") == "a/" and known["other"].comparable(None) is None
+
+
+def test_every_flag_that_names_a_file_or_a_folder_is_a_path(root):
+    """Of every script's configs, by what their help says; the rest is named here."""
+    others = {"what", "table", "rows", "text", "parts", "prompt", "shard", "label_rule"}
+    found, configs = set(), set()
+    for path in sorted(root.glob("*/*.py")):
+        if path.parent.name != "tests" and "import main" in path.read_text(encoding="utf-8"):
+            names = runpy.run_path(str(path), run_name="imported")
+            configs |= {value for name, value in names.items() if name.endswith("Config") and dataclasses.is_dataclass(value)}
+    for config in configs:
+        for one in settings(config).values():
+            texts = str in (one.type, *typing.get_args(one.type))
+            names_one = re.search(r"folder|file|where to|bundle to|word vectors", one.help)
+            if texts and names_one and one.name not in others:
+                assert one.path, f"{config.__name__}.{one.name}"
+                found.add(one.name)
+    assert len(configs) > 20 and {"run_dir", "data_dir", "checkpoint", "vectors", "picture", "runs", "load_model", "cache_dir"} <= found
 
 
 @pytest.mark.parametrize(

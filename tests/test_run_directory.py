@@ -13,7 +13,7 @@ import sys
 import numpy as np
 import pytest
 
-from common.config import RunConfig, setting
+from common.config import RunConfig, from_dict, setting
 from common.errors import InputError
 from common.training import progress, provenance, run_directory
 from common.training.progress import Progress
@@ -108,6 +108,32 @@ def test_an_abandoned_start_leaves_the_folder_free(tmp_path):
     directory = RunDirectory.open(tmp_path / "run", Config())
     directory.abandon()
     assert not (tmp_path / "run" / "flags.json").exists()
+
+
+def test_what_a_system_leaves_in_a_folder_is_nobodys_work(tmp_path):
+    left = {".DS_Store", "Thumbs.db", "desktop.ini", "._run", ".gitkeep"}
+    for name in left:
+        (tmp_path / name).touch()
+    (tmp_path / "__MACOSX").mkdir()
+    RunDirectory.open(tmp_path, Config()).abandon()
+    assert {path.name for path in tmp_path.iterdir()} == {*left, "__MACOSX"}
+    assert RunDirectory.open(tmp_path, Config()).result is None
+
+
+def test_paths_that_lead_to_the_same_are_the_same_flags(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    RunDirectory.open("run", Config(data_dir="data/words"))
+    for same in ("data/words/", "./data/words", "data//x/../words", str(tmp_path / "data/words"), "~/data/words"):
+        RunDirectory.open("run", Config(data_dir=same))
+    for other in ("data", "words", ""):
+        with pytest.raises(InputError, match=f"--data_dir was ~/data/words, now {other}"):
+            RunDirectory.open("run", Config(data_dir=other))
+    (tmp_path / "old").mkdir()  # of a version that took every path as it was typed
+    stored = json.loads((tmp_path / "run" / "flags.json").read_text())
+    stored["flags"]["data_dir"] = "~/data/words/"
+    (tmp_path / "old" / "flags.json").write_text(json.dumps(stored))
+    RunDirectory.open("old", from_dict(Config, {"data_dir": "~/data/words"}))
 
 
 @pytest.mark.parametrize("what", ["a step", "an epoch"])

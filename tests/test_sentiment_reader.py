@@ -103,6 +103,37 @@ def test_imdb_names_what_is_not_text(tmp_path):
         read_imdb(tmp_path, per_class=2)
 
 
+def test_what_lies_beside_the_reviews_is_not_read(tmp_path):
+    """Resource forks of macOS, in an archive and in a folder, and what editors leave."""
+    beside = {f"{folder}/{name}": "\0\5\x16\7" for folder in ("train/neg", "test/pos") for name in ("._0_2.txt", ".hidden.txt")}
+    write_archive(tmp_path / "a.tar.gz", REVIEWS | {f"__MACOSX/{name}": "\0" for name in REVIEWS} | beside, root="")
+    write_folder(tmp_path / "aclImdb")
+    plain = read_imdb(tmp_path / "aclImdb", per_class=2)
+    for name, text in (beside | {"train/neg/.ipynb_checkpoints/0_2.txt": "x", "train/neg/0_2.txt~": "x"}).items():
+        (tmp_path / "aclImdb" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "aclImdb" / name).write_text(text)
+    assert read_imdb(tmp_path / "a.tar.gz", per_class=2) == plain
+    assert read_imdb(tmp_path / "aclImdb", per_class=2, cache_dir=tmp_path / "cache") == plain
+
+
+PACKED = [("imdb", "aclImdb_v1.tar"), ("imdb", "aclImdb.zip"), ("sst5", "train.txt.gz"), ("sst5", "trees.zip")]
+
+
+@pytest.mark.parametrize("dataset, name", PACKED)
+def test_what_is_still_packed_is_named_and_nothing_fetched(dataset, name, tmp_path, monkeypatch):
+    monkeypatch.setattr(reader, "fetch", lambda *_: pytest.fail("fetched"))
+    (tmp_path / name).touch()
+    (tmp_path / "holiday.zip").touch()
+    with pytest.raises(InputError, match=f"found neither, but {name}, still packed: unpack it there"):
+        load(dataset, tmp_path)
+
+
+def test_an_archive_that_is_a_web_page(tmp_path):
+    (tmp_path / "aclImdb_v1.tar.gz").write_bytes(b"<!DOCTYPE html>\n<title>404</title>\n")
+    with pytest.raises(InputError, match=r"aclImdb_v1\.tar\.gz: expected a tar archive, found a web page; download the file itself"):
+        load("imdb", tmp_path)
+
+
 def test_nothing_outside_the_review_folders_is_read(tmp_path):
     """A member that would climb out of a folder, were it extracted, is at most read; nothing is written."""
     write_archive(tmp_path / "a.tar.gz", {f"../../{name}": text for name, text in REVIEWS.items()})

@@ -128,7 +128,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("bundle", help="of export_hlo.py")
     parser.add_argument("--programs", nargs="+", default=["train"], help="of the bundle: train (unless given), evaluate, ...")
-    parser.add_argument("--text", type=pathlib.Path, help="folder for the compiled programs, to be read")
+    parser.add_argument("--text", type=lambda path: pathlib.Path(path).expanduser(), help="folder for the compiled programs, to be read")
     args = parser.parse_args()
     bundle, good = hlo_bundle.read(args.bundle), True
     for name in args.programs:

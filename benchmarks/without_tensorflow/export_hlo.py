@@ -20,8 +20,8 @@ from LanguageModeling.presets import PRESETS, LanguageConfig  # noqa: E402
 class ExportConfig(LanguageConfig):
     """Export a language model's training as HLO; all flags of LanguageModeling/RL_train.py, and a few more."""
 
-    out: str = setting("language_model.zip", "bundle to write")
-    data_dir: str = setting("", "folder with the text, as for training (empty: random words)")
+    out: str = setting("language_model.zip", "bundle to write", path=True)
+    data_dir: str = setting("", "folder with the text, as for training (empty: random words)", path=True)
     n_words: int = setting(10_000, "how many different ones there are, of random words", minimum=2, maximum=10_000)
     n_batches: int = setting(50, "batches of random words", minimum=1)
     steps: int = setting(0, "batches in one call (0: all of an epoch)", minimum=0)

@@ -234,8 +234,9 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=7, help="counted calls of --bench")
     parser.add_argument("--epochs", type=int, nargs="?", const=0, help="train, so many epochs (those of the preset unless given), and test")
     parser.add_argument("--seed", type=int, help="of --epochs (the exported run's unless given)")
-    parser.add_argument("--folder", type=pathlib.Path, help="for checkpoints of --epochs, from which the same command goes on")
-    parser.add_argument("--results", help="JSON file for what was found, with the hardware")
+    home = lambda path: pathlib.Path(path).expanduser()  # noqa: E731
+    parser.add_argument("--folder", type=home, help="for checkpoints of --epochs, from which the same command goes on")
+    parser.add_argument("--results", type=os.path.expanduser, help="JSON file for what was found, with the hardware")
     args = parser.parse_args()
     device = jax.devices()[0]
     print(f"jax {jax.__version__} on {device.device_kind}", flush=True)

@@ -38,7 +38,8 @@ def parse(
       config_class: a frozen dataclass of `setting` fields.
       presets: field values by preset name; needed if the class has a field `preset`.
       argv: program name and arguments; `sys.argv` if None.
-      bare: the flags that words without a flag stand for, in order. A field that ends in "..." takes all that are left, a line each.
+      bare: the flags that words without a flag stand for, in order. One that ends in "..." takes all that are left: a list
+        has each of them, a text has a line of each.
 
     Raises `InputError`, one line, for anything that cannot be used. `--help` prints the flags and leaves with status 0.
     """
@@ -68,7 +69,7 @@ def parse(
     return config
 
 
-def _preset_values(config_class: type, preset: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, Any]:
+def _preset_values(config_class: type, preset: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
     """What a preset says, without the flags of its cell (or the like) where another one is given: they were meant for its own."""
     values = dict(preset)
     for chooser, flags_of in getattr(config_class, "belonging", {}).items():
@@ -105,8 +106,8 @@ def _name_part(name: str, value: Any) -> str:
     return name + (text if text[:1].isdigit() else f"_{text}")
 
 
-def _given(known: dict[str, Setting], argv: list[str], bare: Sequence[str]) -> dict[str, str]:
-    """The text of every flag on the command line, and of the words that stand for the flags `bare`."""
+def _given(known: dict[str, Setting], argv: list[str], bare: Sequence[str]) -> dict[str, str | list[str]]:
+    """The text of every flag on the command line, and of the words that stand for those flags of `bare` that it has not."""
     values = flags.FlagValues()  # not the process-wide one: several configs can be read in one process
     values.set_gnu_getopt()  # flags may follow words
     for one in known.values():
@@ -122,10 +123,13 @@ def _given(known: dict[str, Setting], argv: list[str], bare: Sequence[str]) -> d
         raise InputError(" ".join(str(error).split())) from None
     given = {name: values[name].value for name in known if values[name].present}
     for name in bare:
-        if rest and name.endswith("..."):
-            given, rest = {name.removesuffix("..."): "\n".join(rest)} | given, []
-        elif rest:
-            given, rest = {name: rest[0]} | given, rest[1:]
+        if not rest or name.removesuffix("...") in given:
+            continue
+        if name.endswith("..."):
+            name = name.removesuffix("...")
+            given[name], rest = rest if known[name].is_list else "\n".join(rest), []
+        else:
+            given[name], *rest = rest
     if rest:
         raise InputError(f"expected {'flags' if bare else 'flags only'} (--name=value; --name or --noname for a switch), found {rest[0]!r}")
     return given

@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import math
+import os
 import types
 import typing
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,14 +20,17 @@ def setting(
     maximum: float | None = None,
     choices: Sequence[Any] | None = None,
     affects_result: bool | None = None,
+    path: bool | None = None,
 ) -> Any:
     """A dataclass field that is a flag: its default, help text, bounds (inclusive) and choices.
 
-    `affects_result=False` marks what may change when a run is resumed. A subclass that declares the field anew, with
+    `affects_result=False` marks what may change when a run is resumed, `path=True` what names files
+    or folders: `~` is a home there, and data/x, ./data/x and data/x/ are the same. A subclass that declares the field anew, with
     `setting` or a bare default, inherits whatever it does not give.
     """
     given = {
-        "help": help, "minimum": minimum, "maximum": maximum, "choices": choices, "affects_result": affects_result
+        "help": help, "minimum": minimum, "maximum": maximum, "choices": choices, "affects_result": affects_result,
+        "path": path,
     }  # fmt: skip
     metadata = {name: value for name, value in given.items() if value is not None}
     if isinstance(default, list):
@@ -46,10 +50,15 @@ class Setting:
     maximum: float | None = None
     choices: Sequence[Any] | None = None
     affects_result: bool = True
+    path: bool = False
 
     @property
     def type_name(self) -> str:
         return self.type.__name__ if isinstance(self.type, type) else str(self.type)
+
+    @property
+    def is_list(self) -> bool:
+        return typing.get_origin(self.type) in (list, tuple)
 
     def convert(self, value: Any) -> Any:
         """The value, typed and checked; from the text of a flag, or from Python or JSON."""
@@ -57,9 +66,17 @@ class Setting:
             value = _convert(self.type, value)
         except (KeyError, ValueError, TypeError, OverflowError):
             raise InputError(f"--{self.name} expects {_describe(self.type)}, got {value!r}") from None
+        if self.path and value is not None:
+            value = os.path.expanduser(value) if isinstance(value, str) else type(value)(map(os.path.expanduser, value))
         for one in value if isinstance(value, list | tuple) else [value]:
             self._check(one)
         return value
+
+    def comparable(self, value: Any) -> Any:
+        """What two values have in common that mean the same; the value may be of an older version, or of none."""
+        if self.path and isinstance(value, list):
+            return [self.comparable(one) for one in value]
+        return os.path.abspath(os.path.expanduser(value)) if self.path and isinstance(value, str) and value else value
 
     def _check(self, value: Any) -> None:
         if value is None:

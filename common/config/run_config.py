@@ -119,9 +119,9 @@ class RunConfig:
     max_grad_norm: float = setting(5.0, "global norm that gradients are clipped to (0: no clipping)", minimum=0)
     dropout: float = setting(0.0, "probability of dropping a unit", minimum=0, maximum=0.999)
     seed: int = setting(0, "every random number follows from it", minimum=0, maximum=2**31 - 1)
-    data_dir: str = setting("", "folder with the data (empty: the default place)")
+    data_dir: str = setting("", "folder with the data (empty: the default place)", path=True)
     run_dir: str = setting(
-        "", "folder of this run (empty: runs/<task>/<preset>-<cell>-<other flags>-seed<seed>)", affects_result=False
+        "", "folder of this run (empty: runs/<task>/<preset>-<cell>-<other flags>-seed<seed>)", affects_result=False, path=True
     )
     recover: int = setting(
         0, "where a number is not finite: go back to the last good checkpoint, halve the learning rate, at most so many times", minimum=0,

@@ -11,8 +11,10 @@ from typing import BinaryIO
 
 from ..errors import InputError
 from ..files import atomic_write
+from .text import no_text
 
 _CHUNK = 1 << 20  # bytes
+_TAR = ("a tar archive", "a gzip file", "a bzip2 file", "an xz file")
 _TIMEOUT = 60  # seconds without an answer
 
 
@@ -61,6 +63,10 @@ def read_tar(archive: str | os.PathLike, wanted: Callable[[str], object]) -> Ite
     Raises `InputError` for an archive that is broken.
     """
     with open(archive, "rb") as file:  # what goes wrong here is the system's to say
+        known = no_text(file.read(512))
+        if known and not known.startswith(_TAR):
+            raise InputError(f"{archive}: expected a tar archive, found {known}")
+        file.seek(0)
         try:
             with tarfile.open(fileobj=file) as tar:
                 for member in tar:

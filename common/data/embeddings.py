@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import InputError
-from ..files import atomic_write, read_npz
+from ..files import atomic_write, read_npz, seen_from
 from .text import PADDING
 from .vector_files import check_dim, read_vectors
 
@@ -90,7 +90,7 @@ def _cached(
 ) -> tuple[np.ndarray, np.ndarray]:
     """`_look_up`, kept in `cache_dir` under a name made of the file's name, size and time, the vocabulary and the form's name."""
     if not path.is_file():
-        raise InputError(f"expected a file of word vectors at {path}, found nothing there; check the path")
+        raise InputError(f"expected a file of word vectors at {path}, found nothing there{seen_from(path)}; check the path")
     if not cache_dir:
         return _look_up(path, words, dim, form)
     stat = path.stat()

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from ..errors import InputError, warn
-from ..files import atomic_write
+from ..files import atomic_write, seen_from
 
 PADDING = "<pad>"
 UNKNOWN = "<unk>"
@@ -99,7 +99,7 @@ def read_lines(path: str | os.PathLike) -> list[str]:
     try:
         data = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
-        raise InputError(f"{path}: expected a text file, found nothing there; check the path") from None
+        raise InputError(f"{path}: expected a text file, found nothing there{seen_from(path)}; check the path") from None
     except IsADirectoryError:
         raise InputError(f"{path}: expected a text file, found a folder; give the file itself") from None
     return lines(decode(data, str(path)))

@@ -19,7 +19,7 @@ from typing import Any
 
 from ..config import from_dict, settings
 from ..errors import InputError
-from ..files import atomic_write, is_temporary, remove_temporary
+from ..files import atomic_write, is_hidden, is_temporary, remove_temporary
 from .provenance import describe_start, now
 
 try:
@@ -66,7 +66,7 @@ class RunDirectory:
             raise InputError(f"--run_dir expects a folder, found a file: {self.path}") from None
         except (NotADirectoryError, PermissionError) as error:
             raise InputError(f"--run_dir {self.path} cannot be made ({error.strerror}): choose another") from None
-        found = [name for name in os.listdir(self.path) if not is_temporary(name) and name != _LOCK]
+        found = [name for name in os.listdir(self.path) if not is_hidden(name)]  # temporary files and the lock are
         self._was_empty = not found
         if found and not flags_file.exists():
             raise InputError(f"{self.path} is not empty and holds no run (no flags.json): choose another --run_dir")
@@ -92,7 +92,7 @@ class RunDirectory:
             shutil.rmtree(self.path)
             return
         for path in self.path.iterdir():
-            if path.is_file():
+            if path.is_file() and (path.name == _LOCK or is_temporary(path.name) or not is_hidden(path.name)):
                 path.unlink()
 
     def resumed(self, step: int) -> None:
@@ -251,12 +251,18 @@ def _check_same_run(path: pathlib.Path, stored: Mapping[str, Any], config: Any) 
     # A flag that the run does not have is newer than it, and does by default what there was before.
     defaults = json.loads(to_json({name: one.default for name, one in settings(type(config)).items()}))
     old = {**defaults, **stored["flags"]}
-    free = {one.name for one in settings(type(config)).values() if not one.affects_result}
+    known = settings(type(config))
+    free = {one.name for one in known.values() if not one.affects_result}
     absent = "absent"
+
+    def differs(name: str) -> bool:
+        comparable = known[name].comparable if name in known else lambda value: value
+        return comparable(old.get(name, absent)) != comparable(new.get(name, absent))
+
     differing = [
         f"--{name} was {old.get(name, absent)}, now {new.get(name, absent)}"
         for name in [*new, *(name for name in old if name not in new)]
-        if name not in free and old.get(name, absent) != new.get(name, absent)
+        if name not in free and differs(name)
     ]
     if differing:
         raise InputError(f"{path} belongs to other flags ({'; '.join(differing)}): give those, or another --run_dir")
