@@ -56,9 +56,15 @@ def trees_zip():
     return file.getvalue()
 
 
-def binary_vectors():
-    rows = b"".join(word.encode() + b" " + np.arange(3, dtype="<f4").tobytes() + b"\n" for word in WORDS)
-    return b"%d 3\n" % len(WORDS) + rows
+def binary_vectors(words=WORDS, end=b"\n"):
+    rows = b"".join(word.encode() + b" " + np.arange(3, dtype="<f4").tobytes() + end for word in words)
+    return b"%d 3\n" % len(words) + rows
+
+
+def vectors(path):
+    """What is read is a number, and none that letters give."""
+    matrix = load_vectors(path, [*WORDS, "the cat"], dim=3).matrix
+    assert matrix.shape == (7, 3) and np.abs(matrix).max() <= 1e9
 
 
 REVIEWS = {f"aclImdb__{part}__{sign}__1_9_TXT": b"A <br />fine film." for part in ("train", "test") for sign in ("pos", "neg")}
@@ -91,8 +97,11 @@ READERS = {
     "conll": ("eng.train", CONLL, ner_reader.read_conll),
     "encoder": ("encoder.json", saved_encoder, ner_reader.Encoder.load),
     "vectors.txt": ("a.txt", VECTORS, lambda path: load_vectors(path, WORDS)),
-    "vectors.gz": ("a.txt.gz", gzip.compress(VECTORS), lambda path: load_vectors(path, WORDS)),
-    "vectors.bin": ("a.bin", binary_vectors(), lambda path: load_vectors(path, WORDS)),
+    "vectors.txt by the flag": ("a.txt", b"the cat 7 8 9\n" + VECTORS, vectors),
+    "vectors.txt with a header": ("a.txt", b"4 3\nthe cat 7 8 9\n" + VECTORS, vectors),
+    "vectors.gz": ("a.txt.gz", gzip.compress(VECTORS), vectors),
+    "vectors.bin": ("a.bin", binary_vectors(), vectors),
+    "vectors.bin without lines": ("a.bin", binary_vectors(end=b""), vectors),
     "vectors.npz": ("a.npz", npz(words=np.array(WORDS), vectors=np.ones((6, 3))), lambda path: load_vectors(path, WORDS)),
     "language.txt": ("train.txt", TEXT, lambda path: language_reader.load(path.parent)),
     "language.tgz": ("simple-examples.tgz", archive("w:gz", **PTB), lambda path: language_reader.load(path.parent)),
@@ -107,7 +116,10 @@ READERS = {
     "metrics": ("metrics.jsonl", json.dumps({"epoch": 1}).encode() + b"\n{}\n", lambda path: RunDirectory(path.parent).read_metrics()),
     "result": ("result.json", b'{"a": [1, null]}', lambda path: RunDirectory(path.parent).result),
 }
-PIECES = [b"\0", b"\n", b"\r\n", b"\xef\xbb\xbf", b"\xff", b" ", b"\t", b"(", b")", b'"', b"{", b"}", b"9" * 30, b"-1", b"nan", b"\x80" * 5]
+PIECES = [
+    b"\0", b"\n", b"\r\n", b"\xef\xbb\xbf", b"\xff", b" ", b"\t", b"(", b")", b'"', b"{", b"}", b"9" * 30, b"-1", b"nan", b"\x80" * 5,
+    b"<eos>", b" <pad> ", b"1 ", "\u00a0\u2028".encode(), b"\x0c", b"\x1f\x8b", b"-DOCSTART-",
+]  # fmt: skip
 
 
 def changed(content: bytes, chance: random.Random) -> bytes:
