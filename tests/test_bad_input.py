@@ -2,6 +2,7 @@
 # ruff: noqa: E501 (the table)
 
 import io
+import json
 import pathlib
 import re
 import runpy
@@ -334,6 +335,23 @@ def test_a_run_that_cannot_go_on(name, expected, place, tmp_path, capsys, monkey
     assert left.value.code == 2 and expected in lines[-1] and lines[-1].startswith("error: ")
     after = contents(tmp_path / "run")
     assert {key for key in after if after[key] != before.get(key)} == {"flags.json"}
+
+
+@pytest.mark.parametrize("task, data", [(LM, "words"), (NER, "tags"), (SENT, "trees")])
+def test_data_that_has_moved(task, data, place, tmp_path, capsys, monkeypatch):
+    """A run whose data are not where its flags say, seen from here, is evaluated with --data_dir, as its error says."""
+    shutil.copytree(place / task, tmp_path / "run")
+    stored = json.loads((tmp_path / "run" / "flags.json").read_text())
+    stored["flags"]["data_dir"] = f"data/{data}"
+    (tmp_path / "run" / "flags.json").write_text(json.dumps(stored))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(place))
+    with pytest.raises(SystemExit):
+        call(f"{task}/evaluate.py --run_dir=run", monkeypatch)
+    assert f"(seen from {tmp_path})" in capsys.readouterr().err
+    call(f"{task}/evaluate.py --run_dir=./run/ --data_dir=~/data/{data}", monkeypatch)
+    out = capsys.readouterr().out
+    assert out.startswith("./run/: ") and "\ntest_" in out
 
 
 # -------------------------------------------------------------------------------------------------------------- by subprocess
