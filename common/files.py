@@ -30,7 +30,9 @@ def atomic_write(path: str | os.PathLike, content: bytes | str | Callable[[Binar
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, OSError) and error.filename == str(temporary):
+            error.filename = str(path)  # the name that its user knows
         temporary.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)

@@ -174,6 +174,12 @@ def test_atomic_write(tmp_path):
     assert path.read_bytes() == b"newer"
 
 
+def test_atomic_write_names_the_file_that_could_not_be_written(tmp_path):
+    with pytest.raises(FileNotFoundError) as error:
+        atomic_write(tmp_path / "nowhere" / "a", b"x")
+    assert error.value.filename == str(tmp_path / "nowhere" / "a")
+
+
 def test_atomic_write_reaches_the_disk_before_the_rename(tmp_path, monkeypatch):
     calls = []
     fsync, replace = os.fsync, os.replace

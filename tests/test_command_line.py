@@ -349,6 +349,32 @@ def test_help_names_every_flag_and_preset(capsys):
     assert all(one.help for one in settings(Config).values())
 
 
+def test_help_fits_the_terminal(monkeypatch):
+    widths = {}
+    for columns in (40, 80, 500):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        lines = help_text(Config, PRESETS, "RL_train.py").splitlines()
+        widths[columns] = max(len(line) for line in lines if line.startswith(" ") and not line.startswith("  --"))
+    assert widths[40] <= 40 < widths[80] <= 80 < widths[500] <= 110
+
+
+def test_ctrl_c_while_a_script_imports(root, tmp_path):
+    """Not Python's traceback, and the status of an interrupt."""
+    program = "import os, signal; from common.config import main; os.kill(os.getpid(), signal.SIGINT); import time; time.sleep(9)"
+    environment = os.environ | {"PYTHONPATH": str(root)}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment)
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "interrupted\n")
+    done = subprocess.run([sys.executable, "-c", "import common.config; 1 / 0"], capture_output=True, text=True, env=environment)
+    assert done.returncode == 1 and done.stderr.endswith("ZeroDivisionError: division by zero\n")
+
+
+def test_text_that_no_file_can_hold(root):
+    for text in ("caf\udce9", "\udc80"):
+        with pytest.raises(InputError, match=r"--data_dir expects text in UTF-8, got '.*\\udc.*': rename it, or set PYTHONUTF8=1"):
+            parse(f"--data_dir={text}")
+    assert parse("--data_dir=d\u00e4t\u00e4 x/\u6f22").data_dir == "d\u00e4t\u00e4 x/\u6f22"
+
+
 def raises(error):
     def train(config):
         raise error

@@ -141,6 +141,15 @@ def test_reserved_words_are_noticed(tmp_path, capsys):
     assert sentiment_reader.encode(examples, sentiment_reader.vocabulary(examples)).words.tolist() == [[1, 2]]
 
 
+def test_a_home_that_cannot_be_written_is_no_news(root, tmp_path):
+    """Matplotlib, which Keras imports, says so in three lines."""
+    (tmp_path / "home").touch()
+    kept = {name: value for name, value in os.environ.items() if name not in ("MPLCONFIGDIR", "XDG_CONFIG_HOME", "XDG_CACHE_HOME")}
+    environment = kept | {"HOME": str(tmp_path / "home"), "PYTHONPATH": str(root)}
+    done = subprocess.run([sys.executable, "-c", PROGRAM.format("import matplotlib.pyplot")], capture_output=True, env=environment)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
 def test_very_long_lines(tmp_path):
     """A million words on a line, a word of a million letters, a sentence of 100,000 words, a tree of 5,000 levels."""
     words = ["the", "cat", "sees", "the", "dog"] * 200_000

@@ -1,9 +1,24 @@
 """From a command line to a config: flags, presets, cells, entrypoints. Nothing here imports TensorFlow."""
 
-from .command_line import Presets, help_text, parse
-from .entrypoint import Terminated, main
-from .flags import from_dict, setting, settings
-from .run_config import CELL_FLAGS, CELLS, READ_BY, RunConfig
+import sys
+from types import TracebackType
+
+
+def _excepthook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Ctrl-C while a script still imports what it needs ends it with one line, as `main` does afterwards."""
+    if issubclass(kind, KeyboardInterrupt):
+        print("interrupted", file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, trace)
+
+
+if sys.excepthook is sys.__excepthook__:
+    sys.excepthook = _excepthook
+
+from .command_line import Presets, help_text, parse  # noqa: E402
+from .entrypoint import Terminated, main  # noqa: E402
+from .flags import from_dict, setting, settings  # noqa: E402
+from .run_config import CELL_FLAGS, CELLS, READ_BY, RunConfig  # noqa: E402
 
 __all__ = [
     "CELLS",

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import os
+import shutil
 import sys
 import textwrap
 import typing
@@ -137,6 +138,7 @@ def _given(known: dict[str, Setting], argv: list[str], bare: Sequence[str]) -> d
 
 def help_text(config_class: type, presets: Presets | None = None, program: str = "") -> str:
     """What `--help` prints: every flag with its type, default and limits, then the presets."""
+    width = max(40, min(110, shutil.get_terminal_size((110, 24)).columns))
     summary = (config_class.__doc__ or "").split("\n")[0]
     lines = [f"usage: python {program or 'PROGRAM'} [--flag=value ...]", "", summary, ""]
     for one in settings(config_class).values():
@@ -150,11 +152,11 @@ def help_text(config_class: type, presets: Presets | None = None, program: str =
         bounds = (("min", one.minimum), ("max", one.maximum))
         limits += [f"{word} {bound}" for word, bound in bounds if bound is not None]
         lines.append(f"  --{'[no]' if one.type is bool else ''}{one.name}  ({one.type_name})")
-        lines.append(textwrap.fill(f"{one.help} [{'; '.join(limits)}]", 110, initial_indent=" " * 6,
+        lines.append(textwrap.fill(f"{one.help} [{'; '.join(limits)}]", width, initial_indent=" " * 6,
                                    subsequent_indent=" " * 6))  # fmt: skip
     if presets:
         lines += ["", "presets (an explicit flag wins over them):"]
         for name, values in presets.items():
             shown = " ".join(f"{field}={show(value)}" for field, value in values.items()) or "the defaults above"
-            lines.append(textwrap.fill(f"{name}: {shown}", 110, initial_indent="  ", subsequent_indent=" " * 6))
+            lines.append(textwrap.fill(f"{name}: {shown}", width, initial_indent="  ", subsequent_indent=" " * 6))
     return "\n".join(lines)

@@ -8,6 +8,7 @@ import contextlib
 import errno
 import importlib
 import io
+import logging
 import os
 import signal
 import sys
@@ -48,6 +49,8 @@ def main(
     their traceback.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # Where a home cannot be written it says so in three lines, at every start: Keras imports it.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     _speak_utf8()
     config = None
     try:

@@ -66,6 +66,11 @@ class Setting:
             value = _convert(self.type, value)
         except (KeyError, ValueError, TypeError, OverflowError):
             raise InputError(f"--{self.name} expects {_describe(self.type)}, got {value!r}") from None
+        for text in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(text, str) and not text.isprintable() and not _is_utf8(text):
+                raise InputError(
+                    f"--{self.name} expects text in UTF-8, got {text!r}: rename it, or set PYTHONUTF8=1 if it is UTF-8"
+                )
         if self.path and value is not None:
             value = os.path.expanduser(value) if isinstance(value, str) else type(value)(map(os.path.expanduser, value))
         for one in value if isinstance(value, list | tuple) else [value]:
@@ -90,6 +95,15 @@ class Setting:
         if (low is not None and value < low) or (high is not None and value > high):
             bounds = f">= {low}" if high is None else f"<= {high}" if low is None else f"from {low} to {high}"
             raise InputError(f"--{self.name} expects a value {bounds}, got {value}")
+
+
+def _is_utf8(text: str) -> bool:
+    """Not so where an argument had bytes that the locale's encoding has not (Python keeps them as surrogates)."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _convert(kind: Any, value: Any) -> Any:
