@@ -17,7 +17,7 @@ import numpy as np
 
 from common.data.generated_corpus import tagged_sentences
 from common.data.text import PADDING, UNKNOWN, Vocabulary, notice_reserved, read_lines, words_of
-from common.errors import InputError
+from common.errors import InputError, warn
 from common.files import atomic_write, seen_from, still_packed
 from NER.span_f1 import spans, to_tags
 
@@ -25,6 +25,7 @@ FILE_NAMES = (("eng.train", "eng.testa", "eng.testb"), ("train.txt", "valid.txt"
 GENERATED = (2000, 400, 400)
 _TAG = re.compile(r"O|[BIES]-\S+")
 _CHUNKS = {"ADJP", "ADVP", "CONJP", "INTJ", "LST", "NP", "PP", "PRT", "SBAR", "UCP", "VP"}  # CoNLL-2000's, column 3
+_LONGEST_SENTENCE = 1000
 _DIGIT = re.compile(r"[0-9]")
 
 
@@ -135,6 +136,8 @@ def read_conll(path: str | os.PathLike, scheme: str = "BIOES") -> list[Sentence]
     if not sentences:
         raise InputError(f"{path}: expected sentences, found none; get the file again")
     _check_words(path, sentences)
+    if (longest := max(len(sentence.words) for sentence in sentences)) > _LONGEST_SENTENCE:
+        warn(f"{path}: a sentence has {longest:,} words: is there a blank line between the sentences?")
     notice_reserved(str(path), (word.lower() for sentence in sentences for word in sentence.words))
     return sentences
 

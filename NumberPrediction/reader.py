@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import pathlib
+import shlex
 
 import numpy as np
 
@@ -146,7 +147,7 @@ def load(
 def _read(path: pathlib.Path, length: int, label_rule: str) -> Examples:
     """One file of `produce_data.py`, checked."""
     produce = f"python NumberPrediction/produce_data.py --length {length} --label_rule {label_rule}"
-    produce += f" --data_dir {path.parent}"
+    produce += f" --data_dir {shlex.quote(str(path.parent))}"
     if not path.is_file():
         raise InputError(f"{path}: expected number data, found no file; run {produce}")
     try:

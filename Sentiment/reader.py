@@ -6,7 +6,6 @@ Compositionality Over a Sentiment Treebank": sentences as trees with a label fro
 """
 
 import hashlib
-import itertools
 import os
 import pathlib
 import re
@@ -20,9 +19,10 @@ import numpy as np
 from common.data.download import fetch, read_tar
 from common.data.generated_corpus import labelled_reviews
 from common.data.text import PADDING, UNKNOWN, Vocabulary, decode, lines, notice_reserved, read_lines, words_of
-from common.data.treebank import split_words
 from common.errors import InputError
 from common.files import atomic_write, is_hidden, seen_from, still_packed
+from Sentiment.tokens import split_text, tokenise
+from Sentiment.trees import phrases_of
 
 DATASETS = ("imdb", "sst5", "sst2")
 DEV_SHARE = 0.15
@@ -39,7 +39,6 @@ SST_SHA256 = "5c613a4f673fc74097d523a2c83f38e0cc462984d847b82c7aaf36b01cbbbfcc"
 _LABELS = {"neg": 0, "pos": 1}
 _CLASSES = tuple((part, sign) for part in ("train", "test") for sign in _LABELS)
 _REVIEW = re.compile(r"(?:.*/)?(train|test)/(neg|pos)/([^/]+\.txt)")
-_TOKEN = re.compile(r"[^\W_]+(?:['’][^\W_]+)*|[^\w\s]|_")
 _CACHE_VERSION = 1  # of `tokenise` and of the file: a change of either makes what was cached worthless
 
 
@@ -108,26 +107,6 @@ def load(
     if dataset == "sst2":
         parts = {part: [Example(e.words, int(e.label > 2)) for e in parts[part] if e.label != 2] for part in parts}
     return Corpus(**parts, classes=2 if dataset == "sst2" else 5)
-
-
-def split_text(text: str, dataset: str, max_tokens: int) -> list[str]:
-    """The words of a text that somebody types, as that data set writes them: of a long one the last `max_tokens`."""
-    words = tokenise(text) if dataset == "imdb" else _treebank_words(text)
-    return words[-max_tokens:]
-
-
-def _treebank_words(text: str) -> list[str]:
-    words = split_words(text.lower())
-    quotes = itertools.cycle(("``", "''"))
-    return [next(quotes) if word == '"' else word.replace("’", "'") for word in words]
-
-
-def tokenise(text: str) -> list[str]:
-    """Lower-case words and single punctuation marks: "It's <br />GOOD..." is it's, good, and three full stops.
-
-    A word is a run of letters and digits, with apostrophes inside it; line breaks written as HTML are dropped.
-    """
-    return _TOKEN.findall(text.replace("<br />", " ").lower())
 
 
 def vocabulary(train: Iterable[Example], max_size: int | None = None, min_count: int = 1) -> Vocabulary:
@@ -280,58 +259,18 @@ def read_trees(name: str, text: Iterable[str], phrases: bool = False) -> list[Ex
         if not words_of(line):
             continue
         try:
-            found = _phrases(line)
+            found = phrases_of(line)
         except ValueError as error:
             raise InputError(
                 f"{name}:{number}: expected a tree such as (3 (2 so) (4 good)), found {error}; repair the line"
             ) from None
-        sentences.append(found[-1])
+        sentences.append(Example(*found[-1]))
         if phrases:
             examples.update(((tuple(words), label), None) for words, label in reversed(found))
     if not sentences:
         raise InputError(f"{name}: expected trees, found none; get the file again")
     notice_reserved(name, (word for sentence in sentences for word in sentence.words))
     return [Example(list(words), label) for words, label in examples] if phrases else sentences
-
-
-def _phrases(line: str) -> list[Example]:
-    """The phrases of one tree, every node after its parts, the sentence last. Raises ValueError saying what was found.
-
-        tree -> "(" label word ")" | "(" label tree tree* ")"
-    """
-    words: list[str] = []
-    opened: list[tuple[int, int]] = []  # the label of a node and where its words begin
-    closed: list[Example] = []
-    tokens = iter(re.findall(r"[()]|[^ \t\r\n()]+", line))  # not \s: "8 1/2" is one word with a no-break space
-    for token in tokens:
-        if closed and not opened:
-            raise ValueError(f"{token!r} after the end")
-        if token == "(":
-            label = next(tokens, "the end")
-            if label not in ("0", "1", "2", "3", "4"):
-                raise ValueError(f"{label!r} for a label from 0 to 4")
-            opened.append((int(label), len(words)))
-            continue
-        if not opened:
-            raise ValueError(f"{token!r} before the first bracket")
-        label, first = opened.pop()
-        if token == ")":
-            if first == len(words):
-                raise ValueError("a node without words")
-        else:
-            after = next(tokens, "the end")
-            if first != len(words) or after != ")":
-                raise ValueError(f"{token!r} beside other parts of its node" if after != "the end" else "no end")
-            words.append(_unescape(token))
-        closed.append(Example(words[first:], label))
-    if opened or not closed:
-        raise ValueError("no end")
-    return closed
-
-
-def _unescape(word: str) -> str:
-    word = {"-LRB-": "(", "-RRB-": ")"}.get(word, word)
-    return word.replace("\\/", "/").replace("\\*", "*").lower()
 
 
 def _sst_texts(folder: pathlib.Path) -> dict[str, tuple[str, list[str]]]:

@@ -124,6 +124,8 @@ def test_cache_is_used_and_follows_file_and_words(tmp_path, monkeypatch):
         ("a 1 2\nb 1 x\n", r":2: expected 2 numbers after the word, but .*'x'"),
         ("a 1 2\nb 1 nan\n", r":2: expected 2 numbers after the word, but one is not finite"),
         ("a\n", r":1: expected a word and its numbers, found 0"),
+        ("<<<<<<< HEAD\na 1 2\n", r":1: expected a word and its numbers, found 1"),
+        ("2 4\na 1:0.5 3:0.1\n", r":2: expected a word and 4 numbers, found 2"),  # sparse
         ("", "found an empty file"),
         ("3 2\na 1 2\n", "promises 3 rows, found 1"),
     ],

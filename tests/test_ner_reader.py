@@ -169,6 +169,12 @@ def test_columns_are_not_taken_on_trust(first, tmp_path):
     assert len(read_conll(tmp_path / "a")) == 2
 
 
+def test_a_file_without_blank_lines_is_noticed(tmp_path, capsys):
+    for n, said in ((1000, ""), (1001, f"warning: {tmp_path / 'a'}: a sentence has 1,001 words: is there a blank line between the ")):
+        (tmp_path / "a").write_text("Rome NNP B-NP I-LOC\n" * n)
+        assert len(read_conll(tmp_path / "a")) == 1 and capsys.readouterr().err.startswith(said)
+
+
 @pytest.mark.parametrize("tags, found", [("O O O", "the tag O alone"), ("I-NP B-VP I-NP", r"kinds of phrase \(NP, VP\)")])
 def test_training_without_an_entity_is_refused(tags, found, tmp_path):
     for name in FILE_NAMES[0]:

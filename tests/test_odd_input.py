@@ -232,10 +232,10 @@ main(RunConfig, {{'paper': {{}}}}, work, ['x'])
 def test_what_is_typed_and_printed_is_utf8_whatever_the_locale(locale, root):
     code = PROGRAM.format("for line in sys.stdin: print(ascii(line), line, end='')")
     environment = os.environ | {"PYTHONPATH": str(root)} | locale
-    typed = "\ufeffZo\u00eb \u0101\u2028\u0103\n".encode()  # 0x81, which cp1252 does not have, is in the second word
+    typed = "\ufeffZo\u00eb \u0101\u2028\r\u0103\n".encode()  # 0x81, which cp1252 does not have, is in the second word
     done = subprocess.run([sys.executable, "-c", code], input=typed, capture_output=True, env=environment)
     assert (done.returncode, done.stderr) == (0, b"")
-    assert done.stdout.decode() == "'Zo\\xeb \\u0101\\u2028\\u0103\\n' Zo\u00eb \u0101\u2028\u0103\n"
+    assert done.stdout.decode() == "'Zo\\xeb \\u0101\\u2028\\r\\u0103\\n' Zo\u00eb \u0101\u2028\r\u0103\n"
 
 
 @pytest.mark.parametrize(

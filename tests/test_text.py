@@ -135,3 +135,13 @@ def test_bad_vocabulary_files(tmp_path):
 def test_archive_members_are_named(tmp_path):
     with pytest.raises(InputError, match=r"^a\.tar/b\.txt:1: "):
         text.decode(b"\xff", "a.tar/b.txt")
+
+
+def test_what_is_still_packed_is_named(tmp_path):
+    for name in ("a.txt.gz", "._a.txt.zip", "b.txt.gz"):
+        (tmp_path / name).touch()
+    with pytest.raises(InputError, match=r"a\.txt: expected a text file, found nothing there, but a\.txt\.gz, still packed: unpack"):
+        read_lines(tmp_path / "a.txt")
+    (tmp_path / "a.txt").write_bytes(b"\x1f\x8b\x08")
+    with pytest.raises(InputError, match=r"a\.txt: expected UTF-8 text, found a gzip file; unpack it and give what was in it$"):
+        read_lines(tmp_path / "a.txt")

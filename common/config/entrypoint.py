@@ -84,13 +84,18 @@ def main(
 def _speak_utf8() -> None:
     """Standard input and output are UTF-8 whatever the locale says (Windows, cron and some containers say otherwise).
 
-    What is read is checked, without a byte order mark; names of files that are no UTF-8 are written as they are.
+    What is read is what the same bytes in a file would be: checked, without a byte order mark, lines ending in a newline
+    alone. Names of files that are no UTF-8 are written as they are.
     """
-    streams = (sys.stdin, "utf-8-sig", "strict"), (sys.stdout, "utf-8", "surrogateescape"), (sys.stderr, "utf-8", "backslashreplace")
-    for stream, encoding, errors in streams:
+    settings = {
+        sys.stdin: {"encoding": "utf-8-sig", "errors": "strict", "newline": "\n"},
+        sys.stdout: {"encoding": "utf-8", "errors": "surrogateescape"},
+        sys.stderr: {"encoding": "utf-8", "errors": "backslashreplace"},
+    }
+    for stream, how in settings.items():
         if isinstance(stream, io.TextIOWrapper):
             with contextlib.suppress(io.UnsupportedOperation):  # somebody has begun to read
-                stream.reconfigure(encoding=encoding, errors=errors)
+                stream.reconfigure(**how)
 
 
 def _leave(line: str, status: int) -> typing.NoReturn:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from ..errors import InputError, warn
-from ..files import atomic_write, seen_from
+from ..files import atomic_write, seen_from, still_packed
 
 PADDING = "<pad>"
 UNKNOWN = "<unk>"
@@ -99,7 +99,9 @@ def read_lines(path: str | os.PathLike) -> list[str]:
     try:
         data = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
-        raise InputError(f"{path}: expected a text file, found nothing there{seen_from(path)}; check the path") from None
+        packed = still_packed(path.parent, path.name)
+        found = f"nothing there, {packed}" if packed else f"nothing there{seen_from(path)}; check the path"
+        raise InputError(f"{path}: expected a text file, found {found}") from None
     except IsADirectoryError:
         raise InputError(f"{path}: expected a text file, found a folder; give the file itself") from None
     return lines(decode(data, str(path)))

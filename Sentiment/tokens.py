@@ -1,0 +1,28 @@
+"""The words of a text as each data set writes them."""
+
+import itertools
+import re
+
+from common.data.treebank import split_words
+
+_TOKEN = re.compile(r"[^\W_]+(?:['’][^\W_]+)*|[^\w\s]|_")
+
+
+def split_text(text: str, dataset: str, max_tokens: int) -> list[str]:
+    """The words of a text that somebody types, as that data set writes them: of a long one the last `max_tokens`."""
+    words = tokenise(text) if dataset == "imdb" else _treebank_words(text)
+    return words[-max_tokens:]
+
+
+def _treebank_words(text: str) -> list[str]:
+    words = split_words(text.lower())
+    quotes = itertools.cycle(("``", "''"))
+    return [next(quotes) if word == '"' else word.replace("’", "'") for word in words]
+
+
+def tokenise(text: str) -> list[str]:
+    """Lower-case words and single punctuation marks: "It's <br />GOOD..." is it's, good, and three full stops.
+
+    A word is a run of letters and digits, with apostrophes inside it; line breaks written as HTML are dropped.
+    """
+    return _TOKEN.findall(text.replace("<br />", " ").lower())
