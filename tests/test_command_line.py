@@ -360,7 +360,8 @@ def test_help_fits_the_terminal(monkeypatch):
 
 def test_ctrl_c_while_a_script_imports(root, tmp_path):
     """Not Python's traceback, and the status of an interrupt."""
-    program = "import os, signal; from common.config import main; os.kill(os.getpid(), signal.SIGINT); import time; time.sleep(9)"
+    program = "import os, signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # not ignored, as behind nohup
+    program += "from common.config import main; os.kill(os.getpid(), signal.SIGINT); import time; time.sleep(9)"
     environment = os.environ | {"PYTHONPATH": str(root)}
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment)
     assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "interrupted\n")
