@@ -176,7 +176,7 @@ def is_running(run_dir: pathlib.Path) -> bool:
         return True
     if not lock.exists():
         return False
-    with open(lock, "a") as file:
+    with open(lock, "ab") as file:
         return not _take(file)
 
 
@@ -200,7 +200,7 @@ def _give_way(pid: int, nice: int) -> None:
         os.setpriority(os.PRIO_PGRP, pid, nice)
     for _ in range(10):
         try:
-            pathlib.Path(f"/proc/{pid}/autogroup").write_text(str(nice))
+            pathlib.Path(f"/proc/{pid}/autogroup").write_bytes(b"%d" % nice)
         except BlockingIOError:  # one change in a tenth of a second, for all processes together
             time.sleep(0.11)
         except OSError:  # no Linux, or one without such groups
