@@ -150,7 +150,7 @@ flags
 {NP}/train_recall.py {RUN} --data_dir=foo                  | --data_dir has no effect here \\(the sequences are always generated\\): .*
 {NP}/train_recall.py {RUN} --preset=C --cell=lstm --skip=2 | --skip belongs to --cell fixed_skip or --cell skip_rnn, the cell here is lstm: .*
 {NP}/train_recall.py {RUN} --length=0                      | --length expects a value >= 1, got 0
-{NP}/train_recall.py {RUN} --n_train=5 --batch_size=6      | expected at least --batch_size 6 training sequences, found 5
+{NP}/train_recall.py {RUN} --n_train=5 --batch_size=6      | expected at least --batch_size 6 training examples, found 5
 {NP}/produce_data.py --data_dir={{new}} --length=9         | --length expects a value >= 10, got 9
 {NP}/produce_data.py --data_dir={{new}} --n_train=0        | --n_train expects a value >= 1, got 0
 {NP}/produce_data.py --data_dir={{new}} --label_rule=x     | --label_rule expects one of paper, last_ten, released; got 'x'

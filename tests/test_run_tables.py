@@ -393,8 +393,8 @@ launchers._run_there(launchers.Job("a", ["python", "-c", {saves!r}, {here!r}], r
 def test_a_worker_that_is_interrupted_waits_for_its_run_to_save(tmp_path, root):
     worker = WORKER.format(root=str(root), here=str(tmp_path), saves=SAVES)
     take_interrupts = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.default_int_handler)}
-    done = subprocess.run([sys.executable, "-c", worker], stderr=subprocess.PIPE, text=True, timeout=50, **take_interrupts)
-    assert done.stderr.endswith("KeyboardInterrupt\n") and (tmp_path / "saved").exists()
+    done = subprocess.run([sys.executable, "-c", worker], stderr=subprocess.PIPE, timeout=50, **take_interrupts)
+    assert done.stderr.endswith(b"KeyboardInterrupt\n") and (tmp_path / "saved").exists()
 
 
 def test_ray_is_named_where_it_is_missing(own_tables, monkeypatch):
