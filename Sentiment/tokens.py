@@ -9,7 +9,7 @@ _TOKEN = re.compile(r"[^\W_]+(?:['’][^\W_]+)*|[^\w\s]|_")
 
 
 def split_text(text: str, dataset: str, max_tokens: int) -> list[str]:
-    """The words of a text that somebody types, as that data set writes them: of a long one the last `max_tokens`."""
+    """The words of a typed text, as that data set writes them; at most the last `max_tokens`."""
     words = tokenise(text) if dataset == "imdb" else _treebank_words(text)
     return words[-max_tokens:]
 
@@ -21,8 +21,9 @@ def _treebank_words(text: str) -> list[str]:
 
 
 def tokenise(text: str) -> list[str]:
-    """Lower-case words and single punctuation marks: "It's <br />GOOD..." is it's, good, and three full stops.
+    """Lower-case words and punctuation marks: "It's <br />GOOD..." is it's, good, three full stops.
 
-    A word is a run of letters and digits, with apostrophes inside it; line breaks written as HTML are dropped.
+    A word is a run of letters and digits, with apostrophes inside it; line breaks written as HTML
+    are dropped.
     """
     return _TOKEN.findall(text.replace("<br />", " ").lower())

@@ -13,7 +13,9 @@ def phrases_of(line: str) -> list[tuple[list[str], int]]:
     words: list[str] = []
     opened: list[tuple[int, int]] = []  # the label of a node and where its words begin
     closed: list[tuple[list[str], int]] = []
-    tokens = iter(re.findall(r"[()]|[^ \t\r\n()]+", line))  # not \s: "8 1/2" is one word with a no-break space
+    tokens = iter(
+        re.findall(r"[()]|[^ \t\r\n()]+", line)
+    )  # not \s: "8 1/2" is one word with a no-break space
     for token in tokens:
         if closed and not opened:
             raise ValueError(f"{token!r} after the end")
@@ -32,7 +34,9 @@ def phrases_of(line: str) -> list[tuple[list[str], int]]:
         else:
             after = next(tokens, "the end")
             if first != len(words) or after != ")":
-                raise ValueError(f"{token!r} beside other parts of its node" if after != "the end" else "no end")
+                raise ValueError(
+                    f"{token!r} beside other parts of its node" if after != "the end" else "no end"
+                )
             words.append(_unescape(token))
         closed.append((words[first:], label))
     if opened or not closed:

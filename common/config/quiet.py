@@ -3,7 +3,7 @@
 TensorFlow 2.21 never calls absl::InitializeLog, so its messages reach stderr whatever
 TF_CPP_MIN_LOG_LEVEL says, from import on and before a command's own first line. No variable and no
 call reaches them (several of its libraries hold a log of their own), so they are dropped on their
-way: by a process of its own, run from this file, which outlives an abort and so loses no last words.
+way, by a process of its own, run from this file, which outlives an abort and loses no last words.
 """
 
 import contextlib
@@ -12,14 +12,15 @@ import re
 import sys
 from typing import Any
 
-# "I0000 00:00:1795639238.241456    9855 port.cc:153] " and, of older versions, "2026-01-31 12:00:00.123: I xla/port.cc:153] ".
+# "I0000 00:00:1795639238.241456    9855 port.cc:153] " and, of older versions,
+# "2026-01-31 12:00:00.123: I xla/port.cc:153] ".
 _INFO_OR_WARNING = rb"^(?:[IW]\d{4} [\d:.]+ +\d+|\d{4}-\d\d-\d\d [\d:.]+: [IW]) \S+:\d+\] "
 _ERRORS_THAT_ARE_NONE = (
     rb"^WARNING: All log messages before absl::InitializeLog\(\) is called",
-    rb"^To enable the following instructions: .* rebuild TensorFlow",  # the second line of a message
+    rb"^To enable the following instructions: .* rebuild TensorFlow",  # a message's second line
     rb"\] failed call to cuInit: .*(?:\(303\)|NO_DEVICE)",  # no driver, no GPU
     rb"\] oneDNN supports DT_\w+ only on platforms with ",
-    rb"\] Unable to register cu\w+ factory: Attempting to register factory for plugin cu\w+ when one has already",
+    rb"\] Unable to register cu\w+ factory: .* when one has already",
 )
 _NOISE = re.compile(b"|".join((_INFO_OR_WARNING, *_ERRORS_THAT_ARE_NONE)))
 
@@ -27,19 +28,25 @@ _NOISE = re.compile(b"|".join((_INFO_OR_WARNING, *_ERRORS_THAT_ARE_NONE)))
 class quiet_tensorflow:
     """While it lasts, file descriptor 2 goes through the filter, from the import of TensorFlow on.
 
-    Not where TensorFlow is imported already, and not where TF_CPP_MIN_LOG_LEVEL asks for all of it (0 or 1).
+    Not where TensorFlow is imported already, and not where TF_CPP_MIN_LOG_LEVEL asks for all of it
+    (0 or 1).
     """
 
     def __enter__(self):
         self._stderr = self._filter = None
-        if "tensorflow" not in sys.modules and os.environ.get("TF_CPP_MIN_LOG_LEVEL") not in ("0", "1"):
+        if "tensorflow" not in sys.modules and os.environ.get("TF_CPP_MIN_LOG_LEVEL") not in (
+            "0",
+            "1",
+        ):
             sys.meta_path.insert(0, self)
 
     def find_spec(self, name: str, *_: Any) -> None:
         """Asked by Python before every import; finds nothing, and so leaves it to the others."""
         if name == "tensorflow":
             sys.meta_path.remove(self)
-            with contextlib.suppress(OSError):  # stderr is closed, or no process can be had: as it would be
+            with contextlib.suppress(
+                OSError
+            ):  # stderr is closed, or no process can be had: as it would be
                 self._start()
 
     def _start(self) -> None:
@@ -49,8 +56,10 @@ class quiet_tensorflow:
         read, write = os.pipe()
         try:
             command = [sys.executable, "-I", "-S", os.path.abspath(__file__)]
-            # A session of its own: Ctrl-C is for the command, and what that says about it is still to come.
-            self._filter = subprocess.Popen(command, stdin=read, stdout=stderr, start_new_session=True)
+            # A session of its own: Ctrl-C is for the command, which has a word to say about it.
+            self._filter = subprocess.Popen(
+                command, stdin=read, stdout=stderr, start_new_session=True
+            )
             os.dup2(write, 2)
             self._stderr = stderr
         finally:
@@ -70,7 +79,9 @@ class quiet_tensorflow:
             sys.stderr.flush()
         os.dup2(self._stderr, 2)
         os.close(self._stderr)
-        with contextlib.suppress(subprocess.TimeoutExpired):  # a child that goes on holds the other end
+        with contextlib.suppress(
+            subprocess.TimeoutExpired
+        ):  # a child that goes on holds the other end
             self._filter.wait(timeout=1)
 
 

@@ -1,8 +1,8 @@
-"""The formats of word vectors: GloVe's and word2vec's text, word2vec's binary file, either with `.gz`, and `.npz`.
+"""The formats of word vectors: text of GloVe and word2vec, word2vec's binary file, and `.npz`.
 
-Read as a stream: what is kept is the rows asked for, never the file (GoogleNews is 3.6 GB, GloVe 840B is 5.6 GB).
-None of the formats says where a word ends, and words with spaces exist; so what a file declares (rows, D) is held
-against all of it, and against what was asked for.
+Read as a stream: what is kept is the rows asked for, never the file (GoogleNews is 3.6 GB, GloVe
+840B is 5.6 GB). None of the formats says where a word ends, and words with spaces exist; so what a
+file declares (rows, D) is held against all of it, and against what was asked for.
 """
 
 import gzip
@@ -28,7 +28,9 @@ _LONGEST_WORD = 1 << 16  # bytes; GoogleNews has words of some hundred
 _Rows = tuple[int, dict[str, np.ndarray]]
 
 
-def read_vectors(path: pathlib.Path, wanted: set[str], dim: int | None, form: Callable[[str], str]) -> _Rows:
+def read_vectors(
+    path: pathlib.Path, wanted: set[str], dim: int | None, form: Callable[[str], str]
+) -> _Rows:
     """D, and the vectors [D] float32 of those words of a file that, spelled by `form`, are wanted.
 
     Args and errors are those of `load_vectors`.
@@ -41,13 +43,17 @@ def read_vectors(path: pathlib.Path, wanted: set[str], dim: int | None, form: Ca
         with _open(path) as file:
             return read(path, file, wanted, dim, form)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise InputError(f"{path}: expected a whole gzip file, found a broken one ({error}); get it again") from error
+        raise InputError(
+            f"{path}: expected a whole gzip file, found a broken one ({error}); get it again"
+        ) from error
 
 
 def check_dim(path: str | os.PathLike, asked: int | None, found: int) -> None:
     """Raises `InputError` where another dimension was asked for than the file has."""
     if asked not in (None, found):
-        raise InputError(f"{path}: expected vectors of dimension {asked}, found {found}; change either")
+        raise InputError(
+            f"{path}: expected vectors of dimension {asked}, found {found}; change either"
+        )
 
 
 def _from_npz(path: pathlib.Path, wanted: set[str], form: Callable[[str], str]) -> _Rows:
@@ -55,12 +61,15 @@ def _from_npz(path: pathlib.Path, wanted: set[str], form: Callable[[str], str]) 
         arrays = read_npz(path)
         names, vectors = arrays["words"], arrays["vectors"]
     except (ValueError, KeyError) as error:
-        raise InputError(f"{path}: expected `words` and `vectors` in an .npz without pickles, but {error}") from error
+        raise InputError(
+            f"{path}: expected `words` and `vectors` in an .npz without pickles, but {error}"
+        ) from error
     numeric = vectors.dtype.kind == "f" and vectors.ndim == 2 and np.isfinite(vectors).all()
     if names.dtype.kind != "U" or not numeric or names.shape != vectors.shape[:1]:
         raise InputError(
             f"{path}: expected words [V] of text and vectors [V, D] of finite floats, "
-            f"found {names.dtype} {list(names.shape)} and {vectors.dtype} {list(vectors.shape)}; write it anew"
+            f"found {names.dtype} {list(names.shape)} and {vectors.dtype} {list(vectors.shape)}; "
+            "write it anew"
         )
     rows: dict[str, np.ndarray] = {}
     for name, vector in zip(names.tolist(), vectors, strict=True):
@@ -81,18 +90,23 @@ def _open(path: pathlib.Path) -> BinaryIO:
 
 
 def _from_text(
-    path: pathlib.Path, file: BinaryIO, wanted: set[str], asked: int | None, form: Callable[[str], str]
+    path: pathlib.Path,
+    file: BinaryIO,
+    wanted: set[str],
+    asked: int | None,
+    form: Callable[[str], str],
 ) -> _Rows:
-    """The last D columns of a line are the numbers; what stands before them is the word, spaces and all.
+    """The last D columns of a line are the numbers; what stands before them is the word.
 
-    D is what the first line declares, else what was asked for, else how many numbers the first line ends in.
+    D is what the first line declares, else what was asked for, else how many numbers the first line
+    ends in.
     """
     dim, declared, number, fits, columns = asked, None, 0, False, 0
     rows: dict[str, np.ndarray] = {}
     undecodable: list[int] = []
     for number, raw in enumerate(file, 1):
         try:
-            line = raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip(" \t\r\n")  # without a byte order mark
+            line = raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip(" \t\r\n")
         except UnicodeDecodeError:
             undecodable.append(number)
             continue
@@ -112,7 +126,8 @@ def _from_text(
         odd = declared is None and columns > dim and _is_number(word.rpartition(" ")[2])
         if columns < dim or not dim or (odd and asked is None):
             raise InputError(
-                f"{path}:{number}: expected a word and {dim or 'its'} numbers, found {columns}; repair the line"
+                f"{path}:{number}: expected a word and {dim or 'its'} numbers, found {columns}; "
+                "repair the line"
             )
         fits = fits or not odd
         numbers, word = line[len(word) + 1 :], form(word)
@@ -120,12 +135,19 @@ def _from_text(
             try:
                 rows[word] = _sane(np.array(numbers.split(" "), np.float32))
             except ValueError as error:
-                raise InputError(f"{path}:{number}: expected {dim} numbers after the word, but {error}") from error
+                raise InputError(
+                    f"{path}:{number}: expected {dim} numbers after the word, but {error}"
+                ) from error
     if declared is None and not columns:
         found = "none that is UTF-8" if undecodable else "an empty file"
-        raise InputError(f"{path}: expected lines of a word and its numbers, found {found}; get it again")
+        raise InputError(
+            f"{path}: expected lines of a word and its numbers, found {found}; get it again"
+        )
     if declared not in (None, number - 1):
-        raise InputError(f"{path}: the first line promises {declared} rows, found {number - 1}; get the file again")
+        raise InputError(
+            f"{path}: the first line promises {declared} rows, found {number - 1}; get the file "
+            "again"
+        )
     if declared is None and not fits:
         check_dim(path, asked, columns)
     _say_left_out(path, undecodable, number, "line")
@@ -133,17 +155,28 @@ def _from_text(
 
 
 def _from_binary(
-    path: pathlib.Path, file: BinaryIO, wanted: set[str], asked: int | None, form: Callable[[str], str]
+    path: pathlib.Path,
+    file: BinaryIO,
+    wanted: set[str],
+    asked: int | None,
+    form: Callable[[str], str],
 ) -> _Rows:
-    """A text line "rows D", then for each row the word, a space, D little-endian float32, often a newline."""
+    """A line "rows D"; of each row word, space, D little-endian float32, often a newline."""
     header = file.readline(100).split()
-    if len(header) != 2 or not all(part.isdigit() for part in header) or not 0 < int(header[1]) <= _LARGEST_DIM:
-        raise InputError(f"{path}: expected word2vec's binary format, a first line 'rows D', found {header}; check it")
+    if (
+        len(header) != 2
+        or not all(part.isdigit() for part in header)
+        or not 0 < int(header[1]) <= _LARGEST_DIM
+    ):
+        raise InputError(
+            f"{path}: expected word2vec's binary format, a first line 'rows D', found {header}; "
+            "check it"
+        )
     n_rows, dim = map(int, header)
     check_dim(path, asked, dim)
     rows: dict[str, np.ndarray] = {}
     undecodable: list[int] = []
-    block: list[bytes] = []  # numbers yet to be checked: many rows at once, or it would take longer than the rest
+    block: list[bytes] = []  # numbers yet to be checked: many rows at once, which is fast
     before, wrong, number = b"", "", 0
     try:
         for number, (name, numbers) in enumerate(_binary_rows(file, n_rows, 4 * dim), 1):
@@ -155,8 +188,10 @@ def _from_binary(
                 word = form(name.decode())
             except UnicodeDecodeError:
                 undecodable.append(number)
-                # Where the row before has letters among its numbers, this word has the last of its numbers before it.
-                if np.any((before := np.abs(np.frombuffer(before, "<f4"))) < _SMALLEST, where=before != 0):
+                # If the row before had a space in its word, letters were read as numbers there,
+                # and what was left of the numbers stands before this word.
+                sizes = np.abs(np.frombuffer(before, "<f4"))
+                if np.any((sizes > 0) & (sizes < _SMALLEST)):
                     raise _Unframed(f"row {number - 1} is no word and numbers{_SPACE}") from None
             else:
                 if word in wanted and word not in rows:
@@ -166,7 +201,10 @@ def _from_binary(
         wrong = str(error)
     _check_block(path, block, number, dim)
     if wrong:
-        raise InputError(f"{path}: expected {n_rows} rows of {dim} floats and then its end, as it promises, but {wrong}")
+        raise InputError(
+            f"{path}: expected {n_rows} rows of {dim} floats and then its end, as it promises, "
+            f"but {wrong}"
+        )
     _say_left_out(path, undecodable, n_rows, "row")
     return dim, rows
 
@@ -176,7 +214,7 @@ class _Unframed(Exception):
 
 
 def _binary_rows(file: BinaryIO, n_rows: int, size: int) -> Iterator[tuple[bytes, bytes]]:
-    """The bytes of each row's word and of its numbers; all rows but the first begin with a newline, or none."""
+    """The bytes of each row's word and numbers; all but the first begin with a newline, or none."""
     buffer, at, lines = b"", 0, None
     for number in range(1, n_rows + 1):
         while (space := buffer.find(b" ", at)) < 0 or len(buffer) < space + 1 + size:
@@ -188,7 +226,10 @@ def _binary_rows(file: BinaryIO, n_rows: int, size: int) -> Iterator[tuple[bytes
             buffer, at = buffer[at:] + more, 0
         line = buffer.startswith(b"\n", at)
         if number > 2 and line != lines:
-            raise _Unframed(f"of the rows {number - 1} and {number} one alone begins on a line of its own{_SPACE}")
+            raise _Unframed(
+                f"of the rows {number - 1} and {number} one alone begins on a line of its "
+                f"own{_SPACE}"
+            )
         lines = line
         yield buffer[at:space].lstrip(b"\n"), buffer[space + 1 : space + 1 + size]
         at = space + 1 + size
@@ -199,18 +240,23 @@ def _binary_rows(file: BinaryIO, n_rows: int, size: int) -> Iterator[tuple[bytes
 
 
 def _check_block(path: pathlib.Path, block: Sequence[bytes], last: int, dim: int) -> None:
-    """Raises `InputError` for the first row with a number that is none; `last` is the number of the block's last row."""
+    """Raises `InputError` for the first row with a number that is none; `last` counts the rows."""
     largest = np.abs(np.frombuffer(b"".join(block), "<f4").reshape(-1, dim)).max(1)
     odd = np.flatnonzero(~(largest <= _LARGEST))  # what is not a number is not smaller
     if odd.size:
         row, found = last - len(block) + 1 + odd[0], largest[odd[0]]
-        raise InputError(f"{path}, row {row}: expected a word and {dim} floats, but one is {found:.0e}{_SPACE}")
+        raise InputError(
+            f"{path}, row {row}: expected a word and {dim} floats, but one is {found:.0e}{_SPACE}"
+        )
 
 
 def _say_left_out(path: pathlib.Path, undecodable: Sequence[int], n_rows: int, unit: str) -> None:
     if undecodable:
         n, first = len(undecodable), undecodable[0]
-        warn(f"{path}: {n:,} of {n_rows:,} words are not UTF-8, the first in {unit} {first}: they are left out")
+        warn(
+            f"{path}: {n:,} of {n_rows:,} words are not UTF-8, the first in {unit} {first}: they "
+            "are left out"
+        )
 
 
 def _sane(vector: np.ndarray) -> np.ndarray:
