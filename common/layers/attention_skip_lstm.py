@@ -30,7 +30,7 @@ class AttentionSkipLSTM(DynamicSkipLSTM):
 
     cell_class = AttentionSkipLSTMCell
 
-    def _make_recurrence(self, jit_compile: bool):
+    def _make_recurrence(self, jit_compile: bool | None):
         cell = self.cell
         if cell.n_actions == 1:
             return super()._make_recurrence(jit_compile)

@@ -95,8 +95,8 @@ class DynamicSkipLSTM(keras.layers.RNN):
             raise ValueError("dtype must be float32 or mixed precision: sums are made in float32; received float64")
         self.input_spec = keras.layers.InputSpec(ndim=3)
         self.jit_compile = jit_compile
-        if jit_compile is None:  # on a CPU, XLA's products with a large matrix are slower than a graph's (benchmarks/NOTES.md)
-            jit_compile = units < 512 or cell.n_actions > 1 or bool(tf.config.list_physical_devices("GPU"))
+        if jit_compile is None and units >= 512 and cell.n_actions == 1 and not tf.config.list_physical_devices("GPU"):
+            jit_compile = False  # on a CPU, XLA's products with a large matrix are slower than a graph's (benchmarks/NOTES.md)
         self.state_size = [units, units] if cell.history == "window" else cell.state_size
         self.recurrence = self._make_recurrence(jit_compile)
         self._traces = {}  # by replica: they take turns, each with tensors of its own
@@ -152,7 +152,7 @@ class DynamicSkipLSTM(keras.layers.RNN):
         output = outputs if self.return_sequences else outputs[:, -1]
         return (output, *final_state) if self.return_state else output
 
-    def _make_recurrence(self, jit_compile: bool):
+    def _make_recurrence(self, jit_compile: bool | None):
         cell = self.cell
         observe = cell.observe if cell.observation == "mean" else None
         return SkipRecurrence(cell.n_actions, cell.lamda, observe, jit_compile, cell.estimator == "straight_through")

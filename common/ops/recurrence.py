@@ -21,13 +21,14 @@ at every step. h and c have a buffer each, because XLA computes what is concaten
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import tensorflow as tf
 
 from . import agent
 from .gates import Norm, Slopes, lstm_gates, lstm_gates_gradient, lstm_slopes
 from .products import product, weight_gradient
+from .sequence_gradient import compiled, compiles, differentiable, present, refilled, second_order
 
 
 class State(NamedTuple):
@@ -57,17 +58,16 @@ class SkipRecurrence:
                 dL/dpi_t(k) = lamda <e_t, s_{t-k}>,    behind the loop and for all steps at once
 
             and from there through the agent, or (the default) none.
-        jit_compile: compile both loops with XLA, also where the caller is eager or a plain graph.
+        jit_compile: compile both loops with XLA, also where the caller is eager or a plain graph; None: as `compiles` says.
     """
 
     def __init__(
-        self, n_actions: int, lamda: float, observe: Callable[[tf.Tensor | list[tf.Tensor]], tf.Tensor] | None, jit_compile: bool = True,
+        self, n_actions: int, lamda: float, observe: Callable[[tf.Tensor | list[tf.Tensor]], tf.Tensor] | None, jit_compile: bool | None = True,
         straight_through: bool = False,
     ):  # fmt: skip
         self.n_actions, self.lamda, self.observe, self.jit_compile = n_actions, lamda, observe, jit_compile
         self.straight_through = straight_through
-        self._forward = tf.function(self._forward_loop, jit_compile=jit_compile, autograph=False)
-        self._backward = tf.function(self._backward_loop, jit_compile=jit_compile, autograph=False)
+        self._forward, self._backward = compiled(self._forward_loop), compiled(self._backward_loop)
 
     def __call__(
         self, projected: tf.Tensor, recurrent_kernel: tf.Tensor, past: State, carried: State | None = None, norm: Norm | None = None,
@@ -88,29 +88,29 @@ class SkipRecurrence:
         learned = ()
         if self.straight_through and policy is not None and policy.weights is not None:
             learned = policy.projected, policy.weights
-        structure = (projected, recurrent_kernel, past, carried, norm, learned)
+        inputs = (projected, recurrent_kernel, past, carried, norm, learned)
+        xla = compiles(self.jit_compile, projected.shape[0])
 
-        @tf.custom_gradient
-        def run(*inputs: tf.Tensor):
-            # No tape may look inside: it would ask for the loop's own gradient, which is what this function replaces.
-            given = iter(inputs)
-            stopped = tf.nest.map_structure(lambda a: None if a is None else tf.stop_gradient(next(given)), structure)
-            projected, recurrent_kernel, past, carried, norm, learned = stopped
+        def forward(inputs: tuple):
+            *inputs, learned = inputs
             by = policy._replace(projected=learned[0], weights=learned[1]) if learned else policy
-            states, distances, z = self._forward(projected, recurrent_kernel, past, carried, norm, candidate_mask, by)
+            states, distances, z = self._forward(xla, *inputs, candidate_mask, by)
+            distances.set_shape(projected.shape[:2])
+            return (*states, distances), (states, distances, z)
 
-            def gradient(d_h: tf.Tensor, d_c: tf.Tensor, _: object = None):
-                found = self._backward(State(d_h, d_c), states, distances, z, recurrent_kernel, carried, norm, candidate_mask, learned)
-                dz, h, *rest = found
-                return dz, weight_gradient(h, dz, recurrent_kernel.dtype), *present(rest)
+        def backward(inputs: tuple, kept: tuple, d_states: tuple):
+            _, recurrent_kernel, _, carried, norm, learned = inputs
+            dz, h, *rest = self._backward(xla, State(*d_states), *kept, recurrent_kernel, carried, norm, candidate_mask, learned)
+            return dz, weight_gradient(h, dz, recurrent_kernel.dtype), *rest
 
-            return (*states, distances), gradient
+        def second(inputs: tuple, kept: tuple, d_states: tuple, w: tuple):
+            return second_order(lambda inputs: self._reference(*inputs, kept[1], candidate_mask), inputs, d_states, w)
 
-        h, c, distances = run(*present(structure))
+        h, c, distances = differentiable(inputs, forward, backward, second)
         return State(h, c), distances
 
     def _forward_loop(
-        self, projected: tf.Tensor, recurrent_kernel: tf.Tensor, past: State, carried: State | None, norm: Norm | None,
+        self, xla: bool, projected: tf.Tensor, recurrent_kernel: tf.Tensor, past: State, carried: State | None, norm: Norm | None,
         candidate_mask: tf.Tensor | None, policy: Policy | None,
     ):  # fmt: skip
         n_steps, n_actions = tf.shape(projected)[0], self.n_actions
@@ -162,14 +162,14 @@ class SkipRecurrence:
         return State(*(tf.concat([a[:1] + b, a[1:]], 0) for a, b in zip(connected, carried, strict=True)))
 
     def _backward_loop(
-        self, d_states: State, states: State, distances: tf.Tensor, z: tf.Tensor, recurrent_kernel: tf.Tensor, carried: State | None,
-        norm: Norm | None, candidate_mask: tf.Tensor | None, learned: tuple,
+        self, xla: bool, d_states: State, states: State, distances: tf.Tensor, z: tf.Tensor, recurrent_kernel: tf.Tensor,
+        carried: State | None, norm: Norm | None, candidate_mask: tf.Tensor | None, learned: tuple,
     ):  # fmt: skip
         n_steps, n_actions = tf.shape(z)[0], self.n_actions
         connected = self._connected(states, distances, carried)
         new_c = states.c[n_actions:]
         slopes = lstm_slopes(z, connected.c, new_c, norm, candidate_mask)
-        transposed = None if self.jit_compile else tf.transpose(recurrent_kernel)
+        transposed = None if xla else tf.transpose(recurrent_kernel)
         shares = shares_by_source(self._weights(distances))
         ahead = tf.range(1, n_actions + 1)
 
@@ -223,6 +223,27 @@ class SkipRecurrence:
             probs = tf.nn.softmax(agent.logits(projected, self.seen(states.h, carried), weights))
         return tape.gradient(probs, learned, self.lamda * tf.stack(d_probs, -1), unconnected_gradients="zero")
 
+    def _reference(
+        self, projected: tf.Tensor, recurrent_kernel: tf.Tensor, past: State, carried: State | None, norm: Norm | None, learned: tuple,
+        distances: tf.Tensor, candidate_mask: tf.Tensor | None,
+    ):  # fmt: skip
+        """The states of all steps [K + T, B, H] as TensorFlow alone differentiates them; learned weights straight through."""
+        agent_input, agent_weights = learned or (None, None)
+        first = None if carried is None else State(*(tf.pad(a[None], [[0, tf.shape(projected)[0] - 1], [0, 0], [0, 0]]) for a in carried))
+        of_steps = (projected, distances, candidate_mask, agent_input, first)
+
+        def step(window: list[State], of_step: list[tf.Tensor]):
+            projected, distances, candidate_mask, agent_input, first = refilled(of_steps, of_step)
+            weights = self._weights(distances[None])[0]
+            if learned:
+                seen = window[-1].h if self.observe is None else self.observe([state.h for state in window])
+                probs = tf.nn.softmax(agent.logits(agent_input, seen if first is None else seen + first.h, agent_weights))
+                weights += self.lamda * tf.transpose(probs - tf.stop_gradient(probs))
+            h, c = plus(weighted(tf.unstack(weights), window), first)
+            return [*window[1:], State(*lstm_gates(projected + product(h, recurrent_kernel), c, norm, candidate_mask))]
+
+        return scan(step, present(of_steps), past)
+
     def seen(self, h: tf.Tensor, carried: State | None) -> tf.Tensor:
         """What the agent saw at all steps [T, B, H], of all states h [K + T, B, H]."""
         n_steps = tf.shape(h)[0] - self.n_actions
@@ -250,14 +271,21 @@ def shares_by_source(weights: tf.Tensor) -> tf.Tensor:
     return tf.stack([shares[k : k + n_actions + n_steps, k - 1] for k in range(1, n_actions + 1)], 1)
 
 
-def present(structure: Any) -> list[tf.Tensor]:
-    """The tensors of a structure, without what is None."""
-    return [a for a in tf.nest.flatten(structure) if a is not None]
-
-
 def buffer(a: tf.Tensor) -> tf.TensorArray:
     """A buffer of slots a [N, B, H] that can be read and written."""
     return tf.TensorArray(tf.float32, tf.shape(a)[0], clear_after_read=False, element_shape=a.shape[1:]).unstack(a)
+
+
+def weighted(weights: list[tf.Tensor], window: list[State]) -> State:
+    """The sum of K states [B, H], oldest first, under the weights [B] of the distances 1..K."""
+    return State(*(tf.add_n([w[:, None] * a for w, a in zip(weights, b, strict=True)]) for b in zip(*reversed(window), strict=True)))
+
+
+def scan(step: Callable, of_steps: list[tf.Tensor], past: State) -> State:
+    """All states [K + T, B, H]; `step` goes from a window of K states and the step's own tensors to the next window."""
+    start = [State(*state) for state in zip(*map(tf.unstack, past), strict=True)]
+    latest = tf.scan(step, of_steps, start, parallel_iterations=1)[-1]
+    return State(*(tf.concat(a, 0) for a in zip(past, latest, strict=True)))
 
 
 def scaled(factor: float | tf.Tensor, state: State) -> State:

@@ -22,7 +22,8 @@ import tensorflow as tf
 
 from .gates import Norm, Slopes, lstm_gates, lstm_gates_gradient, lstm_slopes
 from .products import product, weight_gradient
-from .recurrence import State, buffer, plus, present, previous_share, scaled, shares_by_source
+from .recurrence import State, buffer, plus, previous_share, scaled, scan, shares_by_source, weighted
+from .sequence_gradient import compiled, compiles, differentiable, present, refilled, second_order
 
 
 class Attention(NamedTuple):
@@ -48,13 +49,12 @@ class AttentionRecurrence:
 
     Args:
         n_actions: K, above 1. lamda: weight of the attended states. n_seen: how many past h the observation is the mean of, 1 or K.
-        jit_compile: compile both loops with XLA, also where the caller is eager or a plain graph.
+        jit_compile: compile both loops with XLA, also where the caller is eager or a plain graph; None: as `compiles` says.
     """
 
-    def __init__(self, n_actions: int, lamda: float, n_seen: int, jit_compile: bool = True):
+    def __init__(self, n_actions: int, lamda: float, n_seen: int, jit_compile: bool | None = True):
         self.n_actions, self.lamda, self.n_seen, self.jit_compile = n_actions, lamda, n_seen, jit_compile
-        self._forward = tf.function(self._forward_loop, jit_compile=jit_compile, autograph=False)
-        self._backward = tf.function(self._backward_loop, jit_compile=jit_compile, autograph=False)
+        self._forward, self._backward = compiled(self._forward_loop), compiled(self._backward_loop)
 
     def __call__(
         self, projected: tf.Tensor, recurrent_kernel: tf.Tensor, past: State, norm: Norm | None, candidate_mask: tf.Tensor | None,
@@ -68,26 +68,23 @@ class AttentionRecurrence:
             past: the K states before the sequence [K, B, H] float32, oldest first.
             norm: layer normalisation, or None. candidate_mask: dropout masks [T, B, H], or None.
         """
-        structure = (projected, recurrent_kernel, past, norm, attention)
+        xla = compiles(self.jit_compile, projected.shape[0])
 
-        @tf.custom_gradient
-        def run(*inputs: tf.Tensor):
-            # No tape may look inside, as in `SkipRecurrence`.
-            given = iter(inputs)
-            stopped = tf.nest.map_structure(lambda a: None if a is None else tf.stop_gradient(next(given)), structure)
-            projected, recurrent_kernel, past, norm, attention = stopped
-            kept = self._forward(projected, recurrent_kernel, past, norm, attention, candidate_mask)
+        def forward(inputs: tuple):
+            kept = self._forward(xla, *inputs, candidate_mask)
+            return (*kept.states, kept.probs), kept
 
-            def gradient(d_h: tf.Tensor, d_c: tf.Tensor, _: object = None):
-                return present(self._backward(State(d_h, d_c), kept, recurrent_kernel, norm, attention, candidate_mask))
+        def backward(inputs: tuple, kept: _Kept, d_states: tuple):
+            return self._backward(xla, State(*d_states), kept, *inputs[1:2], *inputs[3:], candidate_mask)
 
-            return (*kept.states, kept.probs), gradient
+        def second(inputs: tuple, _: _Kept, d_states: tuple, w: tuple):
+            return second_order(lambda inputs: self._reference(*inputs, candidate_mask), inputs, d_states, w)
 
-        h, c, probs = run(*present(structure))
+        h, c, probs = differentiable((projected, recurrent_kernel, past, norm, attention), forward, backward, second)
         return State(h, c), tf.stop_gradient(probs)
 
     def _forward_loop(
-        self, projected: tf.Tensor, recurrent_kernel: tf.Tensor, past: State, norm: Norm | None, attention: Attention,
+        self, xla: bool, projected: tf.Tensor, recurrent_kernel: tf.Tensor, past: State, norm: Norm | None, attention: Attention,
         candidate_mask: tf.Tensor | None,
     ):  # fmt: skip
         n_steps, n_actions = tf.shape(projected)[0], self.n_actions
@@ -115,7 +112,7 @@ class AttentionRecurrence:
         return _Kept(State(history.h.stack(), history.c.stack()), *(a.stack() for a in kept))
 
     def _backward_loop(
-        self, d_states: State, kept: _Kept, recurrent_kernel: tf.Tensor, norm: Norm | None, attention: Attention,
+        self, xla: bool, d_states: State, kept: _Kept, recurrent_kernel: tf.Tensor, norm: Norm | None, attention: Attention,
         candidate_mask: tf.Tensor | None,
     ):  # fmt: skip
         states, z, hidden, probs = kept
@@ -131,7 +128,7 @@ class AttentionRecurrence:
         ahead, seen_by = tf.range(1, n_actions + 1), tf.range(1, n_seen + 1)
         # XLA transposes for nothing; a graph would do it anew at every step.
         kernels = [recurrent_kernel, attention.action_kernel, attention.recurrent_kernel]
-        transposed = None if self.jit_compile else [tf.transpose(kernel) for kernel in kernels]
+        transposed = None if xla else [tf.transpose(kernel) for kernel in kernels]
 
         def back(d: tf.Tensor, n: int):
             return product(d, kernels[n], transpose_b=True) if transposed is None else product(d, transposed[n])
@@ -181,3 +178,21 @@ class AttentionRecurrence:
             tf.reduce_sum(d_logits, [0, 1]),
         )
         return dz, weight_gradient(connected.h, dz, recurrent_kernel.dtype), d_past, d_norm, d_attention
+
+    def _reference(
+        self, projected: tf.Tensor, recurrent_kernel: tf.Tensor, past: State, norm: Norm | None, attention: Attention,
+        candidate_mask: tf.Tensor | None,
+    ):  # fmt: skip
+        """The states of all steps [K + T, B, H] as TensorFlow alone differentiates them."""
+        of_steps = (projected, candidate_mask, attention.projected)
+
+        def step(window: list[State], of_step: list[tf.Tensor]):
+            projected, candidate_mask, viewed = refilled(of_steps, of_step)
+            seen = tf.add_n([state.h for state in window[-self.n_seen :]]) / self.n_seen
+            hidden = tf.tanh(viewed + product(seen, attention.recurrent_kernel))
+            probs = tf.nn.softmax(product(hidden, attention.action_kernel) + attention.action_bias)
+            weights = self.lamda * probs + (1 - self.lamda) * tf.one_hot(0, self.n_actions)
+            h, c = weighted(tf.unstack(weights, axis=1), window)
+            return [*window[1:], State(*lstm_gates(projected + product(h, recurrent_kernel), c, norm, candidate_mask))]
+
+        return scan(step, present(of_steps), past)

@@ -1,0 +1,121 @@
+"""What the loops with a hand-written gradient share: how they are compiled, and that they can be differentiated again.
+
+TensorFlow differentiates whatever a gradient function of `tf.custom_gradient` computes, too: from constants, where a second derivative
+should go on to the inputs, it finds none, and says nothing. So here the gradient is such a function itself. With G(x, d) = J(x)^T d the
+hand-written gradient of y(x), and w what reaches it from a second derivative,
+
+    <w, G(x, d)> has the gradients   d/dx <d, J(x) w>   and   d/dd = J(x) w,
+
+which come from a reference: y(x) by operations that TensorFlow differentiates as often as it is asked to. Only then is it computed. J(x) w
+is also how TensorFlow gets its forward mode (`tf.autodiff.ForwardAccumulator`) from a gradient.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import tensorflow as tf
+from tensorflow.python.eager.forwardprop_util import pack_tangents  # there is no public way to ask for it
+
+Tensors = Sequence[tf.Tensor]
+
+
+def compiles(jit_compile: bool | None, n_steps: int | None) -> bool:
+    """Whether loops over so many steps, as far as the shape tells, are compiled with XLA.
+
+    XLA compiles every length anew, for longer than a few calls take. With `jit_compile` None it is used where a length is meant to come
+    often: in a graph that was made for this length. What was called before has no part in it.
+    """
+    return jit_compile if jit_compile is not None else not (tf.executing_eagerly() or n_steps is None)
+
+
+def compiled(loop: Callable) -> Callable:
+    """`loop(xla, *tensors)` as a graph, by XLA or not; called eagerly without XLA, it is traced for all lengths and batches at once."""
+
+    def graph(xla: bool, **options: Any):
+        return tf.function(lambda *arguments: loop(xla, *arguments), jit_compile=xla, autograph=False, **options)
+
+    exact, relaxed = {xla: graph(xla) for xla in (False, True)}, graph(False, reduce_retracing=True)
+    return lambda xla, *arguments: (relaxed if tf.executing_eagerly() and not xla else exact[xla])(*arguments)
+
+
+def present(structure: Any) -> list[tf.Tensor]:
+    """The tensors of a structure, without what is None."""
+    return [a for a in tf.nest.flatten(structure) if a is not None]
+
+
+def refilled(structure: Any, tensors: Tensors) -> Any:
+    """The structure with these tensors in place of its own, what is None left so: undoes `present`."""
+    left = iter(tensors)
+    return tf.nest.map_structure(lambda a: None if a is None else next(left), structure)
+
+
+def differentiable(inputs: Any, forward: Callable, backward: Callable, second: Callable) -> tuple:
+    """`forward(inputs)` with its gradients: the first one written by hand, those of a higher order from TensorFlow.
+
+    Args:
+        inputs: a structure of tensors (and of what is None).
+        forward: inputs -> (h, c, one more output, which has no gradient), and whatever the others need of it.
+        backward: inputs, what `forward` kept, (dL/dh, dL/dc) -> dL/dinputs, in that structure.
+        second: inputs, what `forward` kept, (dL/dh, dL/dc), w -> the gradients of <w, backward(...)>, of its inputs and of its dL/dh, dL/dc.
+    """
+
+    # No tape may look inside either function: it would ask for the gradients of what it replaces.
+    @tf.custom_gradient
+    def run(*tensors: tf.Tensor):
+        outputs, kept = forward(refilled(inputs, [tf.stop_gradient(a) for a in tensors]))
+        kept = tf.nest.map_structure(tf.stop_gradient, kept)  # nor the gradient of a `tf.function` around all of it
+
+        def here(structure: Any):
+            """The same in the graph of the gradient, where the gradient of a `tf.function` has one of its own."""
+            return tf.nest.map_structure(tf.identity, structure)
+
+        @tf.custom_gradient
+        def gradient(*tensors: tf.Tensor):
+            *stopped, d_h, d_c = (tf.stop_gradient(a) for a in tensors)
+            kept_ = here(kept)
+            found = present(backward(refilled(inputs, stopped), kept_, (d_h, d_c)))
+
+            def gradient_of_gradient(*w: tf.Tensor):
+                *tensors_, d_h, d_c = tensors
+                return present(second(refilled(inputs, tensors_), kept_, (d_h, d_c), refilled(inputs, w)))
+
+            return found, gradient_of_gradient
+
+        return outputs, lambda d_h, d_c, *_: gradient(*here(tensors), d_h, d_c)
+
+    tensors = present(inputs)
+    if not tf.executing_eagerly() and pack_tangents(tensors).tangents:  # of a graph's custom gradient forward mode finds nothing
+        run = tf.function(run, autograph=False)
+    return run(*tensors)
+
+
+def second_order(reference: Callable, inputs: Any, d_outputs: Any, w: Any) -> list[tf.Tensor]:
+    """The gradients of <w, J^T d_outputs> of inputs and d_outputs, where J is the Jacobian of `reference(inputs)`."""
+
+    def pulled_back(function: Callable, inputs: Tensors, upstream: Tensors):
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            outputs = function()
+        return tape.gradient(outputs, inputs, upstream, unconnected_gradients="zero")
+
+    def symbolically(function: Callable, inputs: Tensors, upstream: Tensors):
+        return tf.gradients(function(), inputs, upstream, unconnected_gradients="zero")
+
+    def twice(back: Callable, inputs_: Tensors, d_outputs: Tensors, w: Tensors):
+        def once():
+            return back(lambda: present(reference(refilled(inputs, inputs_))), inputs_, d_outputs)
+
+        return back(once, [*inputs_, *d_outputs], w)
+
+    given = present(inputs), present(d_outputs), present(w)
+    if _tapes_record():
+        return twice(pulled_back, *given)
+    return tf.function(lambda *given: twice(symbolically, *given), autograph=False)(*given)
+
+
+def _tapes_record() -> bool:
+    """Whether a new tape would: none does while a forward accumulator works."""
+    with tf.GradientTape() as tape:
+        tape.watch(x := tf.ones([]))
+        y = x * x
+    return tape.gradient(y, x) is not None
