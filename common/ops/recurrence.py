@@ -28,7 +28,8 @@ import tensorflow as tf
 from . import agent
 from .gates import Norm, Slopes, lstm_gates, lstm_gates_gradient, lstm_slopes
 from .products import product, weight_gradient
-from .sequence_gradient import compiled, compiles, differentiable, present, refilled, second_order
+from .second_order import second_order
+from .sequence_gradient import compiled, compiles, differentiable
 
 
 class State(NamedTuple):
@@ -104,7 +105,7 @@ class SkipRecurrence:
             return dz, weight_gradient(h, dz, recurrent_kernel.dtype), *rest
 
         def second(inputs: tuple, kept: tuple, d_states: tuple, w: tuple):
-            return second_order(lambda inputs: self._reference(*inputs, kept[1], candidate_mask), inputs, d_states, w)
+            return second_order(self.n_actions, self._split, self._step, (kept[1], candidate_mask), inputs, d_states, w)
 
         h, c, distances = differentiable(inputs, forward, backward, second)
         return State(h, c), distances
@@ -223,26 +224,23 @@ class SkipRecurrence:
             probs = tf.nn.softmax(agent.logits(projected, self.seen(states.h, carried), weights))
         return tape.gradient(probs, learned, self.lamda * tf.stack(d_probs, -1), unconnected_gradients="zero")
 
-    def _reference(
-        self, projected: tf.Tensor, recurrent_kernel: tf.Tensor, past: State, carried: State | None, norm: Norm | None, learned: tuple,
-        distances: tf.Tensor, candidate_mask: tf.Tensor | None,
-    ):  # fmt: skip
-        """The states of all steps [K + T, B, H] as TensorFlow alone differentiates them; learned weights straight through."""
-        agent_input, agent_weights = learned or (None, None)
+    def _split(self, inputs: tuple):
+        """For `second_order`."""
+        projected, recurrent_kernel, past, carried, norm, learned = inputs
+        agent_input, weights = learned or (None, None)
         first = None if carried is None else State(*(tf.pad(a[None], [[0, tf.shape(projected)[0] - 1], [0, 0], [0, 0]]) for a in carried))
-        of_steps = (projected, distances, candidate_mask, agent_input, first)
+        return tuple(past), (projected, agent_input, first), (recurrent_kernel, norm, weights)
 
-        def step(window: list[State], of_step: list[tf.Tensor]):
-            projected, distances, candidate_mask, agent_input, first = refilled(of_steps, of_step)
-            weights = self._weights(distances[None])[0]
-            if learned:
-                seen = window[-1].h if self.observe is None else self.observe([state.h for state in window])
-                probs = tf.nn.softmax(agent.logits(agent_input, seen if first is None else seen + first.h, agent_weights))
-                weights += self.lamda * tf.transpose(probs - tf.stop_gradient(probs))
-            h, c = plus(weighted(tf.unstack(weights), window), first)
-            return [*window[1:], State(*lstm_gates(projected + product(h, recurrent_kernel), c, norm, candidate_mask))]
-
-        return scan(step, present(of_steps), past)
+    def _step(self, window: list[tuple], own: tuple, of_all: tuple, given: tuple):
+        """A step for given distances, as TensorFlow alone differentiates it; learned weights straight through. For `second_order`."""
+        (projected, agent_input, first), (recurrent_kernel, norm, agent_weights), (distances, candidate_mask) = own, of_all, given
+        weights = self._weights(distances[None])[0]
+        if agent_input is not None:
+            seen = window[-1][0] if self.observe is None else self.observe([h for h, _ in window])
+            probs = tf.nn.softmax(agent.logits(agent_input, seen if first is None else seen + first.h, agent_weights))
+            weights += self.lamda * tf.transpose(probs - tf.stop_gradient(probs))
+        h, c = plus(weighted(tf.unstack(weights), window), first)
+        return lstm_gates(projected + product(h, recurrent_kernel), c, norm, candidate_mask)
 
     def seen(self, h: tf.Tensor, carried: State | None) -> tf.Tensor:
         """What the agent saw at all steps [T, B, H], of all states h [K + T, B, H]."""
@@ -276,16 +274,9 @@ def buffer(a: tf.Tensor) -> tf.TensorArray:
     return tf.TensorArray(tf.float32, tf.shape(a)[0], clear_after_read=False, element_shape=a.shape[1:]).unstack(a)
 
 
-def weighted(weights: list[tf.Tensor], window: list[State]) -> State:
+def weighted(weights: list[tf.Tensor], window: list[tuple]) -> State:
     """The sum of K states [B, H], oldest first, under the weights [B] of the distances 1..K."""
     return State(*(tf.add_n([w[:, None] * a for w, a in zip(weights, b, strict=True)]) for b in zip(*reversed(window), strict=True)))
-
-
-def scan(step: Callable, of_steps: list[tf.Tensor], past: State) -> State:
-    """All states [K + T, B, H]; `step` goes from a window of K states and the step's own tensors to the next window."""
-    start = [State(*state) for state in zip(*map(tf.unstack, past), strict=True)]
-    latest = tf.scan(step, of_steps, start, parallel_iterations=1)[-1]
-    return State(*(tf.concat(a, 0) for a in zip(past, latest, strict=True)))
 
 
 def scaled(factor: float | tf.Tensor, state: State) -> State:

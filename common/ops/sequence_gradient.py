@@ -1,13 +1,8 @@
 """What the loops with a hand-written gradient share: how they are compiled, and that they can be differentiated again.
 
 TensorFlow differentiates whatever a gradient function of `tf.custom_gradient` computes, too: from constants, where a second derivative
-should go on to the inputs, it finds none, and says nothing. So here the gradient is such a function itself. With G(x, d) = J(x)^T d the
-hand-written gradient of y(x), and w what reaches it from a second derivative,
-
-    <w, G(x, d)> has the gradients   d/dx <d, J(x) w>   and   d/dd = J(x) w,
-
-which come from a reference: y(x) by operations that TensorFlow differentiates as often as it is asked to. Only then is it computed. J(x) w
-is also how TensorFlow gets its forward mode (`tf.autodiff.ForwardAccumulator`) from a gradient.
+should go on to the inputs, it finds none, and says nothing. So here the gradient is such a function itself, whose own gradient is that of
+`second_order.py`. Only where one asks for it is it computed.
 """
 
 from collections.abc import Callable, Sequence
@@ -50,13 +45,13 @@ def refilled(structure: Any, tensors: Tensors) -> Any:
 
 
 def differentiable(inputs: Any, forward: Callable, backward: Callable, second: Callable) -> tuple:
-    """`forward(inputs)` with its gradients: the first one written by hand, those of a higher order from TensorFlow.
+    """`forward(inputs)` with its gradients of every order.
 
     Args:
         inputs: a structure of tensors (and of what is None).
         forward: inputs -> (h, c, one more output, which has no gradient), and whatever the others need of it.
         backward: inputs, what `forward` kept, (dL/dh, dL/dc) -> dL/dinputs, in that structure.
-        second: inputs, what `forward` kept, (dL/dh, dL/dc), w -> the gradients of <w, backward(...)>, of its inputs and of its dL/dh, dL/dc.
+        second: inputs, what `forward` kept, (dL/dh, dL/dc), w -> the gradients of <w, backward(...)>: of its inputs, of dL/dh and dL/dc.
     """
 
     # No tape may look inside either function: it would ask for the gradients of what it replaces.
@@ -77,6 +72,8 @@ def differentiable(inputs: Any, forward: Callable, backward: Callable, second: C
 
             def gradient_of_gradient(*w: tf.Tensor):
                 *tensors_, d_h, d_c = tensors
+                for a, b in zip(w, tensors_, strict=True):
+                    a.set_shape(b.shape)
                 return present(second(refilled(inputs, tensors_), kept_, (d_h, d_c), refilled(inputs, w)))
 
             return found, gradient_of_gradient
@@ -87,35 +84,3 @@ def differentiable(inputs: Any, forward: Callable, backward: Callable, second: C
     if not tf.executing_eagerly() and pack_tangents(tensors).tangents:  # of a graph's custom gradient forward mode finds nothing
         run = tf.function(run, autograph=False)
     return run(*tensors)
-
-
-def second_order(reference: Callable, inputs: Any, d_outputs: Any, w: Any) -> list[tf.Tensor]:
-    """The gradients of <w, J^T d_outputs> of inputs and d_outputs, where J is the Jacobian of `reference(inputs)`."""
-
-    def pulled_back(function: Callable, inputs: Tensors, upstream: Tensors):
-        with tf.GradientTape() as tape:
-            tape.watch(inputs)
-            outputs = function()
-        return tape.gradient(outputs, inputs, upstream, unconnected_gradients="zero")
-
-    def symbolically(function: Callable, inputs: Tensors, upstream: Tensors):
-        return tf.gradients(function(), inputs, upstream, unconnected_gradients="zero")
-
-    def twice(back: Callable, inputs_: Tensors, d_outputs: Tensors, w: Tensors):
-        def once():
-            return back(lambda: present(reference(refilled(inputs, inputs_))), inputs_, d_outputs)
-
-        return back(once, [*inputs_, *d_outputs], w)
-
-    given = present(inputs), present(d_outputs), present(w)
-    if _tapes_record():
-        return twice(pulled_back, *given)
-    return tf.function(lambda *given: twice(symbolically, *given), autograph=False)(*given)
-
-
-def _tapes_record() -> bool:
-    """Whether a new tape would: none does while a forward accumulator works."""
-    with tf.GradientTape() as tape:
-        tape.watch(x := tf.ones([]))
-        y = x * x
-    return tape.gradient(y, x) is not None

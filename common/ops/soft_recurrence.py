@@ -22,8 +22,9 @@ import tensorflow as tf
 
 from .gates import Norm, Slopes, lstm_gates, lstm_gates_gradient, lstm_slopes
 from .products import product, weight_gradient
-from .recurrence import State, buffer, plus, previous_share, scaled, scan, shares_by_source, weighted
-from .sequence_gradient import compiled, compiles, differentiable, present, refilled, second_order
+from .recurrence import State, buffer, plus, previous_share, scaled, shares_by_source, weighted
+from .second_order import second_order
+from .sequence_gradient import compiled, compiles, differentiable
 
 
 class Attention(NamedTuple):
@@ -78,7 +79,7 @@ class AttentionRecurrence:
             return self._backward(xla, State(*d_states), kept, *inputs[1:2], *inputs[3:], candidate_mask)
 
         def second(inputs: tuple, _: _Kept, d_states: tuple, w: tuple):
-            return second_order(lambda inputs: self._reference(*inputs, candidate_mask), inputs, d_states, w)
+            return second_order(self.n_actions, self._split, self._step, (candidate_mask,), inputs, d_states, w)
 
         h, c, probs = differentiable((projected, recurrent_kernel, past, norm, attention), forward, backward, second)
         return State(h, c), tf.stop_gradient(probs)
@@ -179,20 +180,17 @@ class AttentionRecurrence:
         )
         return dz, weight_gradient(connected.h, dz, recurrent_kernel.dtype), d_past, d_norm, d_attention
 
-    def _reference(
-        self, projected: tf.Tensor, recurrent_kernel: tf.Tensor, past: State, norm: Norm | None, attention: Attention,
-        candidate_mask: tf.Tensor | None,
-    ):  # fmt: skip
-        """The states of all steps [K + T, B, H] as TensorFlow alone differentiates them."""
-        of_steps = (projected, candidate_mask, attention.projected)
+    @staticmethod
+    def _split(inputs: tuple):
+        """For `second_order`."""
+        projected, recurrent_kernel, past, norm, attention = inputs
+        return tuple(past), (projected, attention.projected), (recurrent_kernel, norm, attention[1:])
 
-        def step(window: list[State], of_step: list[tf.Tensor]):
-            projected, candidate_mask, viewed = refilled(of_steps, of_step)
-            seen = tf.add_n([state.h for state in window[-self.n_seen :]]) / self.n_seen
-            hidden = tf.tanh(viewed + product(seen, attention.recurrent_kernel))
-            probs = tf.nn.softmax(product(hidden, attention.action_kernel) + attention.action_bias)
-            weights = self.lamda * probs + (1 - self.lamda) * tf.one_hot(0, self.n_actions)
-            h, c = weighted(tf.unstack(weights, axis=1), window)
-            return [*window[1:], State(*lstm_gates(projected + product(h, recurrent_kernel), c, norm, candidate_mask))]
-
-        return scan(step, present(of_steps), past)
+    def _step(self, window: list[tuple], own: tuple, of_all: tuple, given: tuple):
+        """A step as TensorFlow alone differentiates it. For `second_order`."""
+        (projected, viewed), (recurrent_kernel, norm, (kernel, action_kernel, action_bias)), (candidate_mask,) = own, of_all, given
+        seen = tf.add_n([h for h, _ in window[-self.n_seen :]]) / self.n_seen
+        probs = tf.nn.softmax(product(tf.tanh(viewed + product(seen, kernel)), action_kernel) + action_bias)
+        weights = self.lamda * probs + (1 - self.lamda) * tf.one_hot(0, self.n_actions)
+        h, c = weighted(tf.unstack(weights, axis=1), window)
+        return lstm_gates(projected + product(h, recurrent_kernel), c, norm, candidate_mask)

@@ -1,0 +1,98 @@
+"""The gradient of a recurrence's gradient, and with it forward mode.
+
+With G(x, d) = J(x)^T d the gradient of a recurrence y(x), and w what reaches G from a second derivative, <w, G(x, d)> = <d, J(x) w> has the
+gradients
+
+    d/dd = J(x) w      and      d/dx <d, J(x) w>.
+
+So one loop goes over the steps with the states and, beside them, their derivatives J w along w. TensorFlow differentiates it, as often as
+it is asked to: there is nothing written by hand in a step. From d/dd it also has its forward mode (`tf.autodiff.ForwardAccumulator`).
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+from .sequence_gradient import Tensors, present, refilled
+
+
+def second_order(
+    n_actions: int, split: Callable, step: Callable, given: tuple, inputs: tuple, d_outputs: Tensors, w: tuple
+) -> list[tf.Tensor]:
+    """The gradients of <w, G(inputs, d_outputs)>: of the inputs, and of the two d_outputs [K + T, B, H].
+
+    Args:
+        n_actions: K.
+        split: inputs -> the states (h, c) before the sequence, [K, B, H] each, oldest first; what each step has of its own, [T, ...]; what
+            all steps have in common. It is linear: also w is split by it.
+        step: K past states (h, c), oldest first; a step's own; what all have in common; the step's part of `given` -> the new h and c.
+        given: [T, ...], has no derivative.
+    """
+
+    def run():
+        def tangents(*tensors: tf.Tensor):
+            return _tangents(vjp, n_actions, step, given, split(refilled(inputs, tensors)), split(w))
+
+        along, gradients = vjp(tangents, present(inputs), d_outputs)
+        return [*gradients, *along]
+
+    vjp = _taped if _tapes_record() else _symbolic
+    return run() if vjp is _taped else tf.function(run, autograph=False)()
+
+
+def _tangents(vjp: Callable, n_actions: int, step: Callable, given: tuple, at: tuple, along: tuple) -> list[tf.Tensor]:
+    """J(at) along: h and c [K + T, B, H]."""
+    (past, of_steps, of_all), (d_past, d_of_steps, d_of_all) = at, along
+
+    elements = (of_steps, d_of_steps, given)
+    n_steps = present(of_steps)[0].shape[0] or tf.shape(present(of_steps)[0])[0]
+    arrays = [tf.TensorArray(a.dtype, n_steps, element_shape=a.shape[1:]).unstack(a) for a in present(elements)]
+
+    def next_windows(t: tf.Tensor, window: list, d_window: list, written: list[tf.TensorArray]):
+        own, d_own, own_given = refilled(elements, [a.read(t) for a in arrays])
+        inputs = window, own, of_all
+
+        def new(*tensors: tf.Tensor):
+            return list(step(*refilled(inputs, tensors), own_given))
+
+        state, d_state = _jvp(vjp, new, present(inputs), present((d_window, d_own, d_of_all)))
+        written = [a.write(t, b) for a, b in zip(written, d_state, strict=True)]
+        return t + 1, [*window[1:], tuple(state)], [*d_window[1:], tuple(d_state)], written
+
+    start = [list(zip(*(tf.unstack(a, n_actions) for a in states), strict=True)) for states in (past, d_past)]
+    written = [tf.TensorArray(a.dtype, n_steps, element_shape=a.shape[1:]) for a in d_past]
+    loop = {"maximum_iterations": n_steps, "parallel_iterations": 1}
+    *_, written = tf.while_loop(lambda t, *_: t < n_steps, next_windows, (0, *start, written), **loop)
+    return [tf.concat([a, b.stack()], 0) for a, b in zip(d_past, written, strict=True)]
+
+
+def _jvp(vjp: Callable, function: Callable, at: Tensors, along: Tensors) -> tuple[Tensors, Tensors]:
+    """function(*at) and J along: the gradient of J^T v, of whatever v."""
+    at = [tf.identity(a) for a in at]  # in the graph of the loop's body
+    outputs = function(*at)
+    _, forwards = vjp(lambda *v: vjp(function, at, v)[1], [tf.zeros_like(a) for a in outputs], along)
+    return outputs, forwards
+
+
+def _taped(function: Callable, at: Tensors, upstream: Tensors) -> tuple[Tensors, Tensors]:
+    """function(*at) and J^T upstream."""
+    with tf.GradientTape() as tape:
+        tape.watch(at)
+        outputs = function(*at)
+    return outputs, tape.gradient(outputs, at, upstream, unconnected_gradients="zero")
+
+
+def _symbolic(function: Callable, at: Tensors, upstream: Tensors) -> tuple[Tensors, Tensors]:
+    """The same without a tape, in a graph."""
+    at = [tf.identity(a) for a in at]
+    outputs = function(*at)
+    return outputs, tf.gradients(outputs, at, list(upstream), unconnected_gradients="zero")
+
+
+def _tapes_record() -> bool:
+    """Whether a new tape would: none does while a forward accumulator works."""
+    with tf.GradientTape() as tape:
+        tape.watch(x := tf.ones([]))
+        y = x * x
+    return tape.gradient(y, x) is not None
