@@ -219,8 +219,16 @@ class DynamicSkipLSTMCell(keras.layers.Layer):
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:  # fmt: skip
         """The deterministic part: x [B, D], states, distances [B] in 1..K (None: 1) -> h [B, H] and the new states.
 
-        The agent's logits [B, K] change nothing; with the straight-through estimator they get the gradient of their softmax.
+        Of other distances see `agent.checked`. The agent's logits [B, K] change nothing; with the straight-through
+        estimator they get the gradient of their softmax.
         """
+        if distances is not None:
+            distances, x = agent.checked(distances, self.n_actions, x)
+        return self._step(x, states, distances, candidate_mask, logits)
+
+    def _step(
+        self, x: tf.Tensor, states: list, distances: tf.Tensor | None, candidate_mask: tf.Tensor | None, logits: tf.Tensor | None
+    ):  # fmt: skip
         weights = None if distances is None else tf.one_hot(distances - 1, self.n_actions, dtype=states[0].dtype)
         if logits is not None and self.estimator == "straight_through":
             probs = tf.nn.softmax(logits)
@@ -266,7 +274,7 @@ class DynamicSkipLSTMCell(keras.layers.Layer):
             logits = self.logits(inputs, states)
             distances = agent.greedy(logits) if self.greedy and not training else agent.sample(logits, seed)
         inputs, mask = self.drop(inputs, training, seed)
-        return self.step(inputs, states, distances, mask, logits)
+        return self._step(inputs, states, distances, mask, logits)
 
     def get_initial_state(self, batch_size: int | tf.Tensor | None = None) -> list[tf.Tensor]:
         """Zero states."""

@@ -38,18 +38,25 @@ class DynamicSkipLSTM(keras.layers.RNN):
     `agent.Trace`) right after the call, inside the same function, and add the terms of `losses.py`. With
     `estimator="straight_through"` (see `DynamicSkipLSTMCell`) it learns in any model, from the model's loss.
 
+    Gradients are right to any order, also vectorised (`jacobian`, `batch_jacobian`), and in forward mode. Inside code compiled by XLA
+    TensorFlow has no gradients beyond the second order, and vectorises no loops: pass `experimental_use_pfor=False` there.
+
     Initial and final states: h and c of the K past steps, [B, K * H] each, oldest first; with `history="window"` those of the last
     step alone, [B, H] each, as for `keras.layers.LSTM`.
 
     Args:
         units ... seed: as for `DynamicSkipLSTMCell`, which holds the weights (`layer.cell`).
         return_sequences, return_state, go_backwards, stateful, zero_output_for_mask: as for `keras.layers.LSTM`.
-        jit_compile: compile the recurrence with XLA, whatever the caller does (once per shape of the input); by default where that is
-            faster: not for a large plain LSTM (512 units, K = 1) on a CPU.
+        jit_compile: compile the recurrence with XLA, whatever the caller does. XLA compiles every batch size and length anew, for seconds.
+            So by default it is used in a graph that was made for one length (a functional model or `fit` of fixed length, a `tf.function`
+            of such inputs), not eagerly nor where the length is unknown; and not for a large plain LSTM (512 units, K = 1) on a CPU,
+            which it makes no faster. For inputs of many lengths give `tf.function` `reduce_retracing=True`, or False here.
 
     Call arguments:
         sequences: [B, T, D]. initial_state: see above; zeros unless given. mask: [B, T] bool.
         distances: [B, T] int32 in 1..K, to replay given choices instead of asking the agent; in the order of processing, as in the trace.
+            At masked steps they may be anything. Others raise a ValueError, from a running graph `tf.errors.InvalidArgumentError`; code
+            compiled by XLA, which cannot raise, turns the outputs from such a step on into NaN.
         greedy: take the most probable distances; default: the layer's `greedy` when `training` is false.
         seed: int32 [2], determines dropout and samples; default: the next of the layer's own stream.
 
@@ -130,13 +137,15 @@ class DynamicSkipLSTM(keras.layers.RNN):
         if self.go_backwards:
             sequences = tf.reverse(sequences, [1])
             mask = None if mask is None else tf.reverse(mask, [1])
+        if distances is not None:
+            distances, sequences = agent.checked(distances, cell.n_actions, sequences, mask)
         order = None if mask is None else Compaction(mask)
         if order is not None:
             sequences = order.compact(sequences)
-            distances = None if distances is None else tf.maximum(order.compact(distances), 1)
+            distances = None if distances is None else order.compact(distances)
         x = tf.transpose(sequences, [1, 0, 2])  # [T, B, D]
         if distances is not None:
-            distances = tf.transpose(tf.cast(distances, tf.int32))
+            distances = tf.transpose(distances)
 
         past, carried = self._read_states(initial_state)
         states, entries = self._recur(x, past, carried, distances, greedy, training, seed)

@@ -60,6 +60,28 @@ def greedy(logits: tf.Tensor) -> tf.Tensor:
     return tf.argmax(logits, -1, output_type=tf.int32) + 1
 
 
+def checked(
+    distances: tf.Tensor, n_actions: int, x: tf.Tensor, mask: tf.Tensor | None = None
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Given distances [...] as int32, and the inputs x [..., D] of their steps. Where `mask` [...] is false there is no step: 1.
+
+    Raises:
+        ValueError: a distance outside 1..K. `tf.errors.InvalidArgumentError` where a graph that runs finds it. XLA has no such errors:
+            there the inputs of these steps, and all that follows from them, become NaN.
+    """
+    distances = tf.cast(distances, tf.int32)
+    if mask is not None:
+        distances = tf.where(tf.cast(mask, tf.bool), distances, 1)
+    message = f"distances must lie in 1..{n_actions}; received"
+    if (known := tf.get_static_value(distances)) is not None:
+        if known.size and not 1 <= known.min() <= known.max() <= n_actions:
+            raise ValueError(f"{message} {known.min()} to {known.max()}")
+        return distances, x
+    within = (1 <= distances) & (distances <= n_actions)
+    tf.debugging.Assert(tf.reduce_all(within), [message, distances])
+    return tf.clip_by_value(distances, 1, n_actions), tf.where(within[..., None], x, tf.constant(float("nan"), x.dtype))
+
+
 def gumbel_noise(shape: tf.Tensor | list, seed: tf.Tensor) -> tf.Tensor:
     """Noise g [T, B, K] for which `greedy(logits + g)` is a draw from Categorical(logits): all of a sequence's randomness at once."""
     return replicas.rows(lambda shape: tfd.Gumbel(0.0, 1.0).sample(shape, seed=seed), shape, axis=1)

@@ -6,6 +6,8 @@ Its narrow products round their results to 16 bits, which to a gate or a logit o
 
 import tensorflow as tf
 
+from .sequence_gradient import called
+
 
 def product(a: tf.Tensor, b: tf.Tensor, transpose_b: bool = False) -> tf.Tensor:
     """a b over the last axis of a: [..., M] and [M, N] -> [..., N] in float32 (float64 for such b). It is done in the dtype of b."""
@@ -32,9 +34,10 @@ def _narrow(a: tf.Tensor, b: tf.Tensor, transpose_b: bool) -> tf.Tensor:
             d_b = tf.matmul(d, a, transpose_a=True) if transpose_b else tf.matmul(a, d, transpose_a=True)
             return tf.matmul(d, b, transpose_b=not transpose_b), d_b
 
-        return _with_wide_sums(a, b, transpose_b), gradient
+        # No tape may look inside: it would ask for the gradient of what this function replaces.
+        return _with_wide_sums(tf.stop_gradient(a), tf.stop_gradient(b), transpose_b), gradient
 
-    return run(a, b)
+    return called(run, a, b)
 
 
 @tf.function(jit_compile=True, autograph=False)

@@ -25,7 +25,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from . import agent
+from . import agent, vectorised  # noqa: F401
 from .gates import Norm, Slopes, lstm_gates, lstm_gates_gradient, lstm_slopes
 from .products import product, weight_gradient
 from .second_order import second_order
@@ -42,7 +42,7 @@ class State(NamedTuple):
 class Policy(NamedTuple):
     """How each step chooses its distance: by `distances` where given, else by the agent."""
 
-    distances: tf.Tensor | None = None  # [T, B] int32, 1..K
+    distances: tf.Tensor | None = None  # [T, B] int32, 1..K, as `agent.checked` leaves them
     projected: tf.Tensor | None = None  # [T, B, A] the agent's view of the inputs; with a gradient if `straight_through`,
     weights: agent.AgentWeights | None = None  # as these
     noise: tf.Tensor | None = None  # [T, B, K] Gumbel noise for a sample; None for the most probable distance
@@ -63,8 +63,8 @@ class SkipRecurrence:
     """
 
     def __init__(
-        self, n_actions: int, lamda: float, observe: Callable[[tf.Tensor | list[tf.Tensor]], tf.Tensor] | None, jit_compile: bool | None = True,
-        straight_through: bool = False,
+        self, n_actions: int, lamda: float, observe: Callable[[tf.Tensor | list[tf.Tensor]], tf.Tensor] | None,
+        jit_compile: bool | None = True, straight_through: bool = False,
     ):  # fmt: skip
         self.n_actions, self.lamda, self.observe, self.jit_compile = n_actions, lamda, observe, jit_compile
         self.straight_through = straight_through
@@ -234,12 +234,13 @@ class SkipRecurrence:
     def _step(self, window: list[tuple], own: tuple, of_all: tuple, given: tuple):
         """A step for given distances, as TensorFlow alone differentiates it; learned weights straight through. For `second_order`."""
         (projected, agent_input, first), (recurrent_kernel, norm, agent_weights), (distances, candidate_mask) = own, of_all, given
-        weights = self._weights(distances[None])[0]
+        weights = tf.unstack(self._weights(distances[None])[0])
         if agent_input is not None:
             seen = window[-1][0] if self.observe is None else self.observe([h for h, _ in window])
             probs = tf.nn.softmax(agent.logits(agent_input, seen if first is None else seen + first.h, agent_weights))
-            weights += self.lamda * tf.transpose(probs - tf.stop_gradient(probs))
-        h, c = plus(weighted(tf.unstack(weights), window), first)
+            through = tf.unstack(self.lamda * (probs - tf.stop_gradient(probs)), axis=1)
+            weights = [a + b for a, b in zip(weights, through, strict=True)]
+        h, c = plus(weighted(weights, window), first)
         return lstm_gates(projected + product(h, recurrent_kernel), c, norm, candidate_mask)
 
     def seen(self, h: tf.Tensor, carried: State | None) -> tf.Tensor:

@@ -10,7 +10,6 @@ it is asked to: there is nothing written by hand in a step. From d/dd it also ha
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import tensorflow as tf
 

@@ -80,7 +80,14 @@ def differentiable(inputs: Any, forward: Callable, backward: Callable, second: C
 
         return outputs, lambda d_h, d_c, *_: gradient(*here(tensors), d_h, d_c)
 
-    tensors = present(inputs)
-    if not tf.executing_eagerly() and pack_tangents(tensors).tangents:  # of a graph's custom gradient forward mode finds nothing
+    return called(run, *present(inputs))
+
+
+def called(run: Callable, *tensors: tf.Tensor) -> Any:
+    """A `tf.custom_gradient` of tensors that stops the gradients of what it computes, in forward mode too.
+
+    In a graph, forward mode finds zeros for such a function; but not for a `tf.function` around it.
+    """
+    if not tf.executing_eagerly() and pack_tangents(tensors).tangents:
         run = tf.function(run, autograph=False)
     return run(*tensors)

@@ -180,8 +180,7 @@ class AttentionRecurrence:
         )
         return dz, weight_gradient(connected.h, dz, recurrent_kernel.dtype), d_past, d_norm, d_attention
 
-    @staticmethod
-    def _split(inputs: tuple):
+    def _split(self, inputs: tuple):
         """For `second_order`."""
         projected, recurrent_kernel, past, norm, attention = inputs
         return tuple(past), (projected, attention.projected), (recurrent_kernel, norm, attention[1:])

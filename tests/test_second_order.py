@@ -1,0 +1,277 @@
+"""Hand-written gradients under what TensorFlow's users do with gradients, against layers that have none; given distances' range."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from common.cells.attention import AttentionSkipLSTMCell
+from common.cells.dynamic_skip import DynamicSkipLSTMCell
+from common.layers.attention_skip_lstm import AttentionSkipLSTM
+from common.layers.dynamic_skip_lstm import DynamicSkipLSTM
+from common.layers.fast_lstm import FastLSTM
+from common.ops.products import product
+from common.ops.softmax import log_likelihood
+
+B, T, D, H, A = 2, 4, 5, 3, 2
+X = tf.constant(np.random.default_rng(0).normal(size=(B, T, D)), tf.float32)
+DISTANCES = np.array([[3, 1, 2, 2], [1, 1, 3, 1]])
+MODES = {
+    "eager": lambda f: f,
+    "graph": lambda f: tf.function(f, autograph=False),
+    "xla": lambda f: tf.function(f, autograph=False, jit_compile=True),
+}
+
+
+def randomise(layer):
+    """All weights drawn anew, far from zero."""
+    for n, v in enumerate(v for v in layer.weights if v.dtype == "float32"):
+        v.assign(np.random.default_rng(n).normal(size=v.shape, scale=0.6) + v.name.endswith("gain"))
+
+
+def close(found, wanted):
+    found, wanted = tf.nest.flatten(found), tf.nest.flatten(wanted)
+    for n, (a, b) in enumerate(zip(found, wanted, strict=True)):
+        np.testing.assert_allclose(a, b, atol=2e-5 * max(1, np.abs(b).max()), err_msg=str(n))
+
+
+class Replay(DynamicSkipLSTMCell):
+    """The cell with its distances, and its dropout on the candidate, as further features."""
+
+    def build(self, input_shape):
+        super().build((*input_shape[:-1], D))
+
+    def call(self, inputs, states, training=False):
+        x, distances, mask = tf.split(inputs, [D, 1, H], -1)
+        logits = self.logits(x, states)
+        return self.step(x, states, tf.cast(distances[:, 0], tf.int32), mask, logits)
+
+
+def skip(**options):
+    """A layer and the same by a cell without a gradient of its own: functions of x and states, and their variables."""
+    options = dict(n_actions=3, lamda=0.7, agent_units=A, **options)
+    layer = DynamicSkipLSTM(
+        H, **options, return_sequences=True, recurrent_dropout=0.5, jit_compile=False
+    )
+    reference = keras.layers.RNN(Replay(H, **options), return_sequences=True)
+    layer.build(X.shape), reference.build((B, T, D + 1 + H))
+    randomise(layer)
+    reference.cell.set_weights(layer.cell.get_weights())
+    kept = np.random.default_rng(2).choice([0.0, 2.0], (T, B, H)).astype(np.float32)
+    layer.cell.candidate_mask = lambda shape, seed: tf.constant(kept)
+    given = np.concatenate([DISTANCES[..., None], kept.transpose(1, 0, 2)], -1).astype(np.float32)
+    window = options.get("history") == "window"
+    zeros = [tf.zeros([B, 3 * H])] * (2 if window else 0)
+    return (
+        lambda x, s: layer(x, initial_state=s, distances=DISTANCES, training=True),
+        lambda x, s: reference(tf.concat([x, given], -1), initial_state=[*zeros, *s]),
+        layer, reference, 1 if window else 3,
+    )  # fmt: skip
+
+
+def attention(**options):
+    options = dict(n_actions=3, lamda=0.7, agent_units=A, **options)
+    layer = AttentionSkipLSTM(H, **options, return_sequences=True, jit_compile=False)
+    reference = keras.layers.RNN(AttentionSkipLSTMCell(H, **options), return_sequences=True)
+    layer.build(X.shape), reference.build(X.shape)
+    randomise(layer)
+    reference.cell.set_weights(layer.cell.get_weights())
+    return (
+        lambda x, s: layer(x, initial_state=s), lambda x, s: reference(x, initial_state=s),
+        layer, reference, 3,
+    )  # fmt: skip
+
+
+def plain(jit_compile=False):
+    layer, lstm = FastLSTM(H, jit_compile=jit_compile), keras.layers.LSTM(H, use_cudnn=False)
+    layer.build(X.shape), lstm.build(X.shape)
+    randomise(layer)
+    lstm.set_weights(layer.get_weights())
+    return layer, lstm
+
+
+def penalty(layer, x=X):
+    """The gradient of a gradient penalty."""
+    with tf.GradientTape() as outer:
+        outer.watch(x)
+        with tf.GradientTape() as inner:
+            inner.watch(x)
+            y = tf.reduce_sum(layer(x) ** 2)
+        loss = tf.reduce_sum(inner.gradient(y, x) ** 2)
+    return outer.gradient(loss, [x, *[v.value for v in layer.trainable_variables]])
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    "make, options",
+    [
+        (skip, dict(layer_norm=True)),
+        (skip, dict(history="window", observation="mean", estimator="straight_through")),
+        (attention, dict(layer_norm=True, observation="mean")),
+        (attention, {}),
+    ],
+    ids=["norm", "window-straight", "attention-norm", "attention"],
+)
+def test_second_derivatives_are_the_cells(make, options, mode):
+    """Of everything: the input, the initial states, all weights."""
+    if mode == "xla" and options.get("layer_norm"):
+        pytest.skip("compiled without layer normalisation")
+    layer, reference, *both, n_slots = make(**options)
+    random = np.random.default_rng(5)
+    states = [tf.constant(random.normal(size=(B, n_slots * H)), tf.float32) for _ in range(2)]
+
+    def run(function, one, mode):
+        variables = [v.value for v in one.trainable_variables]
+
+        def derivatives(x, states):
+            with tf.GradientTape() as outer:
+                outer.watch([x, states])
+                with tf.GradientTape() as inner:
+                    inner.watch([x, states])
+                    y = tf.reduce_sum(function(x, states) ** 2)
+                found = inner.gradient(y, [x, *states, *variables], unconnected_gradients="zero")
+                loss = sum(tf.reduce_sum(tf.sin(a)) for a in found)
+            return outer.gradient(loss, [x, *states, *variables], unconnected_gradients="zero")
+
+        return MODES[mode](derivatives)(X, states)
+
+    found = run(layer, both[0], mode)
+    close(found, run(reference, both[1], "eager"))
+    agents = 0 if make is attention or options.get("estimator") else 5
+    assert sum(np.any(a.numpy() != 0) for a in found) == len(found) - agents
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_a_gradient_penalty_is_that_of_keras(mode, jit_compile):
+    layer, lstm = plain(jit_compile)
+    close(MODES[mode](lambda: penalty(layer))(), MODES[mode](lambda: penalty(lstm))())
+
+
+def jacobian(layer, method="batch_jacobian", x=X):
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(x)
+        y = layer(x)
+    return getattr(tape, method)(y, x)
+
+
+def hessian(layer, x=X):
+    with tf.GradientTape() as outer:
+        outer.watch(x)
+        with tf.GradientTape() as inner:
+            inner.watch(x)
+            y = tf.reduce_sum(layer(x) ** 2)
+        gradient = inner.gradient(y, x)
+    return outer.jacobian(gradient, x)
+
+
+def third(layer, x=X):
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        loss = tf.reduce_sum(penalty(layer, x)[0] ** 2)
+    return tape.gradient(loss, x)
+
+
+def forward_mode(layer):
+    with tf.autodiff.ForwardAccumulator(X, tf.cos(X)) as accumulator:
+        y = layer(X)
+    return accumulator.jvp(y)
+
+
+def hessian_times_vector(layer):
+    """Forward mode over a gradient."""
+    with tf.autodiff.ForwardAccumulator(X, tf.cos(X)) as accumulator:
+        with tf.GradientTape() as tape:
+            tape.watch(X)
+            y = tf.reduce_sum(layer(X) ** 2)
+        gradient = tape.gradient(y, X)
+    return accumulator.jvp(gradient)
+
+
+def recomputed(layer):
+    with tf.GradientTape() as tape:
+        tape.watch(X)
+        y = tf.reduce_sum(tf.recompute_grad(lambda x: layer(x))(X) ** 2)
+    return tape.gradient(y, [X, *layer.trainable_variables])
+
+
+def persistent(layer):
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(X)
+        y = tf.reduce_sum(layer(X) ** 2)
+        first = tape.gradient(y, X)
+    return first, tape.gradient(y, X), tape.gradient(first, X)
+
+
+def around_a_graph(layer):
+    """Two tapes around a `tf.function`."""
+    graph = tf.function(lambda x: layer(x), autograph=False)
+    graph.trainable_variables = layer.trainable_variables
+    return penalty(graph)
+
+
+@pytest.mark.parametrize(
+    "transformation, mode",
+    [
+        (jacobian, "eager"), (jacobian, "graph"), (hessian, "eager"), (third, "eager"),
+        (forward_mode, "eager"), (forward_mode, "graph"), (forward_mode, "xla"),
+        (hessian_times_vector, "eager"), (recomputed, "eager"), (recomputed, "graph"),
+        (persistent, "eager"), (around_a_graph, "eager"),
+    ],
+)  # fmt: skip
+def test_transformations_are_right(transformation, mode):
+    """Keras' own layer under the same, eagerly."""
+    layer, lstm = plain(None)
+    close(MODES[mode](lambda: transformation(layer))(), transformation(lstm))
+
+
+@pytest.mark.parametrize("make", [skip, attention])
+def test_more_than_one_action(make):
+    """Vectorised, with as many outputs as slots: wrong axes would not be seen by their lengths."""
+    layer, reference, *_ = make()
+    states = [tf.zeros([B, 3 * H])] * 2
+    for transformation in (jacobian, forward_mode):
+        found = transformation(lambda x: layer(x, states)[:, -1])
+        close(found, transformation(lambda x: reference(x, states)[:, -1]))
+    both = tf.stack([X, 2 * X, X + 1])
+    wanted = [reference(x, states) for x in both]
+    close(tf.vectorized_map(lambda x: layer(x, states), both), [tf.stack(wanted)])
+
+
+def test_vectorized_map():
+    layer, lstm = plain()
+    both = tf.stack([X, 2 * X])
+    close(tf.vectorized_map(lambda x: layer(x), both), [tf.stack([lstm(X), lstm(2 * X)])])
+
+
+@pytest.mark.parametrize("mode", ["eager", "graph"])
+def test_products_and_the_softmax(mode):
+    """Of 16 bits and of 32: gradients of gradients and forward mode are those of the same without a gradient of its own."""
+    random = np.random.default_rng(0)
+    h, kernel, bias = (tf.constant(random.normal(size=s), tf.float32) for s in ((6, H), (H, 9), (9,)))
+    targets = tf.constant(random.integers(0, 9, 6), tf.int32)
+
+    def derivatives(function, *inputs):
+        with tf.GradientTape() as outer:
+            outer.watch(inputs)
+            with tf.GradientTape() as inner:
+                inner.watch(inputs)
+                y = tf.reduce_sum(function(*inputs) ** 2)
+            found = inner.gradient(y, inputs)
+            loss = sum(tf.reduce_sum(tf.cast(a, tf.float32) ** 2) for a in found)
+        with tf.autodiff.ForwardAccumulator(inputs, inputs) as accumulator:
+            y = function(*inputs)
+        return *outer.gradient(loss, inputs), accumulator.jvp(y)
+
+    def cross_entropy(h, kernel, bias):
+        return -tf.nn.sparse_softmax_cross_entropy_with_logits(targets, h @ kernel + bias)
+
+    def ours(h, kernel, bias):
+        return log_likelihood(h, kernel, bias, targets)
+
+    run = MODES[mode](derivatives)
+    close(run(ours, h, kernel, bias), run(cross_entropy, h, kernel, bias))
+    narrow = [tf.cast(a, tf.bfloat16) for a in (h, kernel)]
+    wide = [tf.cast(a, tf.float32) for a in narrow]
+    for a, b in zip(run(product, *narrow), run(tf.matmul, *wide), strict=True):
+        np.testing.assert_allclose(tf.cast(a, tf.float32), b, atol=0.03 * np.abs(b).max())
