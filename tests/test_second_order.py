@@ -1,4 +1,9 @@
-"""Hand-written gradients under what TensorFlow's users do with gradients, against layers that have none; given distances' range."""
+"""Hand-written gradients under TensorFlow's transformations, against layers that have none.
+
+Also: what is compiled by default, and distances out of range.
+"""
+
+import os
 
 import keras
 import numpy as np
@@ -11,9 +16,13 @@ from common.layers.attention_skip_lstm import AttentionSkipLSTM
 from common.layers.dynamic_skip_lstm import DynamicSkipLSTM
 from common.layers.fast_lstm import FastLSTM
 from common.ops.products import product
+from common.ops.recurrence import SkipRecurrence
 from common.ops.softmax import log_likelihood
 
 B, T, D, H, A = 2, 4, 5, 3, 2
+LONG = pytest.mark.skipif(
+    not os.environ.get("DYNAMIC_SKIP_LONG"), reason="seconds each: set DYNAMIC_SKIP_LONG=1"
+)
 X = tf.constant(np.random.default_rng(0).normal(size=(B, T, D)), tf.float32)
 DISTANCES = np.array([[3, 1, 2, 2], [1, 1, 3, 1]])
 MODES = {
@@ -48,7 +57,7 @@ class Replay(DynamicSkipLSTMCell):
 
 
 def skip(**options):
-    """A layer and the same by a cell without a gradient of its own: functions of x and states, and their variables."""
+    """A layer and the same by a cell without a hand-written gradient: functions of x and states."""
     options = dict(n_actions=3, lamda=0.7, agent_units=A, **options)
     layer = DynamicSkipLSTM(
         H, **options, return_sequences=True, recurrent_dropout=0.5, jit_compile=False
@@ -101,21 +110,19 @@ def penalty(layer, x=X):
     return outer.gradient(loss, [x, *[v.value for v in layer.trainable_variables]])
 
 
-@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize(
-    "make, options",
+    "make, options, mode",
     [
-        (skip, dict(layer_norm=True)),
-        (skip, dict(history="window", observation="mean", estimator="straight_through")),
-        (attention, dict(layer_norm=True, observation="mean")),
-        (attention, {}),
+        (skip, dict(layer_norm=True), "graph"),
+        (skip, dict(history="window", observation="mean", estimator="straight_through"), "eager"),
+        pytest.param(skip, dict(estimator="straight_through"), "xla", marks=LONG),
+        (attention, dict(layer_norm=True, observation="mean"), "eager"),
+        pytest.param(attention, {}, "xla", marks=LONG),
     ],
-    ids=["norm", "window-straight", "attention-norm", "attention"],
+    ids=["norm", "window-straight", "straight", "attention-norm", "attention"],
 )
 def test_second_derivatives_are_the_cells(make, options, mode):
     """Of everything: the input, the initial states, all weights."""
-    if mode == "xla" and options.get("layer_norm"):
-        pytest.skip("compiled without layer normalisation")
     layer, reference, *both, n_slots = make(**options)
     random = np.random.default_rng(5)
     states = [tf.constant(random.normal(size=(B, n_slots * H)), tf.float32) for _ in range(2)]
@@ -141,11 +148,13 @@ def test_second_derivatives_are_the_cells(make, options, mode):
     assert sum(np.any(a.numpy() != 0) for a in found) == len(found) - agents
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize(
+    "mode, jit_compile",
+    [("eager", False), ("xla", False), ("eager", True), ("graph", None)],
+)
 def test_a_gradient_penalty_is_that_of_keras(mode, jit_compile):
     layer, lstm = plain(jit_compile)
-    close(MODES[mode](lambda: penalty(layer))(), MODES[mode](lambda: penalty(lstm))())
+    close(MODES[mode](lambda: penalty(layer))(), penalty(lstm))
 
 
 def jacobian(layer, method="batch_jacobian", x=X):
@@ -213,9 +222,12 @@ def around_a_graph(layer):
 @pytest.mark.parametrize(
     "transformation, mode",
     [
-        (jacobian, "eager"), (jacobian, "graph"), (hessian, "eager"), (third, "eager"),
-        (forward_mode, "eager"), (forward_mode, "graph"), (forward_mode, "xla"),
-        (hessian_times_vector, "eager"), (recomputed, "eager"), (recomputed, "graph"),
+        (jacobian, "eager"), pytest.param(jacobian, "graph", marks=LONG),
+        pytest.param(hessian, "eager", marks=LONG), (third, "eager"),
+        (forward_mode, "eager"), (forward_mode, "graph"),
+        pytest.param(forward_mode, "xla", marks=LONG),
+        pytest.param(hessian_times_vector, "eager", marks=LONG),
+        (recomputed, "eager"), (recomputed, "graph"),
         (persistent, "eager"), (around_a_graph, "eager"),
     ],
 )  # fmt: skip
@@ -225,7 +237,7 @@ def test_transformations_are_right(transformation, mode):
     close(MODES[mode](lambda: transformation(layer))(), transformation(lstm))
 
 
-@pytest.mark.parametrize("make", [skip, attention])
+@pytest.mark.parametrize("make", [skip, pytest.param(attention, marks=LONG)])
 def test_more_than_one_action(make):
     """Vectorised, with as many outputs as slots: wrong axes would not be seen by their lengths."""
     layer, reference, *_ = make()
@@ -246,9 +258,11 @@ def test_vectorized_map():
 
 @pytest.mark.parametrize("mode", ["eager", "graph"])
 def test_products_and_the_softmax(mode):
-    """Of 16 bits and of 32: gradients of gradients and forward mode are those of the same without a gradient of its own."""
+    """Second derivatives and forward mode, in 16 bits and in 32, against TensorFlow's own."""
     random = np.random.default_rng(0)
-    h, kernel, bias = (tf.constant(random.normal(size=s), tf.float32) for s in ((6, H), (H, 9), (9,)))
+    h, kernel, bias = (
+        tf.constant(random.normal(size=s), tf.float32) for s in ((6, H), (H, 9), (9,))
+    )
     targets = tf.constant(random.integers(0, 9, 6), tf.int32)
 
     def derivatives(function, *inputs):
@@ -275,3 +289,104 @@ def test_products_and_the_softmax(mode):
     wide = [tf.cast(a, tf.float32) for a in narrow]
     for a, b in zip(run(product, *narrow), run(tf.matmul, *wide), strict=True):
         np.testing.assert_allclose(tf.cast(a, tf.float32), b, atol=0.03 * np.abs(b).max())
+
+
+# ------------------------------------------------------------------------------------- compiling
+
+
+def test_many_lengths_are_not_compiled_one_by_one(monkeypatch):
+    """Eagerly, or in a graph for any length, nothing is; what was called before changes no bit."""
+    traced = []
+    loops = {"_forward_loop": None, "_backward_loop": None}
+    for name in loops:
+        original = getattr(SkipRecurrence, name)
+
+        def loop(self, xla, *arguments, original=original, name=name):
+            traced.append((name, xla))
+            return original(self, xla, *arguments)
+
+        monkeypatch.setattr(SkipRecurrence, name, loop)
+
+    def gradient(layer, x):
+        with tf.GradientTape() as tape:
+            y = layer(x, greedy=True)
+        return y, *tape.gradient(y, [v.value for v in layer.trainable_variables[:3]])
+
+    layers = [DynamicSkipLSTM(H, n_actions=3, agent_units=A) for _ in range(2)]
+    for layer in layers:
+        layer.build(X.shape)
+    layers[1].set_weights(layers[0].get_weights())
+    for n in range(25):
+        gradient(layers[0], tf.ones([1 + n % 3, 1 + n, D]))
+    assert len(traced) == 4 and {xla for _, xla in traced} == {False}
+    for a, b in zip(gradient(layers[0], X), gradient(layers[1], X), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize(
+    "jit_compile, units, n_actions, length, by_xla",
+    [
+        (None, H, 3, T, True), (None, H, 3, None, False), (None, H, 1, T, True),
+        (None, 512, 1, T, False), (None, 512, 3, T, True),
+        (True, H, 3, None, True), (False, H, 3, T, False),
+    ],
+)  # fmt: skip
+def test_a_graph_for_one_length_is_compiled(jit_compile, units, n_actions, length, by_xla):
+    """By static shape and settings, whatever the batch (`fit` does not know it)."""
+    layer = DynamicSkipLSTM(units, n_actions=n_actions, jit_compile=jit_compile)
+    layer.build(X.shape)
+    graph = tf.function(layer).get_concrete_function(tf.TensorSpec([None, length, D])).graph
+    calls = [op for op in graph.get_operations() if op.type.endswith("PartitionedCall")]
+    assert {op.get_attr("_XlaMustCompile") for op in calls} == {by_xla}
+
+
+# ---------------------------------------------------------------------- distances out of range
+
+WRONG = np.array([[1, 2, 3, 0], [1, 2, 3, 3]]), np.array([[1, 4, 1, 1], [1, 2, 3, 3]])
+REFUSED = r"distances must lie in 1\.\.3"
+
+
+@pytest.mark.parametrize("wrong", [*WRONG, 50 - 10 * DISTANCES, -9 * DISTANCES])
+def test_distances_out_of_range_are_refused(wrong):
+    """Eagerly, as a graph's constant and while a graph runs. XLA cannot: there they make NaN."""
+    layer = DynamicSkipLSTM(H, n_actions=3, return_sequences=True, jit_compile=False)
+    one = DynamicSkipLSTMCell(H, n_actions=3)
+    one.build((B, D)), layer.build(X.shape)
+    states = [tf.zeros([B, 3 * H])] * 2
+
+    def run(distances):
+        return layer(X, distances=distances)
+
+    def step(distances):
+        return one.step(X[:, 0], states, distances)[0]
+
+    bad_step = wrong[:, (~np.isin(wrong, (1, 2, 3))).any(0).argmax()]
+    for function, given in ((run, wrong), (step, bad_step)):
+        given = tf.constant(given, tf.int32)
+        with pytest.raises(ValueError, match=REFUSED):
+            function(given)
+        with pytest.raises(ValueError, match=REFUSED):
+            tf.function(lambda: function(tf.constant(given.numpy())))()  # noqa: B023
+        with pytest.raises(tf.errors.InvalidArgumentError, match=REFUSED):
+            tf.function(function)(given)
+        rows = tf.function(function, jit_compile=True)(given).numpy()
+        inside = np.isin(given, (1, 2, 3)).reshape(B, -1)
+        inside = np.cumprod(inside, 1).astype(bool)  # from the wrong step on
+        np.testing.assert_array_equal(np.isfinite(rows).reshape(*inside.shape, H).all(-1), inside)
+
+
+def test_a_mask_hides_distances_and_a_plain_lstm_has_one():
+    """What a trace has at masked steps can be replayed: zeros."""
+    mask = np.array([[1, 1, 0, 1], [0, 1, 1, 0]], bool)
+    given = np.where(mask, DISTANCES, 0)
+    for backwards in (False, True):
+        layer = DynamicSkipLSTM(H, n_actions=3, jit_compile=False, go_backwards=backwards)
+        layer.build(X.shape)
+        now = given[:, ::-1] if backwards else given
+        run = tf.function(lambda a, layer=layer: layer(X, mask=tf.constant(mask), distances=a))
+        wanted = layer(X, mask=tf.constant(mask), distances=np.where(now, now, 1))
+        np.testing.assert_array_equal(run(tf.constant(now)), wanted)
+        with pytest.raises(ValueError, match=REFUSED):
+            layer(X, mask=tf.constant(mask), distances=np.where(now, 4, 0))
+    with pytest.raises(ValueError, match=r"distances must lie in 1\.\.1; received 1 to 2"):
+        FastLSTM(H)(X, distances=np.array([[1, 1, 2, 1]] * B))

@@ -1,12 +1,13 @@
-"""The gradient of a recurrence's gradient, and with it forward mode.
+"""The gradient of a recurrence's gradient, which also gives TensorFlow its forward mode.
 
-With G(x, d) = J(x)^T d the gradient of a recurrence y(x), and w what reaches G from a second derivative, <w, G(x, d)> = <d, J(x) w> has the
-gradients
+Let y(x) be a recurrence with Jacobian J(x), and G(x, d) = J(x)^T d its gradient. A second
+derivative reaches G as an upstream gradient w. Since <w, G(x, d)> = <d, J(x) w>, the gradients are
 
     d/dd = J(x) w      and      d/dx <d, J(x) w>.
 
-So one loop goes over the steps with the states and, beside them, their derivatives J w along w. TensorFlow differentiates it, as often as
-it is asked to: there is nothing written by hand in a step. From d/dd it also has its forward mode (`tf.autodiff.ForwardAccumulator`).
+One loop over the steps computes the states and, beside them, their derivatives J w. TensorFlow
+differentiates this loop by itself, as often as needed: no step has a hand-written gradient. Forward
+mode (`tf.autodiff.ForwardAccumulator`) takes J w from d/dd.
 """
 
 from collections.abc import Callable
@@ -17,21 +18,32 @@ from .sequence_gradient import Tensors, present, refilled
 
 
 def second_order(
-    n_actions: int, split: Callable, step: Callable, given: tuple, inputs: tuple, d_outputs: Tensors, w: tuple
+    n_actions: int,
+    split: Callable,
+    step: Callable,
+    given: tuple,
+    inputs: tuple,
+    d_outputs: Tensors,
+    w: tuple,
 ) -> list[tf.Tensor]:
-    """The gradients of <w, G(inputs, d_outputs)>: of the inputs, and of the two d_outputs [K + T, B, H].
+    """The gradients of <w, G(inputs, d_outputs)>: of the inputs and of d_outputs.
 
     Args:
         n_actions: K.
-        split: inputs -> the states (h, c) before the sequence, [K, B, H] each, oldest first; what each step has of its own, [T, ...]; what
-            all steps have in common. It is linear: also w is split by it.
-        step: K past states (h, c), oldest first; a step's own; what all have in common; the step's part of `given` -> the new h and c.
-        given: [T, ...], has no derivative.
+        split: inputs -> the states (h, c) before the sequence, [K, B, H] each, oldest first; what
+            each step has of its own, [T, ...]; what all steps share. Linear: it splits w as well.
+        step: K past states (h, c), oldest first; the step's own; what all share; the step's part of
+            `given` -> the new h and c.
+        given: [T, ...] each, has no derivative.
+        d_outputs: dL/dh and dL/dc, [K + T, B, H].
+        w: in the structure of `inputs`.
     """
 
     def run():
         def tangents(*tensors: tf.Tensor):
-            return _tangents(vjp, n_actions, step, given, split(refilled(inputs, tensors)), split(w))
+            return _tangents(
+                vjp, n_actions, step, given, split(refilled(inputs, tensors)), split(w)
+            )
 
         along, gradients = vjp(tangents, present(inputs), d_outputs)
         return [*gradients, *along]
@@ -40,13 +52,18 @@ def second_order(
     return run() if vjp is _taped else tf.function(run, autograph=False)()
 
 
-def _tangents(vjp: Callable, n_actions: int, step: Callable, given: tuple, at: tuple, along: tuple) -> list[tf.Tensor]:
+def _tangents(
+    vjp: Callable, n_actions: int, step: Callable, given: tuple, at: tuple, along: tuple
+) -> list[tf.Tensor]:
     """J(at) along: h and c [K + T, B, H]."""
     (past, of_steps, of_all), (d_past, d_of_steps, d_of_all) = at, along
 
     elements = (of_steps, d_of_steps, given)
     n_steps = present(of_steps)[0].shape[0] or tf.shape(present(of_steps)[0])[0]
-    arrays = [tf.TensorArray(a.dtype, n_steps, element_shape=a.shape[1:]).unstack(a) for a in present(elements)]
+    arrays = [
+        tf.TensorArray(a.dtype, n_steps, element_shape=a.shape[1:]).unstack(a)
+        for a in present(elements)
+    ]
 
     def next_windows(t: tf.Tensor, window: list, d_window: list, written: list[tf.TensorArray]):
         own, d_own, own_given = refilled(elements, [a.read(t) for a in arrays])
@@ -59,10 +76,15 @@ def _tangents(vjp: Callable, n_actions: int, step: Callable, given: tuple, at: t
         written = [a.write(t, b) for a, b in zip(written, d_state, strict=True)]
         return t + 1, [*window[1:], tuple(state)], [*d_window[1:], tuple(d_state)], written
 
-    start = [list(zip(*(tf.unstack(a, n_actions) for a in states), strict=True)) for states in (past, d_past)]
+    start = [
+        list(zip(*(tf.unstack(a, n_actions) for a in states), strict=True))
+        for states in (past, d_past)
+    ]
     written = [tf.TensorArray(a.dtype, n_steps, element_shape=a.shape[1:]) for a in d_past]
     loop = {"maximum_iterations": n_steps, "parallel_iterations": 1}
-    *_, written = tf.while_loop(lambda t, *_: t < n_steps, next_windows, (0, *start, written), **loop)
+    *_, written = tf.while_loop(
+        lambda t, *_: t < n_steps, next_windows, (0, *start, written), **loop
+    )
     return [tf.concat([a, b.stack()], 0) for a, b in zip(d_past, written, strict=True)]
 
 
@@ -70,7 +92,9 @@ def _jvp(vjp: Callable, function: Callable, at: Tensors, along: Tensors) -> tupl
     """function(*at) and J along: the gradient of J^T v, of whatever v."""
     at = [tf.identity(a) for a in at]  # in the graph of the loop's body
     outputs = function(*at)
-    _, forwards = vjp(lambda *v: vjp(function, at, v)[1], [tf.zeros_like(a) for a in outputs], along)
+    _, forwards = vjp(
+        lambda *v: vjp(function, at, v)[1], [tf.zeros_like(a) for a in outputs], along
+    )
     return outputs, forwards
 
 

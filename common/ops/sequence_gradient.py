@@ -1,36 +1,49 @@
-"""What the loops with a hand-written gradient share: how they are compiled, and that they can be differentiated again.
+"""What the recurrences share: hand-written gradients of every order, and how loops are compiled.
 
-TensorFlow differentiates whatever a gradient function of `tf.custom_gradient` computes, too: from constants, where a second derivative
-should go on to the inputs, it finds none, and says nothing. So here the gradient is such a function itself, whose own gradient is that of
-`second_order.py`. Only where one asks for it is it computed.
+TensorFlow differentiates what the gradient function of a `tf.custom_gradient` computes, too. Where
+that comes from constants (as it must here, see `differentiable`), TensorFlow finds no second
+derivative and says nothing. So the gradient function is itself a `tf.custom_gradient`, whose own
+gradient is that of `second_order.py`, computed only where it is asked for.
 """
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
-from tensorflow.python.eager.forwardprop_util import pack_tangents  # there is no public way to ask for it
+from tensorflow.python.eager.forwardprop_util import (
+    pack_tangents,
+)  # there is no public way to ask for it
 
 Tensors = Sequence[tf.Tensor]
 
 
 def compiles(jit_compile: bool | None, n_steps: int | None) -> bool:
-    """Whether loops over so many steps, as far as the shape tells, are compiled with XLA.
+    """Whether XLA compiles loops over `n_steps` steps (None: unknown to the graph).
 
-    XLA compiles every length anew, for longer than a few calls take. With `jit_compile` None it is used where a length is meant to come
-    often: in a graph that was made for this length. What was called before has no part in it.
+    XLA compiles every length anew, and takes longer for it than a few calls do. So with
+    `jit_compile` None it is used only in a graph that was made for one length, which is then likely
+    to come often. Earlier calls have no influence.
     """
-    return jit_compile if jit_compile is not None else not (tf.executing_eagerly() or n_steps is None)
+    return (
+        jit_compile if jit_compile is not None else not (tf.executing_eagerly() or n_steps is None)
+    )
 
 
 def compiled(loop: Callable) -> Callable:
-    """`loop(xla, *tensors)` as a graph, by XLA or not; called eagerly without XLA, it is traced for all lengths and batches at once."""
+    """`loop(xla, *tensors)` as a graph, compiled with XLA or not.
+
+    An eager call without XLA does not trace each length and batch size anew.
+    """
 
     def graph(xla: bool, **options: Any):
-        return tf.function(lambda *arguments: loop(xla, *arguments), jit_compile=xla, autograph=False, **options)
+        return tf.function(
+            lambda *arguments: loop(xla, *arguments), jit_compile=xla, autograph=False, **options
+        )
 
     exact, relaxed = {xla: graph(xla) for xla in (False, True)}, graph(False, reduce_retracing=True)
-    return lambda xla, *arguments: (relaxed if tf.executing_eagerly() and not xla else exact[xla])(*arguments)
+    return lambda xla, *arguments: (relaxed if tf.executing_eagerly() and not xla else exact[xla])(
+        *arguments
+    )
 
 
 def present(structure: Any) -> list[tf.Tensor]:
@@ -39,7 +52,7 @@ def present(structure: Any) -> list[tf.Tensor]:
 
 
 def refilled(structure: Any, tensors: Tensors) -> Any:
-    """The structure with these tensors in place of its own, what is None left so: undoes `present`."""
+    """The structure with these tensors in place of its own; None stays None. Undoes `present`."""
     left = iter(tensors)
     return tf.nest.map_structure(lambda a: None if a is None else next(left), structure)
 
@@ -49,19 +62,23 @@ def differentiable(inputs: Any, forward: Callable, backward: Callable, second: C
 
     Args:
         inputs: a structure of tensors (and of what is None).
-        forward: inputs -> (h, c, one more output, which has no gradient), and whatever the others need of it.
+        forward: inputs -> (h, c, one more output, which has no gradient), and whatever the
+            others need of it.
         backward: inputs, what `forward` kept, (dL/dh, dL/dc) -> dL/dinputs, in that structure.
-        second: inputs, what `forward` kept, (dL/dh, dL/dc), w -> the gradients of <w, backward(...)>: of its inputs, of dL/dh and dL/dc.
+        second: inputs, what `forward` kept, (dL/dh, dL/dc), w -> the gradients of
+            <w, backward(...)>: of its inputs, of dL/dh and of dL/dc.
     """
 
     # No tape may look inside either function: it would ask for the gradients of what it replaces.
     @tf.custom_gradient
     def run(*tensors: tf.Tensor):
         outputs, kept = forward(refilled(inputs, [tf.stop_gradient(a) for a in tensors]))
-        kept = tf.nest.map_structure(tf.stop_gradient, kept)  # nor the gradient of a `tf.function` around all of it
+        kept = tf.nest.map_structure(
+            tf.stop_gradient, kept
+        )  # nor the gradient of a `tf.function` around all of it
 
         def here(structure: Any):
-            """The same in the graph of the gradient, where the gradient of a `tf.function` has one of its own."""
+            """Copies in the current graph: the gradient of a `tf.function` is another graph."""
             return tf.nest.map_structure(tf.identity, structure)
 
         @tf.custom_gradient
@@ -74,7 +91,9 @@ def differentiable(inputs: Any, forward: Callable, backward: Callable, second: C
                 *tensors_, d_h, d_c = tensors
                 for a, b in zip(w, tensors_, strict=True):
                     a.set_shape(b.shape)
-                return present(second(refilled(inputs, tensors_), kept_, (d_h, d_c), refilled(inputs, w)))
+                return present(
+                    second(refilled(inputs, tensors_), kept_, (d_h, d_c), refilled(inputs, w))
+                )
 
             return found, gradient_of_gradient
 
@@ -84,9 +103,9 @@ def differentiable(inputs: Any, forward: Callable, backward: Callable, second: C
 
 
 def called(run: Callable, *tensors: tf.Tensor) -> Any:
-    """A `tf.custom_gradient` of tensors that stops the gradients of what it computes, in forward mode too.
+    """Calls a `tf.custom_gradient` that computes from constants, so that forward mode is right.
 
-    In a graph, forward mode finds zeros for such a function; but not for a `tf.function` around it.
+    In a graph, forward mode finds zeros for such a function, but not for a `tf.function` around it.
     """
     if not tf.executing_eagerly() and pack_tangents(tensors).tangents:
         run = tf.function(run, autograph=False)

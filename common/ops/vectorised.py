@@ -1,8 +1,9 @@
-"""A mend of TensorFlow's vectorisation, without which loops that read several slots at once are wrong.
+"""Corrects how TensorFlow vectorises loops that read several slots of a buffer at once.
 
-`tf.vectorized_map`, `GradientTape.jacobian` and `batch_jacobian` turn a loop over n rows into operations on stacked tensors. Of
-`TensorArray.gather(slots)` from stacked elements they make [slots, n, ...] where [n, slots, ...] is meant (TensorFlow 2.21): an error
-about shapes, or wrong numbers where n happens to be the number of slots.
+`tf.vectorized_map`, `GradientTape.jacobian` and `batch_jacobian` turn a loop over n rows into
+operations on stacked tensors. For `TensorArray.gather(slots)` on stacked elements TensorFlow 2.21
+returns [slots, n, ...] instead of [n, slots, ...]: an error about shapes, or silently wrong numbers
+where n equals the number of slots. Importing this module replaces that conversion.
 """
 
 import tensorflow as tf
