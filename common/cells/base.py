@@ -4,8 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
+
+from .settings import whole_number
 
 # What Keras takes for one: the thing itself, its configuration or its name.
 Initializer = Callable | dict | str
@@ -64,13 +65,6 @@ class RecurrentCell(keras.layers.Layer):
         for name in ("kernel_initializer", "recurrent_initializer", "bias_initializer"):
             config[name] = keras.initializers.serialize(getattr(self, name))
         return {**super().get_config(), **config}
-
-
-def whole_number(name: str, value: int, minimum: int = 1) -> int:
-    """`value`, or ValueError where it is no whole number of at least `minimum`."""
-    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < minimum:
-        raise ValueError(f"{name} must be a whole number of at least {minimum}; received {value!r}")
-    return int(value)
 
 
 def shift(history: tf.Tensor, new: tf.Tensor) -> tf.Tensor:

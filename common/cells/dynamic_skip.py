@@ -1,5 +1,6 @@
 """The paper's recurrent step: an LSTM that connects to one of its K past states, chosen by an agent."""
 
+from functools import partial
 from typing import Any
 
 import keras
@@ -9,11 +10,12 @@ from ..choices import ESTIMATORS, HISTORIES, OBSERVATIONS, one_of
 from ..ops import agent
 from ..ops.gates import Norm, lstm_gates
 from ..ops.random import dropout_mask, fold
-from .base import Constraint, Initializer, Regularizer, fresh, whole_number, with_block
+from .base import Constraint, Initializer, Regularizer, fresh, with_block
+from .settings import Settings, flag, number, number_or_none, rate, share, whole_number
 
 
 @keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
-class DynamicSkipLSTMCell(keras.layers.Layer):
+class DynamicSkipLSTMCell(Settings, keras.layers.Layer):
     """One step of the LSTM with dynamic skip connections (Gui et al. 2019, eq. 1-7).
 
         s_t    = stop_gradient([x_t ; h_{t-1}])                      what the agent sees
@@ -54,7 +56,8 @@ class DynamicSkipLSTMCell(keras.layers.Layer):
         dropout: share of the inputs dropped, one mask for all steps of `DynamicSkipLSTM` (the cell by itself draws one each step). The
             agent sees the input undropped.
         recurrent_dropout: share of the candidate dropped, a new mask each step, without memory loss (Semeniuta et al. 2016).
-        greedy: take the most probable distance instead of a sample when `training` is false.
+        greedy: at inference (`training` false) take the most probable distance; False: draw a sample there too. In training the agent
+            always draws.
         agent_initializer, agent_bias_initializer: of the agent's kernels and biases.
         previous_bias: initial bias b2 of distance 1, to begin near a plain LSTM; like the others' unless given.
         seed: of the cell's own random numbers.
@@ -63,6 +66,19 @@ class DynamicSkipLSTMCell(keras.layers.Layer):
     Raises:
         ValueError: a size below 1, lamda or a dropout rate outside its interval, an unknown observation, estimator or history.
     """
+
+    adjustable = ("dropout", "recurrent_dropout", "greedy")
+    checks = {
+        **dict.fromkeys(("units", "n_actions", "agent_units"), whole_number),
+        **dict.fromkeys(("dropout", "recurrent_dropout"), rate),
+        **dict.fromkeys(("layer_norm", "greedy"), flag),
+        "lamda": share,
+        "forget_bias": number,
+        "previous_bias": number_or_none,
+        "observation": partial(one_of, choices=OBSERVATIONS),
+        "history": partial(one_of, choices=HISTORIES),
+        "estimator": partial(one_of, choices=ESTIMATORS),
+    }
 
     def __init__(
         self,
@@ -88,44 +104,43 @@ class DynamicSkipLSTMCell(keras.layers.Layer):
         bias_constraint: Constraint = None,
         dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
-        greedy: bool = False,
+        greedy: bool = True,
         seed: int | None = None,
         estimator: str = "policy_gradient",
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
-        self.units, self.n_actions = whole_number("units", units), whole_number("n_actions", n_actions)
-        self.agent_units = whole_number("agent_units", agent_units)
-        if not 0 <= lamda <= 1:
-            raise ValueError(f"lamda must lie in [0, 1]; received {lamda!r}")
-        for name, value in (("dropout", dropout), ("recurrent_dropout", recurrent_dropout)):
-            if not 0 <= value < 1:
-                raise ValueError(f"{name} must lie in [0, 1); received {value!r}")
-        self.lamda = lamda
-        self.observation = one_of("observation", observation, OBSERVATIONS)
-        self.history = one_of("history", history, HISTORIES)
-        self.estimator = one_of("estimator", estimator, ESTIMATORS)
-        self.forget_bias, self.previous_bias, self.layer_norm, self.greedy = forget_bias, previous_bias, layer_norm, greedy
-        self.dropout, self.recurrent_dropout = dropout, recurrent_dropout
-        for name, value in (
-            ("kernel", kernel_initializer),
-            ("recurrent", recurrent_initializer),
-            ("bias", bias_initializer),
-            ("agent", agent_initializer),
-            ("agent_bias", agent_bias_initializer),
-        ):
-            setattr(self, f"{name}_initializer", keras.initializers.get(value))
-        for name, regularizer, constraint in (
-            ("kernel", kernel_regularizer, kernel_constraint),
-            ("recurrent", recurrent_regularizer, recurrent_constraint),
-            ("bias", bias_regularizer, bias_constraint),
-        ):
-            setattr(self, f"{name}_regularizer", keras.regularizers.get(regularizer))
-            setattr(self, f"{name}_constraint", keras.constraints.get(constraint))
-        self.seed = seed
+        self.take(
+            units=units,
+            n_actions=n_actions,
+            lamda=lamda,
+            agent_units=agent_units,
+            observation=observation,
+            history=history,
+            forget_bias=forget_bias,
+            layer_norm=layer_norm,
+            kernel_initializer=kernel_initializer,
+            recurrent_initializer=recurrent_initializer,
+            bias_initializer=bias_initializer,
+            agent_initializer=agent_initializer,
+            agent_bias_initializer=agent_bias_initializer,
+            previous_bias=previous_bias,
+            kernel_regularizer=kernel_regularizer,
+            recurrent_regularizer=recurrent_regularizer,
+            bias_regularizer=bias_regularizer,
+            kernel_constraint=kernel_constraint,
+            recurrent_constraint=recurrent_constraint,
+            bias_constraint=bias_constraint,
+            dropout=dropout,
+            recurrent_dropout=recurrent_dropout,
+            greedy=greedy,
+            seed=seed,
+            estimator=estimator,
+        )
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.state_size = [n_actions * units] * 2 + ([units] * 2 if history == "window" else [])
         self.output_size = units
+        self.settle()
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create the weights for inputs [..., D]."""
@@ -183,7 +198,11 @@ class DynamicSkipLSTMCell(keras.layers.Layer):
         """Whether there are weights of a distribution over the distances."""
         return self.has_agent
 
-    def given_distances(self, shape: tf.Tensor | list, seed: tf.Tensor) -> tf.Tensor | None:
+    def draws(self, training: bool, decided: bool) -> bool:
+        """Whether a call needs random numbers: for dropout, or for the distances unless these are `decided` without."""
+        return bool(training and (self.dropout or self.recurrent_dropout)) or (self.has_agent and not decided)
+
+    def given_distances(self, shape: tf.Tensor | list, seed: tf.Tensor | None) -> tf.Tensor | None:
         """What a cell without an agent chooses, int32 of that shape; None where an agent does or K = 1."""
         return None
 
@@ -260,11 +279,13 @@ class DynamicSkipLSTMCell(keras.layers.Layer):
 
     def call(self, inputs: tf.Tensor, states: list[tf.Tensor], training: bool = False) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """inputs [B, D], states -> h [B, H] and the new states."""
-        seed = self.new_seed()
+        self.hold()
+        greedy = self.greedy and not training
+        seed = self.new_seed() if self.draws(training, greedy) else None
         distances, logits = self.given_distances(tf.shape(inputs)[:1], seed), None
         if self.has_agent:
             logits = self.logits(inputs, states)
-            distances = agent.greedy(logits) if self.greedy and not training else agent.sample(logits, seed)
+            distances = agent.greedy(logits) if greedy else agent.sample(logits, seed)
         inputs, mask = self.drop(inputs, training, seed)
         return self.step(inputs, states, distances, mask, logits)
 
@@ -280,12 +301,4 @@ class DynamicSkipLSTMCell(keras.layers.Layer):
 
     def get_config(self) -> dict:
         """The constructor's arguments."""
-        plain = "units n_actions lamda agent_units observation history forget_bias previous_bias layer_norm dropout".split()
-        plain += ["recurrent_dropout", "greedy", "seed", "estimator"]
-        config = {name: getattr(self, name) for name in plain}
-        for name in ("kernel", "recurrent", "bias", "agent", "agent_bias"):
-            config[f"{name}_initializer"] = keras.initializers.serialize(getattr(self, f"{name}_initializer"))
-        for name in ("kernel", "recurrent", "bias"):
-            config[f"{name}_regularizer"] = keras.regularizers.serialize(getattr(self, f"{name}_regularizer"))
-            config[f"{name}_constraint"] = keras.constraints.serialize(getattr(self, f"{name}_constraint"))
-        return {**super().get_config(), **config}
+        return {**super().get_config(), **self.taken()}

@@ -1,5 +1,6 @@
 """The LSTM with dynamic skip connections over whole sequences: the layer that the tasks use and that a Keras user imports."""
 
+import inspect
 from typing import Any
 
 import keras
@@ -7,6 +8,7 @@ import tensorflow as tf
 
 from ..cells.base import Regularizer
 from ..cells.dynamic_skip import DynamicSkipLSTMCell
+from ..cells.settings import Settings
 from ..ops import agent, replicas
 from ..ops.products import product
 from ..ops.recurrence import Policy, SkipRecurrence, State
@@ -21,7 +23,7 @@ _AS_IN_KERAS = {
 
 
 @keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
-class DynamicSkipLSTM(keras.layers.RNN):
+class DynamicSkipLSTM(Settings, keras.layers.RNN):
     """LSTM with dynamic skip connections (Gui et al. 2019): `keras.layers.RNN(DynamicSkipLSTMCell(...))`, several times faster.
 
         s_t    = stop_gradient([x_t ; h_{t-1}])
@@ -38,6 +40,12 @@ class DynamicSkipLSTM(keras.layers.RNN):
     `agent.Trace`) right after the call, inside the same function, and add the terms of `losses.py`. With
     `estimator="straight_through"` (see `DynamicSkipLSTMCell`) it learns in any model, from the model's loss.
 
+    Distances are drawn in a call with `training=True`: `fit` makes such calls, a loop of your own has to ask for them, or the agent
+    does not explore. Other calls take the most probable distances, so that two of them agree, unless `greedy=False`.
+
+    All arguments are attributes. `dropout`, `recurrent_dropout`, `greedy`, `return_sequences`, `return_state`, `go_backwards` and
+    `zero_output_for_mask` can be set until a compiled function (of `fit`, of `predict`) holds them, the others never: that is an error.
+
     Initial and final states: h and c of the K past steps, [B, K * H] each, oldest first; with `history="window"` those of the last
     step alone, [B, H] each, as for `keras.layers.LSTM`.
 
@@ -51,13 +59,14 @@ class DynamicSkipLSTM(keras.layers.RNN):
         sequences: [B, T, D]. initial_state: see above; zeros unless given. mask: [B, T] bool.
         distances: [B, T] int32 in 1..K, to replay given choices instead of asking the agent; in the order of processing, as in the trace.
         greedy: take the most probable distances; default: the layer's `greedy` when `training` is false.
-        seed: int32 [2], determines dropout and samples; default: the next of the layer's own stream.
+        seed: int32 [2], determines dropout and samples; default: the next of the layer's own stream, if there is something to draw.
 
     Raises:
         ValueError: see `DynamicSkipLSTMCell`; an initial state, a mask or distances of a wrong shape; what is not there (see above).
     """
 
     cell_class = DynamicSkipLSTMCell
+    adjustable = (*DynamicSkipLSTMCell.adjustable, "return_sequences", "return_state", "go_backwards", "zero_output_for_mask")
 
     def __init__(
         self,
@@ -100,6 +109,7 @@ class DynamicSkipLSTM(keras.layers.RNN):
         self.state_size = [units, units] if cell.history == "window" else cell.state_size
         self.recurrence = self._make_recurrence(jit_compile)
         self._traces = {}  # by replica: they take turns, each with tensors of its own
+        self.settle(*cell.setting_names, *self.adjustable, "stateful", "unroll", "jit_compile")
 
     @property
     def trace(self) -> agent.Trace:
@@ -120,10 +130,11 @@ class DynamicSkipLSTM(keras.layers.RNN):
         cell = self.cell
         if initial_state is None:
             initial_state = self.states if self.stateful else self.get_initial_state(tf.shape(sequences)[0])
-        if seed is None:
-            seed = cell.new_seed()
         if greedy is None:
             greedy = cell.greedy and not training
+        if seed is None and cell.draws(training, greedy or distances is not None):
+            seed = cell.new_seed()
+        self.hold(), cell.hold()
 
         self._check_shapes(sequences, initial_state, mask=mask, distances=distances)
 
@@ -158,7 +169,8 @@ class DynamicSkipLSTM(keras.layers.RNN):
         return SkipRecurrence(cell.n_actions, cell.lamda, observe, jit_compile, cell.estimator == "straight_through")
 
     def _recur(
-        self, x: tf.Tensor, past: State, carried: State | None, distances: tf.Tensor | None, greedy: bool, training: bool, seed: tf.Tensor
+        self, x: tf.Tensor, past: State, carried: State | None, distances: tf.Tensor | None, greedy: bool, training: bool,
+        seed: tf.Tensor | None,
     ):  # fmt: skip
         """x [T, B, D] -> all states [K + T, B, H], and the trace's entries but for its mask, [T, B, ...]."""
         policy, agent_input = self._policy(x, distances, greedy, seed)
@@ -182,19 +194,19 @@ class DynamicSkipLSTM(keras.layers.RNN):
             if a is not None and not tf.TensorShape(a.shape).is_compatible_with(sequences.shape[:2]):
                 raise ValueError(f"{name} must be of shape {sequences.shape[:2]}; received {a.shape}")
 
-    def _project(self, x: tf.Tensor, training: bool, seed: tf.Tensor):
+    def _project(self, x: tf.Tensor, training: bool, seed: tf.Tensor | None):
         """W x + b for all steps [T, B, 4H] float32; dropout drops the same inputs at every step."""
         cell = self.cell
         if training and cell.dropout:
             x *= tf.cast(cell.input_mask(tf.shape(x)[1:], seed), x.dtype)
         return product(x, tf.convert_to_tensor(cell.kernel)) + tf.cast(tf.convert_to_tensor(cell.bias), tf.float32)
 
-    def _candidate_mask(self, x: tf.Tensor, training: bool, seed: tf.Tensor):
+    def _candidate_mask(self, x: tf.Tensor, training: bool, seed: tf.Tensor | None):
         if not (training and self.cell.recurrent_dropout):
             return None
         return self.cell.candidate_mask([*tf.unstack(tf.shape(x)[:2]), self.cell.units], seed)
 
-    def _policy(self, x: tf.Tensor, distances: tf.Tensor | None, greedy: bool, seed: tf.Tensor):
+    def _policy(self, x: tf.Tensor, distances: tf.Tensor | None, greedy: bool, seed: tf.Tensor | None):
         """How the recurrence chooses, and the agent's view of the inputs, which the trace needs with its gradient."""
         weights = self._agent_weights()
         if weights is None:
@@ -269,11 +281,8 @@ class DynamicSkipLSTM(keras.layers.RNN):
 
 
 def _of_the_cell(name: str):
-    return property(lambda self: getattr(self.cell, name))
+    return property(lambda self: getattr(self.cell, name), lambda self, value: setattr(self.cell, name, value))
 
 
-for _name in (
-    "units", "n_actions", "lamda", "dropout", "recurrent_dropout", "kernel_initializer", "recurrent_initializer", "bias_initializer",
-    "kernel_regularizer", "recurrent_regularizer", "bias_regularizer", "kernel_constraint", "recurrent_constraint", "bias_constraint",
-):  # fmt: skip
+for _name in set(inspect.signature(DynamicSkipLSTMCell).parameters) - {"kwargs"}:
     setattr(DynamicSkipLSTM, _name, _of_the_cell(_name))

@@ -1,0 +1,107 @@
+"""Settings of cells and layers: readable, and never set without effect."""
+
+from collections.abc import Callable
+from numbers import Real
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+_KERAS_OBJECTS = {"initializer": keras.initializers, "regularizer": keras.regularizers, "constraint": keras.constraints}
+
+
+def _kind(name: str):
+    return _KERAS_OBJECTS.get(name.rsplit("_", 1)[-1])
+
+
+class Settings:
+    """A Keras layer whose constructor arguments either take effect when they are set later, or are refused.
+
+    `adjustable` settings can be set until a graph holds their value: what `tf.function`, `fit` or `predict` compiled does not look at
+    the attribute again. All others shape weights, states or loops and never change. `checks` say of a setting what its value must be.
+    A subclass calls `take` and then `settle` in its constructor, and `hold` in each call.
+    """
+
+    adjustable: tuple[str, ...] = ()
+    checks: dict[str, Callable[[str, Any], Any]] = {}
+    setting_names: tuple[str, ...] = ()
+    _settled = _held = False
+
+    def take(self, **settings: Any) -> None:
+        """Constructor arguments become attributes; what a name or a configuration stands for becomes the Keras object."""
+        self.setting_names += tuple(settings)
+        for name, value in settings.items():
+            setattr(self, name, kind.get(value) if (kind := _kind(name)) else value)
+
+    def taken(self) -> dict:
+        """What `take` took, as a configuration that can be saved."""
+        values = {name: getattr(self, name) for name in self.setting_names}
+        return {name: kind.serialize(value) if (kind := _kind(name)) else value for name, value in values.items()}
+
+    def settle(self, *names: str) -> None:
+        """From here on the rules hold, for what was taken and for further attributes."""
+        self.setting_names += names
+        self._settled = True
+
+    def hold(self) -> None:
+        """Say that a call reads the settings; if a graph is being made, it keeps them."""
+        if not self._held and not tf.executing_eagerly():
+            self._held = True
+
+    def __setattr__(self, name: str, value: Any):
+        value = self.checks[name](name, value) if name in self.checks else value
+        if self._settled and name in self.setting_names and value != (now := getattr(self, name)):
+            anew = f"make a layer anew, {type(self).__name__}.from_config({{**layer.get_config(), {name!r}: {value!r}}})"
+            if name not in self.adjustable:
+                raise AttributeError(f"{name} of {self.name} is {now!r} for good: {anew}")
+            if self._held:
+                raise AttributeError(
+                    f"{name} of {self.name} cannot become {value!r} any more, what was compiled with {now!r} would keep it: "
+                    f"set it before the first call, also on a fresh copy (keras.models.clone_model), or {anew}"
+                )
+        super().__setattr__(name, value)
+
+
+def _is_number(value: Any):
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def whole_number(name: str, value: int, minimum: int = 1) -> int:
+    """`value`, or ValueError where it is no whole number of at least `minimum`."""
+    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < minimum:
+        raise ValueError(f"{name} must be a whole number of at least {minimum}; received {value!r}")
+    return int(value)
+
+
+def share(name: str, value: float) -> float:
+    """`value`, or ValueError where it is no number in [0, 1]."""
+    if not _is_number(value) or not 0 <= value <= 1:
+        raise ValueError(f"{name} must lie in [0, 1]; received {value!r}")
+    return value
+
+
+def rate(name: str, value: float) -> float:
+    """`value`, or ValueError where it is no number in [0, 1)."""
+    if not _is_number(value) or not 0 <= value < 1:
+        raise ValueError(f"{name} must lie in [0, 1); received {value!r}")
+    return value
+
+
+def number(name: str, value: float) -> float:
+    """`value`, or ValueError where it is no finite number."""
+    if not _is_number(value) or not np.isfinite(value):
+        raise ValueError(f"{name} must be a number; received {value!r}")
+    return value
+
+
+def number_or_none(name: str, value: float | None) -> float | None:
+    """`value`, or ValueError where it is neither a finite number nor None."""
+    return None if value is None else number(name, value)
+
+
+def flag(name: str, value: bool) -> bool:
+    """`value`, or ValueError where it is not True or False."""
+    if not isinstance(value, int | np.bool_) or value not in (0, 1):
+        raise ValueError(f"{name} must be True or False; received {value!r}")
+    return bool(value)
