@@ -58,7 +58,8 @@ class Settings:
             if self._held:
                 raise AttributeError(
                     f"{name} of {self.name} cannot become {value!r} any more, what was compiled with {now!r} would keep it: "
-                    f"set it before the first call, also on a fresh copy (keras.models.clone_model), or {anew}"
+                    "set it before the first call, also on a fresh copy (type(model).from_config(model.get_config()), then set_weights), "
+                    f"or {anew}"
                 )
         super().__setattr__(name, value)
 
