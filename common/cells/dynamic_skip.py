@@ -12,6 +12,7 @@ from ..ops.gates import Norm, lstm_gates
 from ..ops.random import dropout_mask, fold
 from .base import Constraint, Initializer, Regularizer, fresh, with_block
 from .settings import Settings, flag, number, number_or_none, rate, share, whole_number
+from .unheard import UNDER_KERAS_RNN, warn_unless
 
 
 @keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
@@ -111,32 +112,14 @@ class DynamicSkipLSTMCell(Settings, keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         self.take(
-            units=units,
-            n_actions=n_actions,
-            lamda=lamda,
-            agent_units=agent_units,
-            observation=observation,
-            history=history,
-            forget_bias=forget_bias,
-            layer_norm=layer_norm,
-            kernel_initializer=kernel_initializer,
-            recurrent_initializer=recurrent_initializer,
-            bias_initializer=bias_initializer,
-            agent_initializer=agent_initializer,
-            agent_bias_initializer=agent_bias_initializer,
-            previous_bias=previous_bias,
-            kernel_regularizer=kernel_regularizer,
-            recurrent_regularizer=recurrent_regularizer,
-            bias_regularizer=bias_regularizer,
-            kernel_constraint=kernel_constraint,
-            recurrent_constraint=recurrent_constraint,
-            bias_constraint=bias_constraint,
-            dropout=dropout,
-            recurrent_dropout=recurrent_dropout,
-            greedy=greedy,
-            seed=seed,
-            estimator=estimator,
-        )
+            units=units, n_actions=n_actions, lamda=lamda, agent_units=agent_units, observation=observation, history=history,
+            forget_bias=forget_bias, layer_norm=layer_norm, kernel_initializer=kernel_initializer,
+            recurrent_initializer=recurrent_initializer, bias_initializer=bias_initializer, agent_initializer=agent_initializer,
+            agent_bias_initializer=agent_bias_initializer, previous_bias=previous_bias, kernel_regularizer=kernel_regularizer,
+            recurrent_regularizer=recurrent_regularizer, bias_regularizer=bias_regularizer, kernel_constraint=kernel_constraint,
+            recurrent_constraint=recurrent_constraint, bias_constraint=bias_constraint, dropout=dropout,
+            recurrent_dropout=recurrent_dropout, greedy=greedy, seed=seed, estimator=estimator,
+        )  # fmt: skip
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.state_size = [n_actions * units] * 2 + ([units] * 2 if history == "window" else [])
         self.output_size = units
@@ -145,28 +128,10 @@ class DynamicSkipLSTMCell(Settings, keras.layers.Layer):
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create the weights for inputs [..., D]."""
         n_inputs, units, width = input_shape[-1], self.units, self.agent_units
+        self.kernel = self._add("kernel", (n_inputs, 4 * units), fresh(self.kernel_initializer))
+        self.recurrent_kernel = self._add("recurrent_kernel", (units, 4 * units), fresh(self.recurrent_initializer))
         bias = fresh(self.bias_initializer) if self.layer_norm else with_block(self.bias_initializer, units, 1, self.forget_bias)
-        self.kernel = self.add_weight(
-            name="kernel",
-            shape=(n_inputs, 4 * units),
-            initializer=fresh(self.kernel_initializer),
-            regularizer=self.kernel_regularizer,
-            constraint=self.kernel_constraint,
-        )
-        self.recurrent_kernel = self.add_weight(
-            name="recurrent_kernel",
-            shape=(units, 4 * units),
-            initializer=fresh(self.recurrent_initializer),
-            regularizer=self.recurrent_regularizer,
-            constraint=self.recurrent_constraint,
-        )
-        self.bias = self.add_weight(
-            name="bias",
-            shape=(4 * units,),
-            initializer=bias,
-            regularizer=self.bias_regularizer,
-            constraint=self.bias_constraint,
-        )
+        self.bias = self._add("bias", (4 * units,), bias)
         self._norm = self._agent = None
         if self.layer_norm:
             offset = [[0.0], [self.forget_bias], [0.0], [0.0]] * tf.ones([4, units])
@@ -188,6 +153,11 @@ class DynamicSkipLSTMCell(Settings, keras.layers.Layer):
                 self.add_weight(name="action_bias", shape=(self.n_actions,), initializer=fresh(action_bias)),
             )
 
+    def _add(self, name: str, shape: tuple[int, ...], initializer: Initializer):
+        kind = name.removesuffix("_kernel")
+        of_kind = {what: getattr(self, f"{kind}_{what}") for what in ("regularizer", "constraint")}
+        return self.add_weight(name=name, shape=shape, initializer=initializer, **of_kind)
+
     @property
     def has_agent(self) -> bool:
         """Whether an agent chooses the distances."""
@@ -197,6 +167,11 @@ class DynamicSkipLSTMCell(Settings, keras.layers.Layer):
     def has_policy(self) -> bool:
         """Whether there are weights of a distribution over the distances."""
         return self.has_agent
+
+    @property
+    def waits_for_reward(self) -> bool:
+        """Whether there is an agent that learns from a policy gradient or not at all."""
+        return self.has_agent and self.estimator == "policy_gradient" and any(w.trainable for w in self._agent)
 
     def draws(self, training: bool, decided: bool) -> bool:
         """Whether a call needs random numbers: for dropout, or for the distances unless these are `decided` without."""
@@ -287,7 +262,10 @@ class DynamicSkipLSTMCell(Settings, keras.layers.Layer):
             logits = self.logits(inputs, states)
             distances = agent.greedy(logits) if greedy else agent.sample(logits, seed)
         inputs, mask = self.drop(inputs, training, seed)
-        return self.step(inputs, states, distances, mask, logits)
+        h, states = self.step(inputs, states, distances, mask, logits)
+        if training and self.waits_for_reward:
+            h, *states = warn_unless(lambda: False, UNDER_KERAS_RNN, [h, *states])
+        return h, states
 
     def get_initial_state(self, batch_size: int | tf.Tensor | None = None) -> list[tf.Tensor]:
         """Zero states."""

@@ -9,10 +9,12 @@ import tensorflow as tf
 from ..cells.base import Regularizer
 from ..cells.dynamic_skip import DynamicSkipLSTMCell
 from ..cells.settings import Settings
-from ..ops import agent, replicas
+from ..cells.unheard import IN_A_MODEL, warn_unless
+from ..ops import agent
 from ..ops.products import product
 from ..ops.recurrence import Policy, SkipRecurrence, State
 from .compaction import Compaction
+from .traces import Traces
 
 # Arguments of keras.layers.LSTM that have one value here, and what to do for another.
 _AS_IN_KERAS = {
@@ -108,15 +110,13 @@ class DynamicSkipLSTM(Settings, keras.layers.RNN):
             jit_compile = units < 512 or cell.n_actions > 1 or bool(tf.config.list_physical_devices("GPU"))
         self.state_size = [units, units] if cell.history == "window" else cell.state_size
         self.recurrence = self._make_recurrence(jit_compile)
-        self._traces = {}  # by replica: they take turns, each with tensors of its own
+        self._traces = Traces()
         self.settle(*cell.setting_names, *self.adjustable, "stateful", "unroll", "jit_compile")
 
     @property
     def trace(self) -> agent.Trace:
         """What the agent did in the latest call; to be read inside the function that made the call."""
-        if replicas.index() not in self._traces:
-            raise RuntimeError(f"{self.name} has no trace yet: call the layer first")
-        return self._traces[replicas.index()]
+        return self._traces.read(self.name)
 
     def get_initial_state(self, batch_size: int | tf.Tensor) -> list[tf.Tensor]:
         """Zero states."""
@@ -151,7 +151,9 @@ class DynamicSkipLSTM(Settings, keras.layers.RNN):
 
         past, carried = self._read_states(initial_state)
         states, entries = self._recur(x, past, carried, distances, greedy, training, seed)
-        self._traces[replicas.index()] = self._record(entries, order)
+        self._traces.record(self._record(entries, order), training)
+        if training and cell.waits_for_reward:
+            states = State(*warn_unless(lambda: self._traces.heard, IN_A_MODEL, states))
         final_state = self._write_states(states, carried, order)
         if self.stateful:
             for variable, value in zip(tf.nest.flatten(self.states), final_state, strict=True):
