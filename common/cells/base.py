@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from .settings import whole_number
+from .settings import Settings, whole_number
 
 # What Keras takes for one: the thing itself, its configuration or its name.
 Initializer = Callable | dict | str
@@ -14,7 +14,7 @@ Regularizer = Callable | dict | str | None
 Constraint = Callable | dict | str | None
 
 
-class RecurrentCell(keras.layers.Layer):
+class RecurrentCell(Settings, keras.layers.Layer):
     """A step for `keras.layers.RNN`: inputs [B, D] and the states -> output [B, H] and the new states.
 
     A subclass sets `state_size`, creates its weights in `build` and names its own constructor arguments in `arguments`. Zero states
@@ -25,6 +25,8 @@ class RecurrentCell(keras.layers.Layer):
     """
 
     arguments: tuple[str, ...] = ()
+    _settled = property(lambda self: getattr(self, "built", False))  # the weights have the shapes that the arguments ask for
+    setting_names = property(lambda self: ("units", *self.arguments))
 
     def __init__(
         self,

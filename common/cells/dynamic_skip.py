@@ -11,6 +11,7 @@ from ..ops import agent
 from ..ops.gates import Norm, lstm_gates
 from ..ops.random import dropout_mask, fold
 from .base import Constraint, Initializer, Regularizer, fresh, with_block
+from .keras_arguments import OF_THE_CELL
 from .settings import Settings, flag, number, number_or_none, rate, share, whole_number
 from .unheard import UNDER_KERAS_RNN, warn_unless
 
@@ -52,27 +53,31 @@ class DynamicSkipLSTMCell(Settings, keras.layers.Layer):
         observation: what of the past the agent sees: "previous", h_{t-1} (paper), or "mean", the mean of the K past h (release).
         estimator: of the agent's gradient, "policy_gradient" (paper) or "straight_through", see above.
         history: "carried", the K past states go on from one call to the next, or "window", see above.
-        forget_bias: initial value of the forget gate's bias (of its offset with `layer_norm`).
+        forget_bias: initial value of the forget gate's bias (of its offset with `layer_norm`), whatever `bias_initializer` says.
         layer_norm: normalise the four gates and the new cell state.
         dropout: share of the inputs dropped, one mask for all steps of `DynamicSkipLSTM` (the cell by itself draws one each step). The
             agent sees the input undropped.
-        recurrent_dropout: share of the candidate dropped, a new mask each step, without memory loss (Semeniuta et al. 2016).
+        recurrent_dropout: share of the candidate dropped, a new mask each step, without memory loss (Semeniuta et al. 2016). This is not
+            what `keras.layers.LSTM` does under that name: it drops h_{t-1} before the product with U, one mask for all steps.
         greedy: at inference (`training` false) take the most probable distance; False: draw a sample there too. In training the agent
             always draws.
         agent_initializer, agent_bias_initializer: of the agent's kernels and biases.
         previous_bias: initial bias b2 of distance 1, to begin near a plain LSTM; like the others' unless given.
         seed: of the cell's own random numbers.
-        The rest as for `keras.layers.LSTMCell`.
+        use_bias: whether there is a bias. unit_forget_bias: False, the forget gate's bias begins as `bias_initializer` says.
+        The rest as for `keras.layers.LSTMCell`, of which the activations have one value.
 
     Raises:
-        ValueError: a size below 1, lamda or a dropout rate outside its interval, an unknown observation, estimator or history.
+        ValueError: a size below 1, lamda or a dropout rate outside its interval, an unknown observation, estimator or history, another
+            activation than tanh and sigmoid, a forget bias that would not be used.
     """
 
     adjustable = ("dropout", "recurrent_dropout", "greedy")
     checks = {
         **dict.fromkeys(("units", "n_actions", "agent_units"), whole_number),
         **dict.fromkeys(("dropout", "recurrent_dropout"), rate),
-        **dict.fromkeys(("layer_norm", "greedy"), flag),
+        **dict.fromkeys(("layer_norm", "greedy", "use_bias", "unit_forget_bias"), flag),
+        **{name: check for name, (_, check) in OF_THE_CELL.items()},
         "lamda": share,
         "forget_bias": number,
         "previous_bias": number_or_none,
@@ -108,8 +113,11 @@ class DynamicSkipLSTMCell(Settings, keras.layers.Layer):
         greedy: bool = True,
         seed: int | None = None,
         estimator: str = "policy_gradient",
+        use_bias: bool = True,
+        unit_forget_bias: bool = True,
         **kwargs: Any,
     ):
+        as_in_keras = {name: kwargs.pop(name, default) for name, (default, _) in OF_THE_CELL.items()}
         super().__init__(**kwargs)
         self.take(
             units=units, n_actions=n_actions, lamda=lamda, agent_units=agent_units, observation=observation, history=history,
@@ -118,23 +126,30 @@ class DynamicSkipLSTMCell(Settings, keras.layers.Layer):
             agent_bias_initializer=agent_bias_initializer, previous_bias=previous_bias, kernel_regularizer=kernel_regularizer,
             recurrent_regularizer=recurrent_regularizer, bias_regularizer=bias_regularizer, kernel_constraint=kernel_constraint,
             recurrent_constraint=recurrent_constraint, bias_constraint=bias_constraint, dropout=dropout,
-            recurrent_dropout=recurrent_dropout, greedy=greedy, seed=seed, estimator=estimator,
+            recurrent_dropout=recurrent_dropout, greedy=greedy, seed=seed, estimator=estimator, use_bias=use_bias,
+            unit_forget_bias=unit_forget_bias,
         )  # fmt: skip
+        if forget_bias != 1 and not (unit_forget_bias and (use_bias or layer_norm)):
+            raise ValueError(f"forget_bias must be left at 1 with unit_forget_bias=False or without a bias; received {forget_bias!r}")
+        for name, value in as_in_keras.items():
+            setattr(self, name, value)
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.state_size = [n_actions * units] * 2 + ([units] * 2 if history == "window" else [])
         self.output_size = units
-        self.settle()
+        self.settle(*as_in_keras)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create the weights for inputs [..., D]."""
         n_inputs, units, width = input_shape[-1], self.units, self.agent_units
         self.kernel = self._add("kernel", (n_inputs, 4 * units), fresh(self.kernel_initializer))
         self.recurrent_kernel = self._add("recurrent_kernel", (units, 4 * units), fresh(self.recurrent_initializer))
-        bias = fresh(self.bias_initializer) if self.layer_norm else with_block(self.bias_initializer, units, 1, self.forget_bias)
-        self.bias = self._add("bias", (4 * units,), bias)
+        bias = fresh(self.bias_initializer)
+        if self.unit_forget_bias and not self.layer_norm:
+            bias = with_block(self.bias_initializer, units, 1, self.forget_bias)
+        self.bias = self._add("bias", (4 * units,), bias) if self.use_bias else None
         self._norm = self._agent = None
         if self.layer_norm:
-            offset = [[0.0], [self.forget_bias], [0.0], [0.0]] * tf.ones([4, units])
+            offset = [[0.0], [self.forget_bias * self.unit_forget_bias], [0.0], [0.0]] * tf.ones([4, units])
             self._norm = Norm(
                 self.add_weight(name="gate_gain", shape=(4, units), initializer="ones"),
                 self.add_weight(name="gate_offset", shape=(4, units), initializer=lambda *_, **__: offset),
@@ -233,7 +248,8 @@ class DynamicSkipLSTMCell(Settings, keras.layers.Layer):
             c = self.lamda * tf.reduce_sum(weights * cs, 0) + (1 - self.lamda) * c
         if carried:  # non-zero at step 0 only, where all K slots are zero
             h, c = h + carried[0], c + carried[1]
-        z = x @ tf.convert_to_tensor(self.kernel) + h @ tf.convert_to_tensor(self.recurrent_kernel) + self.bias
+        z = x @ tf.convert_to_tensor(self.kernel) + h @ tf.convert_to_tensor(self.recurrent_kernel)
+        z = z if self.bias is None else z + self.bias
         h, c = lstm_gates(z, c, self.norm_weights, candidate_mask)
         states = [self._flat(tf.concat([s[1:], new[None]], 0)) for s, new in ((hs, h), (cs, c))]
         return h, states + [tf.zeros_like(s) for s in carried]

@@ -26,22 +26,23 @@ class Settings:
     adjustable: tuple[str, ...] = ()
     checks: dict[str, Callable[[str, Any], Any]] = {}
     setting_names: tuple[str, ...] = ()
+    _taken: tuple[str, ...] = ()
     _settled = _held = False
 
     def take(self, **settings: Any) -> None:
         """Constructor arguments become attributes; what a name or a configuration stands for becomes the Keras object."""
-        self.setting_names += tuple(settings)
+        self._taken += tuple(settings)
         for name, value in settings.items():
             setattr(self, name, kind.get(value) if (kind := _kind(name)) else value)
 
     def taken(self) -> dict:
         """What `take` took, as a configuration that can be saved."""
-        values = {name: getattr(self, name) for name in self.setting_names}
+        values = {name: getattr(self, name) for name in self._taken}
         return {name: kind.serialize(value) if (kind := _kind(name)) else value for name, value in values.items()}
 
     def settle(self, *names: str) -> None:
         """From here on the rules hold, for what was taken and for further attributes."""
-        self.setting_names += names
+        self.setting_names = self._taken + names
         self._settled = True
 
     def hold(self) -> None:
@@ -89,6 +90,13 @@ def rate(name: str, value: float) -> float:
     return value
 
 
+def price(name: str, value: float) -> float:
+    """`value`, or ValueError where it is no number of at least 0."""
+    if not _is_number(value) or not value >= 0:
+        raise ValueError(f"{name} must be at least 0; received {value!r}")
+    return value
+
+
 def number(name: str, value: float) -> float:
     """`value`, or ValueError where it is no finite number."""
     if not _is_number(value) or not np.isfinite(value):
@@ -99,6 +107,11 @@ def number(name: str, value: float) -> float:
 def number_or_none(name: str, value: float | None) -> float | None:
     """`value`, or ValueError where it is neither a finite number nor None."""
     return None if value is None else number(name, value)
+
+
+def flag_or_none(name: str, value: bool | None) -> bool | None:
+    """`value`, or ValueError where it is neither True or False nor None."""
+    return None if value is None else flag(name, value)
 
 
 def flag(name: str, value: bool) -> bool:

@@ -8,20 +8,15 @@ import tensorflow as tf
 
 from ..cells.base import Regularizer
 from ..cells.dynamic_skip import DynamicSkipLSTMCell
-from ..cells.settings import Settings
+from ..cells.keras_arguments import OF_THE_CELL, use_cudnn
+from ..cells.settings import Settings, flag, flag_or_none
 from ..cells.unheard import IN_A_MODEL, warn_unless
 from ..ops import agent
 from ..ops.products import product
 from ..ops.recurrence import Policy, SkipRecurrence, State
+from . import shapes
 from .compaction import Compaction
 from .traces import Traces
-
-# Arguments of keras.layers.LSTM that have one value here, and what to do for another.
-_AS_IN_KERAS = {
-    "use_bias": (True, "there is always a bias"),
-    "unit_forget_bias": (True, "set forget_bias instead"),
-    "unroll": (False, "the steps are always a loop"),
-}
 
 
 @keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
@@ -35,8 +30,8 @@ class DynamicSkipLSTM(Settings, keras.layers.RNN):
 
     In place of `keras.layers.LSTM`: inputs [B, T, D], outputs [B, H] or [B, T, H]; masks, `go_backwards`, `Bidirectional`, `stateful`
     and mixed precision as there. A masked step leaves everything as it is; distances count the steps that were not masked. Not there:
-    other activations than tanh and sigmoid, a layer without bias, unrolled loops, cuDNN, float64; `forget_bias=0` stands for
-    `unit_forget_bias=False`. Behind `units` comes `n_actions`, not an activation.
+    other activations than tanh and sigmoid, cuDNN, float64. Behind `units` comes `n_actions`, not an activation. Under the name
+    `recurrent_dropout` there is another method than in Keras, which `DynamicSkipLSTMCell` describes.
 
     The agent learns only if its log-probabilities enter a loss: train with `PolicyGradientModel`, or read `layer.trace` (an
     `agent.Trace`) right after the call, inside the same function, and add the terms of `losses.py`. With
@@ -53,7 +48,7 @@ class DynamicSkipLSTM(Settings, keras.layers.RNN):
 
     Args:
         units ... seed: as for `DynamicSkipLSTMCell`, which holds the weights (`layer.cell`).
-        return_sequences, return_state, go_backwards, stateful, zero_output_for_mask: as for `keras.layers.LSTM`.
+        return_sequences, return_state, go_backwards, stateful, unroll, zero_output_for_mask: as for `keras.layers.LSTM`.
         jit_compile: compile the recurrence with XLA, whatever the caller does (once per shape of the input); by default where that is
             faster: not for a large plain LSTM (512 units, K = 1) on a CPU.
 
@@ -69,6 +64,11 @@ class DynamicSkipLSTM(Settings, keras.layers.RNN):
 
     cell_class = DynamicSkipLSTMCell
     adjustable = (*DynamicSkipLSTMCell.adjustable, "return_sequences", "return_state", "go_backwards", "zero_output_for_mask")
+    checks = {
+        **dict.fromkeys(("return_sequences", "return_state", "go_backwards", "stateful", "zero_output_for_mask", "unroll"), flag),
+        "jit_compile": flag_or_none,
+        "use_cudnn": use_cudnn,
+    }
 
     def __init__(
         self,
@@ -79,6 +79,8 @@ class DynamicSkipLSTM(Settings, keras.layers.RNN):
         go_backwards: bool = False,
         stateful: bool = False,
         zero_output_for_mask: bool = False,
+        unroll: bool = False,
+        use_cudnn: bool | str = "auto",
         jit_compile: bool | None = None,
         name: str | None = None,
         dtype: str | keras.DTypePolicy | None = None,
@@ -86,9 +88,6 @@ class DynamicSkipLSTM(Settings, keras.layers.RNN):
         activity_regularizer: Regularizer = None,
         **kwargs: Any,
     ):
-        for argument, (value, advice) in _AS_IN_KERAS.items():
-            if (given := kwargs.pop(argument, value)) != value:
-                raise ValueError(f"{argument} must be {value}: {advice}; received {given!r}")
         cell = self.cell_class(units, *args, **kwargs, name="cell", dtype=dtype, trainable=trainable)
         super().__init__(
             cell,
@@ -96,6 +95,7 @@ class DynamicSkipLSTM(Settings, keras.layers.RNN):
             return_state=return_state,
             go_backwards=go_backwards,
             stateful=stateful,
+            unroll=unroll,
             zero_output_for_mask=zero_output_for_mask,
             name=name,
             dtype=dtype,
@@ -105,11 +105,12 @@ class DynamicSkipLSTM(Settings, keras.layers.RNN):
         if self.compute_dtype == "float64":
             raise ValueError("dtype must be float32 or mixed precision: sums are made in float32; received float64")
         self.input_spec = keras.layers.InputSpec(ndim=3)
-        self.jit_compile = jit_compile
+        self.jit_compile, self.use_cudnn = jit_compile, use_cudnn
         if jit_compile is None:  # on a CPU, XLA's products with a large matrix are slower than a graph's (benchmarks/NOTES.md)
             jit_compile = units < 512 or cell.n_actions > 1 or bool(tf.config.list_physical_devices("GPU"))
         self.state_size = [units, units] if cell.history == "window" else cell.state_size
         self.recurrence = self._make_recurrence(jit_compile)
+        self.recurrence.unroll = unroll
         self._traces = Traces()
         self.settle(*cell.setting_names, *self.adjustable, "stateful", "unroll", "jit_compile")
 
@@ -128,6 +129,7 @@ class DynamicSkipLSTM(Settings, keras.layers.RNN):
     ) -> object:  # fmt: skip
         """See the class."""
         cell = self.cell
+        shapes.check(self, **shapes.of_call(sequences, initial_state, mask=mask, distances=distances))
         if initial_state is None:
             initial_state = self.states if self.stateful else self.get_initial_state(tf.shape(sequences)[0])
         if greedy is None:
@@ -135,8 +137,6 @@ class DynamicSkipLSTM(Settings, keras.layers.RNN):
         if seed is None and cell.draws(training, greedy or distances is not None):
             seed = cell.new_seed()
         self.hold(), cell.hold()
-
-        self._check_shapes(sequences, initial_state, mask=mask, distances=distances)
 
         if self.go_backwards:
             sequences = tf.reverse(sequences, [1])
@@ -187,21 +187,20 @@ class DynamicSkipLSTM(Settings, keras.layers.RNN):
         )
         return states, self._statistics(agent_input, states.h, carried, distances)
 
-    def _check_shapes(self, sequences: tf.Tensor, initial_state: list[tf.Tensor], **of_steps: tf.Tensor | None):
-        shapes = [tf.TensorShape(s.shape) for s in initial_state]
-        expected = [tf.TensorShape([sequences.shape[0], size]) for size in self.state_size]
-        if len(shapes) != len(expected) or not all(a.is_compatible_with(b) for a, b in zip(shapes, expected, strict=True)):
-            raise ValueError(f"initial_state must be tensors of shapes {expected}; received {shapes}")
-        for name, a in of_steps.items():
-            if a is not None and not tf.TensorShape(a.shape).is_compatible_with(sequences.shape[:2]):
-                raise ValueError(f"{name} must be of shape {sequences.shape[:2]}; received {a.shape}")
+    def compute_output_shape(
+        self, sequences_shape: tuple, initial_state_shape: list[tuple] | None = None, distances_shape: tuple | None = None
+    ) -> tuple:
+        """As of `keras.layers.RNN`; what a call on values would refuse is refused here."""
+        shapes.check(self, **shapes.of_symbols(sequences_shape, initial_state_shape, distances=distances_shape))
+        return super().compute_output_shape(sequences_shape)
 
     def _project(self, x: tf.Tensor, training: bool, seed: tf.Tensor | None):
         """W x + b for all steps [T, B, 4H] float32; dropout drops the same inputs at every step."""
         cell = self.cell
         if training and cell.dropout:
             x *= tf.cast(cell.input_mask(tf.shape(x)[1:], seed), x.dtype)
-        return product(x, tf.convert_to_tensor(cell.kernel)) + tf.cast(tf.convert_to_tensor(cell.bias), tf.float32)
+        projected = product(x, tf.convert_to_tensor(cell.kernel))
+        return projected if cell.bias is None else projected + tf.cast(tf.convert_to_tensor(cell.bias), tf.float32)
 
     def _candidate_mask(self, x: tf.Tensor, training: bool, seed: tf.Tensor | None):
         if not (training and self.cell.recurrent_dropout):
@@ -270,7 +269,6 @@ class DynamicSkipLSTM(Settings, keras.layers.RNN):
         """The constructor's arguments."""
         config = super().get_config()
         config.pop("cell")
-        config.pop("unroll", None)
         cell = self.cell.get_config()
         for name in ("name", "trainable", "dtype"):
             cell.pop(name)
@@ -286,5 +284,5 @@ def _of_the_cell(name: str):
     return property(lambda self: getattr(self.cell, name), lambda self, value: setattr(self.cell, name, value))
 
 
-for _name in set(inspect.signature(DynamicSkipLSTMCell).parameters) - {"kwargs"}:
+for _name in {*inspect.signature(DynamicSkipLSTMCell).parameters, *OF_THE_CELL} - {"kwargs"}:
     setattr(DynamicSkipLSTM, _name, _of_the_cell(_name))

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from .. import losses, objective
 from ..cells.dynamic_skip import DynamicSkipLSTMCell
+from ..cells.settings import number
 from ..choices import BASELINES, CREDITS, ENTROPIES, one_of
 from ..ops import replicas
 from .dynamic_skip_lstm import DynamicSkipLSTM
@@ -103,8 +104,8 @@ class PolicyGradientModel(keras.Model):
             "credit": one_of("credit", credit, CREDITS),
             "baseline": one_of("baseline", baseline, BASELINES),
             "entropy": one_of("entropy", entropy, ENTROPIES),
-            "rl_weight": float(rl_weight),
-            "entropy_weight": float(entropy_weight),
+            "rl_weight": float(number("rl_weight", rl_weight)),
+            "entropy_weight": float(number("entropy_weight", entropy_weight)),
         }
 
     def compile(
