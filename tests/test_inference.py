@@ -158,6 +158,26 @@ def test_a_setting_that_would_have_no_effect_is_refused():
     assert DynamicSkipLSTM.from_config({**layer.get_config(), "greedy": True}).greedy
 
 
+def test_a_symbolic_call_holds_nothing():
+    """Keras runs the `call` of a model to learn shapes, and throws that graph away."""
+
+    class Mine(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.recurrent = skip()
+
+        def call(self, x):
+            return self.recurrent(x)
+
+    model = Mine()
+    model(keras.Input((T, D)))
+    assert model.built and model.recurrent.built
+    model.recurrent.greedy = False
+    assert (model.predict(X, verbose=0) != model.predict(X, verbose=0)).any()
+    with pytest.raises(AttributeError, match="greedy of .* cannot become True any more"):
+        model.recurrent.greedy = True
+
+
 @pytest.mark.parametrize(
     "name, value", [("lamda", 0.3), ("units", 5), ("n_actions", 2), ("stateful", True), ("estimator", "straight_through"), ("seed", 3)]
 )

@@ -8,6 +8,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from ..ops.scratch import in_scratch_graph
+
 _KERAS_OBJECTS = {"initializer": keras.initializers, "regularizer": keras.regularizers, "constraint": keras.constraints}
 
 
@@ -47,7 +49,7 @@ class Settings:
 
     def hold(self) -> None:
         """Say that a call reads the settings; if a graph is being made, it keeps them."""
-        if not self._held and not tf.executing_eagerly():
+        if not (self._held or tf.executing_eagerly() or in_scratch_graph()):
             self._held = True
 
     def __setattr__(self, name: str, value: Any):

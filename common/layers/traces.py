@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from ..ops import agent, replicas
+from ..ops.scratch import in_scratch_graph
 
 
 class Traces:
@@ -42,8 +43,8 @@ class Traces:
 
 
 def _alive(tensor: tf.Tensor):
-    """Whether a tensor is a value, or of a graph that is being made."""
-    if not tf.is_symbolic_tensor(tensor):
+    """Whether a tensor is a value, or of a graph that is being made; or nobody asks for values."""
+    if not tf.is_symbolic_tensor(tensor) or in_scratch_graph():
         return True
     graph = None if tf.executing_eagerly() else tf.compat.v1.get_default_graph()
     while graph is not None and graph is not tensor.graph:
