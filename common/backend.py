@@ -1,4 +1,7 @@
-"""Keras runs on several backends; what is here needs TensorFlow's. Without Keras, because importing it with another one may fail."""
+"""Keras runs on several backends; what is here needs TensorFlow's.
+
+This file does not import Keras, which may fail itself with another backend.
+"""
 
 import json
 import os
@@ -13,13 +16,16 @@ class BackendError(InputError, ImportError):
 
 
 def check_backend() -> None:
-    """Raise `BackendError` where Keras has another backend than TensorFlow, or would have it once it is imported."""
+    """Raise `BackendError` unless Keras has TensorFlow for a backend, or will have on import."""
     if "keras" in sys.modules:
         found = sys.modules["keras"].config.backend()
     else:
         found = os.environ.get("KERAS_BACKEND") or _configured()
     if found != "tensorflow":
-        raise BackendError(f"expected Keras' backend tensorflow, found {found}; set KERAS_BACKEND=tensorflow before Keras is imported")
+        raise BackendError(
+            f"expected Keras' backend tensorflow, found {found}; "
+            "set KERAS_BACKEND=tensorflow before Keras is imported"
+        )
 
 
 def _configured():

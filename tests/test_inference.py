@@ -1,4 +1,4 @@
-"""What two calls without `training` have in common: no randomness, so no state either; and the settings that decide it."""
+"""Two calls without `training` agree: no randomness, so no state; and settings that take effect."""
 
 import keras
 import numpy as np
@@ -18,7 +18,15 @@ X = np.random.default_rng(0).normal(size=(B, T, D)).astype(np.float32)
 
 
 def skip(**options):
-    return DynamicSkipLSTM(H, n_actions=K, **{"jit_compile": False, "agent_initializer": keras.initializers.RandomNormal(0, 1), **options})
+    return DynamicSkipLSTM(
+        H,
+        n_actions=K,
+        **{
+            "jit_compile": False,
+            "agent_initializer": keras.initializers.RandomNormal(0, 1),
+            **options,
+        },
+    )
 
 
 def under_keras(cell_class, **options):
@@ -86,11 +94,13 @@ def test_random_connections_at_inference_follow_from_shape_and_seed():
 
     np.testing.assert_array_equal(distances(1), distances(1))
     assert (distances(1) != distances(2)).any()
-    np.testing.assert_allclose(np.bincount(distances(1).ravel())[1:] / (B * T), [1 / K] * K, atol=0.12)
+    np.testing.assert_allclose(
+        np.bincount(distances(1).ravel())[1:] / (B * T), [1 / K] * K, atol=0.12
+    )
 
 
 def test_a_saved_model_is_served(tmp_path):
-    """By TensorFlow's own `save`, which knows the variables of a model and no random state besides; in both directions."""
+    """By TensorFlow's own `save`, which knows a model's variables and no random state besides."""
     inputs = keras.Input((T, D))
     model = keras.Model(inputs, keras.layers.Bidirectional(skip(dropout=0.5))(inputs))
     tf.saved_model.save(model, str(tmp_path / "saved"))
@@ -106,19 +116,27 @@ def test_tflite_takes_it():
     concrete = tf.function(lambda x: layer(x)).get_concrete_function(tf.TensorSpec(X.shape))
     assert not [op for op in concrete.graph.get_operations() if "Assign" in op.type]
     converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], module)
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS, tf.lite.OpsSet.SELECT_TF_OPS]
+    converter.target_spec.supported_ops = [
+        tf.lite.OpsSet.TFLITE_BUILTINS,
+        tf.lite.OpsSet.SELECT_TF_OPS,
+    ]
     converter._experimental_lower_tensor_list_ops = False
     assert converter.convert()[4:8] == b"TFL3"
 
 
-# ------------------------------------------------------------------------------------------------------------------- settings
+# --------------------------------------------------------------------------------------- settings
 
 
 def test_every_setting_can_be_read():
     for layer in (skip(), FastLSTM(H), FixedSkipLSTM(H), RandomSkipLSTM(H), AttentionSkipLSTM(H)):
         for name in layer.get_config():
             assert hasattr(layer, name), (type(layer), name)
-    assert (skip(lamda=0.3).lamda, skip(seed=4).seed, skip(greedy=False).greedy, FixedSkipLSTM(H, skip=2).skip) == (0.3, 4, False, 2)
+    assert (
+        skip(lamda=0.3).lamda,
+        skip(seed=4).seed,
+        skip(greedy=False).greedy,
+        FixedSkipLSTM(H, skip=2).skip,
+    ) == (0.3, 4, False, 2)
 
 
 @pytest.mark.parametrize("called", [False, True])
@@ -148,7 +166,9 @@ def test_a_setting_that_would_have_no_effect_is_refused():
     assert (model.predict(X, verbose=0) != model.predict(X, verbose=0)).any()
     model.layers[1].greedy = False  # what it is already
     for name, value in [("greedy", True), ("dropout", 0.5), ("return_sequences", True)]:
-        with pytest.raises(AttributeError, match=f"{name} of skip cannot become {value} any more, .*from_config"):
+        with pytest.raises(
+            AttributeError, match=f"{name} of skip cannot become {value} any more, .*from_config"
+        ):
             setattr(model.layers[1], name, value)
     copy = type(model).from_config(model.get_config())  # what the message says
     copy.layers[1].greedy = True
@@ -179,12 +199,23 @@ def test_a_symbolic_call_holds_nothing():
 
 
 @pytest.mark.parametrize(
-    "name, value", [("lamda", 0.3), ("units", 5), ("n_actions", 2), ("stateful", True), ("estimator", "straight_through"), ("seed", 3)]
+    "name, value",
+    [
+        ("lamda", 0.3),
+        ("units", 5),
+        ("n_actions", 2),
+        ("stateful", True),
+        ("estimator", "straight_through"),
+        ("seed", 3),
+    ],
 )
 def test_what_never_changes_is_refused(name, value):
     for one in (skip(name="skip"), DynamicSkipLSTMCell(H, n_actions=K, name="skip")):
         if hasattr(one, name):
-            with pytest.raises(AttributeError, match=f"{name} of skip is .* for good: make a layer anew, {type(one).__name__}"):
+            with pytest.raises(
+                AttributeError,
+                match=f"{name} of skip is .* for good: make a layer anew, {type(one).__name__}",
+            ):
                 setattr(one, name, value)
 
 

@@ -1,6 +1,7 @@
 """Keras' own tests of its LSTM, with the layers of this package in the LSTM's place.
 
-They come from the source distribution of the Keras release in use, which `pip download` fetches once into pytest's cache.
+They come from the source distribution of the Keras release in use, which `pip download` fetches
+once into pytest's cache.
 """
 
 import functools
@@ -18,11 +19,14 @@ import pytest
 from common.layers.dynamic_skip_lstm import DynamicSkipLSTM
 from common.layers.fast_lstm import FastLSTM
 
-# What they say of cuDNN: that `use_cudnn=True` is accepted, that Keras' Bidirectional calls cuDNN for its own LSTM.
+# What they say of cuDNN: `use_cudnn=True` is accepted, Bidirectional calls it for Keras' own LSTM.
 OF_CUDNN = {"bidirectional_test": {"test_keeps_use_cudnn", "test_fused_lstm_eligibility"}}
 
 
-LAYERS = {"FastLSTM": FastLSTM, "DynamicSkipLSTM": functools.partial(DynamicSkipLSTM, n_actions=1, jit_compile=False)}
+LAYERS = {
+    "FastLSTM": FastLSTM,
+    "DynamicSkipLSTM": functools.partial(DynamicSkipLSTM, n_actions=1, jit_compile=False),
+}
 
 
 @pytest.fixture(scope="module")
@@ -31,13 +35,33 @@ def sources(request, tmp_path_factory):
     name, folder = f"keras-{keras.__version__}", tmp_path_factory.mktemp("keras")
     kept = request.config.cache.mkdir(name) / f"{name}.tar.gz"
     if not kept.exists():
-        command = ["pip", "download", "--no-binary", ":all:", "--no-deps", f"keras=={keras.__version__}"]
-        quickly = ["--quiet", "--retries=0", "--timeout=10", "--no-build-isolation", "--dest", str(folder)]
-        if subprocess.run([sys.executable, "-m", *command, *quickly], capture_output=True).returncode:
+        command = [
+            "pip",
+            "download",
+            "--no-binary",
+            ":all:",
+            "--no-deps",
+            f"keras=={keras.__version__}",
+        ]
+        quickly = [
+            "--quiet",
+            "--retries=0",
+            "--timeout=10",
+            "--no-build-isolation",
+            "--dest",
+            str(folder),
+        ]
+        if subprocess.run(
+            [sys.executable, "-m", *command, *quickly], capture_output=True
+        ).returncode:
             pytest.skip(f"no sources of Keras here: {' '.join(command)} --dest {kept.parent}")
         shutil.move(folder / kept.name, kept)
     with tarfile.open(kept) as archive:
-        archive.extractall(folder, [m for m in archive if m.name.endswith(("lstm_test.py", "bidirectional_test.py"))], filter="data")
+        archive.extractall(
+            folder,
+            [m for m in archive if m.name.endswith(("lstm_test.py", "bidirectional_test.py"))],
+            filter="data",
+        )
     return folder / name / "keras" / "src" / "layers" / "rnn"
 
 

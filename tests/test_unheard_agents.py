@@ -1,4 +1,4 @@
-"""An agent that is trained and would never learn is warned of, once; whoever may read what an agent did, and who cannot."""
+"""One warning of an agent that is trained and would never learn; who may read what it did."""
 
 import warnings
 
@@ -14,7 +14,10 @@ from common.layers.dynamic_skip_lstm import DynamicSkipLSTM
 from common.layers.policy_gradient_model import PolicyGradientModel
 
 B, T, D, H, K = 6, 5, 3, 4, 3
-X, Y = np.random.default_rng(0).normal(size=(B, T, D)).astype(np.float32), np.zeros((B, 1), np.float32)
+X, Y = (
+    np.random.default_rng(0).normal(size=(B, T, D)).astype(np.float32),
+    np.zeros((B, 1), np.float32),
+)
 
 
 def skip(**options):
@@ -36,7 +39,7 @@ def frozen():
 
 
 class OfItsOwn(keras.Model):
-    """A model as the tasks have them: it reads the trace in its `call` and adds the agent's loss."""
+    """As the tasks' models: it reads the trace in its `call` and adds the agent's loss."""
 
     def __init__(self):
         super().__init__()
@@ -59,7 +62,11 @@ def warned(action) -> list[str]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("default")
         action()
-    return [str(w.message) for w in caught if "agent" in str(w.message) and "Gradients do not exist" not in str(w.message)]
+    return [
+        str(w.message)
+        for w in caught
+        if "agent" in str(w.message) and "Gradients do not exist" not in str(w.message)
+    ]
 
 
 def fit(model):
@@ -68,10 +75,12 @@ def fit(model):
 
 @pytest.mark.filterwarnings("ignore:Gradients do not exist")
 def test_one_warning_in_a_plain_model():
-    """However many layers it has and however long it trains; of a cell under Keras' own loop too."""
+    """However many layers there are and however long it trains; of a cell under Keras' loop too."""
     both = keras.layers.Bidirectional(skip())
     assert warned(lambda: fit(network(both))) == [IN_A_MODEL]
-    assert warned(lambda: fit(network(keras.layers.RNN(DynamicSkipLSTMCell(H, n_actions=K))))) == [UNDER_KERAS_RNN]
+    assert warned(lambda: fit(network(keras.layers.RNN(DynamicSkipLSTMCell(H, n_actions=K))))) == [
+        UNDER_KERAS_RNN
+    ]
 
 
 def test_one_warning_in_a_loop_of_one_s_own():
@@ -95,19 +104,32 @@ def test_one_warning_in_a_loop_of_one_s_own():
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: network(skip(), PolicyGradientModel), of_its_own, lambda: network(frozen()),
-        lambda: network(skip(estimator="straight_through")), lambda: network(DynamicSkipLSTM(H, n_actions=1, jit_compile=False)),
-        lambda: network(keras.layers.RNN(DynamicSkipLSTMCell(H, n_actions=K, estimator="straight_through"))),
+        lambda: network(skip(), PolicyGradientModel),
+        of_its_own,
+        lambda: network(frozen()),
+        lambda: network(skip(estimator="straight_through")),
+        lambda: network(DynamicSkipLSTM(H, n_actions=1, jit_compile=False)),
+        lambda: network(
+            keras.layers.RNN(DynamicSkipLSTMCell(H, n_actions=K, estimator="straight_through"))
+        ),
         lambda: network(keras.layers.RNN(DynamicSkipLSTMCell(H, n_actions=K, trainable=False))),
     ],
-    ids=["PolicyGradientModel", "reads the trace", "frozen", "straight through", "plain", "straight through cell", "frozen cell"],
-)  # fmt: skip
+    ids=[
+        "PolicyGradientModel",
+        "reads the trace",
+        "frozen",
+        "straight through",
+        "plain",
+        "straight through cell",
+        "frozen cell",
+    ],
+)
 def test_no_warning_where_the_agent_learns_or_need_not(make):
     assert warned(lambda: fit(make())) == []
 
 
 def test_no_warning_at_inference():
-    """Nor where a gradient is asked for outside training, as in a picture of what an output depends on."""
+    """Nor where a gradient is asked for outside training, to see what an output depends on."""
     model, x = network(skip()), tf.constant(X)
 
     def look():
@@ -122,16 +144,22 @@ def test_no_warning_at_inference():
     assert warned(look) == []
 
 
-# ------------------------------------------------------------------------------------------------------------------ the trace
+# -------------------------------------------------------------------------------------- the trace
 
 
 def test_a_trace_without_values_is_refused():
     layer = skip(name="skip")
     model = network(layer)
-    with pytest.raises(RuntimeError, match="skip has no trace yet: call the layer first, with values .on a keras.Input it computes"):
+    with pytest.raises(
+        RuntimeError,
+        match="skip has no trace yet: call the layer first, with values .on a keras",
+    ):
         layer.trace  # noqa: B018
     model.predict(X, verbose=0)
-    with pytest.raises(RuntimeError, match="the trace of skip is that of a compiled function .*: read it inside that function.* model.x."):
+    with pytest.raises(
+        RuntimeError,
+        match="the trace of skip is that of a compiled function .*: read it inside .* model.x.",
+    ):
         layer.trace  # noqa: B018
     model(X)  # what the message says
     np.testing.assert_array_equal(layer.trace.distances, np.argmax(layer.trace.probs, -1) + 1)
@@ -139,7 +167,9 @@ def test_a_trace_without_values_is_refused():
     @tf.function
     def inside(x):
         layer(x)
-        return layer.trace.distances, tf.cond(tf.reduce_sum(x) > -1e9, lambda: layer.trace.mask, lambda: layer.trace.mask + 1)
+        return layer.trace.distances, tf.cond(
+            tf.reduce_sum(x) > -1e9, lambda: layer.trace.mask, lambda: layer.trace.mask + 1
+        )
 
     distances, mask = inside(X)
     model(X)

@@ -1,4 +1,4 @@
-"""Arguments of `keras.layers.LSTM` that have one value here, which may be given as anywhere; another one is refused."""
+"""Arguments of `keras.layers.LSTM` that have one value here: it may be given, others may not."""
 
 from typing import Any
 
@@ -14,7 +14,10 @@ def _is(activation: str):
             except (ValueError, TypeError):  # no name of an activation
                 pass
         if found is not getattr(keras.activations, activation):
-            raise ValueError(f"{name} must be {activation!r}: the gradients are written out for it; received {value!r}")
+            raise ValueError(
+                f"{name} must be {activation!r}: the gradients are written out for it; "
+                f"received {value!r}"
+            )
         return found
 
     return check
@@ -29,7 +32,10 @@ def _implementation(name: str, value: int):
 def use_cudnn(name: str, value: bool | str) -> bool | str:
     """`value`, or ValueError where it asks for cuDNN whatever happens."""
     if value not in (False, "auto"):
-        raise ValueError(f"{name} must be 'auto' or False: there is no cuDNN kernel for this layer; received {value!r}")
+        raise ValueError(
+            f"{name} must be 'auto' or False: there is no cuDNN kernel for this layer; "
+            f"received {value!r}"
+        )
     return value
 
 

@@ -10,7 +10,11 @@ import tensorflow as tf
 
 from ..ops.scratch import in_scratch_graph
 
-_KERAS_OBJECTS = {"initializer": keras.initializers, "regularizer": keras.regularizers, "constraint": keras.constraints}
+_KERAS_OBJECTS = {
+    "initializer": keras.initializers,
+    "regularizer": keras.regularizers,
+    "constraint": keras.constraints,
+}
 
 
 def _kind(name: str):
@@ -18,11 +22,12 @@ def _kind(name: str):
 
 
 class Settings:
-    """A Keras layer whose constructor arguments either take effect when they are set later, or are refused.
+    """A Keras layer whose arguments take effect when they are set later, or are refused.
 
-    `adjustable` settings can be set until a graph holds their value: what `tf.function`, `fit` or `predict` compiled does not look at
-    the attribute again. All others shape weights, states or loops and never change. `checks` say of a setting what its value must be.
-    A subclass calls `take` and then `settle` in its constructor, and `hold` in each call.
+    `adjustable` settings can be set until a graph holds their value: what `tf.function`, `fit` or
+    `predict` compiled does not look at the attribute again. All others shape weights, states or
+    loops and never change. `checks` say of a setting what its value must be. A subclass calls
+    `take` and then `settle` in its constructor, and `hold` in each call.
     """
 
     adjustable: tuple[str, ...] = ()
@@ -32,7 +37,7 @@ class Settings:
     _settled = _held = False
 
     def take(self, **settings: Any) -> None:
-        """Constructor arguments become attributes; what a name or a configuration stands for becomes the Keras object."""
+        """Arguments become attributes; names and configurations become Keras objects."""
         self._taken += tuple(settings)
         for name, value in settings.items():
             setattr(self, name, kind.get(value) if (kind := _kind(name)) else value)
@@ -40,7 +45,10 @@ class Settings:
     def taken(self) -> dict:
         """What `take` took, as a configuration that can be saved."""
         values = {name: getattr(self, name) for name in self._taken}
-        return {name: kind.serialize(value) if (kind := _kind(name)) else value for name, value in values.items()}
+        return {
+            name: kind.serialize(value) if (kind := _kind(name)) else value
+            for name, value in values.items()
+        }
 
     def settle(self, *names: str) -> None:
         """From here on the rules hold, for what was taken and for further attributes."""
@@ -55,13 +63,15 @@ class Settings:
     def __setattr__(self, name: str, value: Any):
         value = self.checks[name](name, value) if name in self.checks else value
         if self._settled and name in self.setting_names and value != (now := getattr(self, name)):
-            anew = f"make a layer anew, {type(self).__name__}.from_config({{**layer.get_config(), {name!r}: {value!r}}})"
+            config = f"{{**layer.get_config(), {name!r}: {value!r}}}"
+            anew = f"make a layer anew, {type(self).__name__}.from_config({config})"
             if name not in self.adjustable:
                 raise AttributeError(f"{name} of {self.name} is {now!r} for good: {anew}")
             if self._held:
                 raise AttributeError(
-                    f"{name} of {self.name} cannot become {value!r} any more, what was compiled with {now!r} would keep it: "
-                    "set it before the first call, also on a fresh copy (type(model).from_config(model.get_config()), then set_weights), "
+                    f"{name} of {self.name} cannot become {value!r} any more, what was compiled "
+                    f"with {now!r} would keep it: set it before the first call, also on a fresh "
+                    "copy (type(model).from_config(model.get_config()), then set_weights), "
                     f"or {anew}"
                 )
         super().__setattr__(name, value)

@@ -28,15 +28,15 @@ class Traces:
         """
         if replicas.index() not in self.latest:
             raise RuntimeError(
-                f"{name} has no trace yet: call the layer first, with values (on a keras.Input it computes nothing), and read the trace "
-                "right after that, in the same function"
+                f"{name} has no trace yet: call the layer first, with values (on a keras.Input it "
+                "computes nothing), and read the trace right after that, in the same function"
             )
         trace, training = self.latest[replicas.index()]
         if not _alive(trace.mask):
             raise RuntimeError(
-                f"the trace of {name} is that of a compiled function (predict, fit, evaluate or a tf.function) and has no values outside: "
-                f"read it inside that function, right after the call, or call the layer or its model eagerly, as in model(x), and read it "
-                "then"
+                f"the trace of {name} is that of a compiled function (predict, fit, evaluate or a "
+                "tf.function) and has no values outside: read it inside that function, right after "
+                "the call, or call the layer or its model eagerly, as in model(x), and read it then"
             )
         self.heard = self.heard or training
         return trace

@@ -5,4 +5,6 @@ import tensorflow as tf
 
 def in_scratch_graph() -> bool:
     """Whether operations go into such a graph now."""
-    return not tf.executing_eagerly() and getattr(tf.compat.v1.get_default_graph(), "name", "").startswith("scratch_graph")
+    return not tf.executing_eagerly() and getattr(
+        tf.compat.v1.get_default_graph(), "name", ""
+    ).startswith("scratch_graph")
