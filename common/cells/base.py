@@ -6,7 +6,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from .settings import Settings, whole_number
+from .checks import whole_number
+from .settings import Settings
 
 # What Keras takes for one: the thing itself, its configuration or its name.
 Initializer = Callable | dict | str

@@ -1,18 +1,17 @@
 """The paper's recurrent step: an LSTM that connects to one of its K past states, chosen by an agent."""
 
-from functools import partial
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from ..choices import ESTIMATORS, HISTORIES, OBSERVATIONS, one_of
 from ..ops import agent
 from ..ops.gates import Norm, lstm_gates
 from ..ops.random import dropout_mask, fold
 from .base import Constraint, Initializer, Regularizer, fresh, with_block
+from .checks import OF_A_SKIP_CELL
 from .keras_arguments import OF_THE_CELL
-from .settings import Settings, flag, number, number_or_none, rate, share, whole_number
+from .settings import Settings
 from .unheard import UNDER_KERAS_RNN, warn_unless
 
 
@@ -73,18 +72,7 @@ class DynamicSkipLSTMCell(Settings, keras.layers.Layer):
     """
 
     adjustable = ("dropout", "recurrent_dropout", "greedy")
-    checks = {
-        **dict.fromkeys(("units", "n_actions", "agent_units"), whole_number),
-        **dict.fromkeys(("dropout", "recurrent_dropout"), rate),
-        **dict.fromkeys(("layer_norm", "greedy", "use_bias", "unit_forget_bias"), flag),
-        **{name: check for name, (_, check) in OF_THE_CELL.items()},
-        "lamda": share,
-        "forget_bias": number,
-        "previous_bias": number_or_none,
-        "observation": partial(one_of, choices=OBSERVATIONS),
-        "history": partial(one_of, choices=HISTORIES),
-        "estimator": partial(one_of, choices=ESTIMATORS),
-    }
+    checks = OF_A_SKIP_CELL
 
     def __init__(
         self,

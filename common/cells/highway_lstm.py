@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from .base import RecurrentCell
-from .settings import number, whole_number
+from .checks import number, whole_number
 
 
 @keras.saving.register_keras_serializable(package="dynamic_skip_lstm")

@@ -7,9 +7,10 @@ import keras
 import tensorflow as tf
 
 from ..cells.base import Regularizer
+from ..cells.checks import flag, flag_or_none
 from ..cells.dynamic_skip import DynamicSkipLSTMCell
 from ..cells.keras_arguments import OF_THE_CELL, use_cudnn
-from ..cells.settings import Settings, flag, flag_or_none
+from ..cells.settings import Settings
 from ..cells.unheard import IN_A_MODEL, warn_unless
 from ..ops import agent
 from ..ops.products import product

@@ -8,8 +8,8 @@ import keras
 import tensorflow as tf
 
 from .. import losses, objective
+from ..cells.checks import number
 from ..cells.dynamic_skip import DynamicSkipLSTMCell
-from ..cells.settings import number
 from ..choices import BASELINES, CREDITS, ENTROPIES, one_of
 from ..ops import replicas
 from .dynamic_skip_lstm import DynamicSkipLSTM

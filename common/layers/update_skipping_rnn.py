@@ -5,7 +5,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from ..cells.settings import Settings, price
+from ..cells.checks import price
+from ..cells.settings import Settings
 from ..cells.skip_lstm import n_updates
 
 

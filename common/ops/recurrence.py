@@ -27,6 +27,7 @@ import tensorflow as tf
 
 from . import agent
 from .gates import Norm, Slopes, lstm_gates, lstm_gates_gradient, lstm_slopes
+from .loops import loop
 from .products import product, weight_gradient
 
 
@@ -262,15 +263,6 @@ def present(structure: Any) -> list[tf.Tensor]:
 def buffer(a: tf.Tensor) -> tf.TensorArray:
     """A buffer of slots a [N, B, H] that can be read and written."""
     return tf.TensorArray(tf.float32, tf.shape(a)[0], clear_after_read=False, element_shape=a.shape[1:]).unstack(a)
-
-
-def loop(n_steps: tf.Tensor | int, step: Callable, start: tuple) -> tuple:
-    """`step(t, *state) -> t + 1, *state` n times from `start`: a loop, or for an int that many copies of the step."""
-    if not isinstance(n_steps, int):
-        return tf.while_loop(lambda t, *_: t < n_steps, step, start, parallel_iterations=1)
-    for _ in range(n_steps):
-        start = step(*start)
-    return start
 
 
 def scaled(factor: float | tf.Tensor, state: State) -> State:

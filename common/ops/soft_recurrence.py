@@ -21,8 +21,9 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from .gates import Norm, Slopes, lstm_gates, lstm_gates_gradient, lstm_slopes
+from .loops import loop
 from .products import product, weight_gradient
-from .recurrence import State, buffer, loop, plus, present, previous_share, scaled, shares_by_source
+from .recurrence import State, buffer, plus, present, previous_share, scaled, shares_by_source
 
 
 class Attention(NamedTuple):
