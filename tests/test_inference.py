@@ -68,7 +68,7 @@ def test_predict_and_evaluate_agree_with_themselves():
     inputs = keras.Input((T, D))
     layer = skip()
     model = keras.Model(inputs, keras.layers.Dense(2)(layer(inputs)))
-    model.compile("sgd", "mse")
+    model.compile("sgd", "mse", jit_compile=False)
     np.testing.assert_array_equal(model.predict(X, verbose=0), model.predict(X, verbose=0))
     y = np.zeros((B, 2))
     assert model.evaluate(X, y, verbose=0) == model.evaluate(X, y, verbose=0)
@@ -162,6 +162,7 @@ def test_a_setting_takes_effect(called):
 def test_a_setting_that_would_have_no_effect_is_refused():
     inputs = keras.Input((T, D))
     model = keras.Model(inputs, skip(name="skip")(inputs))
+    model.compile(jit_compile=False)
     model.layers[1].greedy = False
     assert (model.predict(X, verbose=0) != model.predict(X, verbose=0)).any()
     model.layers[1].greedy = False  # what it is already
@@ -172,6 +173,7 @@ def test_a_setting_that_would_have_no_effect_is_refused():
             setattr(model.layers[1], name, value)
     copy = type(model).from_config(model.get_config())  # what the message says
     copy.layers[1].greedy = True
+    copy.compile(jit_compile=False)
     copy.set_weights(model.get_weights())
     np.testing.assert_array_equal(copy.predict(X, verbose=0), copy.predict(X, verbose=0))
     layer = model.layers[1]
@@ -191,6 +193,7 @@ def test_a_symbolic_call_holds_nothing():
 
     model = Mine()
     model(keras.Input((T, D)))
+    model.compile(jit_compile=False)
     assert model.built and model.recurrent.built
     model.recurrent.greedy = False
     assert (model.predict(X, verbose=0) != model.predict(X, verbose=0)).any()

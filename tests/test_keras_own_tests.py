@@ -23,8 +23,9 @@ from common.layers.fast_lstm import FastLSTM
 OF_CUDNN = {"bidirectional_test": {"test_keeps_use_cudnn", "test_fused_lstm_eligibility"}}
 
 
+# Loops in graphs, which are made in less time than XLA needs; the numbers are the same.
 LAYERS = {
-    "FastLSTM": FastLSTM,
+    "FastLSTM": functools.partial(FastLSTM, jit_compile=False),
     "DynamicSkipLSTM": functools.partial(DynamicSkipLSTM, n_actions=1, jit_compile=False),
 }
 
@@ -73,6 +74,7 @@ def test_keras_own(name, layer, sources):
     spec.loader.exec_module(module)
     module.layers = types.SimpleNamespace(**{**vars(module.layers), "LSTM": LAYERS[layer]})
     tests = unittest.defaultTestLoader.loadTestsFromModule(module)
+    assert tests.countTestCases() >= 6
     result = tests.run(unittest.TestResult())
     keras.config.enable_traceback_filtering()  # which they switch off
     print(*(text for _, text in result.failures + result.errors), sep="\n")

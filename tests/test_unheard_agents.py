@@ -69,15 +69,15 @@ def warned(action) -> list[str]:
     ]
 
 
-def fit(model):
-    model.fit(X, Y, batch_size=4, epochs=2, verbose=0)  # two shapes, so two graphs
+def fit(model, batch_size=B):
+    model.fit(X, Y, batch_size=batch_size, epochs=2, verbose=0)
 
 
 @pytest.mark.filterwarnings("ignore:Gradients do not exist")
 def test_one_warning_in_a_plain_model():
     """However many layers there are and however long it trains; of a cell under Keras' loop too."""
     both = keras.layers.Bidirectional(skip())
-    assert warned(lambda: fit(network(both))) == [IN_A_MODEL]
+    assert warned(lambda: fit(network(both), 4)) == [IN_A_MODEL]  # two graphs
     assert warned(lambda: fit(network(keras.layers.RNN(DynamicSkipLSTMCell(H, n_actions=K))))) == [
         UNDER_KERAS_RNN
     ]
