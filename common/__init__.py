@@ -1,9 +1,12 @@
 """LSTM with dynamic skip connections (Gui et al., AAAI 2019) as Keras layers, with the losses and the trainer they need.
 
-Names are imported on first use, so that reading flags or data does not wait for TensorFlow.
+In a checkout, where this package is called `common`, names are imported on first use, so that reading flags or data does not wait
+for TensorFlow. Where it is installed all are imported at once, so that Keras knows the classes that a saved model may hold.
 """
 
 import importlib
+
+from .backend import check_backend
 
 _HOMES = {
     "AttentionSkipLSTM": "layers.attention_skip_lstm",
@@ -35,3 +38,9 @@ def __getattr__(name: str):
     if name in _HOMES:
         return getattr(importlib.import_module("." + _HOMES[name], __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+if __name__ != "common":
+    check_backend()
+    for _home in (*_HOMES.values(), "layers.release"):
+        importlib.import_module("." + _home, __name__)

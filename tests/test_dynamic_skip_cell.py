@@ -49,7 +49,7 @@ def test_step(observation, history, n_actions, lamda, layer_norm):
 
 
 def test_call_samples_the_policy_and_greedy_takes_its_mode():
-    cell = make(n_actions=3, seed=1)
+    cell = make(n_actions=3, seed=1, greedy=False)
     n = 6000
     x, states = tf.constant(np.tile(normal((1, D), 1), (n, 1))), [tf.constant(np.tile(normal((1, 3 * H), s), (n, 1))) for s in (2, 3)]
     options = [cell.step(x[:1], [s[:1] for s in states], tf.constant([k]))[0].numpy() for k in (1, 2, 3)]

@@ -101,12 +101,14 @@ def test_what_is_installed(installed):
 _ELSEWHERE = """
 import sys
 import keras, numpy as np
-from dynamic_skip_lstm import DynamicSkipLSTM, DynamicSkipLSTMCell
+import dynamic_skip_lstm
 
 assert "common" not in sys.modules
 folder = sys.argv[1]
 inputs = np.load(folder + "/inputs.npy")
 model = keras.models.load_model(folder + "/ours.keras")
+print(*sorted(name for name in keras.saving.get_custom_objects() if name.startswith("dynamic_skip_lstm>")))
+from dynamic_skip_lstm import DynamicSkipLSTM, DynamicSkipLSTMCell
 assert type(model.layers[1]) is DynamicSkipLSTM and type(model.layers[1].cell) is DynamicSkipLSTMCell
 np.save(folder + "/outputs.npy", model(inputs).numpy())
 model.save(folder + "/theirs.keras")
@@ -114,7 +116,8 @@ model.save(folder + "/theirs.keras")
 
 
 def test_models_move_between_checkout_and_installed_package(installed, tmp_path):
-    """A layer is registered under one name in both, so a file saved in one place loads in the other."""
+    """A layer is registered under one name in both, so a file saved in one place loads in the other, where nothing but the package
+    was imported."""
     layer = common.DynamicSkipLSTM
     assert keras.saving.get_registered_name(layer) == "dynamic_skip_lstm>DynamicSkipLSTM"
     x = keras.Input([7, 3])
@@ -123,12 +126,42 @@ def test_models_move_between_checkout_and_installed_package(installed, tmp_path)
     np.save(tmp_path / "inputs.npy", inputs)
     model.save(tmp_path / "ours.keras")
     environment = {"PYTHONPATH": str(installed), "PATH": "", "TF_CPP_MIN_LOG_LEVEL": "2"}
-    subprocess.run([sys.executable, "-c", _ELSEWHERE, str(tmp_path)], cwd=tmp_path, env=environment, check=True)
+    program = [sys.executable, "-c", _ELSEWHERE, str(tmp_path)]
+    done = subprocess.run(program, cwd=tmp_path, env=environment, check=True, stdout=subprocess.PIPE, text=True)
+    sources = "\n".join(path.read_text() for path in (ROOT / "common").rglob("*.py"))
+    ours = re.findall(r'register_keras_serializable\(package="dynamic_skip_lstm"\)\nclass (\w+)', sources)
+    assert len(ours) > 15 and done.stdout.split() == sorted(f"dynamic_skip_lstm>{name}" for name in ours)
     expected = model(inputs).numpy()
     assert np.load(tmp_path / "outputs.npy") == pytest.approx(expected, abs=1e-6)
     back = keras.models.load_model(tmp_path / "theirs.keras")
     assert type(back.layers[1]) is layer
     assert back(inputs).numpy() == pytest.approx(expected, abs=1e-6)
+
+
+BACKEND = "expected Keras' backend tensorflow, found {}; set KERAS_BACKEND=tensorflow before Keras is imported"
+
+
+@pytest.mark.parametrize("how", ["environment", "file"])
+def test_another_backend_of_keras_is_one_sentence(how, installed, tmp_path):
+    """Before Keras is imported, which without that backend would fail itself."""
+    (tmp_path / "keras.json").write_text('{"backend": "jax"}')
+    chosen = {"environment": {"KERAS_BACKEND": "torch"}, "file": {"KERAS_HOME": str(tmp_path)}}[how]
+    environment = {"PYTHONPATH": str(installed), "PATH": "", **chosen}
+    done = subprocess.run([sys.executable, "-c", "import dynamic_skip_lstm"], env=environment, capture_output=True, text=True)
+    lines = done.stderr.splitlines()
+    assert lines[-1].endswith("BackendError: " + BACKEND.format("torch" if how == "environment" else "jax"))
+    assert len(lines) < 10 and done.returncode == 1
+    program = "try: import dynamic_skip_lstm\nexcept ImportError: print('caught')"
+    assert subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True).stdout == "caught\n"
+
+
+def test_another_backend_of_keras_ends_a_script_with_one_line(monkeypatch, tmp_path):
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    done = subprocess.run([sys.executable, ROOT / "NumberPrediction" / "RL_train.py"], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"error: {BACKEND.format('jax')}\n")
+    assert not list(tmp_path.iterdir())
+    done = subprocess.run([sys.executable, ROOT / "NumberPrediction" / "RL_train.py", "--help"], capture_output=True, text=True)
+    assert done.returncode == 0 and "--n_actions" in done.stdout
 
 
 # ------------------------------------------------------------------------------------------------- what is written

@@ -1,6 +1,9 @@
 """PolicyGradientModel: the agents' loss by hand, the network's gradient untouched, an agent that learns, Keras' manners."""
 
 import itertools
+import json
+import pickle
+import zipfile
 
 import keras
 import numpy as np
@@ -232,6 +235,107 @@ def test_save_and_load(kind, tmp_path):
     np.testing.assert_allclose(loaded(X), model(X), atol=1e-6)
     assert loaded.optimizer.iterations == 1
     assert set(loaded.fit(X, Y, verbose=0).history) == {"loss", "agent_loss", "entropy"}
+
+
+class BeforeItWasFunctional(keras.Model):
+    """How files were written then: the network is a layer of the model, and its weights lie there."""
+
+    def __init__(self, network):
+        super().__init__(name="model")
+        self.network, self.built = network, True
+
+    def call(self, inputs):
+        return self.network(inputs)
+
+    def get_config(self):
+        dtype = keras.dtype_policies.serialize(self.dtype_policy)
+        options = {"credit": "to_go", "baseline": "none", "entropy": "sampled", "rl_weight": 0.5, "entropy_weight": 0.3}
+        network = keras.saving.serialize_keras_object(self.network)
+        return {"name": self.name, "trainable": True, "dtype": dtype, "network": network, **options}
+
+
+def test_files_of_before_are_loaded(tmp_path):
+    """The model and its weights alone, with the optimizer's state."""
+    inputs = keras.Input((None, D))
+    network = keras.Model(inputs, {"a": keras.layers.Dense(2)(skip()(inputs))})
+    before = BeforeItWasFunctional(network)
+    before.compile("adam", {"a": CROSS_ENTROPY}, jit_compile=False)
+    before.fit(X, {"a": Y}, verbose=0)
+    before.save_weights(tmp_path / "before.weights.h5")
+    before.save(tmp_path / "before.zip.keras")
+    with zipfile.ZipFile(tmp_path / "before.zip.keras") as old, zipfile.ZipFile(tmp_path / "before.keras", "w") as new:
+        for name in old.namelist():
+            content = old.read(name)
+            if name == "config.json":
+                config = json.loads(content)
+                config |= {"class_name": "PolicyGradientModel", "registered_name": "dynamic_skip_lstm>PolicyGradientModel"}
+                content = json.dumps(config)
+            new.writestr(name, content)
+    wanted = before(X)["a"]
+    loaded = keras.models.load_model(tmp_path / "before.keras")
+    np.testing.assert_allclose(loaded(X)["a"], wanted, atol=1e-6)
+    assert loaded.agent_options["credit"] == "to_go" and loaded.agent_options["entropy_weight"] == 0.3
+    for a, b in zip(loaded.optimizer.variables, before.optimizer.variables, strict=True):
+        np.testing.assert_array_equal(a, b)
+    inputs = keras.Input((None, D))
+    other = PolicyGradientModel(inputs, {"a": keras.layers.Dense(2)(skip()(inputs))})
+    other.load_weights(tmp_path / "before.weights.h5")
+    np.testing.assert_allclose(other(X)["a"], wanted, atol=1e-6)
+
+
+class Wide(PolicyGradientModel):
+    """A subclass that makes its layers itself and hands tensors on."""
+
+    def __init__(self, units, **kwargs):
+        inputs = keras.Input((T, D))
+        super().__init__(inputs, keras.layers.Dense(units)(skip(name="skip")(inputs)), **kwargs)
+
+
+@pytest.mark.parametrize("make", [classifier, lambda: Wide(2)], ids=["direct", "subclass"])
+def test_it_is_a_functional_model(make, tmp_path):
+    model = make()
+    plain = keras.Model(model.inputs, model.outputs)
+    assert isinstance(model, PolicyGradientModel) and isinstance(model, type(plain))
+    assert (model.input_shape, model.output_shape) == (plain.input_shape, plain.output_shape)
+    assert [layer.name for layer in model.layers] == [layer.name for layer in plain.layers] and len(model.layers) == 3
+    assert model.get_layer(model.layers[1].name) is model.get_layer(index=1) is model.layers[1] is model.network.layers[1]
+    lines = [[], []]
+    for one, shown in zip((model, plain), lines, strict=True):
+        one.summary(print_fn=lambda line, shown=shown: shown.append(line), line_length=100)
+    assert lines[0][0].splitlines()[1:] == lines[1][0].splitlines()[1:]  # but for its name
+    features = keras.Model(model.inputs[0], model.layers[1].output)
+    np.testing.assert_allclose(model.layers[2](features(X)), model(X), atol=1e-6)
+    assert len(model.trainable_variables) == len(plain.trainable_variables) == 10
+    assert PolicyGradientModel not in type(plain).__subclasses__()  # the class itself stayed what it was
+    assert not issubclass(Subclass, type(plain))
+
+
+@pytest.mark.parametrize("make", [classifier, lambda: Subclass(5)], ids=["functional", "subclass"])
+def test_export(make, tmp_path):
+    model = make()
+    wanted = model(X)
+    model.export(tmp_path / "one", verbose=False)
+    served = tf.saved_model.load(str(tmp_path / "one"))
+    np.testing.assert_allclose(served.serve(tf.constant(X)), wanted, atol=1e-6)
+
+
+def test_copies():
+    model = classifier(credit="to_go")
+    for copy in (pickle.loads(pickle.dumps(model)), type(model).from_config(model.get_config())):
+        copy.set_weights(model.get_weights())
+        assert type(copy) is type(model) and copy.agent_options == model.agent_options
+        np.testing.assert_allclose(copy(X), model(X), atol=1e-6)
+
+
+def test_layers_in_place_of_tensors():
+    layers = [skip(), keras.layers.Dense(2)]
+    for wrong in ([layers], [layers[0], layers[1]], [keras.Input((T, D)), layers]):
+        with pytest.raises(ValueError, match="inputs and outputs must be tensors, .* received layers: .* keras.Sequential"):
+            PolicyGradientModel(*wrong)
+    sequential = keras.Sequential([keras.Input((T, D)), *layers])  # what the message says
+    assert PolicyGradientModel(sequential.inputs, sequential.outputs).skip_layers == [layers[0]]
+    with pytest.raises(ValueError, match="inputs and outputs belong together"):
+        PolicyGradientModel(keras.Input((T, D)))
 
 
 def test_a_model_without_agents_is_an_ordinary_one():

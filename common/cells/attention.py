@@ -49,7 +49,8 @@ class AttentionSkipLSTMCell(DynamicSkipLSTMCell):
     def call(self, inputs: tf.Tensor, states: list[tf.Tensor], training: bool = False) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """inputs [B, D], states -> h [B, H] and the new states."""
         weights = self.attention(inputs, states) if self.has_policy else None
-        inputs, mask = self.drop(inputs, training, self.new_seed())
+        self.hold()
+        inputs, mask = self.drop(inputs, training, self.new_seed() if self.draws(training, True) else None)
         return self.weighted_step(inputs, states, weights, mask)
 
     def get_config(self) -> dict:

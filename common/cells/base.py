@@ -4,8 +4,10 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
+
+from .checks import whole_number
+from .settings import Settings
 
 # What Keras takes for one: the thing itself, its configuration or its name.
 Initializer = Callable | dict | str
@@ -13,7 +15,7 @@ Regularizer = Callable | dict | str | None
 Constraint = Callable | dict | str | None
 
 
-class RecurrentCell(keras.layers.Layer):
+class RecurrentCell(Settings, keras.layers.Layer):
     """A step for `keras.layers.RNN`: inputs [B, D] and the states -> output [B, H] and the new states.
 
     A subclass sets `state_size`, creates its weights in `build` and names its own constructor arguments in `arguments`. Zero states
@@ -24,6 +26,8 @@ class RecurrentCell(keras.layers.Layer):
     """
 
     arguments: tuple[str, ...] = ()
+    _settled = property(lambda self: getattr(self, "built", False))  # the weights have the shapes that the arguments ask for
+    setting_names = property(lambda self: ("units", *self.arguments))
 
     def __init__(
         self,
@@ -64,13 +68,6 @@ class RecurrentCell(keras.layers.Layer):
         for name in ("kernel_initializer", "recurrent_initializer", "bias_initializer"):
             config[name] = keras.initializers.serialize(getattr(self, name))
         return {**super().get_config(), **config}
-
-
-def whole_number(name: str, value: int, minimum: int = 1) -> int:
-    """`value`, or ValueError where it is no whole number of at least `minimum`."""
-    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < minimum:
-        raise ValueError(f"{name} must be a whole number of at least {minimum}; received {value!r}")
-    return int(value)
 
 
 def shift(history: tf.Tensor, new: tf.Tensor) -> tf.Tensor:

@@ -30,6 +30,8 @@ class ClockworkCell(RecurrentCell):
 
     def __init__(self, units: int, periods: tuple[int, ...] = (1, 2, 4, 8), **kwargs: Any):
         super().__init__(units, **kwargs)
+        if not isinstance(periods, list | tuple):
+            raise ValueError(f"periods must be a list of whole numbers; received {periods!r}")
         self.periods = tuple(whole_number("periods", period) for period in periods)
         if not 1 <= len(self.periods) <= units:
             raise ValueError(f"periods must be 1 to {units} numbers, one for each group of the {units} units; received {periods!r}")

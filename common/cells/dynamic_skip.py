@@ -5,15 +5,18 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from ..choices import ESTIMATORS, HISTORIES, OBSERVATIONS, one_of
 from ..ops import agent
 from ..ops.gates import Norm, lstm_gates
 from ..ops.random import dropout_mask, fold
-from .base import Constraint, Initializer, Regularizer, fresh, whole_number, with_block
+from .base import Constraint, Initializer, Regularizer, fresh, with_block
+from .checks import OF_A_SKIP_CELL
+from .keras_arguments import OF_THE_CELL
+from .settings import Settings
+from .unheard import UNDER_KERAS_RNN, warn_unless
 
 
 @keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
-class DynamicSkipLSTMCell(keras.layers.Layer):
+class DynamicSkipLSTMCell(Settings, keras.layers.Layer):
     """One step of the LSTM with dynamic skip connections (Gui et al. 2019, eq. 1-7).
 
         s_t    = stop_gradient([x_t ; h_{t-1}])                      what the agent sees
@@ -49,20 +52,27 @@ class DynamicSkipLSTMCell(keras.layers.Layer):
         observation: what of the past the agent sees: "previous", h_{t-1} (paper), or "mean", the mean of the K past h (release).
         estimator: of the agent's gradient, "policy_gradient" (paper) or "straight_through", see above.
         history: "carried", the K past states go on from one call to the next, or "window", see above.
-        forget_bias: initial value of the forget gate's bias (of its offset with `layer_norm`).
+        forget_bias: initial value of the forget gate's bias (of its offset with `layer_norm`), whatever `bias_initializer` says.
         layer_norm: normalise the four gates and the new cell state.
         dropout: share of the inputs dropped, one mask for all steps of `DynamicSkipLSTM` (the cell by itself draws one each step). The
             agent sees the input undropped.
-        recurrent_dropout: share of the candidate dropped, a new mask each step, without memory loss (Semeniuta et al. 2016).
-        greedy: take the most probable distance instead of a sample when `training` is false.
+        recurrent_dropout: share of the candidate dropped, a new mask each step, without memory loss (Semeniuta et al. 2016). This is not
+            what `keras.layers.LSTM` does under that name: it drops h_{t-1} before the product with U, one mask for all steps.
+        greedy: at inference (`training` false) take the most probable distance; False: draw a sample there too. In training the agent
+            always draws.
         agent_initializer, agent_bias_initializer: of the agent's kernels and biases.
         previous_bias: initial bias b2 of distance 1, to begin near a plain LSTM; like the others' unless given.
         seed: of the cell's own random numbers.
-        The rest as for `keras.layers.LSTMCell`.
+        use_bias: whether there is a bias. unit_forget_bias: False, the forget gate's bias begins as `bias_initializer` says.
+        The rest as for `keras.layers.LSTMCell`, of which the activations have one value.
 
     Raises:
-        ValueError: a size below 1, lamda or a dropout rate outside its interval, an unknown observation, estimator or history.
+        ValueError: a size below 1, lamda or a dropout rate outside its interval, an unknown observation, estimator or history, another
+            activation than tanh and sigmoid, a forget bias that would not be used.
     """
+
+    adjustable = ("dropout", "recurrent_dropout", "greedy")
+    checks = OF_A_SKIP_CELL
 
     def __init__(
         self,
@@ -88,73 +98,46 @@ class DynamicSkipLSTMCell(keras.layers.Layer):
         bias_constraint: Constraint = None,
         dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
-        greedy: bool = False,
+        greedy: bool = True,
         seed: int | None = None,
         estimator: str = "policy_gradient",
+        use_bias: bool = True,
+        unit_forget_bias: bool = True,
         **kwargs: Any,
     ):
+        as_in_keras = {name: kwargs.pop(name, default) for name, (default, _) in OF_THE_CELL.items()}
         super().__init__(**kwargs)
-        self.units, self.n_actions = whole_number("units", units), whole_number("n_actions", n_actions)
-        self.agent_units = whole_number("agent_units", agent_units)
-        if not 0 <= lamda <= 1:
-            raise ValueError(f"lamda must lie in [0, 1]; received {lamda!r}")
-        for name, value in (("dropout", dropout), ("recurrent_dropout", recurrent_dropout)):
-            if not 0 <= value < 1:
-                raise ValueError(f"{name} must lie in [0, 1); received {value!r}")
-        self.lamda = lamda
-        self.observation = one_of("observation", observation, OBSERVATIONS)
-        self.history = one_of("history", history, HISTORIES)
-        self.estimator = one_of("estimator", estimator, ESTIMATORS)
-        self.forget_bias, self.previous_bias, self.layer_norm, self.greedy = forget_bias, previous_bias, layer_norm, greedy
-        self.dropout, self.recurrent_dropout = dropout, recurrent_dropout
-        for name, value in (
-            ("kernel", kernel_initializer),
-            ("recurrent", recurrent_initializer),
-            ("bias", bias_initializer),
-            ("agent", agent_initializer),
-            ("agent_bias", agent_bias_initializer),
-        ):
-            setattr(self, f"{name}_initializer", keras.initializers.get(value))
-        for name, regularizer, constraint in (
-            ("kernel", kernel_regularizer, kernel_constraint),
-            ("recurrent", recurrent_regularizer, recurrent_constraint),
-            ("bias", bias_regularizer, bias_constraint),
-        ):
-            setattr(self, f"{name}_regularizer", keras.regularizers.get(regularizer))
-            setattr(self, f"{name}_constraint", keras.constraints.get(constraint))
-        self.seed = seed
+        self.take(
+            units=units, n_actions=n_actions, lamda=lamda, agent_units=agent_units, observation=observation, history=history,
+            forget_bias=forget_bias, layer_norm=layer_norm, kernel_initializer=kernel_initializer,
+            recurrent_initializer=recurrent_initializer, bias_initializer=bias_initializer, agent_initializer=agent_initializer,
+            agent_bias_initializer=agent_bias_initializer, previous_bias=previous_bias, kernel_regularizer=kernel_regularizer,
+            recurrent_regularizer=recurrent_regularizer, bias_regularizer=bias_regularizer, kernel_constraint=kernel_constraint,
+            recurrent_constraint=recurrent_constraint, bias_constraint=bias_constraint, dropout=dropout,
+            recurrent_dropout=recurrent_dropout, greedy=greedy, seed=seed, estimator=estimator, use_bias=use_bias,
+            unit_forget_bias=unit_forget_bias,
+        )  # fmt: skip
+        if forget_bias != 1 and not (unit_forget_bias and (use_bias or layer_norm)):
+            raise ValueError(f"forget_bias must be left at 1 with unit_forget_bias=False or without a bias; received {forget_bias!r}")
+        for name, value in as_in_keras.items():
+            setattr(self, name, value)
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.state_size = [n_actions * units] * 2 + ([units] * 2 if history == "window" else [])
         self.output_size = units
+        self.settle(*as_in_keras)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create the weights for inputs [..., D]."""
         n_inputs, units, width = input_shape[-1], self.units, self.agent_units
-        bias = fresh(self.bias_initializer) if self.layer_norm else with_block(self.bias_initializer, units, 1, self.forget_bias)
-        self.kernel = self.add_weight(
-            name="kernel",
-            shape=(n_inputs, 4 * units),
-            initializer=fresh(self.kernel_initializer),
-            regularizer=self.kernel_regularizer,
-            constraint=self.kernel_constraint,
-        )
-        self.recurrent_kernel = self.add_weight(
-            name="recurrent_kernel",
-            shape=(units, 4 * units),
-            initializer=fresh(self.recurrent_initializer),
-            regularizer=self.recurrent_regularizer,
-            constraint=self.recurrent_constraint,
-        )
-        self.bias = self.add_weight(
-            name="bias",
-            shape=(4 * units,),
-            initializer=bias,
-            regularizer=self.bias_regularizer,
-            constraint=self.bias_constraint,
-        )
+        self.kernel = self._add("kernel", (n_inputs, 4 * units), fresh(self.kernel_initializer))
+        self.recurrent_kernel = self._add("recurrent_kernel", (units, 4 * units), fresh(self.recurrent_initializer))
+        bias = fresh(self.bias_initializer)
+        if self.unit_forget_bias and not self.layer_norm:
+            bias = with_block(self.bias_initializer, units, 1, self.forget_bias)
+        self.bias = self._add("bias", (4 * units,), bias) if self.use_bias else None
         self._norm = self._agent = None
         if self.layer_norm:
-            offset = [[0.0], [self.forget_bias], [0.0], [0.0]] * tf.ones([4, units])
+            offset = [[0.0], [self.forget_bias * self.unit_forget_bias], [0.0], [0.0]] * tf.ones([4, units])
             self._norm = Norm(
                 self.add_weight(name="gate_gain", shape=(4, units), initializer="ones"),
                 self.add_weight(name="gate_offset", shape=(4, units), initializer=lambda *_, **__: offset),
@@ -173,6 +156,11 @@ class DynamicSkipLSTMCell(keras.layers.Layer):
                 self.add_weight(name="action_bias", shape=(self.n_actions,), initializer=fresh(action_bias)),
             )
 
+    def _add(self, name: str, shape: tuple[int, ...], initializer: Initializer):
+        kind = name.removesuffix("_kernel")
+        of_kind = {what: getattr(self, f"{kind}_{what}") for what in ("regularizer", "constraint")}
+        return self.add_weight(name=name, shape=shape, initializer=initializer, **of_kind)
+
     @property
     def has_agent(self) -> bool:
         """Whether an agent chooses the distances."""
@@ -183,7 +171,16 @@ class DynamicSkipLSTMCell(keras.layers.Layer):
         """Whether there are weights of a distribution over the distances."""
         return self.has_agent
 
-    def given_distances(self, shape: tf.Tensor | list, seed: tf.Tensor) -> tf.Tensor | None:
+    @property
+    def waits_for_reward(self) -> bool:
+        """Whether there is an agent that learns from a policy gradient or not at all."""
+        return self.has_agent and self.estimator == "policy_gradient" and any(w.trainable for w in self._agent)
+
+    def draws(self, training: bool, decided: bool) -> bool:
+        """Whether a call needs random numbers: for dropout, or for the distances unless these are `decided` without."""
+        return bool(training and (self.dropout or self.recurrent_dropout)) or (self.has_agent and not decided)
+
+    def given_distances(self, shape: tf.Tensor | list, seed: tf.Tensor | None) -> tf.Tensor | None:
         """What a cell without an agent chooses, int32 of that shape; None where an agent does or K = 1."""
         return None
 
@@ -247,7 +244,8 @@ class DynamicSkipLSTMCell(keras.layers.Layer):
             c = self.lamda * tf.reduce_sum(weights * cs, 0) + (1 - self.lamda) * c
         if carried:  # non-zero at step 0 only, where all K slots are zero
             h, c = h + carried[0], c + carried[1]
-        z = x @ tf.convert_to_tensor(self.kernel) + h @ tf.convert_to_tensor(self.recurrent_kernel) + self.bias
+        z = x @ tf.convert_to_tensor(self.kernel) + h @ tf.convert_to_tensor(self.recurrent_kernel)
+        z = z if self.bias is None else z + self.bias
         h, c = lstm_gates(z, c, self.norm_weights, candidate_mask)
         states = [self._flat(tf.concat([s[1:], new[None]], 0)) for s, new in ((hs, h), (cs, c))]
         return h, states + [tf.zeros_like(s) for s in carried]
@@ -268,13 +266,18 @@ class DynamicSkipLSTMCell(keras.layers.Layer):
 
     def call(self, inputs: tf.Tensor, states: list[tf.Tensor], training: bool = False) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """inputs [B, D], states -> h [B, H] and the new states."""
-        seed = self.new_seed()
+        self.hold()
+        greedy = self.greedy and not training
+        seed = self.new_seed() if self.draws(training, greedy) else None
         distances, logits = self.given_distances(tf.shape(inputs)[:1], seed), None
         if self.has_agent:
             logits = self.logits(inputs, states)
-            distances = agent.greedy(logits) if self.greedy and not training else agent.sample(logits, seed)
+            distances = agent.greedy(logits) if greedy else agent.sample(logits, seed)
         inputs, mask = self.drop(inputs, training, seed)
-        return self._step(inputs, states, distances, mask, logits)
+        h, states = self._step(inputs, states, distances, mask, logits)
+        if training and self.waits_for_reward:
+            h, *states = warn_unless(lambda: False, UNDER_KERAS_RNN, [h, *states])
+        return h, states
 
     def get_initial_state(self, batch_size: int | tf.Tensor | None = None) -> list[tf.Tensor]:
         """Zero states."""
@@ -288,12 +291,4 @@ class DynamicSkipLSTMCell(keras.layers.Layer):
 
     def get_config(self) -> dict:
         """The constructor's arguments."""
-        plain = "units n_actions lamda agent_units observation history forget_bias previous_bias layer_norm dropout".split()
-        plain += ["recurrent_dropout", "greedy", "seed", "estimator"]
-        config = {name: getattr(self, name) for name in plain}
-        for name in ("kernel", "recurrent", "bias", "agent", "agent_bias"):
-            config[f"{name}_initializer"] = keras.initializers.serialize(getattr(self, f"{name}_initializer"))
-        for name in ("kernel", "recurrent", "bias"):
-            config[f"{name}_regularizer"] = keras.regularizers.serialize(getattr(self, f"{name}_regularizer"))
-            config[f"{name}_constraint"] = keras.constraints.serialize(getattr(self, f"{name}_constraint"))
-        return {**super().get_config(), **config}
+        return {**super().get_config(), **self.taken()}

@@ -39,7 +39,12 @@ class FixedSkipLSTMCell(DynamicSkipLSTMCell):
     def __init__(self, units: int, skip: int = 3, lamda: float = 1.0, **kwargs: Any):
         super().__init__(units, whole_number("skip", skip), lamda, **kwargs)
 
-    def given_distances(self, shape: tf.Tensor | list, seed: tf.Tensor) -> tf.Tensor | None:
+    @property
+    def skip(self) -> int:
+        """s."""
+        return self.n_actions
+
+    def given_distances(self, shape: tf.Tensor | list, seed: tf.Tensor | None) -> tf.Tensor | None:
         """s everywhere."""
         return tf.fill(shape, self.n_actions) if self.n_actions > 1 else None
 

@@ -5,7 +5,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from .base import RecurrentCell, whole_number
+from .base import RecurrentCell
+from .checks import flag, whole_number
 
 
 @keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
@@ -32,7 +33,7 @@ class GridLSTMCell(RecurrentCell):
 
     def __init__(self, units: int, depth: int = 2, tied: bool = False, **kwargs: Any):
         super().__init__(units, **kwargs)
-        self.depth, self.tied = whole_number("depth", depth), tied
+        self.depth, self.tied = whole_number("depth", depth), flag("tied", tied)
         self.state_size = [units, units] * depth
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:

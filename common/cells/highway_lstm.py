@@ -5,7 +5,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from .base import RecurrentCell, whole_number
+from .base import RecurrentCell
+from .checks import number, whole_number
 
 
 @keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
@@ -33,7 +34,7 @@ class HighwayLSTMCell(RecurrentCell):
 
     def __init__(self, units: int, depth: int = 2, depth_bias: float = 0.0, **kwargs: Any):
         super().__init__(units, **kwargs)
-        self.depth, self.depth_bias = whole_number("depth", depth), depth_bias
+        self.depth, self.depth_bias = whole_number("depth", depth), number("depth_bias", depth_bias)
         self.state_size = [units, units] * depth
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:

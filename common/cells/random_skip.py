@@ -21,6 +21,9 @@ class RandomSkipLSTMCell(DynamicSkipLSTMCell):
     Weights: `kernel` [D, 4H], `recurrent_kernel` [H, 4H], `bias` [4H], as `keras.layers.LSTM` lays them out. States: h and c of the past
     K steps, flat [B, K * H] each, oldest first. For whole sequences `RandomSkipLSTM` computes the same much faster.
 
+    At inference the draws are always the same, those of `seed`, so that two evaluations agree. The cell by itself does not know which
+    step it is at: there each sequence keeps one distance for all steps, where `RandomSkipLSTM` has one for each step.
+
     Args:
         units: H. n_actions: K. lamda: weight of the state that was drawn, in [0, 1].
         The rest as for `DynamicSkipLSTMCell`; there is no agent.
@@ -31,10 +34,16 @@ class RandomSkipLSTMCell(DynamicSkipLSTMCell):
     def __init__(self, units: int, n_actions: int = 5, lamda: float = 1.0, **kwargs: Any):
         super().__init__(units, n_actions, lamda, **kwargs)
 
-    def given_distances(self, shape: tf.Tensor | list, seed: tf.Tensor) -> tf.Tensor | None:
-        """Uniform draws."""
+    def draws(self, training: bool, decided: bool) -> bool:
+        """As of any cell; the distances are drawn anew in training only."""
+        return super().draws(training, decided) or bool(training and self.n_actions > 1)
+
+    def given_distances(self, shape: tf.Tensor | list, seed: tf.Tensor | None) -> tf.Tensor | None:
+        """Uniform draws; without a seed of the call always the same ones, which the cell's seed decides."""
         if self.n_actions == 1:
             return None
+        if seed is None:
+            seed = tf.constant([(self.seed or 0) % 2**31, 0])
         return rows(lambda shape: tf.random.stateless_uniform(shape, seed, 1, self.n_actions + 1, tf.int32), shape, axis=-1)
 
     def get_config(self) -> dict:

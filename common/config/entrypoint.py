@@ -17,6 +17,7 @@ import typing
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ..backend import check_backend
 from ..errors import InputError
 from .command_line import Presets, parse
 from .quiet import quiet_tensorflow
@@ -56,6 +57,8 @@ def main(
     try:
         with sigterm_raises():
             config = parse(config_class, presets, argv, bare)
+            if isinstance(train, str):
+                check_backend()
             with quiet_tensorflow():
                 if isinstance(train, str):
                     module, name = train.split(":")

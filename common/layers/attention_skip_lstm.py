@@ -37,7 +37,8 @@ class AttentionSkipLSTM(DynamicSkipLSTM):
         return AttentionRecurrence(cell.n_actions, cell.lamda, cell.n_actions if cell.observation == "mean" else 1, jit_compile)
 
     def _recur(
-        self, x: tf.Tensor, past: State, carried: None, distances: tf.Tensor | None, greedy: bool, training: bool, seed: tf.Tensor
+        self, x: tf.Tensor, past: State, carried: None, distances: tf.Tensor | None, greedy: bool, training: bool,
+        seed: tf.Tensor | None,
     ):  # fmt: skip
         if distances is not None:
             raise ValueError(f"distances must be None: {self.name} takes the mean of all K states; received {distances!r}")

@@ -1,27 +1,27 @@
 """The LSTM with dynamic skip connections over whole sequences: the layer that the tasks use and that a Keras user imports."""
 
+import inspect
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from ..cells.base import Regularizer
+from ..cells.checks import flag, flag_or_none
 from ..cells.dynamic_skip import DynamicSkipLSTMCell
-from ..ops import agent, replicas
+from ..cells.keras_arguments import OF_THE_CELL, use_cudnn
+from ..cells.settings import Settings
+from ..cells.unheard import IN_A_MODEL, warn_unless
+from ..ops import agent
 from ..ops.products import product
 from ..ops.recurrence import Policy, SkipRecurrence, State
+from . import shapes
 from .compaction import Compaction
-
-# Arguments of keras.layers.LSTM that have one value here, and what to do for another.
-_AS_IN_KERAS = {
-    "use_bias": (True, "there is always a bias"),
-    "unit_forget_bias": (True, "set forget_bias instead"),
-    "unroll": (False, "the steps are always a loop"),
-}
+from .traces import Traces
 
 
 @keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
-class DynamicSkipLSTM(keras.layers.RNN):
+class DynamicSkipLSTM(Settings, keras.layers.RNN):
     """LSTM with dynamic skip connections (Gui et al. 2019): `keras.layers.RNN(DynamicSkipLSTMCell(...))`, several times faster.
 
         s_t    = stop_gradient([x_t ; h_{t-1}])
@@ -31,12 +31,18 @@ class DynamicSkipLSTM(keras.layers.RNN):
 
     In place of `keras.layers.LSTM`: inputs [B, T, D], outputs [B, H] or [B, T, H]; masks, `go_backwards`, `Bidirectional`, `stateful`
     and mixed precision as there. A masked step leaves everything as it is; distances count the steps that were not masked. Not there:
-    other activations than tanh and sigmoid, a layer without bias, unrolled loops, cuDNN, float64; `forget_bias=0` stands for
-    `unit_forget_bias=False`. Behind `units` comes `n_actions`, not an activation.
+    other activations than tanh and sigmoid, cuDNN, float64. Behind `units` comes `n_actions`, not an activation. Under the name
+    `recurrent_dropout` there is another method than in Keras, which `DynamicSkipLSTMCell` describes.
 
     The agent learns only if its log-probabilities enter a loss: train with `PolicyGradientModel`, or read `layer.trace` (an
     `agent.Trace`) right after the call, inside the same function, and add the terms of `losses.py`. With
     `estimator="straight_through"` (see `DynamicSkipLSTMCell`) it learns in any model, from the model's loss.
+
+    Distances are drawn in a call with `training=True`: `fit` makes such calls, a loop of your own has to ask for them, or the agent
+    does not explore. Other calls take the most probable distances, so that two of them agree, unless `greedy=False`.
+
+    All arguments are attributes. `dropout`, `recurrent_dropout`, `greedy`, `return_sequences`, `return_state`, `go_backwards` and
+    `zero_output_for_mask` can be set until a compiled function (of `fit`, of `predict`) holds them, the others never: that is an error.
 
     Gradients are right to any order, also vectorised (`jacobian`, `batch_jacobian`), and in forward mode. Inside code compiled by XLA
     TensorFlow has no gradients beyond the second order, and vectorises no loops: pass `experimental_use_pfor=False` there.
@@ -46,7 +52,7 @@ class DynamicSkipLSTM(keras.layers.RNN):
 
     Args:
         units ... seed: as for `DynamicSkipLSTMCell`, which holds the weights (`layer.cell`).
-        return_sequences, return_state, go_backwards, stateful, zero_output_for_mask: as for `keras.layers.LSTM`.
+        return_sequences, return_state, go_backwards, stateful, unroll, zero_output_for_mask: as for `keras.layers.LSTM`.
         jit_compile: compile the recurrence with XLA, whatever the caller does. XLA compiles every batch size and length anew, for seconds.
             So by default it is used in a graph that was made for one length (a functional model or `fit` of fixed length, a `tf.function`
             of such inputs), not eagerly nor where the length is unknown; and not for a large plain LSTM (512 units, K = 1) on a CPU,
@@ -58,13 +64,19 @@ class DynamicSkipLSTM(keras.layers.RNN):
             At masked steps they may be anything. Others raise a ValueError, from a running graph `tf.errors.InvalidArgumentError`; code
             compiled by XLA, which cannot raise, turns the outputs from such a step on into NaN.
         greedy: take the most probable distances; default: the layer's `greedy` when `training` is false.
-        seed: int32 [2], determines dropout and samples; default: the next of the layer's own stream.
+        seed: int32 [2], determines dropout and samples; default: the next of the layer's own stream, if there is something to draw.
 
     Raises:
         ValueError: see `DynamicSkipLSTMCell`; an initial state, a mask or distances of a wrong shape; what is not there (see above).
     """
 
     cell_class = DynamicSkipLSTMCell
+    adjustable = (*DynamicSkipLSTMCell.adjustable, "return_sequences", "return_state", "go_backwards", "zero_output_for_mask")
+    checks = {
+        **dict.fromkeys(("return_sequences", "return_state", "go_backwards", "stateful", "zero_output_for_mask", "unroll"), flag),
+        "jit_compile": flag_or_none,
+        "use_cudnn": use_cudnn,
+    }
 
     def __init__(
         self,
@@ -75,6 +87,8 @@ class DynamicSkipLSTM(keras.layers.RNN):
         go_backwards: bool = False,
         stateful: bool = False,
         zero_output_for_mask: bool = False,
+        unroll: bool = False,
+        use_cudnn: bool | str = "auto",
         jit_compile: bool | None = None,
         name: str | None = None,
         dtype: str | keras.DTypePolicy | None = None,
@@ -82,9 +96,6 @@ class DynamicSkipLSTM(keras.layers.RNN):
         activity_regularizer: Regularizer = None,
         **kwargs: Any,
     ):
-        for argument, (value, advice) in _AS_IN_KERAS.items():
-            if (given := kwargs.pop(argument, value)) != value:
-                raise ValueError(f"{argument} must be {value}: {advice}; received {given!r}")
         cell = self.cell_class(units, *args, **kwargs, name="cell", dtype=dtype, trainable=trainable)
         super().__init__(
             cell,
@@ -92,6 +103,7 @@ class DynamicSkipLSTM(keras.layers.RNN):
             return_state=return_state,
             go_backwards=go_backwards,
             stateful=stateful,
+            unroll=unroll,
             zero_output_for_mask=zero_output_for_mask,
             name=name,
             dtype=dtype,
@@ -101,19 +113,19 @@ class DynamicSkipLSTM(keras.layers.RNN):
         if self.compute_dtype == "float64":
             raise ValueError("dtype must be float32 or mixed precision: sums are made in float32; received float64")
         self.input_spec = keras.layers.InputSpec(ndim=3)
-        self.jit_compile = jit_compile
+        self.jit_compile, self.use_cudnn = jit_compile, use_cudnn
         if jit_compile is None and units >= 512 and cell.n_actions == 1 and not tf.config.list_physical_devices("GPU"):
             jit_compile = False  # on a CPU, XLA's products with a large matrix are slower than a graph's (benchmarks/NOTES.md)
         self.state_size = [units, units] if cell.history == "window" else cell.state_size
         self.recurrence = self._make_recurrence(jit_compile)
-        self._traces = {}  # by replica: they take turns, each with tensors of its own
+        self.recurrence.unroll = unroll
+        self._traces = Traces()
+        self.settle(*cell.setting_names, *self.adjustable, "stateful", "unroll", "jit_compile")
 
     @property
     def trace(self) -> agent.Trace:
         """What the agent did in the latest call; to be read inside the function that made the call."""
-        if replicas.index() not in self._traces:
-            raise RuntimeError(f"{self.name} has no trace yet: call the layer first")
-        return self._traces[replicas.index()]
+        return self._traces.read(self.name)
 
     def get_initial_state(self, batch_size: int | tf.Tensor) -> list[tf.Tensor]:
         """Zero states."""
@@ -125,14 +137,14 @@ class DynamicSkipLSTM(keras.layers.RNN):
     ) -> object:  # fmt: skip
         """See the class."""
         cell = self.cell
+        shapes.check(self, **shapes.of_call(sequences, initial_state, mask=mask, distances=distances))
         if initial_state is None:
             initial_state = self.states if self.stateful else self.get_initial_state(tf.shape(sequences)[0])
-        if seed is None:
-            seed = cell.new_seed()
         if greedy is None:
             greedy = cell.greedy and not training
-
-        self._check_shapes(sequences, initial_state, mask=mask, distances=distances)
+        if seed is None and cell.draws(training, greedy or distances is not None):
+            seed = cell.new_seed()
+        self.hold(), cell.hold()
 
         if self.go_backwards:
             sequences = tf.reverse(sequences, [1])
@@ -149,7 +161,9 @@ class DynamicSkipLSTM(keras.layers.RNN):
 
         past, carried = self._read_states(initial_state)
         states, entries = self._recur(x, past, carried, distances, greedy, training, seed)
-        self._traces[replicas.index()] = self._record(entries, order)
+        self._traces.record(self._record(entries, order), training)
+        if training and cell.waits_for_reward:
+            states = State(*warn_unless(lambda: self._traces.heard, IN_A_MODEL, states))
         final_state = self._write_states(states, carried, order)
         if self.stateful:
             for variable, value in zip(tf.nest.flatten(self.states), final_state, strict=True):
@@ -167,7 +181,8 @@ class DynamicSkipLSTM(keras.layers.RNN):
         return SkipRecurrence(cell.n_actions, cell.lamda, observe, jit_compile, cell.estimator == "straight_through")
 
     def _recur(
-        self, x: tf.Tensor, past: State, carried: State | None, distances: tf.Tensor | None, greedy: bool, training: bool, seed: tf.Tensor
+        self, x: tf.Tensor, past: State, carried: State | None, distances: tf.Tensor | None, greedy: bool, training: bool,
+        seed: tf.Tensor | None,
     ):  # fmt: skip
         """x [T, B, D] -> all states [K + T, B, H], and the trace's entries but for its mask, [T, B, ...]."""
         policy, agent_input = self._policy(x, distances, greedy, seed)
@@ -182,28 +197,27 @@ class DynamicSkipLSTM(keras.layers.RNN):
         )
         return states, self._statistics(agent_input, states.h, carried, distances)
 
-    def _check_shapes(self, sequences: tf.Tensor, initial_state: list[tf.Tensor], **of_steps: tf.Tensor | None):
-        shapes = [tf.TensorShape(s.shape) for s in initial_state]
-        expected = [tf.TensorShape([sequences.shape[0], size]) for size in self.state_size]
-        if len(shapes) != len(expected) or not all(a.is_compatible_with(b) for a, b in zip(shapes, expected, strict=True)):
-            raise ValueError(f"initial_state must be tensors of shapes {expected}; received {shapes}")
-        for name, a in of_steps.items():
-            if a is not None and not tf.TensorShape(a.shape).is_compatible_with(sequences.shape[:2]):
-                raise ValueError(f"{name} must be of shape {sequences.shape[:2]}; received {a.shape}")
+    def compute_output_shape(
+        self, sequences_shape: tuple, initial_state_shape: list[tuple] | None = None, distances_shape: tuple | None = None
+    ) -> tuple:
+        """As of `keras.layers.RNN`; what a call on values would refuse is refused here."""
+        shapes.check(self, **shapes.of_symbols(sequences_shape, initial_state_shape, distances=distances_shape))
+        return super().compute_output_shape(sequences_shape)
 
-    def _project(self, x: tf.Tensor, training: bool, seed: tf.Tensor):
+    def _project(self, x: tf.Tensor, training: bool, seed: tf.Tensor | None):
         """W x + b for all steps [T, B, 4H] float32; dropout drops the same inputs at every step."""
         cell = self.cell
         if training and cell.dropout:
             x *= tf.cast(cell.input_mask(tf.shape(x)[1:], seed), x.dtype)
-        return product(x, tf.convert_to_tensor(cell.kernel)) + tf.cast(tf.convert_to_tensor(cell.bias), tf.float32)
+        projected = product(x, tf.convert_to_tensor(cell.kernel))
+        return projected if cell.bias is None else projected + tf.cast(tf.convert_to_tensor(cell.bias), tf.float32)
 
-    def _candidate_mask(self, x: tf.Tensor, training: bool, seed: tf.Tensor):
+    def _candidate_mask(self, x: tf.Tensor, training: bool, seed: tf.Tensor | None):
         if not (training and self.cell.recurrent_dropout):
             return None
         return self.cell.candidate_mask([*tf.unstack(tf.shape(x)[:2]), self.cell.units], seed)
 
-    def _policy(self, x: tf.Tensor, distances: tf.Tensor | None, greedy: bool, seed: tf.Tensor):
+    def _policy(self, x: tf.Tensor, distances: tf.Tensor | None, greedy: bool, seed: tf.Tensor | None):
         """How the recurrence chooses, and the agent's view of the inputs, which the trace needs with its gradient."""
         weights = self._agent_weights()
         if weights is None:
@@ -265,7 +279,6 @@ class DynamicSkipLSTM(keras.layers.RNN):
         """The constructor's arguments."""
         config = super().get_config()
         config.pop("cell")
-        config.pop("unroll", None)
         cell = self.cell.get_config()
         for name in ("name", "trainable", "dtype"):
             cell.pop(name)
@@ -278,11 +291,8 @@ class DynamicSkipLSTM(keras.layers.RNN):
 
 
 def _of_the_cell(name: str):
-    return property(lambda self: getattr(self.cell, name))
+    return property(lambda self: getattr(self.cell, name), lambda self, value: setattr(self.cell, name, value))
 
 
-for _name in (
-    "units", "n_actions", "lamda", "dropout", "recurrent_dropout", "kernel_initializer", "recurrent_initializer", "bias_initializer",
-    "kernel_regularizer", "recurrent_regularizer", "bias_regularizer", "kernel_constraint", "recurrent_constraint", "bias_constraint",
-):  # fmt: skip
+for _name in {*inspect.signature(DynamicSkipLSTMCell).parameters, *OF_THE_CELL} - {"kwargs"}:
     setattr(DynamicSkipLSTM, _name, _of_the_cell(_name))

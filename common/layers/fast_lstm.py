@@ -13,8 +13,9 @@ class FastLSTM(DynamicSkipLSTM):
 
         z_t = W x_t + U h_{t-1} + b,     h_t, c_t = LSTM gates of z_t and c_{t-1}          `gates.lstm_gates`
 
-    Weights, states, masks and arguments as for `keras.layers.LSTM`, between which weights can be moved; `recurrent_dropout` is without
-    memory loss (Semeniuta et al. 2016), and there are no other activations than tanh and sigmoid.
+    Weights, states, masks and arguments as for `keras.layers.LSTM`, between which weights can be moved. Two things differ: there are no
+    other activations than tanh and sigmoid, and `recurrent_dropout` drops the candidate, anew at each step and without memory loss
+    (Semeniuta et al. 2016), where Keras drops h_{t-1} before its product with U, one mask for all steps.
     """
 
     def __init__(self, units: int, **kwargs: Any):

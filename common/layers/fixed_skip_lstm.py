@@ -16,6 +16,11 @@ class FixedSkipLSTM(DynamicSkipLSTM):
 
     cell_class = FixedSkipLSTMCell
 
+    @property
+    def skip(self) -> int:
+        """s."""
+        return self.cell.skip
+
 
 @keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
 class RandomSkipLSTM(DynamicSkipLSTM):

@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from .. import losses, objective
+from ..cells.checks import number
 from ..cells.dynamic_skip import DynamicSkipLSTMCell
 from ..choices import BASELINES, CREDITS, ENTROPIES, one_of
 from ..ops import replicas
@@ -42,7 +43,8 @@ class PolicyGradientModel(keras.Model):
     `reduction="sum"`), the clipping of gradients, and what layers of its own draw, such as `Dropout`.
 
     Args:
-        inputs, outputs: as for `keras.Model`; the model of their layers is `model.network`. None in a subclass with a `call` of its own.
+        inputs, outputs: as for `keras.Model`: the model is a functional one then, with `layers`, `summary`, `export` and the rest, and
+            `model.network` is the plain `keras.Model` of the same layers. None in a subclass with a `call` of its own.
         credit: "total", each choice is credited with the rewards of all steps; "to_go", with those from its step on: less noise, right only
             where no loss depends on a later choice (no backward or bidirectional layer, no layer that mixes steps).
         baseline: "leave_one_out", the mean of the batch's other sequences is subtracted from the returns; or "none".
@@ -50,9 +52,11 @@ class PolicyGradientModel(keras.Model):
         rl_weight, entropy_weight: of the rewards, and of the policy's entropy in nats.
 
     Raises:
-        ValueError: an unknown option; a compiled loss that gives no value for each example; a `DynamicSkipLSTMCell` whose agent would
-            never learn, because it is not that of a `DynamicSkipLSTM`.
+        ValueError: an unknown option; other inputs and outputs than tensors; a compiled loss that gives no value for each example; a
+            `DynamicSkipLSTMCell` whose agent would never learn, because it is not that of a `DynamicSkipLSTM`.
     """
+
+    _given_class = None
 
     def __init__(
         self,
@@ -66,19 +70,26 @@ class PolicyGradientModel(keras.Model):
         entropy_weight: float = 0.0,
         **kwargs: Any,
     ):
-        # Inputs and outputs are not handed to `keras.Model`: it would make this class a functional one, for all subclasses to come.
-        super().__init__(**kwargs)
-        if inputs is not None:
-            self.network = keras.Model(inputs, outputs)
-            self.output_names = self.network.output_names
-            self.built = True
+        if inputs is None and outputs is None:
+            super().__init__(**kwargs)
+        else:
+            _check_tensors(inputs, outputs)
+            network = keras.Model(inputs, outputs)
+            self.__class__ = _functional(type(self), type(network))
+            super().__init__(network.input, network.output, **kwargs)
+            self.network = network
+            # Keras looks for weights under the names of attributes: there they lay before the model was a functional one itself.
+            setattr(self, "layers/functional", network)
         self.configure_agent(credit, baseline, entropy, rl_weight, entropy_weight)
         self.agent_loss_tracker = keras.metrics.Mean(name="agent_loss")
         self.entropy_tracker = keras.metrics.Mean(name="entropy")
 
-    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> object:
-        """What `network` makes of the inputs."""
-        return self.network(inputs, training=training, mask=mask)
+    def __reduce__(self):  # by the class that a module has under this name
+        _, file = super().__reduce__()
+        return (self._given_class or type(self))._unpickle_model, file
+
+    def _obj_type(self):  # whose attributes Keras takes for weights: as a functional model's it would ask the layers twice, and give up
+        return "Layer"
 
     def configure_agent(
         self,
@@ -93,8 +104,8 @@ class PolicyGradientModel(keras.Model):
             "credit": one_of("credit", credit, CREDITS),
             "baseline": one_of("baseline", baseline, BASELINES),
             "entropy": one_of("entropy", entropy, ENTROPIES),
-            "rl_weight": float(rl_weight),
-            "entropy_weight": float(entropy_weight),
+            "rl_weight": float(number("rl_weight", rl_weight)),
+            "entropy_weight": float(number("entropy_weight", entropy_weight)),
         }
 
     def compile(
@@ -167,8 +178,33 @@ class PolicyGradientModel(keras.Model):
         config = dict(config)
         if "network" in config:
             network = keras.saving.deserialize_keras_object(config.pop("network"), custom_objects)
-            config |= {"inputs": network.inputs, "outputs": network.outputs}
+            config |= {"inputs": network.input, "outputs": network.output}
         return cls(**config)
+
+
+@functools.cache
+def _functional(model_class: type, functional_class: type):
+    """The class with Keras' functional model behind it, under the same names.
+
+    Given inputs and outputs, `keras.Model` would change the bases of the class itself, for all its subclasses to come, among which are
+    those with a `call` of their own.
+    """
+    if issubclass(model_class, functional_class):
+        return model_class
+    names = {name: getattr(model_class, name) for name in ("__module__", "__qualname__", "__doc__")}
+    made = type(model_class.__name__, (model_class, functional_class), names | {"_given_class": model_class})
+    package, _, name = keras.saving.get_registered_name(model_class).rpartition(">")
+    return keras.saving.register_keras_serializable(package, name)(made) if package else made
+
+
+def _check_tensors(inputs: Any, outputs: Any):
+    if any(isinstance(one, keras.layers.Layer) for one in tf.nest.flatten([inputs, outputs])):
+        raise ValueError(
+            "inputs and outputs must be tensors, from keras.Input to what the layers make of it; received layers: call them one after "
+            "the other, or make a keras.Sequential of them that begins with a keras.Input, and give its inputs and outputs"
+        )
+    if inputs is None or outputs is None:
+        raise ValueError(f"inputs and outputs belong together; received {inputs!r} and {outputs!r}")
 
 
 def rewards_of(

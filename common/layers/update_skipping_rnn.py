@@ -5,11 +5,13 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from ..cells.checks import price
+from ..cells.settings import Settings
 from ..cells.skip_lstm import n_updates
 
 
 @keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
-class UpdateSkippingRNN(keras.layers.RNN):
+class UpdateSkippingRNN(Settings, keras.layers.RNN):
     """`keras.layers.RNN` over a `SkipLSTMCell` or `SkipGRUCell`, with the cost of the updates as a loss of the layer.
 
         loss = update_cost * mean_b( sum_t u_t )                                (Campos et al. 2018, eq. 7, cost per sample)
@@ -21,12 +23,14 @@ class UpdateSkippingRNN(keras.layers.RNN):
         The rest as for `keras.layers.RNN`.
     """
 
+    adjustable = ("update_cost",)
+    checks = {"update_cost": price}
+
     def __init__(self, cell: keras.layers.Layer, update_cost: float = 1e-4, **kwargs: Any):
-        if not update_cost >= 0:
-            raise ValueError(f"update_cost must be at least 0; received {update_cost!r}")
         super().__init__(cell, **kwargs)
-        self.update_cost = update_cost
+        self.take(update_cost=update_cost)
         self._metrics_of_call = ()
+        self.settle()
 
     @property
     def metrics_of_call(self) -> dict[str, tuple[tf.Tensor, tf.Tensor]]:
@@ -37,6 +41,7 @@ class UpdateSkippingRNN(keras.layers.RNN):
         self, sequences: tf.Tensor, initial_state: list[tf.Tensor], mask: tf.Tensor | None, training: bool = False
     ) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
         """`keras.layers.RNN`'s loop, the count starting anew."""
+        self.hold()
         *rest, count = initial_state
         last, outputs, states = super().inner_loop(sequences, [*rest, tf.zeros_like(count)], mask, training)
         updates = n_updates(states[-1])
@@ -47,4 +52,4 @@ class UpdateSkippingRNN(keras.layers.RNN):
 
     def get_config(self) -> dict:
         """The constructor's arguments."""
-        return {**super().get_config(), "update_cost": self.update_cost}
+        return {**super().get_config(), **self.taken()}

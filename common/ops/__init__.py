@@ -1,1 +1,5 @@
 """The mathematics of the layers: pure functions of tensors, and gradients written by hand."""
+
+from ..backend import check_backend
+
+check_backend()

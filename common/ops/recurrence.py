@@ -27,6 +27,7 @@ import tensorflow as tf
 
 from . import agent, vectorised  # noqa: F401
 from .gates import Norm, Slopes, lstm_gates, lstm_gates_gradient, lstm_slopes
+from .loops import loop
 from .products import product, weight_gradient
 from .second_order import second_order
 from .sequence_gradient import compiled, compiles, differentiable
@@ -60,7 +61,11 @@ class SkipRecurrence:
 
             and from there through the agent, or (the default) none.
         jit_compile: compile both loops with XLA, also where the caller is eager or a plain graph; None: as `compiles` says.
+
+    With `unroll` the steps are copies of each other in place of a loop.
     """
+
+    unroll = False
 
     def __init__(
         self, n_actions: int, lamda: float, observe: Callable[[tf.Tensor | list[tf.Tensor]], tf.Tensor] | None,
@@ -136,8 +141,8 @@ class SkipRecurrence:
         zs = tf.TensorArray(tf.float32, n_steps, element_shape=projected.shape[1:])
         distances = tf.TensorArray(tf.int32, n_steps, element_shape=projected.shape[1:2])
         start = (0, State(past.h[-1], past.c[-1]), history, zs, distances)
-        _, _, history, zs, distances = tf.while_loop(lambda t, *_: t < n_steps, step, start, parallel_iterations=1)
-        return State(history.h.stack(), history.c.stack()), distances.stack(), zs.stack()
+        _, _, history, zs, distances = loop(projected.shape[0] if self.unroll else n_steps, step, start)
+        return State(history.h.stack(), history.c.stack()), distances.stack(), tf.ensure_shape(zs.stack(), projected.shape)
 
     def _choose(self, t: tf.Tensor, window_h: tf.Tensor, first: State | None, latest_h: tf.Tensor, policy: Policy):
         """Distances [B] of step t."""
@@ -196,7 +201,7 @@ class SkipRecurrence:
         adjoints = State(*(buffer(tf.zeros_like(states.h)) for _ in range(2)))
         dzs = tf.TensorArray(tf.float32, n_steps, element_shape=z.shape[1:])
         start = (0, State(zeros, zeros), adjoints, dzs, [tf.zeros_like(n) for n in norm or ()])
-        _, _, adjoints, dzs, d_norm = tf.while_loop(lambda i, *_: i < n_steps, step, start, parallel_iterations=1)
+        _, _, adjoints, dzs, d_norm = loop(z.shape[0] if self.unroll else n_steps, step, start)
 
         adjoints = State(adjoints.h.stack(), adjoints.c.stack())
         # Steps -K..K-1, of which those before the sequence were none.

@@ -21,6 +21,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from .gates import Norm, Slopes, lstm_gates, lstm_gates_gradient, lstm_slopes
+from .loops import loop
 from .products import product, weight_gradient
 from .recurrence import State, buffer, plus, previous_share, scaled, shares_by_source, weighted
 from .second_order import second_order
@@ -52,6 +53,8 @@ class AttentionRecurrence:
         n_actions: K, above 1. lamda: weight of the attended states. n_seen: how many past h the observation is the mean of, 1 or K.
         jit_compile: compile both loops with XLA, also where the caller is eager or a plain graph; None: as `compiles` says.
     """
+
+    unroll = False
 
     def __init__(self, n_actions: int, lamda: float, n_seen: int, jit_compile: bool | None = True):
         self.n_actions, self.lamda, self.n_seen, self.jit_compile = n_actions, lamda, n_seen, jit_compile
@@ -109,8 +112,9 @@ class AttentionRecurrence:
         widths = (projected.shape[2], attention.projected.shape[2], n_actions)
         kept = [tf.TensorArray(tf.float32, n_steps, element_shape=[batch, width]) for width in widths]
         start = (0, State(past.h[-1], past.c[-1]), history, kept)
-        _, _, history, kept = tf.while_loop(lambda t, *_: t < n_steps, step, start, parallel_iterations=1)
-        return _Kept(State(history.h.stack(), history.c.stack()), *(a.stack() for a in kept))
+        _, _, history, kept = loop(projected.shape[0] if self.unroll else n_steps, step, start)
+        z, *rest = (a.stack() for a in kept)
+        return _Kept(State(history.h.stack(), history.c.stack()), tf.ensure_shape(z, projected.shape), *rest)
 
     def _backward_loop(
         self, xla: bool, d_states: State, kept: _Kept, recurrent_kernel: tf.Tensor, norm: Norm | None, attention: Attention,
@@ -157,7 +161,7 @@ class AttentionRecurrence:
         *adjoints, d_seens = (buffer(tf.zeros_like(states.h)) for _ in range(3))
         kept = [tf.TensorArray(tf.float32, n_steps, element_shape=a.shape[1:]) for a in (z, probs, hidden)]
         start = (0, State(*adjoints), d_seens, kept, [tf.zeros_like(n) for n in norm or ()])
-        _, adjoints, d_seens, kept, d_norm = tf.while_loop(lambda i, *_: i < n_steps, step, start, parallel_iterations=1)
+        _, adjoints, d_seens, kept, d_norm = loop(z.shape[0] if self.unroll else n_steps, step, start)
         dz, d_logits, d_hidden = (a.stack() for a in kept)
 
         # Steps -K..K-1, of which those before the sequence were none.

@@ -1,0 +1,38 @@
+"""A warning for an agent that is trained and would never learn, because nobody listens to it."""
+
+import warnings
+from collections.abc import Callable, Sequence
+
+import tensorflow as tf
+
+IN_A_MODEL = (
+    "an agent that is being trained would never learn: its log-probabilities enter no loss. "
+    "Train it with PolicyGradientModel in place of keras.Model, or read layer.trace right after "
+    "the call and add losses.policy_gradient, or choose estimator='straight_through', or "
+    "freeze it (trainable=False)"
+)
+UNDER_KERAS_RNN = (
+    "an agent that is being trained would never learn: under keras.layers.RNN nothing reports its "
+    "log-probabilities. Use DynamicSkipLSTM and PolicyGradientModel, or choose "
+    "estimator='straight_through', or freeze it (trainable=False)"
+)
+
+
+def warn_unless(
+    heard: Callable[[], bool], message: str, tensors: Sequence[tf.Tensor]
+) -> list[tf.Tensor]:
+    """The same tensors, with a warning when their gradient is asked for and nobody has `heard`.
+
+    By then a loss is complete. Python shows a warning once.
+    """
+
+    @tf.custom_gradient
+    def same(*tensors: tf.Tensor):
+        def gradient(*upstream: tf.Tensor):
+            if not heard():
+                warnings.warn(message, stacklevel=1)
+            return upstream
+
+        return [tf.identity(a) for a in tensors], gradient
+
+    return same(*tensors)

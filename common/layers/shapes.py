@@ -1,0 +1,72 @@
+"""Shapes of what a layer is called on, checked of values and where there are none yet."""
+
+import keras
+import tensorflow as tf
+
+
+def of_call(sequences: tf.Tensor, initial_state: list | None, **of_steps: tf.Tensor | None) -> dict:
+    """The shapes that `check` takes, of what a call was given."""
+    states = (
+        initial_state
+        if initial_state is None or isinstance(initial_state, list | tuple)
+        else [initial_state]
+    )
+    given = {"sequences": sequences, "initial_state": states, **of_steps}
+    return {
+        name: tf.nest.map_structure(lambda a: tf.TensorShape(a.shape), value)
+        for name, value in given.items()
+        if value is not None
+    }
+
+
+def of_symbols(
+    sequences: tuple, initial_state: list | tuple | None, **of_steps: tuple | None
+) -> dict:
+    """The same of shapes as Keras hands them to `compute_output_shape`."""
+    given = {"sequences": tf.TensorShape(sequences)}
+    if initial_state is not None:
+        one = all(size is None or isinstance(size, int) for size in initial_state)
+        given["initial_state"] = [
+            tf.TensorShape(shape) for shape in ([initial_state] if one else initial_state)
+        ]
+    return given | {
+        name: tf.TensorShape(shape) for name, shape in of_steps.items() if shape is not None
+    }
+
+
+def check(
+    layer: keras.layers.RNN,
+    sequences: tf.TensorShape,
+    initial_state: list[tf.TensorShape] | None = None,
+    **of_steps: tf.TensorShape,
+) -> None:
+    """Raise ValueError unless `layer` takes sequences [B, T, D] with such states.
+
+    `of_steps`: mask and distances, [B, T].
+    """
+    batch, n_steps = sequences[:2]
+    if (
+        layer.stateful
+        and layer.states is not None
+        and batch is not None
+        and batch != (kept := layer.states[0].shape[0])
+    ):
+        advice = "another size needs another layer"
+        raise ValueError(
+            f"{layer.name} is stateful and keeps the states of a batch of {kept}; "
+            f"received a batch of {batch}: {advice}"
+        )
+    if layer.unroll and n_steps is None:
+        raise ValueError(
+            f"unroll=True needs to know the number of steps; "
+            f"{layer.name} received sequences of shape {sequences}"
+        )
+    expected = [tf.TensorShape([batch, size]) for size in layer.state_size]
+    given = expected if initial_state is None else initial_state
+    if len(given) != len(expected) or not all(
+        a.is_compatible_with(b) for a, b in zip(given, expected, strict=True)
+    ):
+        raise ValueError(f"initial_state must be tensors of shapes {expected}; received {given}")
+    for name, shape in of_steps.items():
+        if not shape.is_compatible_with([batch, n_steps]):
+            raise ValueError(f"{name} must be of shape {sequences[:2]}; received {shape}")

@@ -1,0 +1,280 @@
+"""Arguments of keras.layers.LSTM: taken as Keras takes them, or refused where they are given."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from common.cells.clockwork import ClockworkCell
+from common.cells.dynamic_skip import DynamicSkipLSTMCell
+from common.cells.grid_lstm import GridLSTMCell
+from common.cells.highway_lstm import HighwayLSTMCell
+from common.cells.leaky import LeakyCell
+from common.cells.skip_lstm import SkipLSTMCell
+from common.layers.attention_skip_lstm import AttentionSkipLSTM
+from common.layers.dynamic_skip_lstm import DynamicSkipLSTM
+from common.layers.fast_lstm import FastLSTM
+from common.layers.fixed_skip_lstm import FixedSkipLSTM
+from common.layers.policy_gradient_model import PolicyGradientModel
+from common.layers.update_skipping_rnn import UpdateSkippingRNN
+
+B, T, D, H = 2, 5, 3, 4
+X = np.random.default_rng(0).normal(size=(B, T, D)).astype(np.float32)
+DEFAULTS = dict(
+    activation="tanh",
+    recurrent_activation="sigmoid",
+    use_bias=True,
+    unit_forget_bias=True,
+    implementation=2,
+    use_cudnn="auto",
+    unroll=False,
+)
+
+
+def fast(**options):
+    return FastLSTM(H, **{"jit_compile": False, **options})
+
+
+def test_the_defaults_of_keras_are_taken():
+    """By name, as a function, as a configuration; and the attributes are there."""
+    for given in (
+        DEFAULTS,
+        DEFAULTS | {"implementation": 1, "use_cudnn": False, "activation": keras.activations.tanh},
+    ):
+        layer = fast(**given)
+        assert (
+            layer(X).shape == (B, H)
+            and layer.activation is keras.activations.tanh
+            and layer.use_cudnn == given["use_cudnn"]
+        )
+        assert (
+            layer.recurrent_activation is keras.activations.sigmoid
+            and layer.cell.implementation == given["implementation"]
+        )
+        cell = DynamicSkipLSTMCell(
+            H,
+            **{
+                name: given[name]
+                for name in ("activation", "recurrent_activation", "implementation")
+            },
+        )
+        assert cell.activation is layer.activation
+    lstm = keras.layers.LSTM(
+        H,
+        return_sequences=True,
+        unroll=True,
+        dropout=0.1,
+        kernel_regularizer="l2",
+        unit_forget_bias=False,
+    )
+    layer = FastLSTM.from_config(lstm.get_config())
+    assert (
+        layer(X).shape == (B, T, H)
+        and layer.unroll
+        and not layer.unit_forget_bias
+        and layer.name == lstm.name
+    )
+
+
+@pytest.mark.parametrize(
+    "given, message",
+    [
+        (
+            {"activation": "relu"},
+            "activation must be 'tanh': the gradients are written out for it; received 'relu'",
+        ),
+        ({"activation": None}, "activation must be 'tanh'.*received None"),
+        ({"activation": "no such"}, "activation must be 'tanh'.*received 'no such'"),
+        (
+            {"recurrent_activation": "hard_sigmoid"},
+            "recurrent_activation must be 'sigmoid'.*received 'hard_sigmoid'",
+        ),
+        (
+            {"implementation": 3},
+            "implementation must be 1 or 2, which compute the same; received 3",
+        ),
+        (
+            {"use_cudnn": True},
+            "use_cudnn must be 'auto' or False: there is no cuDNN kernel .*; received True",
+        ),
+        ({"use_bias": "no"}, "use_bias must be True or False; received 'no'"),
+        ({"return_sequences": "yes"}, "return_sequences must be True or False; received 'yes'"),
+        ({"jit_compile": "auto"}, "jit_compile must be True or False; received 'auto'"),
+        (
+            {"unit_forget_bias": False, "forget_bias": 0.5},
+            "forget_bias must be left at 1 .*; received 0.5",
+        ),
+        ({"use_bias": False, "forget_bias": 0.5}, "forget_bias must be left at 1 .*; received 0.5"),
+        ({"lamda": "x"}, r"lamda must lie in \[0, 1\]; received 'x'"),
+        ({"dropout": "x"}, r"dropout must lie in \[0, 1\); received 'x'"),
+        ({"forget_bias": "x"}, "forget_bias must be a number; received 'x'"),
+        ({"previous_bias": "x"}, "previous_bias must be a number; received 'x'"),
+    ],
+)
+def test_other_values_are_refused(given, message):
+    with pytest.raises(ValueError, match=message):
+        fast(**given)
+    given = {
+        name: value
+        for name, value in given.items()
+        if name not in ("use_cudnn", "return_sequences", "jit_compile")
+    }
+    if given:
+        with pytest.raises(ValueError, match=message):
+            DynamicSkipLSTMCell(H, **given)
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda: HighwayLSTMCell(H, depth_bias="x"), "depth_bias must be a number; received 'x'"),
+        (lambda: GridLSTMCell(H, tied="x"), "tied must be True or False; received 'x'"),
+        (
+            lambda: ClockworkCell(H, periods=3),
+            "periods must be a list of whole numbers; received 3",
+        ),
+        (
+            lambda: UpdateSkippingRNN(SkipLSTMCell(H), update_cost="x"),
+            "update_cost must be at least 0; received 'x'",
+        ),
+        (
+            lambda: PolicyGradientModel(entropy_weight="x"),
+            "entropy_weight must be a number; received 'x'",
+        ),
+        (lambda: PolicyGradientModel(rl_weight=None), "rl_weight must be a number; received None"),
+    ],
+)
+def test_wrong_numbers_elsewhere(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_settings_of_other_cells_take_effect_or_are_refused():
+    cell = LeakyCell(H)
+    cell.build((B, D))
+    with pytest.raises(AttributeError, match="leak of leaky_cell.* is 'fixed' for good"):
+        cell.leak = "learned"
+    layer = UpdateSkippingRNN(SkipLSTMCell(H), update_cost=1.0)
+    layer(X)
+    first = float(layer.losses[0])
+    layer.update_cost = 3.0
+    layer(X)
+    assert (
+        float(layer.losses[0]) == pytest.approx(3 * first)
+        and layer.get_config()["update_cost"] == 3.0
+    )
+    tf.function(lambda: layer(X))()
+    with pytest.raises(AttributeError, match="update_cost of .* cannot become 1.0 any more"):
+        layer.update_cost = 1.0
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"unit_forget_bias": False}, {"use_bias": False}, {"unroll": True}], ids=str
+)
+def test_biases_and_unrolled_steps_are_those_of_keras(options):
+    """What the weights start from, what comes out, and its gradients."""
+    options = options | {
+        "bias_initializer": keras.initializers.Constant(0.03),
+        "kernel_initializer": keras.initializers.Constant(0.1),
+    }
+    both, found = (fast(**options), keras.layers.LSTM(H, **options, use_cudnn=False)), []
+    for layer in both:
+        layer.build(X.shape)
+    both[1].cell.recurrent_kernel.assign(both[0].cell.recurrent_kernel)
+    for layer in both:
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(layer(X) ** 2)
+        weights = layer.trainable_variables
+        found.append(
+            [v.numpy() for v in weights] + [loss] + tape.gradient(loss, [v.value for v in weights])
+        )
+    assert len(found[0]) == len(found[1]) == (5 if options.get("use_bias") is False else 7)
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", [DynamicSkipLSTM, AttentionSkipLSTM])
+def test_without_bias_and_unrolled_nothing_else_changes(kind):
+    """As a bias of zeros and a loop: outputs and gradients; and unrolled there is no loop left."""
+    found, given = (
+        [],
+        {} if kind is AttentionSkipLSTM else {"distances": tf.constant([[1, 2, 3, 1, 2]] * B)},
+    )
+    for options in ({"unit_forget_bias": False}, {"use_bias": False, "unroll": True}):
+        layer = kind(H, n_actions=3, agent_units=3, jit_compile=False, **options)
+        layer.build(X.shape)
+        for n, v in enumerate(v for v in layer.trainable_variables if v.name != "bias"):
+            v.assign(np.random.default_rng(n).normal(size=v.shape))
+        forward = tf.function(lambda x, layer=layer: layer(x, **given))
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(forward(X) ** 2)
+        found.append([loss, *tape.gradient(loss, [v.value for v in layer.trainable_variables[:2]])])
+        functions = (
+            forward.get_concrete_function(tf.TensorSpec(X.shape))
+            .graph.as_graph_def()
+            .library.function
+        )
+        operations = {node.op for function in functions for node in function.node_def}
+        assert operations and bool(operations & {"While", "StatelessWhile"}) == (not layer.unroll)
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5, rtol=1e-5)
+
+
+def test_without_bias_the_cell_is_the_layer():
+    layer = FixedSkipLSTM(H, skip=2, use_bias=False, jit_compile=False)
+    reference = keras.layers.RNN(type(layer.cell)(H, skip=2, use_bias=False))
+    layer.build(X.shape), reference.build(X.shape)
+    reference.cell.set_weights(layer.cell.get_weights())
+    np.testing.assert_allclose(layer(X), reference(X), atol=1e-6)
+    assert [v.name for v in layer.trainable_variables] == ["kernel", "recurrent_kernel"]
+
+
+def test_old_configurations_keep_their_forget_bias():
+    config = fast(forget_bias=0.5, bias_initializer="ones").get_config()
+    for name in ("use_bias", "unit_forget_bias", "unroll"):
+        config.pop(name)
+    layer = FastLSTM.from_config(config)
+    layer.build(X.shape)
+    np.testing.assert_array_equal(layer.cell.bias, np.repeat([1, 0.5, 1, 1], H))
+    norm = fast(layer_norm=True, unit_forget_bias=False)
+    norm.build(X.shape)
+    assert not norm.cell.norm_weights.gate_offset.numpy().any()
+
+
+# --------------------------------------------------------------------------------- call arguments
+
+
+def test_what_is_refused_before_there_are_values():
+    inputs, right, wrong = keras.Input((T, D)), keras.Input((H,)), keras.Input((H + 1,))
+    assert fast()(inputs, initial_state=[right, right]).shape == (None, H)
+    for states in ([right, wrong], [right], right):
+        with pytest.raises(
+            ValueError, match="initial_state must be tensors of shapes .*None, 4.* received"
+        ):
+            fast()(inputs, initial_state=states)
+    with pytest.raises(
+        ValueError, match=r"distances must be of shape \(None, 5\); received \(None, 4\)"
+    ):
+        DynamicSkipLSTM(H, n_actions=3)(inputs, distances=keras.Input((T - 1,), dtype="int32"))
+    with pytest.raises(
+        ValueError,
+        match="unroll=True needs to know the number of steps; .* received sequences of shape",
+    ):
+        fast(unroll=True)(keras.Input((None, D)))
+
+
+def test_a_single_tensor_is_no_initial_state():
+    with pytest.raises(ValueError, match="initial_state must be tensors of shapes"):
+        fast()(X, initial_state=tf.zeros([B, H]))
+
+
+def test_another_batch_size_of_a_stateful_layer():
+    layer = fast(stateful=True, name="memory")
+    layer(X)
+    for states in (None, [tf.zeros([1, H])] * 2):
+        with pytest.raises(
+            ValueError,
+            match="memory is stateful and keeps the states of a batch of 2; received a batch of 1",
+        ):
+            layer(X[:1], initial_state=states)
+    assert layer(X).shape == (B, H)

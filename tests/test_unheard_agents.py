@@ -1,0 +1,198 @@
+"""One warning of an agent that is trained and would never learn; who may read what it did."""
+
+import warnings
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from common import losses
+from common.cells.dynamic_skip import DynamicSkipLSTMCell
+from common.cells.unheard import IN_A_MODEL, UNDER_KERAS_RNN
+from common.layers.dynamic_skip_lstm import DynamicSkipLSTM
+from common.layers.policy_gradient_model import PolicyGradientModel
+
+B, T, D, H, K = 6, 5, 3, 4, 3
+X, Y = (
+    np.random.default_rng(0).normal(size=(B, T, D)).astype(np.float32),
+    np.zeros((B, 1), np.float32),
+)
+
+
+def skip(**options):
+    return DynamicSkipLSTM(H, n_actions=K, **{"jit_compile": False, **options})
+
+
+def network(layer, model_class=keras.Model):
+    inputs = keras.Input((T, D))
+    model = model_class(inputs, keras.layers.Dense(1)(layer(inputs)))
+    model.compile("sgd", "mse", jit_compile=False)
+    return model
+
+
+def frozen():
+    layer = skip()
+    layer.build(X.shape)
+    layer.trainable = False
+    return layer
+
+
+class OfItsOwn(keras.Model):
+    """As the tasks' models: it reads the trace in its `call` and adds the agent's loss."""
+
+    def __init__(self):
+        super().__init__()
+        self.recurrent, self.dense = skip(), keras.layers.Dense(1)
+
+    def call(self, x, training=None):
+        y = self.dense(self.recurrent(x, training=training))
+        self.add_loss(losses.policy_gradient(self.recurrent.trace, tf.zeros(tf.shape(x)[:2])))
+        return y
+
+
+def of_its_own():
+    model = OfItsOwn()
+    model.compile("sgd", "mse", jit_compile=False)
+    return model
+
+
+def warned(action) -> list[str]:
+    """What `action` warned of concerning agents, as Python shows it by default."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        action()
+    return [
+        str(w.message)
+        for w in caught
+        if "agent" in str(w.message) and "Gradients do not exist" not in str(w.message)
+    ]
+
+
+def fit(model, batch_size=B):
+    model.fit(X, Y, batch_size=batch_size, epochs=2, verbose=0)
+
+
+@pytest.mark.filterwarnings("ignore:Gradients do not exist")
+def test_one_warning_in_a_plain_model():
+    """However many layers there are and however long it trains; of a cell under Keras' loop too."""
+    both = keras.layers.Bidirectional(skip())
+    assert warned(lambda: fit(network(both), 4)) == [IN_A_MODEL]  # two graphs
+    assert warned(lambda: fit(network(keras.layers.RNN(DynamicSkipLSTMCell(H, n_actions=K))))) == [
+        UNDER_KERAS_RNN
+    ]
+
+
+def test_one_warning_in_a_loop_of_one_s_own():
+    layer, dense = skip(), keras.layers.Dense(1)
+
+    def step(jit_compile):
+        @tf.function(jit_compile=jit_compile)
+        def run():
+            with tf.GradientTape() as tape:
+                loss = tf.reduce_mean(dense(layer(X, training=True)) ** 2)
+            return tape.gradient(loss, [v.value for v in layer.trainable_variables[:3]])
+
+        return run
+
+    layer(X), dense(tf.zeros([B, H]))
+    for run in (step(True), step(False).python_function):
+        assert warned(run) == [IN_A_MODEL]
+
+
+@pytest.mark.filterwarnings("ignore:Gradients do not exist")
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: network(skip(), PolicyGradientModel),
+        of_its_own,
+        lambda: network(frozen()),
+        lambda: network(skip(estimator="straight_through")),
+        lambda: network(DynamicSkipLSTM(H, n_actions=1, jit_compile=False)),
+        lambda: network(
+            keras.layers.RNN(DynamicSkipLSTMCell(H, n_actions=K, estimator="straight_through"))
+        ),
+        lambda: network(keras.layers.RNN(DynamicSkipLSTMCell(H, n_actions=K, trainable=False))),
+    ],
+    ids=[
+        "PolicyGradientModel",
+        "reads the trace",
+        "frozen",
+        "straight through",
+        "plain",
+        "straight through cell",
+        "frozen cell",
+    ],
+)
+def test_no_warning_where_the_agent_learns_or_need_not(make):
+    assert warned(lambda: fit(make())) == []
+
+
+def test_no_warning_at_inference():
+    """Nor where a gradient is asked for outside training, to see what an output depends on."""
+    model, x = network(skip()), tf.constant(X)
+
+    def look():
+        model.predict(X, verbose=0)
+        model.evaluate(X, Y, verbose=0)
+        model(X, training=True)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = model(x)
+        assert tape.gradient(y, x).shape == x.shape
+
+    assert warned(look) == []
+
+
+# -------------------------------------------------------------------------------------- the trace
+
+
+def test_a_trace_without_values_is_refused():
+    layer = skip(name="skip")
+    model = network(layer)
+    with pytest.raises(
+        RuntimeError,
+        match="skip has no trace yet: call the layer first, with values .on a keras",
+    ):
+        layer.trace  # noqa: B018
+    model.predict(X, verbose=0)
+    with pytest.raises(
+        RuntimeError,
+        match="the trace of skip is that of a compiled function .*: read it inside .* model.x.",
+    ):
+        layer.trace  # noqa: B018
+    model(X)  # what the message says
+    np.testing.assert_array_equal(layer.trace.distances, np.argmax(layer.trace.probs, -1) + 1)
+
+    @tf.function
+    def inside(x):
+        layer(x)
+        return layer.trace.distances, tf.cond(
+            tf.reduce_sum(x) > -1e9, lambda: layer.trace.mask, lambda: layer.trace.mask + 1
+        )
+
+    distances, mask = inside(X)
+    model(X)
+    np.testing.assert_array_equal(distances, layer.trace.distances)
+    np.testing.assert_array_equal(mask, np.ones((B, T)))
+    inside(X[:2])
+
+    @tf.function
+    def another():
+        return layer.trace.mask
+
+    with pytest.raises(RuntimeError, match="is that of a compiled function"):
+        another()
+
+
+def test_a_trace_from_inside_a_loop_is_refused_outside_it():
+    layer = skip()
+    layer.build(X.shape)
+
+    @tf.function
+    def run():
+        tf.while_loop(lambda i: i < 2, lambda i: (layer(X)[0, 0] * 0, i + 1)[1:], [0])
+        return layer.trace.mask
+
+    with pytest.raises(RuntimeError, match="is that of a compiled function"):
+        run()
