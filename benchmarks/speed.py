@@ -211,13 +211,16 @@ def measure(config: SpeedConfig) -> None:
     functions = {part: globals()[part] for part in PARTS}
     folder = pathlib.Path(config.results or ROOT / "benchmarks" / "results")
     folder.mkdir(parents=True, exist_ok=True)
+    sitting = describe_start()
     for part in config.parts:
         if part not in functions:
             raise InputError(f"--parts expects some of {', '.join(PARTS)}; got {part!r}")
         found = functions[part](config.runs)
         title = functions[part].__doc__.strip().rstrip(".")
         print(f"\n{part}: {title}", to_json(found, indent=1), sep="\n", flush=True)
-        record = found | {"part": part, "title": title, "runs": config.runs} | describe_start()
+        if torch := sys.modules.get("torch"):
+            sitting["versions"]["torch"] = torch.__version__
+        record = found | {"part": part, "title": title, "runs": config.runs} | sitting
         atomic_write(folder / f"{part}.json", to_json(record, indent=1) + "\n")
 
 

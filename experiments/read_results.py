@@ -209,7 +209,16 @@ def provenance(results: Sequence[dict[str, Any]]) -> str:
         }
     )
     machines = sorted({_machine(result["hardware"]) for result in results})
-    versions = sorted({f"TensorFlow {result['versions']['tensorflow']}" for result in results})
+    packages = {"tensorflow": "TensorFlow", "torch": "PyTorch"}
+    versions = sorted(
+        {
+            f"{name} {result['versions'][package]}"
+            for result in results
+            for package, name in packages.items()
+            if result["versions"].get(package)
+        },
+        reverse=True,
+    )
     return f"Run with {', '.join(versions)} on {'; '.join(machines)}; commit {', '.join(commits)}."
 
 

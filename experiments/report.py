@@ -96,15 +96,21 @@ def results() -> str:
 
 def speed() -> str:
     """benchmarks/RESULTS.md."""
-    parts = [_SPEED_HEAD]
-    for path in (BENCHMARKS / f"{part}.json" for part in PARTS):
-        if path.exists():
-            record = json.loads(path.read_bytes())
-            title = record["title"] + (f" ({record['shape']})" if "shape" in record else "")
-            made = read_results.provenance([record]).removesuffix(".")
-            made = f"{made}; {record['started_at'][:10]}."
-            parts += [f"## {record['part']}", f"**{title}**", "\n".join(_speed_table(record)), made]
+    paths = [BENCHMARKS / f"{part}.json" for part in PARTS]
+    records = [json.loads(path.read_bytes()) for path in paths if path.exists()]
+    made = {record["part"]: _sitting(record) for record in records}
+    one_sitting = len(set(made.values())) == 1
+    parts = [_SPEED_HEAD, *([next(iter(made.values()))] if one_sitting else [])]
+    for record in records:
+        title = record["title"] + (f" ({record['shape']})" if "shape" in record else "")
+        parts += [f"## {record['part']}", f"**{title}**", "\n".join(_speed_table(record))]
+        parts += [] if one_sitting else [made[record["part"]]]
     return "\n\n".join(parts) + "\n"
+
+
+def _sitting(record: dict) -> str:
+    """When, on what and with what a part was measured."""
+    return f"{read_results.provenance([record]).removesuffix('.')}; {record['started_at'][:10]}."
 
 
 def _speed_table(record: dict) -> list[str]:
