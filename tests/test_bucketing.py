@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.data.bucketing import Batch, batches, bucket_lengths, padding_share, runs, stack
+from common.data.bucketing import Batch, batches, bucket_lengths, chunks, padding_share, stack
 from common.errors import InputError
 from NER.presets import NERConfig
 
@@ -90,13 +90,13 @@ def test_what_cannot_be_batched(lengths, found):
 @settings(max_examples=40, deadline=None)
 def test_runs_are_the_epoch_s_batches_grouped_by_length(lengths, size, number):
     epoch = batches(lengths, 3, seed=4, epoch=number, round_to=2)
-    made = runs(epoch, size, seed=4, number=number)
+    made = chunks(epoch, size, seed=4, number=number)
     assert all(1 <= len(run) <= size and len({batch.length for batch in run}) == 1 for run in made)
     assert sorted(id(batch) for run in made for batch in run) == sorted(map(id, epoch))
     for length in {batch.length for batch in epoch}:  # as few runs as can be
         n = sum(batch.length == length for batch in epoch)
         assert sum(run[0].length == length for run in made) == -(-n // size)
-    again = runs(epoch, size, seed=4, number=number)
+    again = chunks(epoch, size, seed=4, number=number)
     assert [[id(batch) for batch in run] for run in made] == [[id(batch) for batch in run] for run in again]
 
 
@@ -104,7 +104,7 @@ def test_the_order_of_runs_is_that_of_seed_and_epoch():
     epoch = batches(lengths_like_conll(300), 2, 0, 0, round_to=10)
 
     def order(seed, number):
-        return [id(run[0]) for run in runs(epoch, 5, seed, number)]
+        return [id(run[0]) for run in chunks(epoch, 5, seed, number)]
 
     assert order(0, 0) == order(0, 0)
     assert order(0, 0) != order(0, 1) and order(0, 0) != order(1, 0)

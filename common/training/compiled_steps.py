@@ -97,7 +97,7 @@ class Trainer:
         total: dict[str, np.ndarray] = {}
         for start, n, part in self._parts(batches):
             seed = fold(self._seed(EVALUATE), sample)
-            state, metrics = self._evaluate(greedy, n_chains)(part, n, state, seed, tf.constant(start))
+            state, metrics = self._evaluate(*_how(greedy, n_chains))(part, n, state, seed, tf.constant(start))
             total = add(total, metrics)
         return total
 
@@ -108,7 +108,7 @@ class Trainer:
         first batch, where there are several chunks."""
         seed = fold(self._seed(EVALUATE), sample)
         n_batches = len(next(iter(batches.values())))
-        infer = self._infer(greedy, n_chains)
+        infer = self._infer(*_how(greedy, n_chains))
         found = [infer({k: tf.constant(a[i]) for k, a in batches.items()}, fold(seed, first + i)) for i in range(n_batches)]
         return {name: np.stack([one[name].numpy() for one in found]) for name in found[0]}
 
@@ -210,15 +210,15 @@ class Trainer:
         return state, {**metrics, "gradient_norm": tf.stack([norm, 1.0])}
 
     def evaluate_steps(
-        self, batches: Tensors, n: tf.Tensor, state: Any, seed: tf.Tensor, first_step: tf.Tensor, greedy: bool, n_chains: int = 1
+        self, batches: Tensors, n: tf.Tensor, state: Any, seed: tf.Tensor, first_step: tf.Tensor, *how: bool | int
     ) -> tuple[Any, Tensors]:
-        """What `evaluate` compiles: `n` batches, of tensors. Returns state and metrics."""
+        """What `evaluate` compiles: `n` batches, of tensors; `how`: greedy and, of several, the chains. Returns state and metrics."""
         names: list[str] = []
 
         def step(i: tf.Tensor, state: Any, totals: tf.Tensor):
             batch = {name: array[i] for name, array in batches.items()}
             step_seed = fold(seed, first_step + i)
-            metrics, state = self.model.evaluation_metrics(batch, state, step_seed, greedy, *([n_chains] if n_chains > 1 else []))
+            metrics, state = self.model.evaluation_metrics(batch, state, step_seed, *how)
             return i + 1, state, totals + as_rows(metrics, names)
 
         start = (0, state, tf.zeros([MOST_METRICS, 2]))
@@ -281,6 +281,11 @@ def make_trainer(
         steps_per_call=steps_per_call,
         strategy=strategy,
     )
+
+
+def _how(greedy: bool, n_chains: int) -> tuple:
+    """What a model is told; of chains only where there are several, so that a model without a mixture need not know of them."""
+    return (greedy,) if n_chains == 1 else (greedy, n_chains)
 
 
 def count_weights(model: keras.Model) -> int:
