@@ -3,48 +3,74 @@
 import dataclasses
 from typing import Any
 
-from common.config import RunConfig, setting
+from common.config import RunConfig, cells, setting
 
-# Flags of --model char; None leaves the choice to the network.
-CHAR_FLAGS = ("char_size", "char_filters", "highway_layers", "max_chars")
+
+@cells.options
+class CharOptions:
+    """What --model char has."""
+
+    char_size: int = setting(15, "dimension of a character's vector", minimum=1)
+    char_filters: list[int] = setting(
+        [50, 100, 150, 200, 200, 200, 200],
+        "filters that see 1, 2, 3, ... characters at once",
+        minimum=1,
+    )
+    highway_layers: int = setting(2, "highway layers above the filters", minimum=0)
+    max_chars: int = setting(
+        65, "characters of a word that are read, with two marks for its ends", minimum=3
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class LanguageConfig(RunConfig):
+class _Model:
+    model: str = setting(
+        "word",
+        "vectors of words: a table, or from characters (Kim et al. 2016)",
+        choices=("word", "char"),
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LanguageConfig(cells.flags_of([CharOptions]), _Model, RunConfig):
     """Train a language model on the Penn Treebank (Gui et al. 2019, section 4.2)."""
 
     task = "LanguageModeling"
-    belonging = {**RunConfig.belonging, "model": {"char": CHAR_FLAGS}}
+    options = {**RunConfig.options, "model": {"word": cells.NoOptions, "char": CharOptions}}
 
-    model: str = setting("word", "where a word's vector comes from: a table, or its characters (Kim et al. 2016)", choices=("word", "char"))
-    char_size: int | None = setting(None, "dimension of a character's vector, of --model char (15 unless given)", minimum=1)
-    char_filters: list[int] | None = setting(
-        None, "filters that see 1, 2, 3, ... characters at once, of --model char (50,100,150,200,200,200,200 unless given)", minimum=1
+    data_dir: str = setting(
+        "", "folder with ptb.{train,valid,test}.txt (empty: a small generated corpus)"
     )
-    highway_layers: int | None = setting(None, "highway layers above the filters, of --model char (2 unless given)", minimum=0)
-    max_chars: int | None = setting(
-        None, "characters of a word that are read, two marks for its ends among them, of --model char (65 unless given)", minimum=3
-    )
-    data_dir: str = setting("", "folder with ptb.train.txt, ptb.valid.txt, ptb.test.txt (empty: a small generated corpus)")
     rnn_size: int = setting(650, minimum=1)
-    rnn_layers: int = setting(2, "recurrent layers; the last one is of --cell, those below plain LSTMs", minimum=1)
+    rnn_layers: int = setting(
+        2, "recurrent layers: the last is of --cell, those below plain LSTMs", minimum=1
+    )
     dropout: float = setting(
-        0.5, "probability of dropping a unit, on the word vectors (not with --model char), between layers and before the softmax"
+        0.5,
+        "probability of dropping a unit, on the word vectors (not with --model char), "
+        "between layers and before the softmax",
     )
     num_unroll_steps: int = setting(35, "steps that gradients flow back through", minimum=1)
     batch_size: int = setting(20, minimum=1)
     max_epochs: int = setting(100, minimum=1)
     learning_rate: float = setting(1.0, minimum=0)
-    learning_rate_decay: float = setting(1 / 1.2, "factor on the learning rate when it decays", minimum=0, maximum=1)
-    decay_when: float = setting(1.0, "decay whenever the validation perplexity does not beat the best by this much")
-    decay_after: int = setting(0, "decay after each epoch from this one on instead (0: use --decay_when)", minimum=0)
+    learning_rate_decay: float = setting(
+        1 / 1.2, "factor on the learning rate when it decays", minimum=0, maximum=1
+    )
+    decay_when: float = setting(
+        1.0, "decay when the validation perplexity does not beat the best by this"
+    )
+    decay_after: int = setting(
+        0, "decay after every epoch from this one on (0: use --decay_when)", minimum=0
+    )
     lr_threshold: float = setting(0.005, "the learning rate decays no further than this", minimum=0)
     param_init: float = setting(0.05, "weights start uniform over plus or minus this", minimum=0)
     max_grad_norm: float = setting(5.0, minimum=0)
     reward: str = setting(
-        "log_likelihood", "reward of the agent at each step: log p or p of the next word", choices=("log_likelihood", "likelihood")
+        "log_likelihood",
+        "reward of the agent at each step: log p or p of the next word",
+        choices=("log_likelihood", "likelihood"),
     )
-    baseline: str = "leave_one_out"
     rl_weight: float = setting(0.3, minimum=0)
     entropy_weight: float = setting(0.02, minimum=0)
     print_every: int = setting(100, minimum=1)
@@ -52,8 +78,10 @@ class LanguageConfig(RunConfig):
 
     @property
     def char_flags(self) -> dict[str, Any]:
-        """Those flags of --model char that shape its network and are not left to it."""
-        return {name: getattr(self, name) for name in CHAR_FLAGS if name != "max_chars" and getattr(self, name) is not None}
+        """The options of --model char that shape its network."""
+        return {
+            name: getattr(self, name) for name in cells.names(CharOptions) if name != "max_chars"
+        }
 
 
 _SMALL = {
@@ -87,5 +115,10 @@ PRESETS = {
     "medium": {"max_epochs": 39, "decay_after": 6, "lr_threshold": 0.0},
     # The large model of Kim et al. 2016, its second layer the dynamic one; and the convolutions of their small one in front of `small`.
     "char": {"model": "char", "max_epochs": 25, "learning_rate_decay": 0.5, "lr_threshold": 0.0},
-    "char_small": {**_SMALL, "model": "char", "char_filters": [25, 50, 75, 100, 125, 150], "highway_layers": 1},
+    "char_small": {
+        **_SMALL,
+        "model": "char",
+        "char_filters": [25, 50, 75, 100, 125, 150],
+        "highway_layers": 1,
+    },
 }

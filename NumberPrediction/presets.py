@@ -14,9 +14,19 @@ class NumberConfig(RunConfig):
     without_effect = {"dropout": "this network drops no units"}
 
     length: int = setting(10, "digits before the index (paper: 10 and 20)", minimum=10)
-    label_rule: str = setting("paper", "which digit is the label, see produce_data.py", choices=("paper", "last_ten", "released"))
-    data_dir: str = setting("", "folder that produce_data.py wrote (empty: the same examples, generated in memory)")
-    n_train: int = setting(100_000, "training examples, where --data_dir is empty and the data are generated", minimum=1)
+    label_rule: str = setting(
+        "paper",
+        "which digit is the label, see produce_data.py",
+        choices=("paper", "last_ten", "released"),
+    )
+    data_dir: str = setting(
+        "", "folder that produce_data.py wrote (empty: the same examples, generated in memory)"
+    )
+    n_train: int = setting(
+        100_000,
+        "training examples, where --data_dir is empty and the data are generated",
+        minimum=1,
+    )
     n_dev: int = setting(10_000, "development examples, likewise", minimum=1)
     n_test: int = setting(10_000, "test examples, likewise", minimum=1)
     reward: str = setting(
@@ -24,17 +34,21 @@ class NumberConfig(RunConfig):
         "reward of the agent: log p(label), +1 or -1 for a right or wrong answer, or the release's loss",
         choices=("log_likelihood", "sign", "released"),
     )
-    entropy_decay: float = setting(1.0, "factor on the entropy weight after each epoch", minimum=0, maximum=1)
+    entropy_decay: float = setting(
+        1.0, "factor on the entropy weight after each epoch", minimum=0, maximum=1
+    )
     n_actions: int = setting(10, minimum=1)
     batch_size: int = setting(100, minimum=1)
     max_grad_norm: float = setting(0.0, minimum=0)
-    baseline: str = "leave_one_out"
 
     def __post_init__(self):
         """Raises `InputError` for the release's loss, which is nothing but a reward, with an agent that has none."""
         super().__post_init__()
         if self.reward == "released" and self.estimator != "policy_gradient":
-            raise InputError(f"--reward released expects --estimator policy_gradient, got {self.estimator}: leave one of them out")
+            raise InputError(
+                f"--reward released expects --estimator policy_gradient, got {self.estimator}: "
+                "leave one of them out"
+            )
 
 
 PRESETS = {

@@ -18,17 +18,22 @@ class RecallConfig(RunConfig):
 
     cell: str = "skip_rnn"
     length: int = setting(100, "inputs in a sequence (source: 100 and 500)", minimum=1)
-    features: int = setting(6, "components of an input, each uniform over 0 to 1 (the source does not say)", minimum=1)
+    features: int = setting(
+        6, "components of an input, each uniform over 0 to 1 (the source does not say)", minimum=1
+    )
     n_train: int = setting(10_000, "training sequences", minimum=1)
     n_dev: int = setting(1_000, "development sequences", minimum=1)
     n_test: int = setting(1_000, "test sequences", minimum=1)
     rnn_size: int = setting(100, minimum=1)
-    recurrent_init: float = setting(0.01, "standard deviation of the initial recurrent weights of --cell skip_rnn", minimum=0)
+    recurrent_init: float = setting(
+        0.01, "standard deviation of the initial recurrent weights of --cell skip_rnn", minimum=0
+    )
     batch_size: int = setting(20, minimum=1)
     max_epochs: int = setting(10, minimum=1)
     max_grad_norm: float = setting(0.0, minimum=0)
-    reward: str = setting("squared_error", "reward of the agent: less the squared error", choices=("squared_error",))
-    baseline: str = "leave_one_out"
+    reward: str = setting(
+        "squared_error", "reward of the agent: less the squared error", choices=("squared_error",)
+    )
 
 
 # The source's versions of the cell; its sizes, its optimiser and the distribution of its inputs are not stated.

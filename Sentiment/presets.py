@@ -12,14 +12,26 @@ class SentimentConfig(RunConfig):
 
     task = "Sentiment"
 
-    dataset: str = setting("imdb", "data set: IMDB, or SST with five classes or two", choices=("imdb", "sst5", "sst2"))
-    data_dir: str = setting("", "folder with the data set as distributed (empty: a small generated corpus of two classes)")
+    dataset: str = setting(
+        "imdb", "data set: IMDB, or SST with five classes or two", choices=("imdb", "sst5", "sst2")
+    )
+    data_dir: str = setting(
+        "",
+        "folder with the data set as distributed (empty: a small generated corpus of two classes)",
+    )
     cache_dir: str = setting(
-        "", "where to keep IMDB tokenised, and words' vectors, for the next run (empty: nowhere)", affects_result=False, path=True
+        "",
+        "where to keep IMDB's tokens and word vectors for the next run (empty: nowhere)",
+        affects_result=False,
+        path=True,
     )
     max_tokens: int = setting(400, "tokens of a text that are read: its last ones", minimum=1)
-    phrases: bool = setting(False, "SST: train on every phrase of the trees, not on the sentences alone")
-    vectors: str = setting("", "file of pretrained word vectors, such as GoogleNews-vectors-negative300.bin (empty: random)", path=True)
+    phrases: bool = setting(
+        False, "SST: train on every phrase of the trees, not on the sentences alone"
+    )
+    vectors: str = setting(
+        "", "file of pretrained word vectors, word2vec's .bin or text (empty: random)", path=True
+    )
     word_size: int = setting(300, "dimension of a word's vector", minimum=1)
     train_vectors: bool = setting(True, "train the word vectors with the rest")
     max_words: int = setting(30_000, "size of the vocabulary", minimum=3)
@@ -27,24 +39,31 @@ class SentimentConfig(RunConfig):
     rnn_size: int = setting(128, minimum=1)
     n_actions: int = setting(3, minimum=1)
     lamda: float = setting(0.5, minimum=0, maximum=1)
-    pooling: str = setting("mean", "what the classifier sees: the mean over the steps, or the last output", choices=("mean", "last"))
+    pooling: str = setting(
+        "mean", "what the classifier sees: the mean output, or the last", choices=("mean", "last")
+    )
     dropout: float = setting(0.2, "probability of dropping a unit before the classifier")
     batch_size: int = setting(50, minimum=1)
     max_epochs: int = setting(10, minimum=1)
     learning_rate: float = setting(0.002, minimum=0)
-    patience: int = setting(3, "epochs without a better accuracy on dev after which training ends (0: never)", minimum=0)
-    reward: str = setting("log_likelihood", "reward of the agent: log p(label)", choices=("log_likelihood",))
-    baseline: str = "leave_one_out"
+    patience: int = setting(
+        3, "stop after so many epochs without a better accuracy on dev (0: never)", minimum=0
+    )
+    reward: str = setting(
+        "log_likelihood", "reward of the agent: log p(label)", choices=("log_likelihood",)
+    )
     entropy_weight: float = setting(0.001, minimum=0)
     max_train_examples: int = setting(0, "train on a sample of so many texts (0: all)", minimum=0)
     n_buckets: int = setting(8, "padded lengths of batches; each is compiled once", minimum=1)
-
 
     def __post_init__(self):
         """Raises `InputError` for a flag of another data set."""
         super().__post_init__()
         if self.phrases and self.dataset == "imdb":
-            raise InputError("--phrases belongs to --dataset sst5 or sst2, the data set here is imdb: leave it out, or change the data set")
+            raise InputError(
+                "--phrases belongs to --dataset sst5 or sst2, the data set here is imdb: "
+                "leave it out, or change the data set"
+            )
 
 
 PRESETS = {

@@ -7,7 +7,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from common.config import RunConfig, parse, settings
+from common.config import RunConfig, of_today, parse, settings
 from common.training.run_directory import to_json
 from experiments.tables import Row, Table
 
@@ -49,13 +49,12 @@ def differing(table: Table, row: Row, result: Mapping[str, Any], vectors: str = 
     """The flags in which a result is not what its row asks for now, as the result has them: it was made before something was changed.
 
     Only flags that affect the result count, not the seed, and none that the row's cell does not read; of data and word vectors only the
-    names. A flag that the result does not have is newer than it, and did by default what there was before. `vectors` are others than the
-    table's.
+    names. `vectors` are others than the table's.
     """
     asked = config(table, row, **data(table, "data", vectors))
     known = settings(type(asked))
     free = {"seed", *asked.unread, *(name for name, one in known.items() if not one.affects_result)}
-    made_with = _plain({name: one.default for name, one in known.items()} | result["flags"])
+    made_with = _plain(of_today(type(asked), result["flags"]))
     now = _plain(dataclasses.asdict(asked))
     return {name: value for name, value in made_with.items() if name not in free and (name not in now or value != now[name])}
 

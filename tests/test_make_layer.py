@@ -1,13 +1,11 @@
 """common/layers/make_layer.py: `--cell` and its flags."""
 
-import dataclasses
-
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from common.config import CELL_FLAGS, CELLS, RunConfig, command_line
+from common.config import CELLS, RunConfig, command_line
 from common.errors import InputError
 from common.layers.fast_lstm import FastLSTM
 from common.layers.make_layer import auxiliary, make_layer, run_layer
@@ -22,7 +20,7 @@ def parse(*flags):
 @pytest.mark.parametrize("cell", CELLS)
 def test_every_cell(cell):
     """Built as the tasks build it, run as they run it, states handed on as they do."""
-    config = RunConfig(cell=cell, jit_compile=False)
+    config = RunConfig(cell=cell, jit_compile=False, eval_samples=2)
     layer = make_layer(config, H, name="recurrent", kernel_initializer="he_normal", recurrent_initializer="he_normal")
     assert layer.name == "recurrent"
     x, seed = tf.ones([B, T, D]), tf.constant([1, 2])
@@ -30,6 +28,7 @@ def test_every_cell(cell):
     assert outputs.shape == (B, T, H)
     assert [s.shape for s in state] == [s.shape for s in layer.get_initial_state(B)]
     assert (trace is not None) == config.has_agent == (cell == "dynamic_skip")
+    assert (config.n_chains > 1) == (cell in ("dynamic_skip", "random_skip"))
     if not config.has_agent:  # then an evaluation need not be made twice
         np.testing.assert_array_equal(run_layer(layer, x, seed=seed, greedy=True)[0], run_layer(layer, x, seed=seed)[0])
     again, _, _ = run_layer(layer, x, mask=tf.ones([B, T], tf.bool), seed=seed)
@@ -125,7 +124,27 @@ def test_one_line_for_a_flag_that_does_not_fit(flags, line):
     assert str(caught.value) == line
 
 
-def test_every_flag_of_a_cell_is_one():
-    names = {field.name for field in dataclasses.fields(RunConfig)}
-    assert set(CELL_FLAGS) <= set(CELLS)
-    assert {name for flags in CELL_FLAGS.values() for name in flags} <= names
+def test_one_distance_is_no_choice():
+    """Config, cell and layer agree on what an agent is."""
+    for n_actions in (1, 2):
+        config = RunConfig(n_actions=n_actions, eval_samples=3, jit_compile=False)
+        layer = make_layer(config, H)
+        _, _, trace = run_layer(layer, tf.ones([B, T, D]))
+        assert config.has_agent == layer.cell.has_agent == (n_actions > 1)
+        assert (trace is not None) == (config.n_chains == 3) == (n_actions > 1)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_defaults_of_the_catalogue_are_those_of_the_class(cell):
+    """Building a layer without and with its options gives the same configuration."""
+    entry, options = RunConfig(cell=cell).layer()
+    options.pop("initializers", None)
+    layer = make_layer(RunConfig(cell=cell, jit_compile=False), H)
+    plain = type(layer)(H) if entry.made_of.startswith(".layers") else None
+    for name, value in options.items():
+        holder = layer if name in layer.get_config() else layer.cell
+        found = holder.get_config()[name]
+        assert (list(found) if isinstance(found, tuple) else found) == value, name
+        default = plain if plain is not None else type(layer.cell)(H)
+        if name in default.get_config():
+            assert default.get_config()[name] == found, name

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from common.config import RunConfig, from_dict, setting
+from common.config.run_config import RETIRED
 from common.errors import InputError
 from common.training import progress, provenance, run_directory
 from common.training.progress import Progress
@@ -309,6 +310,43 @@ def test_a_run_that_is_older_than_a_flag(tmp_path):
     with pytest.raises(InputError, match="--limit was None, now 3"):
         RunDirectory.open(tmp_path, Config(limit=3))
     RunDirectory.open(tmp_path, Config())
+
+
+def store(tmp_path, config, **changed):
+    RunDirectory.open(tmp_path, config)
+    stored = flags_of(tmp_path)
+    stored["flags"] |= changed
+    (tmp_path / "flags.json").write_text(json.dumps(stored))
+
+
+def test_null_is_the_default_that_it_stood_for(tmp_path):
+    """Runs were stored with null where a flag of their cell had been left to it."""
+    config = Config(cell="skip_rnn", n_matrices=2)
+    assert (config.n_matrices, config.skip, config.base, config.periods) == (2, None, "rnn", None)
+    store(tmp_path, config, base=None)
+    RunDirectory.open(tmp_path, config)
+    RunDirectory.open(tmp_path, Config(cell="skip_rnn", n_matrices=2, base="rnn"))
+    store(tmp_path, config, base=None)
+    assert load_config(tmp_path, Config) == config
+    with pytest.raises(InputError, match="--base was rnn, now lstm"):
+        RunDirectory.open(tmp_path, Config(cell="skip_rnn", n_matrices=2, base="lstm"))
+    other = "--cell was skip_rnn, now clockwork; --periods was None, now .1, 2, 4, 8.; --n_matr"
+    with pytest.raises(InputError, match=other):
+        RunDirectory.open(tmp_path, Config(cell="clockwork"))
+
+
+def test_a_retired_flag(tmp_path, monkeypatch):
+    """It is no difference where it changed nothing; elsewhere the run is of another version."""
+    monkeypatch.setitem(RETIRED, "gone", 0.5)
+    store(tmp_path, Config(), gone=0.5)
+    assert load_config(tmp_path, Config) == Config()
+    RunDirectory.open(tmp_path, Config())
+    assert "gone" not in flags_of(tmp_path)["flags"]
+    store(tmp_path, Config(), gone=0.25)
+    with pytest.raises(InputError, match="another version of this program .differing in gone."):
+        load_config(tmp_path, Config)
+    with pytest.raises(InputError, match="--gone was 0.25, now absent"):
+        RunDirectory.open(tmp_path, Config())
 
 
 def test_nothing_here_imports_tensorflow(root):

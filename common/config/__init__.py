@@ -15,21 +15,21 @@ def _excepthook(kind: type[BaseException], error: BaseException, trace: Tracebac
 if sys.excepthook is sys.__excepthook__:
     sys.excepthook = _excepthook
 
+from .cells import CELLS  # noqa: E402
 from .command_line import Presets, help_text, parse  # noqa: E402
 from .entrypoint import Terminated, main  # noqa: E402
 from .flags import from_dict, setting, settings  # noqa: E402
-from .run_config import CELL_FLAGS, CELLS, READ_BY, RunConfig  # noqa: E402
+from .run_config import RunConfig, of_today  # noqa: E402
 
 __all__ = [
     "CELLS",
-    "CELL_FLAGS",
-    "READ_BY",
     "Presets",
     "RunConfig",
     "Terminated",
     "from_dict",
     "help_text",
     "main",
+    "of_today",
     "parse",
     "setting",
     "settings",

@@ -1,23 +1,27 @@
-"""The config that a command line asks for: explicit flags over the preset over the defaults of the class; `--help`; the name of a run."""
+"""From a command line to a config and the name of its run.
 
+Explicit flags win over the preset, the preset over the defaults of the class.
+"""
+
+import contextlib
 import dataclasses
 import hashlib
 import os
-import shutil
 import sys
-import textwrap
-import typing
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from absl import flags
 
 from ..errors import InputError
+from .cells import names
 from .flags import Setting, from_dict, hint, settings, show
-from .run_config import READ_BY, RunConfig, belongs, flags_of_some
+from .help import Presets, help_text
+from .run_config import RunConfig
 
-_LONGEST = 120  # characters for the flags in the default name of a run; file systems take 255 in all
-Presets = Mapping[str, Mapping[str, Any]]
+_LONGEST = (
+    120  # characters for the flags in the default name of a run; file systems take 255 in all
+)
 
 
 class _Text(flags.ArgumentParser):
@@ -42,12 +46,22 @@ def parse(
       bare: the flags that words without a flag stand for, in order. One that ends in "..." takes all that are left: a list
         has each of them, a text has a line of each.
 
-    Raises `InputError`, one line, for anything that cannot be used. `--help` prints the flags and leaves with status 0.
+    Raises `InputError`, one line, for anything that cannot be used. `--help` prints the flags that
+    the chosen cell, estimator and so on read, `--helpfull` all; both leave with status 0.
     """
     argv, presets = list(sys.argv if argv is None else argv), presets or {}
     known = settings(config_class)
-    if {"--help", "-help", "-h"} & set(argv[1:]):
-        print(help_text(config_class, presets, argv[0]))
+    if asked := {"--help", "-help", "-h", "--helpfull", "-helpfull"} & set(argv[1:]):
+        full = not asked.isdisjoint({"--helpfull", "-helpfull"})
+        line = [word for word in argv if word not in asked]
+        print(
+            help_text(
+                config_class,
+                presets,
+                argv[0],
+                None if full else _chosen(config_class, presets, line),
+            )
+        )
         raise SystemExit(0)
 
     given = _given(known, argv, bare)
@@ -55,42 +69,50 @@ def parse(
     if "preset" in known:
         preset = given.get("preset", known["preset"].default)
         if preset not in presets:
-            raise InputError(f"--preset expects one of {', '.join(presets)}; got {preset!r}{hint(preset, presets)}")
+            raise InputError(
+                f"--preset expects one of {', '.join(presets)}; got {preset!r}"
+                f"{hint(preset, presets)}"
+            )
         values |= _preset_values(config_class, presets[preset], given)
     config = from_dict(config_class, values | given)
     if not isinstance(config, RunConfig):
         return config
-    start = from_dict(config_class, values)
-    for chooser, readers in READ_BY.items():
-        for name, values in readers.items():
-            if (chosen := getattr(config, chooser)) not in values and getattr(config, name) != getattr(start, name):
-                raise belongs(name, chooser, values, chosen)
+    stands = {name: one.convert(values.get(name, one.default)) for name, one in known.items()}
+    changed = {name: known[name].convert(text) for name, text in given.items()}
+    changed = {name: value for name, value in changed.items() if value != stands[name]}
+    config.check_read(changed)
     if not config.run_dir:
-        config = dataclasses.replace(config, run_dir=os.path.join("runs", config.task, _run_name(config, start)))
+        name = _run_name(config, changed)
+        config = dataclasses.replace(config, run_dir=os.path.join("runs", config.task, name))
     return config
 
 
-def _preset_values(config_class: type, preset: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """What a preset says, without the flags of its cell (or the like) where another one is given: they were meant for its own."""
-    values = dict(preset)
-    for chooser, flags_of in getattr(config_class, "belonging", {}).items():
-        own = preset.get(chooser, settings(config_class)[chooser].default)
+def _preset_values(
+    config_class: type, preset: Mapping[str, Any], given: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What a preset says, without the options of its cell (or the like) where another is given."""
+    values, known = dict(preset), settings(config_class)
+    for chooser, options in getattr(config_class, "options", {}).items():
+        own = preset.get(chooser, known[chooser].default)
         if given.get(chooser, own) != own:
-            values = {name: value for name, value in values.items() if name not in flags_of_some(flags_of)}
+            meant = {
+                name for of in options.values() for name in names(of) if known[name].default is None
+            }
+            values = {name: value for name, value in values.items() if name not in meant}
     return values
 
 
-def _run_name(config: RunConfig, start: RunConfig) -> str:
-    """A folder's name that tells runs apart: preset, cell, what else differs from the preset and affects the result, seed.
+def _run_name(config: RunConfig, changed: Mapping[str, Any]) -> str:
+    """A folder's name that tells runs apart: preset, cell, changed flags that matter, seed.
 
     The order is that of the fields, so it does not depend on how the command was typed. A name too long for a file system
     ends in a digest of the whole.
     """
-    parts = []
-    for one in settings(type(config)).values():
-        value = getattr(config, one.name)
-        if one.affects_result and one.name not in ("preset", "cell", "seed") and value != getattr(start, one.name):
-            parts.append(_name_part(one.name, value))
+    parts = [
+        _name_part(one.name, changed[one.name])
+        for one in settings(type(config)).values()
+        if one.affects_result and one.name in changed and one.name not in ("preset", "cell", "seed")
+    ]
     text = "-".join(parts)
     if len(text) > _LONGEST:
         text = f"{text[:_LONGEST]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
@@ -103,23 +125,32 @@ def _name_part(name: str, value: Any) -> str:
         return name if value else f"no{name}"
     text = f"{value:.15g}" if isinstance(value, float) else show(value)
     text = text.rstrip("/").rpartition("/")[2]
-    text = "".join(letter if (letter.isascii() and letter.isalnum()) or letter in "-._+," else "_" for letter in text)
+    text = "".join(
+        letter if (letter.isascii() and letter.isalnum()) or letter in "-._+," else "_"
+        for letter in text
+    )
     return name + (text if text[:1].isdigit() else f"_{text}")
 
 
-def _given(known: dict[str, Setting], argv: list[str], bare: Sequence[str]) -> dict[str, str | list[str]]:
+def _given(
+    known: dict[str, Setting], argv: list[str], bare: Sequence[str]
+) -> dict[str, str | list[str]]:
     """The text of every flag on the command line, and of the words that stand for those flags of `bare` that it has not."""
-    values = flags.FlagValues()  # not the process-wide one: several configs can be read in one process
+    values = (
+        flags.FlagValues()
+    )  # not the process-wide one: several configs can be read in one process
     values.set_gnu_getopt()  # flags may follow words
     for one in known.values():
-        if bool in (one.type, *typing.get_args(one.type)):
+        if one.is_switch:
             flags.DEFINE_boolean(one.name, None, one.help, flag_values=values)
         else:
             flags.DEFINE(_Text(), one.name, None, one.help, flag_values=values)
     try:
         rest = values(argv)[1:]
     except flags.UnrecognizedFlagError as error:
-        raise InputError(f"unknown flag --{error.flagname}{hint(error.flagname, known)}; --help lists them") from None
+        raise InputError(
+            f"unknown flag --{error.flagname}{hint(error.flagname, known)}; --help lists them"
+        ) from None
     except flags.Error as error:
         raise InputError(" ".join(str(error).split())) from None
     given = {name: values[name].value for name in known if values[name].present}
@@ -132,31 +163,20 @@ def _given(known: dict[str, Setting], argv: list[str], bare: Sequence[str]) -> d
         else:
             given[name], *rest = rest
     if rest:
-        raise InputError(f"expected {'flags' if bare else 'flags only'} (--name=value; --name or --noname for a switch), found {rest[0]!r}")
+        raise InputError(
+            f"expected {'flags' if bare else 'flags only'} (--name=value; --name or --noname for a switch), found {rest[0]!r}"
+        )
     return given
 
 
-def help_text(config_class: type, presets: Presets | None = None, program: str = "") -> str:
-    """What `--help` prints: every flag with its type, default and limits, then the presets."""
-    width = max(40, min(110, shutil.get_terminal_size((110, 24)).columns))
-    summary = (config_class.__doc__ or "").split("\n")[0]
-    lines = [f"usage: python {program or 'PROGRAM'} [--flag=value ...]", "", summary, ""]
-    for one in settings(config_class).values():
-        if one.name in getattr(config_class, "without_effect", {}):
-            continue
-        limits = [f"default {show(one.default)}"]
-        if one.name == "preset" and presets:
-            limits.append("one of " + ", ".join(presets))
-        if one.choices is not None:
-            limits.append("one of " + ", ".join(map(str, one.choices)))
-        bounds = (("min", one.minimum), ("max", one.maximum))
-        limits += [f"{word} {bound}" for word, bound in bounds if bound is not None]
-        lines.append(f"  --{'[no]' if one.type is bool else ''}{one.name}  ({one.type_name})")
-        lines.append(textwrap.fill(f"{one.help} [{'; '.join(limits)}]", width, initial_indent=" " * 6,
-                                   subsequent_indent=" " * 6))  # fmt: skip
-    if presets:
-        lines += ["", "presets (an explicit flag wins over them):"]
-        for name, values in presets.items():
-            shown = " ".join(f"{field}={show(value)}" for field, value in values.items()) or "the defaults above"
-            lines.append(textwrap.fill(f"{name}: {shown}", width, initial_indent="  ", subsequent_indent=" " * 6))
-    return "\n".join(lines)
+def _chosen(config_class: type, presets: Presets, argv: list[str]) -> Any:
+    """The config of a line's preset, cell and the like; the default one if these are wrong."""
+    if not issubclass(config_class, RunConfig):
+        return config_class()
+    known = settings(config_class)
+    with contextlib.suppress(InputError, KeyError):
+        given = _given(known, argv, ())
+        given = {name: text for name, text in given.items() if name in config_class.choosers()}
+        preset = presets[given.get("preset", known["preset"].default)]
+        return from_dict(config_class, _preset_values(config_class, preset, given) | given)
+    return config_class()

@@ -53,8 +53,18 @@ class Setting:
     path: bool = False
 
     @property
-    def type_name(self) -> str:
-        return self.type.__name__ if isinstance(self.type, type) else str(self.type)
+    def is_switch(self) -> bool:
+        return bool in (self.type, *typing.get_args(self.type))
+
+    @property
+    def limits(self) -> str:
+        """The values that are allowed, in words; empty where all of the type are."""
+        if self.choices is not None:
+            return ", ".join(map(str, self.choices))
+        low, high = self.minimum, self.maximum
+        if low is None or high is None:
+            return f">= {low}" if low is not None else f"<= {high}" if high is not None else ""
+        return f"from {low} to {high}"
 
     @property
     def is_list(self) -> bool:
@@ -87,14 +97,13 @@ class Setting:
         if value is None:
             return
         if self.choices is not None and value not in self.choices:
-            known = ", ".join(map(str, self.choices))
-            raise InputError(f"--{self.name} expects one of {known}; got {value!r}{hint(str(value), self.choices)}")
+            close = hint(str(value), self.choices)
+            raise InputError(f"--{self.name} expects one of {self.limits}; got {value!r}{close}")
         if isinstance(value, float) and not math.isfinite(value):
             raise InputError(f"--{self.name} expects a finite number, got {value}")
         low, high = self.minimum, self.maximum
         if (low is not None and value < low) or (high is not None and value > high):
-            bounds = f">= {low}" if high is None else f"<= {high}" if low is None else f"from {low} to {high}"
-            raise InputError(f"--{self.name} expects a value {bounds}, got {value}")
+            raise InputError(f"--{self.name} expects a value {self.limits}, got {value}")
 
 
 def _is_utf8(text: str) -> bool:

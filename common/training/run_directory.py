@@ -17,7 +17,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..config import from_dict, settings
+from ..config import from_dict, of_today, settings
 from ..errors import InputError
 from ..files import atomic_write, is_hidden, is_temporary, remove_temporary
 from .provenance import describe_start, now
@@ -190,10 +190,11 @@ def load_config(path: str | os.PathLike, config_class: type) -> Any:
     task = getattr(config_class, "task", None)
     if stored["task"] != task:
         raise InputError(f"{path} holds a run of {stored['task']}, expected one of {task}")
-    if other := set(stored["flags"]) - set(settings(config_class)):  # one that is missing is newer than the run: its default
+    flags = of_today(config_class, stored["flags"])
+    if other := set(flags) - set(settings(config_class)):
         names = ", ".join(sorted(other))
         raise InputError(f"{path} was written by another version of this program (differing in {names}): train anew")
-    return from_dict(config_class, stored["flags"])
+    return from_dict(config_class, flags)
 
 
 def to_json(value: Any, indent: int | None = None) -> str:
@@ -248,9 +249,7 @@ def _check_same_run(path: pathlib.Path, stored: Mapping[str, Any], config: Any) 
     if stored["task"] != _task(config):
         raise InputError(f"{path} holds a run of {stored['task']}, not of {_task(config)}: choose another --run_dir")
     new = json.loads(to_json(dataclasses.asdict(config)))
-    # A flag that the run does not have is newer than it, and does by default what there was before.
-    defaults = json.loads(to_json({name: one.default for name, one in settings(type(config)).items()}))
-    old = {**defaults, **stored["flags"]}
+    old = json.loads(to_json(of_today(type(config), stored["flags"])))
     known = settings(type(config))
     free = {one.name for one in known.values() if not one.affects_result}
     absent = "absent"

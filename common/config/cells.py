@@ -1,0 +1,239 @@
+"""The catalogue of cells: what each is made of, and its options, which are its flags.
+
+A cell of one's own is a class below with its options and a line in `CELLS`; see
+common/cells/README.md. On the command line and in flags.json the options of all cells stand side by
+side. Nothing here imports TensorFlow.
+"""
+
+import dataclasses
+import typing
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ..choices import BASELINES, CREDITS, ENTROPIES, ESTIMATORS, HISTORIES, OBSERVATIONS
+from .flags import setting
+
+options = dataclasses.dataclass(frozen=True, kw_only=True)
+
+
+@options
+class NoOptions:
+    """Those of a cell, an estimator or a model that has none."""
+
+
+# ---- options that several cells share; tasks give them defaults of their own
+
+
+@options
+class PastState:
+    lamda: float = setting(
+        1.0, "weight of the chosen past state; the previous one has 1 - lamda", minimum=0, maximum=1
+    )
+
+
+@options
+class PastStates(PastState):
+    n_actions: int = setting(5, "K, how many past states there are to choose from", minimum=1)
+
+
+@options
+class Agent:
+    agent_units: int = setting(50, "hidden units of the agent", minimum=1)
+    observation: str = setting(
+        "previous",
+        "hidden state the agent conditions on: h_{t-1} (paper), or the mean of the last K "
+        "(release)",
+        choices=OBSERVATIONS,
+    )  # fmt: skip
+
+
+@options
+class History:
+    history: str = setting(
+        "carried", "states before a window of text: carried over, or zero", choices=HISTORIES
+    )
+
+
+@options
+class Estimator:
+    estimator: str = setting(
+        "policy_gradient",
+        "gradient of the agent: from a reward (paper), or from the task's loss",
+        choices=ESTIMATORS,
+    )
+
+
+@options
+class Objective:
+    """What the training step reads, not the layer: the arguments of `losses.policy_gradient`.
+
+    The tasks have these defaults unless they give their own.
+    """
+
+    reward: str = setting("log_likelihood", "reward of the agent")
+    credit: str = setting(
+        "to_go", "return of an action: rewards from its step on, or all", choices=CREDITS
+    )
+    baseline: str = setting(
+        "leave_one_out",
+        "subtracted from the return: nothing, or the mean over the rest of the batch",
+        choices=BASELINES,
+    )
+    entropy: str = setting(
+        "analytic", "entropy of the policy: exact, or from samples", choices=ENTROPIES
+    )
+    rl_weight: float = setting(1.0, "weight of the policy-gradient loss", minimum=0)
+    entropy_weight: float = setting(0.0, "weight of the policy's entropy", minimum=0)
+
+
+# What each estimator reads of `Objective`, beyond what all do.
+ESTIMATOR_OPTIONS = {
+    "policy_gradient": ("reward", "credit", "baseline", "rl_weight"),
+    "straight_through": (),
+}
+
+
+# ---- options of each cell
+
+
+@options
+class DynamicSkip(Objective, Estimator, History, Agent, PastStates):
+    initializers: str | None = setting(
+        None, "initial weights as in the release (none: like the network's)", choices=("released",)
+    )
+    previous_bias: float | None = setting(
+        None, "initial bias of distance 1, to begin near a plain LSTM (none: the others')"
+    )
+
+
+@options
+class FixedSkip(History, PastState):
+    skip: int = setting(3, "distance of the skip connection", minimum=1)
+
+
+@options
+class RandomSkip(History, PastStates):
+    pass
+
+
+@options
+class Attention(Agent, PastStates):
+    pass
+
+
+@options
+class SkippedUpdates:
+    update_cost: float = setting(
+        1e-4, "cost of one update of the state, in the loss of a sequence", minimum=0
+    )
+
+
+@options
+class TimeDelay:
+    delay: int = setting(5, "delay of the second recurrent edge", minimum=2)
+    base: str = setting("rnn", "kind of unit: plain or LSTM", choices=("rnn", "lstm"))
+
+
+@options
+class Leaky:
+    leak: str = setting(
+        "fixed", "time constants: drawn once, or learned from there", choices=("fixed", "learned")
+    )
+
+
+@options
+class Clockwork:
+    periods: list[int] = setting([1, 2, 4, 8], "period of each group of units", minimum=1)
+
+
+@options
+class SkipRNN:
+    skip: int | None = setting(None, "distance of the skip connection (none: no skip)", minimum=1)
+    n_matrices: int = setting(1, "recurrent matrices that take turns", minimum=1)
+    base: str = setting("rnn", "kind of unit: plain or LSTM", choices=("rnn", "lstm"))
+
+
+@options
+class Peephole:
+    variant: str = setting(
+        "vanilla", "variant of the LSTM (Greff et al. 2015)",
+        choices=("vanilla", "NIG", "NFG", "NOG", "NIAF", "NOAF", "NP", "CIFG", "FGR"),
+    )  # fmt: skip
+
+
+@options
+class Depth:
+    depth: int = setting(2, "LSTMs on top of each other within the cell", minimum=1)
+
+
+@options
+class Grid(Depth):
+    tied: bool = setting(False, "one set of weights for all levels")
+
+
+# ---- the catalogue
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """What `--cell` selects.
+
+    Attributes:
+      made_of: "module:Class" of a layer over sequences, or of a cell that takes one step; a module
+        with a dot in front is one of this package.
+      options: a dataclass of its flags. They are arguments of the layer or cell, but for those of
+        `Objective` and for `initializers`.
+      runs_in: the layer that runs a cell over a sequence; it gets those options that it has.
+      fixed: further arguments.
+      random: the distances are drawn, so that several runs of one input differ.
+    """
+
+    made_of: str
+    options: type = NoOptions
+    runs_in: str = "keras.layers:RNN"
+    fixed: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    random: bool = False
+
+
+_UPDATES = ".layers.update_skipping_rnn:UpdateSkippingRNN"
+CELLS: Mapping[str, Cell] = {
+    "dynamic_skip": Cell(".layers.dynamic_skip_lstm:DynamicSkipLSTM", DynamicSkip, random=True),
+    "lstm": Cell(".layers.fast_lstm:FastLSTM"),
+    # As Cho et al. 2014: the reset gate before the product.
+    "gru": Cell("keras.layers:GRU", fixed={"reset_after": False, "use_cudnn": False}),
+    "fixed_skip": Cell(".layers.fixed_skip_lstm:FixedSkipLSTM", FixedSkip),
+    "random_skip": Cell(".layers.fixed_skip_lstm:RandomSkipLSTM", RandomSkip, random=True),
+    "attention": Cell(".layers.attention_skip_lstm:AttentionSkipLSTM", Attention),
+    "skip_lstm": Cell(".cells.skip_lstm:SkipLSTMCell", SkippedUpdates, runs_in=_UPDATES),
+    "skip_gru": Cell(".cells.skip_gru:SkipGRUCell", SkippedUpdates, runs_in=_UPDATES),
+    "time_delay": Cell(".cells.time_delay:TimeDelayCell", TimeDelay),
+    "leaky": Cell(".cells.leaky:LeakyCell", Leaky),
+    "clockwork": Cell(".cells.clockwork:ClockworkCell", Clockwork),
+    "skip_rnn": Cell(".cells.skip_rnn:SkipRNNCell", SkipRNN),
+    "peephole_lstm": Cell(".cells.peephole_lstm:PeepholeLSTMCell", Peephole),
+    "highway_lstm": Cell(".cells.highway_lstm:HighwayLSTMCell", Depth),
+    "grid_lstm": Cell(".cells.grid_lstm:GridLSTMCell", Grid),
+}
+
+
+def names(of: type) -> list[str]:
+    """The options of a class, in their order."""
+    return [field.name for field in dataclasses.fields(of)]
+
+
+def flags_of(some: Iterable[type], without: Iterable[type] = ()) -> type:
+    """A dataclass with the options of several classes side by side, None each.
+
+    None stands for the default that the chosen class has. An option of several classes stands where
+    the last one has it: names of run folders have this order. `without`: leave out their options.
+    """
+    left_out = {name for of in without for name in names(of)}
+    found: dict[str, tuple] = {}
+    for of in some:
+        hints = typing.get_type_hints(of)
+        for field in dataclasses.fields(of):
+            if field.name not in left_out:
+                found.pop(field.name, None)
+                flag = dataclasses.field(default=None, metadata=field.metadata)
+                found[field.name] = (field.name, hints[field.name] | None, flag)
+    return dataclasses.make_dataclass("Flags", found.values(), frozen=True, kw_only=True)

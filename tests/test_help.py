@@ -1,0 +1,138 @@
+"""common/config/help.py: what `--help` and `--helpfull` print."""
+
+import dataclasses
+import importlib
+import re
+
+import pytest
+
+from common.config import RunConfig, main, settings
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(RunConfig):
+    """A task."""
+
+    task = "Toy"
+
+
+PRESETS = {"paper": {}, "small": {"lamda": 0.5, "rnn_size": 20, "jit_compile": False}}
+
+
+def shown(config_class, presets, capsys, *arguments):
+    with pytest.raises(SystemExit) as left:
+        main(config_class, presets, lambda config: pytest.fail("ran"), ["RL_train.py", *arguments])
+    assert left.value.code == 0
+    return capsys.readouterr().out
+
+
+def flags_shown(text):
+    return {match[1] for match in re.finditer(r"^  --(?:\[no\])?(\w+)", text, re.MULTILINE)}
+
+
+def test_helpfull_names_every_flag_and_what_it_belongs_to(capsys):
+    printed = shown(Config, PRESETS, capsys, "--helpfull")
+    one_line = " ".join(printed.split())
+    of_switches = {one.name for one in settings(Config).values() if one.is_switch}
+    named = flags_shown(printed)
+    assert {field.name for field in dataclasses.fields(Config)} - of_switches <= named
+    assert {"tensorboard", "[no]jit_compile", "notied"} <= {
+        word.lstrip("-") for word in one_line.split()
+    }
+    assert "small: lamda=0.5 rnn_size=20 jit_compile=False" in printed
+    assert (
+        "--lamda=1.0 weight of the chosen past state; the previous one has 1 - lamda [from 0 to 1]"
+        in one_line
+    )
+    assert "--skip=3 or none distance of the skip connection" in one_line
+    assert (
+        "[with --cell fixed_skip, skip_rnn]" in one_line
+        and "[with --estimator policy_gradient]" in one_line
+    )
+    assert all(one.help for one in settings(Config).values())
+
+
+@pytest.mark.parametrize(
+    "arguments, there, absent",
+    [
+        (
+            [],
+            {"lamda", "n_actions", "agent_units", "rl_weight", "initializers"},
+            {"skip", "periods", "depth"},
+        ),
+        (
+            ["--cell", "clockwork"],
+            {"periods", "cell"},
+            {"lamda", "agent_units", "estimator", "rl_weight", "skip"},
+        ),
+        (
+            ["--estimator=straight_through", "--lamda=9"],
+            {"entropy_weight", "estimator"},
+            {"rl_weight", "reward", "baseline"},
+        ),
+        (
+            ["--cell=attention"],
+            {"agent_units", "observation"},
+            {"history", "estimator", "rl_weight"},
+        ),
+        (["--cell=nothing", "--preset=small"], {"lamda"}, {"skip"}),  # cannot be used: the defaults
+        (["--unknown", "stray"], {"lamda"}, {"skip"}),
+    ],
+)
+def test_help_shows_what_is_read(arguments, there, absent, capsys):
+    for flag in ("--help", "-h", "-help"):
+        named = flags_shown(shown(Config, PRESETS, capsys, *arguments, flag))
+        assert there | {"preset", "rnn_size"} <= named and not absent & named
+
+
+def test_help_has_the_defaults_of_the_preset_and_of_the_cell(capsys):
+    printed = " ".join(shown(Config, PRESETS, capsys, "--preset=small", "--help").split())
+    assert (
+        "--lamda=0.5 " in printed and "--rnn_size=20 " in printed and "--nojit_compile " in printed
+    )
+    printed = " ".join(shown(Config, PRESETS, capsys, "--cell=skip_rnn", "--help").split())
+    assert "--skip=none distance" in printed and "--n_matrices=1 " in printed
+    assert "--skip=3 distance" in " ".join(
+        shown(Config, PRESETS, capsys, "--cell=fixed_skip", "--help").split()
+    )
+    assert "--skip=" in shown(
+        Config, PRESETS, capsys, "--cell=fixed_skip", "--helpfull", "--skip=4"
+    )
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80, 500])
+def test_help_fits_the_terminal(columns, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    for flag in ("--help", "--helpfull"):
+        lines = shown(Config, PRESETS, capsys, flag).splitlines()[1:]
+        widest = max(len(line) for line in lines if " " in line.strip())
+        assert min(columns, 110) - 10 < widest <= min(columns, 110)
+
+
+TASKS = (
+    "LanguageModeling.presets",
+    "NER.presets",
+    "Sentiment.presets",
+    "NumberPrediction.presets",
+    "NumberPrediction.recall_presets",
+)
+
+
+def of_task(name):
+    module = importlib.import_module(name)
+    (config_class,) = {
+        one for one in vars(module).values() if isinstance(one, type) and issubclass(one, RunConfig)
+    } - {RunConfig}
+    return config_class, module.PRESETS
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_help_is_a_page(task, monkeypatch, capsys):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    config_class, presets = of_task(task)
+    printed = shown(config_class, presets, capsys, "--help")
+    assert printed.count("\n") <= 70 and max(map(len, printed.splitlines())) <= 110
+    assert all(
+        one.help and "\n" not in one.help and "unless given" not in one.help
+        for one in settings(config_class).values()
+    )
