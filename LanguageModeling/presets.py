@@ -68,7 +68,7 @@ class LanguageConfig(cells.flags_of([CharOptions]), _Model, RunConfig):
     max_grad_norm: float = setting(5.0, minimum=0)
     reward: str = setting(
         "log_likelihood",
-        "reward of the agent at each step: log p or p of the next word",
+        "reward at each step: log p or p of the next word",
         choices=("log_likelihood", "likelihood"),
     )
     rl_weight: float = setting(0.3, minimum=0)

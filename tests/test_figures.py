@@ -168,7 +168,7 @@ def test_gradients_of_runs(tiny, tmp_path):
     runs = [tiny("NumberPrediction"), tiny("NumberPrediction", "--cell=fixed_skip", "--seed=1")]
     paths = figure_gradients.draw(figure_gradients.GradientsConfig(runs=runs, out=str(tmp_path / "g")))
     rows = list(csv.DictReader(paths[2].read_text().splitlines()))
-    names = ["dynamic_skip, K = 3, lamda 1, seed 0", "fixed_skip, lamda 1, seed 1"]
+    names = ["dynamic_skip, K = 3, lamda 1, seed 0", "fixed_skip, lamda 1, skip 3, seed 1"]
     assert [row["run"] for row in rows] == [name for name in names for _ in range(11)]
     assert sum(float(row["norm"]) for row in rows) == pytest.approx(2)
     caption = json.loads(paths[3].read_text())["caption"]

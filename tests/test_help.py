@@ -36,7 +36,7 @@ def test_helpfull_names_every_flag_and_what_it_belongs_to(capsys):
     of_switches = {one.name for one in settings(Config).values() if one.is_switch}
     named = flags_shown(printed)
     assert {field.name for field in dataclasses.fields(Config)} - of_switches <= named
-    assert {"tensorboard", "[no]jit_compile", "notied"} <= {
+    assert {"[no]tensorboard", "[no]jit_compile", "[no]tied"} <= {
         word.lstrip("-") for word in one_line.split()
     }
     assert "small: lamda=0.5 rnn_size=20 jit_compile=False" in printed
@@ -85,11 +85,20 @@ def test_help_shows_what_is_read(arguments, there, absent, capsys):
         assert there | {"preset", "rnn_size"} <= named and not absent & named
 
 
+def test_help_says_what_the_task_says_of_a_flag(capsys):
+    """A task has words, choices and defaults of its own for options that cells share."""
+    config_class, presets = of_task("LanguageModeling.presets")
+    printed = " ".join(shown(config_class, presets, capsys, "--help").split())
+    reward = "--reward=log_likelihood reward at each step: log p or p of the next word"
+    assert reward + " [log_likelihood, likelihood]" in printed and "--rl_weight=0.3 " in printed
+    config_class, presets = of_task("NumberPrediction.presets")
+    assert "--n_actions=10 " in shown(config_class, presets, capsys, "--help")
+
+
 def test_help_has_the_defaults_of_the_preset_and_of_the_cell(capsys):
     printed = " ".join(shown(Config, PRESETS, capsys, "--preset=small", "--help").split())
-    assert (
-        "--lamda=0.5 " in printed and "--rnn_size=20 " in printed and "--nojit_compile " in printed
-    )
+    assert "--lamda=0.5 " in printed and "--rnn_size=20 " in printed
+    assert "the faster) [default no]" in printed and "TensorBoard [default yes]" in printed
     printed = " ".join(shown(Config, PRESETS, capsys, "--cell=skip_rnn", "--help").split())
     assert "--skip=none distance" in printed and "--n_matrices=1 " in printed
     assert "--skip=3 distance" in " ".join(

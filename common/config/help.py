@@ -22,53 +22,43 @@ def help_text(
       config: shown are the flags that it reads, with its values as their defaults. None: all
         flags, with what they belong to.
     """
-    known = settings(config_class)
+    known, readers = settings(config_class), {}
     width = max(40, min(110, shutil.get_terminal_size((110, 24)).columns))
     summary = textwrap.wrap((config_class.__doc__ or "").split("\n")[0], width)
     lines = [f"usage: python {program} [--flag=value ...]", "", *summary, ""]
-    hidden, readers = {*getattr(config_class, "without_effect", {})}, {}
+    hidden = {*getattr(config_class, "without_effect", {})}
     if isinstance(config, RunConfig):
         hidden |= config.unread
-        known |= config.chosen_options
-        choosers = {
-            chooser: getattr(config, chooser)
-            for chooser in config.choosers()
-            if chooser not in hidden
+        known |= {
+            name: one for name, one in config.chosen_options.items() if known[name].default is None
         }
-        how = " ".join(f"--{name}={value}" for name, value in choosers.items())
-        lines += textwrap.wrap(
-            f"flags and their defaults with {how} (all flags: --helpfull):", width
-        )
+        chosen = [name for name in config.choosers() if name not in hidden]
+        how = " ".join(f"--{name}={getattr(config, name)}" for name in chosen)
+        header = f"flags and their defaults with {how} (all flags: --helpfull):"
+        lines += textwrap.wrap(header, width)
     elif issubclass(config_class, RunConfig):
         readers = config_class.readers()
         lines.append("flags and their defaults:")
     first = ["preset", *getattr(config_class, "options", {})]
-    for name in dict.fromkeys([*first, *known]):
-        if name not in known or name in hidden:
-            continue
-        one = known[name]
+    for name in [name for name in dict.fromkeys([*first, *known]) if name in known.keys() - hidden]:
         defaults = _defaults(config_class, name) if config is None else [getattr(config, name)]
-        limits = [one.limits] * bool(one.limits)
-        limits += [
-            f"with --{chooser} {', '.join(values)}"
-            for chooser, values in readers.get(name, {}).items()
+        notes = [known[name].limits, known[name].is_switch and _default_of_switch(defaults[0])]
+        notes += [
+            f"with --{by} {', '.join(values)}" for by, values in readers.get(name, {}).items()
         ]
-        lines += _row(
-            _typed(one, defaults), " ".join([one.help, *(f"[{limit}]" for limit in limits)]), width
-        )
+        text = " ".join([known[name].help, *(f"[{note}]" for note in notes if note)])
+        lines += _row(_typed(known[name], defaults), text, width)
     if presets:
         lines += ["", "presets (an explicit flag wins):"]
-        for name, values in presets.items():
-            shown = (
-                " ".join(f"{field}={show(value)}" for field, value in values.items())
-                or "the task's defaults"
-            )
-            lines.append(
-                textwrap.fill(
-                    f"{name}: {shown}", width, initial_indent="  ", subsequent_indent=" " * 6
-                )
-            )
+    for name, values in (presets or {}).items():
+        flags = [f"{field}={show(value)}" for field, value in values.items()]
+        text = f"  {name}: {' '.join(flags) or 'as the task has them'}"
+        lines += textwrap.wrap(text, width, subsequent_indent=" " * 6)
     return "\n".join(lines)
+
+
+def _default_of_switch(value: bool | None) -> str:
+    return {True: "default yes", False: "default no"}.get(value, "")
 
 
 def _defaults(config_class: type, name: str) -> list[Any]:
@@ -89,7 +79,7 @@ def _defaults(config_class: type, name: str) -> list[Any]:
 def _typed(one: Setting, values: Sequence[Any]) -> str:
     """A flag with its default, as it is typed."""
     if one.is_switch:
-        return f"--{ {True: '', False: 'no'}.get(values[0], '[no]') }{one.name}"
+        return f"--[no]{one.name}"
     return f"--{one.name}=" + " or ".join(
         "none" if value is None else _short(value) for value in values
     )

@@ -169,7 +169,7 @@ class RunConfig(
         return {name: one for of in chosen for name, one in settings(of).items()}
 
     def layer(self, cell: str | None = None) -> tuple[Cell, dict[str, Any]]:
-        """What the layer of `--cell` is made of, and its options; or of another, by default."""
+        """What the layer of `--cell` is made of, and its options; or `cell` with its defaults."""
         entry = CELLS[cell or self.cell]
         chosen = self if cell in (None, self.cell) else entry.options()
         names = [
@@ -179,7 +179,7 @@ class RunConfig(
 
     @property
     def has_agent(self) -> bool:
-        """Whether an agent draws distances: where none does, the most probable ones and sampled ones are the same."""
+        """Whether an agent draws distances, from at least two."""
         return issubclass(CELLS[self.cell].options, cells.Estimator) and self.n_actions > 1
 
     @property
@@ -189,7 +189,7 @@ class RunConfig(
 
     @property
     def agent_options(self) -> dict[str, Any]:
-        """What `losses.policy_gradient` takes from the flags. Straight through, the agent has no reward, only its entropy."""
+        """What `losses.policy_gradient` takes; straight through, there is no reward."""
         options = {
             name: getattr(self, name) for name in cells.names(cells.Objective) if name != "reward"
         }
@@ -200,7 +200,8 @@ def with_defaults(config_class: type, flags: Mapping[str, Any]) -> dict[str, Any
     """The flags, with the default of each option of the chosen cell and the like that is None."""
     flags = dict(flags)
     for chooser, options in getattr(config_class, "options", {}).items():
-        for name, one in settings(options.get(flags.get(chooser), cells.NoOptions)).items():
+        chosen = options.get(str(flags.get(chooser)), cells.NoOptions)
+        for name, one in settings(chosen).items():
             if flags.get(name) is None:
                 flags[name] = one.default
     return flags
