@@ -1,11 +1,15 @@
 """common/layers/make_layer.py: `--cell` and its flags."""
 
+import pathlib
+import re
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from common.config import CELLS, RunConfig, command_line
+from common.config import CELLS, RunConfig, cells, command_line, settings
+from common.config.flags import show
 from common.errors import InputError
 from common.layers.fast_lstm import FastLSTM
 from common.layers.make_layer import auxiliary, make_layer, run_layer
@@ -148,3 +152,28 @@ def test_defaults_of_the_catalogue_are_those_of_the_class(cell):
         default = plain if plain is not None else type(layer.cell)(H)
         if name in default.get_config():
             assert default.get_config()[name] == found, name
+
+
+def test_no_option_is_called_like_a_setting_of_every_run():
+    options = {name for cell in CELLS.values() for name in cells.names(cell.options)}
+    assert not options & set(RunConfig.__annotations__)
+
+
+def test_the_table_of_cells_is_the_catalogue(root: pathlib.Path):
+    """Its rows are cells, its flags their options, its defaults theirs."""
+    table = (root / "common" / "cells" / "README.md").read_text(encoding="utf-8")
+    found = []
+    for cell, _, flags in re.findall(r"^\| (`.+?) \| (.*?) \| (.*?) \|", table, re.MULTILINE):
+        for name in re.findall(r"`(\w+)`", cell):
+            found.append(name)
+            known = settings(CELLS[name].options)
+            assert set(re.findall(r"--(\w+)", flags.partition(": ")[0])) <= {*known}
+            for flag, default in re.findall(r"`--(\w+)` ([\w.,-]*\w)", flags):
+                value = known[flag].default
+                shown = {None: "none", False: "no", 1e-4: "1e-4"}.get(
+                    tuple(value) if isinstance(value, list) else value, show(value)
+                )
+                assert default == shown, (name, flag)
+            own = {name for name, one in settings(RunConfig).items() if one.default is None}
+            assert name == "dynamic_skip" or own & {*known} <= set(re.findall(r"--(\w+)", flags))
+    assert len(found) >= 15  # a cell of one's own need not be in it

@@ -37,14 +37,16 @@ def parse(
     argv: Sequence[str] | None = None,
     bare: Sequence[str] = (),
 ) -> Any:
-    """The config that a command line asks for: explicit flags over the preset over the defaults of the class.
+    """The config that a command line asks for.
+
+    Explicit flags win over the preset, the preset over the defaults of the class.
 
     Args:
       config_class: a frozen dataclass of `setting` fields.
       presets: field values by preset name; needed if the class has a field `preset`.
       argv: program name and arguments; `sys.argv` if None.
-      bare: the flags that words without a flag stand for, in order. One that ends in "..." takes all that are left: a list
-        has each of them, a text has a line of each.
+      bare: the flags that words without a flag stand for, in order. One that ends in "..." takes
+        all that are left: a list has each of them, a text has a line of each.
 
     Raises `InputError`, one line, for anything that cannot be used. `--help` prints the flags that
     the chosen cell, estimator and so on read, `--helpfull` all; both leave with status 0.
@@ -54,14 +56,8 @@ def parse(
     if asked := {"--help", "-help", "-h", "--helpfull", "-helpfull"} & set(argv[1:]):
         full = not asked.isdisjoint({"--helpfull", "-helpfull"})
         line = [word for word in argv if word not in asked]
-        print(
-            help_text(
-                config_class,
-                presets,
-                argv[0],
-                None if full else _chosen(config_class, presets, line),
-            )
-        )
+        config = None if full else _chosen(config_class, presets, line)
+        print(help_text(config_class, presets, argv[0], config))
         raise SystemExit(0)
 
     given = _given(known, argv, bare)
@@ -105,8 +101,8 @@ def _preset_values(
 def _run_name(config: RunConfig, changed: Mapping[str, Any]) -> str:
     """A folder's name that tells runs apart: preset, cell, changed flags that matter, seed.
 
-    The order is that of the fields, so it does not depend on how the command was typed. A name too long for a file system
-    ends in a digest of the whole.
+    The order is that of the fields, so it does not depend on how the command was typed. A name too
+    long for a file system ends in a digest of the whole.
     """
     parts = [
         _name_part(one.name, changed[one.name])

@@ -86,13 +86,9 @@ def _typed(one: Setting, values: Sequence[Any]) -> str:
 
 
 def _short(value: Any) -> str:
-    return (
-        f"{value:.6g}"
-        if isinstance(value, float) and len(str(value)) > 8
-        else ""
-        if value == ""
-        else show(value)
-    )
+    if value == "":
+        return ""
+    return f"{value:.6g}" if isinstance(value, float) and len(str(value)) > 8 else show(value)
 
 
 def _row(flag: str, text: str, width: int) -> list[str]:
