@@ -38,7 +38,7 @@ def evaluate(config: EvaluateConfig) -> dict[str, float]:
     else:
         name, tokens = config.split, reader.load_split(config.data_dir or run_config.data_dir, config.split, vocabulary)
     streams = config.streams or run_config.batch_size
-    metrics = experiment.evaluate(trainer, tokens, name, streams, config.samples or run_config.n_chains)
+    metrics = experiment.evaluate(trainer, tokens, name, streams, run_config.chains(config.samples))
     print(f"{config.run_dir}: {len(tokens) - 1} tokens of {config.text or config.split}, read as {streams} streams")
     for name, value in metrics.items():
         print(f"{name} {value:.5g}")

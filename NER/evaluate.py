@@ -19,11 +19,16 @@ class EvaluateConfig:
     split: str = setting("test", "which sentences of the data", choices=("train", "dev", "test"))
     data_dir: str = setting("", "folder with the data (empty: the one that the run was trained with)", path=True)
     file: str = setting("", "another file in CoNLL-2003's format, instead of a split", path=True)
+    samples: int | None = setting(
+        None,
+        "chains of sampled distances whose predictions are averaged, too (none: --eval_samples of the run)",
+        minimum=1,
+    )
 
 
 def evaluate(config: EvaluateConfig) -> dict[str, float]:
     """Print and return the scores, those of each type too. Raises `InputError` for a run, a checkpoint or data that cannot be used."""
-    from common.training.metrics import greedy_and_sampled  # imports TensorFlow: flags are answered before
+    from common.training.metrics import random_and_mixed  # imports TensorFlow: flags are answered before
     from NER import experiment, reader
     from NER.span_f1 import span_f1
 
@@ -36,14 +41,16 @@ def evaluate(config: EvaluateConfig) -> dict[str, float]:
     print(f"{config.run_dir}: {len(sentences)} sentences of {config.file or config.split}")
     gold = [sentence.tags for sentence in sentences]
 
-    def measure(greedy: bool) -> dict[str, float]:
-        tagged = experiment.tag(trainer, encoder, sentences, greedy, run_config.n_buckets)
+    def measure(greedy: bool, n_chains: int = 1) -> dict[str, float]:
+        how = "greedy" if greedy else "sampled" if n_chains == 1 else f"mixture{n_chains}"
+        tagged = experiment.tag(trainer, encoder, sentences, greedy, run_config.n_buckets, n_chains=n_chains)
         for kind, counts in span_f1(gold, tagged.tags).by_type.items():
             shown = f"precision {counts.precision:6.2f}  recall {counts.recall:6.2f}  F1 {counts.f1:6.2f}  of {counts.gold}"
-            print(f"{'greedy' if greedy else 'sampled':>8} {kind:>5}  {shown}")
+            print(f"{how:>9} {kind:>5}  {shown}")
         return experiment.scores(sentences, tagged)
 
-    metrics = greedy_and_sampled(measure, name, run_config.has_agent)
+    n_chains = run_config.chains(config.samples)
+    metrics = random_and_mixed(measure, name, run_config.has_agent, n_chains)
     for name, value in metrics.items():
         print(f"{name} {value:.5g}")
     return metrics

@@ -21,6 +21,11 @@ class EvaluateConfig:
     data_dir: str = setting("", "folder that produce_data.py wrote (empty: the data of the run)", path=True)
     length: int = setting(0, "digits before the index of other data (0: as in the run)", minimum=0)
     label_rule: str = setting("", "label rule of other data (empty: as in the run)", choices=("", *LABEL_RULES))
+    samples: int | None = setting(
+        None,
+        "chains of sampled distances whose predictions are averaged, too (none: --eval_samples of the run)",
+        minimum=1,
+    )
 
 
 def evaluate(config: EvaluateConfig) -> dict[str, float]:
@@ -29,7 +34,7 @@ def evaluate(config: EvaluateConfig) -> dict[str, float]:
 
     run_config, trainer, _ = experiment.load(config.run_dir, config.checkpoint)
     data = experiment.examples(run_config, config.split, config.data_dir, config.length, config.label_rule)
-    metrics = experiment.evaluate(trainer, data, config.split)
+    metrics = experiment.evaluate(trainer, data, config.split, run_config.chains(config.samples))
     print(f"{config.run_dir}: {len(data.labels)} {config.split} examples of {data.numbers.shape[1]} inputs")
     for name, value in metrics.items():
         print(f"{name} {value:.5g}")

@@ -19,6 +19,11 @@ class EvaluateConfig:
     checkpoint: str = setting("", "checkpoint file (empty: the best epoch of the run)", path=True)
     split: str = setting("test", "which texts of the data", choices=("train", "dev", "test"))
     data_dir: str = setting("", "folder with the data (empty: the one that the run was trained with)", path=True)
+    samples: int | None = setting(
+        None,
+        "chains of sampled distances whose predictions are averaged, too (none: --eval_samples of the run)",
+        minimum=1,
+    )
 
 
 def evaluate(config: EvaluateConfig) -> dict[str, float]:
@@ -34,7 +39,8 @@ def evaluate(config: EvaluateConfig) -> dict[str, float]:
         raise InputError(f"--data_dir expects texts of {classes} classes, which the run was trained on, found {corpus.classes}")
     examples = getattr(corpus, config.split)
     print(f"{config.run_dir}: {len(examples)} texts of {config.split}")
-    metrics = experiment.evaluate(trainer, reader.encode(examples, vocabulary), config.split, run_config.n_buckets)
+    data, n_chains = reader.encode(examples, vocabulary), run_config.chains(config.samples)
+    metrics = experiment.evaluate(trainer, data, config.split, run_config.n_buckets, n_chains)
     for name, value in metrics.items():
         print(f"{name} {value:.5g}")
     return metrics

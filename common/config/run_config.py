@@ -185,7 +185,12 @@ class RunConfig(
     @property
     def n_chains(self) -> int:
         """Chains of the final evaluation's mixture; 1, for none, where no distance is random."""
-        return self.eval_samples if CELLS[self.cell].random and self.n_actions > 1 else 1
+        return self.chains(self.eval_samples)
+
+    def chains(self, samples: int | None) -> int:
+        """As `n_chains`, with another number of samples where one is given."""
+        is_random = CELLS[self.cell].random and self.n_actions > 1
+        return (samples or self.eval_samples) if is_random else 1
 
     @property
     def agent_options(self) -> dict[str, Any]:

@@ -20,6 +20,7 @@ SUMMARY = {
     "imdb": ("test_accuracy_sampled", "dynamic_skip"),
     "lm_small": ("test_perplexity", "dynamic_skip"),
     "lm": ("test_perplexity", "dynamic_skip"),
+    "charlm": ("test_perplexity", "dynamic_skip"),
 }
 
 
