@@ -4,7 +4,9 @@ Writes benchmarks/results/<part>.json. What one table compares takes turns in on
 `memory` (a process for each case). Read the ratios, not the milliseconds.
 """
 
+import contextlib
 import dataclasses
+import importlib.metadata
 import pathlib
 import sys
 from types import ModuleType
@@ -212,14 +214,14 @@ def measure(config: SpeedConfig) -> None:
     folder = pathlib.Path(config.results or ROOT / "benchmarks" / "results")
     folder.mkdir(parents=True, exist_ok=True)
     sitting = describe_start()
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+        sitting["versions"]["torch"] = importlib.metadata.version("torch")
     for part in config.parts:
         if part not in functions:
             raise InputError(f"--parts expects some of {', '.join(PARTS)}; got {part!r}")
         found = functions[part](config.runs)
         title = functions[part].__doc__.strip().rstrip(".")
         print(f"\n{part}: {title}", to_json(found, indent=1), sep="\n", flush=True)
-        if torch := sys.modules.get("torch"):
-            sitting["versions"]["torch"] = torch.__version__
         record = found | {"part": part, "title": title, "runs": config.runs} | sitting
         atomic_write(folder / f"{part}.json", to_json(record, indent=1) + "\n")
 
