@@ -155,3 +155,11 @@ def test_greedy_and_sampled(has_agent):
     found = greedy_and_sampled(lambda greedy: {"f1": float(len(calls)), "calls": calls.append(greedy)}, "dev", has_agent)
     assert calls == [True, False][: 1 + has_agent]
     assert (found["dev_f1_greedy"], found["dev_f1_sampled"], len(found)) == (0.0, float(has_agent), 4)
+
+
+def test_a_second_call_at_full_size():
+    """TensorFlow's graph optimiser left temporary variables behind, which the next call met again."""
+    from benchmarks.networks import language_models
+
+    steps = language_models.our_steps(language_models.config_of("paper", cell="gru"))
+    steps(), steps()

@@ -14,6 +14,9 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from tensorflow.core.protobuf import config_pb2
+from tensorflow.core.protobuf.rewriter_config_pb2 import RewriterConfig
+from tensorflow.python.eager import context
 
 from ..config import RunConfig
 from ..ops import replicas
@@ -44,6 +47,7 @@ class Trainer:
     ):  # fmt: skip
         self.model, self.optimizer, self.seed, self.strategy = model, optimizer, seed, strategy
         self.max_grad_norm, self.steps_per_call = max_grad_norm, steps_per_call
+        _leave_sums_whole()
         if optimizer is not None:
             with self.scope():
                 optimizer.build(model.trainable_variables)
@@ -224,6 +228,18 @@ class Trainer:
         start = (0, state, tf.zeros([MOST_METRICS, 2]))
         _, state, totals = tf.while_loop(lambda i, *_: i < n, step, start, parallel_iterations=1)
         return state, {name: totals[row] for row, name in enumerate(names)}
+
+
+def _leave_sums_whole() -> None:
+    """Keep TensorFlow's graph optimiser from saving memory, in the functions of this thread.
+
+    To save it, it turns large sums within loops into temporary variables. In TensorFlow 2.21 those of a loop's last pass stay, and the
+    next step ends with AlreadyExistsError, such as that of the language model at full size with gru. There is no public switch.
+    """
+    options = config_pb2.ConfigProto()
+    options.CopyFrom(context.context().config)
+    options.graph_options.rewrite_options.memory_optimization = RewriterConfig.NO_MEM_OPT
+    context.context().function_call_options = context.FunctionCallOptions(config_proto=options)
 
 
 def _compile(function: Callable, jit_compile: bool) -> Callable:
