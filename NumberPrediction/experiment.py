@@ -34,10 +34,11 @@ def evaluate(trainer: Trainer, examples: reader.Examples, split: str, n_chains: 
 def build(config: NumberConfig) -> Experiment:
     """Data, model and schedule of a run."""
     data = reader.load(config.data_dir, config.length, config.label_rule, config.n_train, config.n_dev, config.n_test)
+    train_arrays = arrays(data.train)
     return Experiment(
         model=NumberModel(config),
         optimizer=keras.optimizers.Adam(config.learning_rate),
-        train_batches=lambda epoch: [bucketing.shuffled(arrays(data.train), config.batch_size, config.seed, epoch)],
+        train_batches=lambda epoch: [bucketing.shuffled(train_arrays, config.batch_size, config.seed, epoch)],
         schedule=lambda epoch, records: {
             "learning_rate": config.learning_rate,
             "entropy_weight": config.entropy_weight * config.entropy_decay**epoch,
