@@ -1,4 +1,6 @@
-"""Vectors of words made from their characters: convolutions, the largest response of each filter, highway layers (Kim et al. 2016)."""
+"""Vectors of words made from their characters: convolutions, the largest response of each filter,
+highway layers (Kim et al. 2016).
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,21 +13,31 @@ from common.cells.base import Initializer
 
 
 class CharCNN(keras.layers.Layer):
-    """Spellings [N, C] int -> vectors [N, F]; F is the sum of `filters` (Kim et al. 2016, section 2.2).
+    """Spellings [N, C] int -> vectors [N, F]; F is the sum of `filters` (Kim et al. 2016, section
+    2.2).
 
-        r_w[p] = sum_j E[c_{p+j}] K_w[j] + b_w,   j = 0 .. w-1, p = 0 .. C-w,      y = [tanh max_p r_1[p] ; tanh max_p r_2[p] ; ...]
+        r_w[p] = sum_j E[c_{p+j}] K_w[j] + b_w,     j = 0 .. w-1,  p = 0 .. C-w
+        y      = [tanh max_p r_1[p] ; tanh max_p r_2[p] ; ...]
 
-    Id 0 is padding: its row of E is zero and stays so. Places behind a word take part in the maximum with their zeros, as in the code
-    of the paper.
+    Id 0 is padding: its row of E is zero and stays so. Places behind a word take part in the
+    maximum with their zeros, as in the code of the paper.
 
     Weights: E [n_chars, char_size], K_w [w, char_size, filters[w-1]], b_w [filters[w-1]].
 
     Args:
         n_chars: characters, padding among them. char_size: dimension of a character's vector.
-        filters: how many filters see 1, 2, 3, ... characters at once. initializer: of E and K; biases start at zero.
+        filters: how many filters see 1, 2, 3, ... characters at once. initializer: of E and K;
+            biases start at zero.
     """
 
-    def __init__(self, n_chars: int, char_size: int, filters: Sequence[int], initializer: Initializer, **kwargs: Any):
+    def __init__(
+        self,
+        n_chars: int,
+        char_size: int,
+        filters: Sequence[int],
+        initializer: Initializer,
+        **kwargs: Any,
+    ):
         super().__init__(**kwargs)
 
         def zero_first_row(shape: tuple[int, ...], dtype: str | None = None):
@@ -34,26 +46,39 @@ class CharCNN(keras.layers.Layer):
 
         self.char_vectors = keras.layers.Embedding(n_chars, char_size, zero_first_row, name="chars")
         self.convolutions = [
-            keras.layers.Conv1D(n, width, kernel_initializer=initializer, name=f"filters_{width}") for width, n in enumerate(filters, 1)
+            keras.layers.Conv1D(n, width, kernel_initializer=initializer, name=f"filters_{width}")
+            for width, n in enumerate(filters, 1)
         ]
 
     def call(self, spellings: tf.Tensor) -> tf.Tensor:
         real = tf.cast(spellings != 0, self.compute_dtype)[:, :, None]
         chars = self.char_vectors(spellings) * real  # no gradient reaches the padding row
         # tanh grows, so that of the maximum is the maximum of all.
-        return tf.tanh(tf.concat([tf.reduce_max(convolution(chars), 1) for convolution in self.convolutions], -1))
+        return tf.tanh(
+            tf.concat(
+                [tf.reduce_max(convolution(chars), 1) for convolution in self.convolutions], -1
+            )
+        )
 
 
 class Highway(keras.layers.Layer):
-    """[N, F] -> [N, F], part of it transformed, the rest as it came (Srivastava et al. 2015; Kim et al. 2016, equation 8).
+    """[N, F] -> [N, F], part of it transformed, the rest as it came (Srivastava et al. 2015; Kim et
+    al. 2016, equation 8).
 
-        t = sigmoid(W_t x + b_t),   y = t * relu(W_h x + b_h) + (1 - t) * x,      b_t starts at -2, b_h at 0
+    t = sigmoid(W_t x + b_t)                        b_t starts at -2
+    y = t * relu(W_h x + b_h) + (1 - t) * x         b_h at 0
     """
 
     def __init__(self, size: int, initializer: Initializer, **kwargs: Any):
         super().__init__(**kwargs)
         dense = {"kernel_initializer": initializer}
-        self.gate = keras.layers.Dense(size, "sigmoid", bias_initializer=keras.initializers.Constant(-2.0), name="gate", **dense)
+        self.gate = keras.layers.Dense(
+            size,
+            "sigmoid",
+            bias_initializer=keras.initializers.Constant(-2.0),
+            name="gate",
+            **dense,
+        )
         self.transform = keras.layers.Dense(size, "relu", name="transform", **dense)
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
@@ -65,8 +90,10 @@ class WordsFromCharacters(keras.layers.Layer):
     """Words [B, T] int -> vectors [B, T, F] of their spellings: `CharCNN`, then `Highway` layers.
 
     Args:
-        spellings: [V, C] int, the characters of each word, 0 behind its end. n_chars: how many characters there are, 0 among them.
-        char_size, char_filters: see `CharCNN`. highway_layers: how many. initializer: of all matrices.
+        spellings: [V, C] int, the characters of each word, 0 behind its end. n_chars: how many
+            characters there are, 0 among them.
+        char_size, char_filters: see `CharCNN`. highway_layers: how many. initializer: of all
+            matrices.
     """
 
     def __init__(
@@ -80,12 +107,17 @@ class WordsFromCharacters(keras.layers.Layer):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
-        missing = max(len(char_filters) - spellings.shape[1], 0)  # the widest filter has to fit once
+        # the widest filter has to fit once
+        missing = max(len(char_filters) - spellings.shape[1], 0)
         self.spellings = np.pad(spellings, [(0, 0), (0, missing)])
         self.cnn = CharCNN(n_chars, char_size, char_filters, initializer, name="cnn")
-        self.highway = [Highway(sum(char_filters), initializer, name=f"highway_{i}") for i in range(highway_layers)]
-        # A word has one vector wherever it stands, and half of a batch of text is repetition: 220 ms of processor time instead of 400
-        # at the paper's size. A GPU has the time, and XLA wants to know there how large an array is.
+        self.highway = [
+            Highway(sum(char_filters), initializer, name=f"highway_{i}")
+            for i in range(highway_layers)
+        ]
+        # A word has one vector wherever it stands, and half of a batch of text is repetition: 220
+        # ms of processor time instead of 400 at the paper's size. A GPU has the time, and XLA wants
+        # to know there how large an array is.
         self.distinct = not tf.config.list_physical_devices("GPU")
 
     def call(self, words: tf.Tensor) -> tf.Tensor:

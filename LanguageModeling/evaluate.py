@@ -4,7 +4,8 @@ import dataclasses
 import pathlib
 import sys
 
-# A plain checkout is not installed: let the script find `common` and its own package from any directory.
+# A plain checkout is not installed: let the script find `common` and its own package from any
+# directory.
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from common.config import main, setting  # noqa: E402
@@ -18,28 +19,45 @@ class EvaluateConfig:
     run_dir: str = setting("", "folder of the run", path=True)
     checkpoint: str = setting("", "checkpoint file (empty: the best epoch of the run)", path=True)
     split: str = setting("test", "which text of the data", choices=reader.SPLITS)
-    data_dir: str = setting("", "folder with the data (empty: the one that the run was trained with)", path=True)
+    data_dir: str = setting(
+        "", "folder with the data (empty: the one that the run was trained with)", path=True
+    )
     text: str = setting("", "another text file, a sentence a line, instead of a split", path=True)
     streams: int | None = setting(
-        None, "parts of the text that are read side by side; 1 reads it in order (none: as many as in a batch of the run)", minimum=1
+        None,
+        "parts of the text that are read side by side; 1 reads it in order (none: as many as in a"
+        " batch of the run)",
+        minimum=1,
     )
     samples: int | None = setting(
-        None, "chains of sampled distances whose predictions are averaged besides (none: --eval_samples of the run)", minimum=1
+        None,
+        "chains of sampled distances whose predictions are averaged besides (none: --eval_samples"
+        " of the run)",
+        minimum=1,
     )
 
 
 def evaluate(config: EvaluateConfig) -> dict[str, float]:
-    """Print and return the perplexities. Raises `InputError` for a run, a checkpoint or a text that cannot be used."""
+    """Print and return the perplexities.
+
+    Raises `InputError` for a run, a checkpoint or a text that cannot be used.
+    """
     from LanguageModeling import experiment  # imports TensorFlow: flags are answered before
 
     run_config, trainer, vocabulary = experiment.load(config.run_dir, config.checkpoint)
     if config.text:
         name, tokens = pathlib.Path(config.text).name, reader.read_tokens(config.text, vocabulary)
     else:
-        name, tokens = config.split, reader.load_split(config.data_dir or run_config.data_dir, config.split, vocabulary)
+        name, tokens = (
+            config.split,
+            reader.load_split(config.data_dir or run_config.data_dir, config.split, vocabulary),
+        )
     streams = config.streams or run_config.batch_size
     metrics = experiment.evaluate(trainer, tokens, name, streams, run_config.chains(config.samples))
-    print(f"{config.run_dir}: {len(tokens) - 1} tokens of {config.text or config.split}, read as {streams} streams")
+    print(
+        f"{config.run_dir}: {len(tokens) - 1} tokens of {config.text or config.split}, read as"
+        f" {streams} streams"
+    )
     for name, value in metrics.items():
         print(f"{name} {value:.5g}")
     return metrics

@@ -22,11 +22,17 @@ VOCABULARY = "vocabulary.txt"  # in the run's folder
 
 
 def perplexity(
-    trainer: Trainer, tokens: np.ndarray, n_streams: int, n_steps: int, greedy: bool = False, n_chains: int = 1
+    trainer: Trainer,
+    tokens: np.ndarray,
+    n_streams: int,
+    n_steps: int,
+    greedy: bool = False,
+    n_chains: int = 1,
 ) -> float:
     """exp of the mean negative log-likelihood of each token given those before it, in nats.
 
-    The text is read as `n_streams` parts side by side (20, as in training), or in order with `n_streams=1`. Of several chains, that
+    The text is read as `n_streams` parts side by side (20, as in training), or in order with
+    `n_streams=1`. Of several chains, that
     of their mixture: each token's probability is the mean of those that the chains give.
     """
     words, targets, weights = reader.padded_streams(tokens, n_streams, n_steps)
@@ -36,10 +42,15 @@ def perplexity(
 
 
 def evaluate(
-    trainer: Trainer, tokens: np.ndarray, split: str, n_streams: int | None = None, n_chains: int = 1
+    trainer: Trainer,
+    tokens: np.ndarray,
+    split: str,
+    n_streams: int | None = None,
+    n_chains: int = 1,
 ) -> dict[str, float]:
-    """Perplexity of a text: `SPLIT_perplexity` with sampled distances, `SPLIT_perplexity_greedy` with the most probable ones,
-    and of S > 1 chains `SPLIT_perplexity_mixtureS`. It is read as so many streams as a batch has, unless given.
+    """Perplexity of a text: `SPLIT_perplexity` with sampled distances, `SPLIT_perplexity_greedy`
+    with the most probable ones, and of S > 1 chains `SPLIT_perplexity_mixtureS`. It is read as so
+    many streams as a batch has, unless given.
     """
     config = trainer.model.config
     size = n_streams or config.batch_size, config.num_unroll_steps
@@ -65,13 +76,23 @@ def build(config: LanguageConfig) -> Experiment:
     if config.load_model:
         load_weights(model, config.load_model, corpus.vocabulary)
     corpus.vocabulary.save(pathlib.Path(config.run_dir, VOCABULARY))
-    print(f"corpus: {corpus.name}, {len(corpus.train):,} training tokens, {len(corpus.vocabulary):,} words", flush=True)
+    print(
+        f"corpus: {corpus.name}, {len(corpus.train):,} training tokens, {len(corpus.vocabulary):,}"
+        " words",
+        flush=True,
+    )
 
     def measure(trainer: Trainer, split: str) -> dict[str, float]:
         if split == "dev":
-            return {"valid_perplexity": perplexity(trainer, corpus.valid, config.batch_size, config.num_unroll_steps)}
+            return {
+                "valid_perplexity": perplexity(
+                    trainer, corpus.valid, config.batch_size, config.num_unroll_steps
+                )
+            }
         chains = {"n_chains": config.n_chains}
-        return evaluate(trainer, corpus.valid, "valid", **chains) | evaluate(trainer, corpus.test, "test", **chains)
+        return evaluate(trainer, corpus.valid, "valid", **chains) | evaluate(
+            trainer, corpus.test, "test", **chains
+        )
 
     return Experiment(
         model=model,
@@ -99,8 +120,9 @@ def load(run_dir: str, checkpoint_file: str = "") -> Trained:
 def load_weights(model: LanguageModel, path: str, vocabulary: Vocabulary | None = None) -> None:
     """Weights of a run folder (its best checkpoint) or of a checkpoint file.
 
-    Raises `InputError` if they do not fit, or if they lie in a run that has other words than `vocabulary`, where that is given. Words
-    are all there is to compare, for --model char too: they decide which characters there are.
+    Raises `InputError` if they do not fit, or if they lie in a run that has other words than
+    `vocabulary`, where that is given. Words are all there is to compare, for --model char too: they
+    decide which characters there are.
     """
     file = pathlib.Path(path)
     file = file / "checkpoints" / "best.npz" if file.is_dir() else file
@@ -110,7 +132,9 @@ def load_weights(model: LanguageModel, path: str, vocabulary: Vocabulary | None 
         theirs = Vocabulary.load(words)
         if theirs != vocabulary:
             found = f"{len(theirs):,} words, other ones than the {len(vocabulary):,} here"
-            raise InputError(f"--load_model {path}: that run knows {found}; give the data that it was trained on")
+            raise InputError(
+                f"--load_model {path}: that run knows {found}; give the data that it was trained on"
+            )
     restore(model.variables, arrays)
 
 

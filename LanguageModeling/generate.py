@@ -1,4 +1,6 @@
-"""Text from a trained model, with its connections:  python LanguageModeling/generate.py --run_dir RUN --prompt "the company said" """
+"""Text from a trained model, with its connections:  python LanguageModeling/generate.py --run_dir
+RUN --prompt "the company said"
+"""
 
 import dataclasses
 import pathlib
@@ -7,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-# A plain checkout is not installed: let the script find `common` and its own package from any directory.
+# A plain checkout is not installed: let the script find `common` and its own package from any
+# directory.
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from common.config import main, setting  # noqa: E402
@@ -26,29 +29,41 @@ class GenerateConfig:
     checkpoint: str = setting("", "checkpoint file (empty: the best epoch of the run)", path=True)
     prompt: str = setting("", "words to begin with")
     n_words: int = setting(30, "words to add", minimum=1)
-    temperature: float = setting(1.0, "below 1: more probable words; 0: always the most probable", minimum=0)
+    temperature: float = setting(
+        1.0, "below 1: more probable words; 0: always the most probable", minimum=0
+    )
     seed: int = setting(0, "of the sampled words and distances", minimum=0, maximum=2**31 - 1)
     picture: str = setting("", "where to draw the connections, without an ending", path=True)
 
 
 def generate(config: GenerateConfig) -> tuple[list[str], np.ndarray]:
-    """Print the text and, below each other, every word with the one whose state the network took; return words and distances."""
+    """Print the text and, below each other, every word with the one whose state the network took;
+    return words and distances.
+    """
     from LanguageModeling import experiment  # imports TensorFlow: flags are answered before
 
     run_config, trainer, vocabulary = experiment.load(config.run_dir, config.checkpoint)
     ids = vocabulary.encode([EOS, *words_of(config.prompt)])
-    ids, distances = continue_text(trainer.model, ids, config.n_words, config.temperature, config.seed)
+    ids, distances = continue_text(
+        trainer.model, ids, config.n_words, config.temperature, config.seed
+    )
     words = vocabulary.decode(ids)
     print(" ".join(words[1:]).replace(EOS, "\n"))
     if distances is None:
         if config.picture:
-            raise InputError(f"--picture needs a network that chooses connections; this one is --cell {run_config.cell}")
+            raise InputError(
+                "--picture needs a network that chooses connections; this one is --cell"
+                f" {run_config.cell}"
+            )
         return words, None
     from common.figures import arcs
 
     print("\n" + arcs.as_text(words, distances))
     if config.picture:
-        title = f"Connections of {run_config.cell}, K = {run_config.n_actions}, lamda {run_config.lamda:g}: each word to the state it took"
+        title = (
+            f"Connections of {run_config.cell}, K = {run_config.n_actions}, lamda"
+            f" {run_config.lamda:g}: each word to the state it took"
+        )
         for path in arcs.draw(words, distances, config.picture, title):
             print(path)
     return words, distances
@@ -57,7 +72,9 @@ def generate(config: GenerateConfig) -> tuple[list[str], np.ndarray]:
 def continue_text(
     model: "LanguageModel", ids: np.ndarray, n_words: int, temperature: float, seed: int
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """`ids` [N] and `n_words` sampled ones after them; the distance taken at each word [N + n_words], None without an agent."""
+    """`ids` [N] and `n_words` sampled ones after them; the distance taken at each word [N +
+    n_words], None without an agent.
+    """
     import tensorflow as tf
 
     random = np.random.default_rng(seed)
@@ -65,12 +82,15 @@ def continue_text(
     step = tf.function(lambda word, state, step_seed: model(word, state, seed=step_seed))
     total = len(ids) + n_words
     for position in range(total):
-        logits, state, trace = step(tf.constant([[ids[position]]], tf.int32), state, tf.constant([seed, position], tf.int32))
+        logits, state, trace = step(
+            tf.constant([[ids[position]]], tf.int32), state, tf.constant([seed, position], tf.int32)
+        )
         if trace is not None:
             distances.append(int(trace.distances[0, 0]))
         if position + 1 == len(ids) < total:
             scores = logits[0, 0].numpy().astype(np.float64)
-            noise = random.gumbel(size=scores.shape) * temperature  # the largest of scores + T * Gumbel noise is a draw at temperature T
+            # the largest of scores + T * Gumbel noise is a draw at temperature T
+            noise = random.gumbel(size=scores.shape) * temperature
             ids.append(int(np.argmax(scores + noise)))
     return np.array(ids), np.array(distances) if distances else None
 

@@ -19,7 +19,10 @@ TITLE = "Language model"
 
 _TEXTS = (  # own work
     "the company said it expects to report a loss for the third quarter",
-    "shares of the bank which had risen in early trading fell N N after its chairman said he would resign",
+    (
+        "shares of the bank which had risen in early trading fell N N after its chairman said he"
+        " would resign"
+    ),
     "the people who bought the old house near the river say they like it",
     "a spokesman for the group declined to comment on the offer",
 )
@@ -38,7 +41,9 @@ def tokenise(trained: Trained, text: str) -> list[str]:
 def traces(
     trained: Trained, texts: Sequence[Sequence[str]], greedy: bool, seed: tf.Tensor
 ) -> list[tuple[str, bool, Trace]]:
-    """Of each agent its direction, whether it reads from the end, and its trace over the padded texts."""
+    """Of each agent its direction, whether it reads from the end, and its trace over the padded
+    texts.
+    """
     words = tf.constant(bucketing.padded_rows([trained.encoder.encode(words) for words in texts]))
     state = trained.model.initial_state(len(texts))
     return [("", False, trained.model.features(words, state, greedy=greedy, seed=seed)[2])]
@@ -52,7 +57,7 @@ def example_texts(config: LanguageConfig, seed: int) -> list[str]:
 
 
 def dev_texts(config: LanguageConfig) -> list[list[str]]:
-    """The sentences of the run's valid text, in order; each begins with the end of the one before."""
+    """The sentences of the run's valid text, in order; each begins at the end of the one before."""
     corpus = reader.load(config.data_dir)
     texts, words = [], [EOS]
     for word in corpus.vocabulary.decode(corpus.valid):
@@ -66,12 +71,14 @@ def dev_texts(config: LanguageConfig) -> list[list[str]]:
 def gradient_probe(
     trained: Trained, n_steps: int, n_texts: int
 ) -> tuple[Any, tf.Tensor, tf.Tensor | None, Callable]:
-    """The last layer, its inputs [B, T, D] for windows of the valid text, sampled distances [B, T] (or None),
-    and h_T [B, H] -> the cross-entropy of the word after step T [B]."""
+    """The last layer, its inputs [B, T, D] for windows of the valid text, sampled distances [B, T]
+    (or None), and h_T [B, H] -> the cross-entropy of the word after step T [B]."""
     model, tokens = trained.model, reader.load(trained.config.data_dir).valid
     starts = range(0, len(tokens) - n_steps, n_steps + 1)
     if not starts:
-        raise InputError(f"expected dev texts of at least --steps {n_steps}, found none: ask for fewer steps")
+        raise InputError(
+            f"expected dev texts of at least --steps {n_steps}, found none: ask for fewer steps"
+        )
     windows = np.stack([tokens[i : i + n_steps + 1] for i in starts[:n_texts]])
     x = model.embedding(tf.constant(windows[:, :-1]))
     for layer in model.recurrent[:-1]:
@@ -86,7 +93,8 @@ def gradient_probe(
 
 
 def page_inputs(trained: Trained) -> dict[str, Any]:
-    """How `experiments/page.html` turns typed text into the first layer's inputs; arrays as they are.
+    """How `experiments/page.html` turns typed text into the first layer's inputs; arrays as they
+    are.
 
     `unsupported`: why it cannot, in place of all else.
     """
@@ -96,6 +104,9 @@ def page_inputs(trained: Trained) -> dict[str, Any]:
         return {"unsupported": "it has layers that this page does not run"}
     words = trained.encoder
     return {
-        "tokens": "spaces", "first": EOS, "words": list(words.words), "unknown": words.ids.get(UNKNOWN),
+        "tokens": "spaces",
+        "first": EOS,
+        "words": list(words.words),
+        "unknown": words.ids.get(UNKNOWN),
         "embedding": trained.model.embedding.embeddings,
-    }  # fmt: skip
+    }

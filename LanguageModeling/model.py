@@ -1,4 +1,6 @@
-"""The language model: vectors of words or of their spelling, LSTM layers of which the last connects dynamically, a softmax."""
+"""The language model: vectors of words or of their spelling, LSTM layers of which the last connects
+dynamically, a softmax.
+"""
 
 import functools
 
@@ -20,7 +22,8 @@ from LanguageModeling.presets import LanguageConfig
 
 
 class LanguageModel(keras.Model):
-    """Words [B, T] -> logits [B, T, V] of the next words (Gui et al. 2019, section 4.2; Zaremba et al. 2014; Kim et al. 2016).
+    """Words [B, T] -> logits [B, T, V] of the next words (Gui et al. 2019, section 4.2; Zaremba et
+    al. 2014; Kim et al. 2016).
 
         h^0_t = D(E[w_t])  or, --model char,  highway layers over a CharCNN of w_t
         h^l_t = D(layer_l(h^{l-1}_t)),   p(w_{t+1}) = softmax(S h^L_t + b),     D = dropout
@@ -31,23 +34,32 @@ class LanguageModel(keras.Model):
         config: the flags. n_words: V. spellings: of the V words, for --model char.
     """
 
-    def __init__(self, config: LanguageConfig, n_words: int, spellings: reader.Spellings | None = None):
+    def __init__(
+        self, config: LanguageConfig, n_words: int, spellings: reader.Spellings | None = None
+    ):
         super().__init__(name="language_model")
         self.config, self.n_words = config, n_words
 
         # Not the initializers themselves, which would give every weight the same numbers.
         def uniform(shape: tuple[int, ...], dtype: str | None = None):
-            return keras.initializers.RandomUniform(-config.param_init, config.param_init)(shape, dtype)
+            return keras.initializers.RandomUniform(-config.param_init, config.param_init)(
+                shape, dtype
+            )
 
         initializers = {"kernel_initializer": uniform, "recurrent_initializer": uniform}
         agent = {"agent_initializer": uniform} if config.cell == "dynamic_skip" else {}
         if config.model == "char":
             chars = spellings.ids, len(spellings.characters)
-            self.embedding = WordsFromCharacters(*chars, uniform, **config.char_flags, name="embedding")
+            self.embedding = WordsFromCharacters(
+                *chars, uniform, **config.char_flags, name="embedding"
+            )
         else:
-            self.embedding = keras.layers.Embedding(n_words, config.rnn_size, embeddings_initializer=uniform, name="embedding")
+            self.embedding = keras.layers.Embedding(
+                n_words, config.rnn_size, embeddings_initializer=uniform, name="embedding"
+            )
         self.recurrent = [
-            make_layer(config, config.rnn_size, "lstm", name=f"lstm_{i}", **initializers) for i in range(config.rnn_layers - 1)
+            make_layer(config, config.rnn_size, "lstm", name=f"lstm_{i}", **initializers)
+            for i in range(config.rnn_layers - 1)
         ] + [make_layer(config, config.rnn_size, name="recurrent", **initializers, **agent)]
         self.softmax = keras.layers.Dense(n_words, kernel_initializer=uniform, name="softmax")
         self(tf.zeros([1, 1], tf.int32), self.initial_state(1))  # creates the weights
@@ -57,10 +69,17 @@ class LanguageModel(keras.Model):
         return [layer.get_initial_state(batch_size) for layer in self.recurrent]
 
     def features(
-        self, words: tf.Tensor, state: list, training: bool = False, greedy: bool = False, seed: tf.Tensor | None = None,
+        self,
+        words: tf.Tensor,
+        state: list,
+        training: bool = False,
+        greedy: bool = False,
+        seed: tf.Tensor | None = None,
         distances: tf.Tensor | None = None,
-    ) -> tuple[tf.Tensor, list, object]:  # fmt: skip
-        """words [B, T] int, state -> what the softmax sees [B, T, H], the new state, the trace of the last layer (or None)."""
+    ) -> tuple[tf.Tensor, list, object]:
+        """words [B, T] int, state -> what the softmax sees [B, T, H], the new state, the trace of
+        the last layer (or None).
+        """
         seed = tf.zeros(2, tf.int32) if seed is None else seed
         rate = self.config.dropout if training else 0.0
         x, new_state, trace = self.embedding(words), [], None
@@ -68,15 +87,28 @@ class LanguageModel(keras.Model):
             x = dropout(x, rate, fold(seed, 0))
         for i, (layer, layer_state) in enumerate(zip(self.recurrent, state, strict=True)):
             last = {"distances": distances} if i == len(self.recurrent) - 1 else {}
-            x, s, trace = run_layer(layer, x, layer_state, training=training, greedy=greedy, seed=fold(seed, 1, i), **last)
+            x, s, trace = run_layer(
+                layer,
+                x,
+                layer_state,
+                training=training,
+                greedy=greedy,
+                seed=fold(seed, 1, i),
+                **last,
+            )
             x = dropout(x, rate, fold(seed, 2, i))
             new_state.append(s)
         return x, new_state, trace
 
     def call(
-        self, words: tf.Tensor, state: list, training: bool = False, greedy: bool = False, seed: tf.Tensor | None = None,
+        self,
+        words: tf.Tensor,
+        state: list,
+        training: bool = False,
+        greedy: bool = False,
+        seed: tf.Tensor | None = None,
         distances: tf.Tensor | None = None,
-    ) -> tuple[tf.Tensor, list, object]:  # fmt: skip
+    ) -> tuple[tf.Tensor, list, object]:
         """words [B, T] int, state -> logits [B, T, V], the new state, the trace."""
         x, state, trace = self.features(words, state, training, greedy, seed, distances)
         return tf.cast(self.softmax(x), tf.float32), state, trace
@@ -94,27 +126,38 @@ class LanguageModel(keras.Model):
     def log_likelihood(self, x: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
         """log p(target) [B, T] of what the softmax sees [B, T, H], in nats."""
         kernel, bias = (tf.cast(w, x.dtype) for w in (self.softmax.kernel, self.softmax.bias))
-        flat = log_likelihood(tf.reshape(x, [-1, x.shape[-1]]), kernel, bias, tf.reshape(targets, [-1]))
+        flat = log_likelihood(
+            tf.reshape(x, [-1, x.shape[-1]]), kernel, bias, tf.reshape(targets, [-1])
+        )
         return tf.reshape(flat, tf.shape(targets))
 
     def loss_terms(
-        self, log_likelihood: tf.Tensor, trace: Trace | None, auxiliary_loss: tf.Tensor | float = 0.0
+        self,
+        log_likelihood: tf.Tensor,
+        trace: Trace | None,
+        auxiliary_loss: tf.Tensor | float = 0.0,
     ) -> tuple[tf.Tensor, dict]:
         """The loss and its terms, of log p(target) [B, T].
 
-        The task's loss is summed over the T steps, the agent's is a mean over them, as in the release.
+        The task's loss is summed over the T steps, the agent's is a mean over them, as in the
+        release.
         """
         config = self.config
         reward = log_likelihood if config.reward == "log_likelihood" else tf.exp(log_likelihood)
         agent_loss = functools.partial(policy_gradient, **config.agent_options)
         agents = {} if trace is None else {"": objective.Agent(trace, reward, agent_loss)}
         task_loss, n_steps = -part_of_mean(log_likelihood), log_likelihood.shape[1]
-        return objective.combine(task_loss, agents, task_weight=n_steps, auxiliary_loss=auxiliary_loss)
+        return objective.combine(
+            task_loss, agents, task_weight=n_steps, auxiliary_loss=auxiliary_loss
+        )
 
     def evaluation_metrics(
         self, batch: Tensors, state: list, seed: tf.Tensor, greedy: bool, n_chains: int = 1
     ) -> tuple[dict, object]:
-        """See `TaskModel`. Of several chains, log mean_s p_s(w_t) for each word, all chains weighing the same."""
+        """See `TaskModel`.
+
+        Of several chains, log mean_s p_s(w_t) for each word, all chains weighing the same.
+        """
         words = repeated(batch["words"], n_chains)
         x, state, _ = self.features(words, state, greedy=greedy, seed=seed)
         weights, targets = batch["weights"], batch["targets"]
@@ -123,7 +166,9 @@ class LanguageModel(keras.Model):
             return {"loss": (-tf.reduce_sum(self.log_likelihood(x, targets) * weights), n)}, state
         # Chain after chain: the logits of all at once would take n_chains times the memory.
         each = tf.map_fn(
-            lambda x: self.log_likelihood(x, targets), by_chain(x, n_chains), fn_output_signature=tf.float32
+            lambda x: self.log_likelihood(x, targets),
+            by_chain(x, n_chains),
+            fn_output_signature=tf.float32,
         )
         mixed = log_mean(tf.reshape(each, [-1, targets.shape[1]]), n_chains)
         return {

@@ -97,8 +97,8 @@ _SMALL = {
 
 PRESETS = {
     "paper": {},
-    # The released graph: two plain layers below the dynamic one, its first weights, agent, observation and reward
-    # (experiments/RELEASE.md).
+    # The released graph: two plain layers below the dynamic one, its first weights, agent,
+    # observation and reward (experiments/RELEASE.md).
     "released": {
         "rnn_layers": 3,
         "initializers": "released",
@@ -109,11 +109,13 @@ PRESETS = {
         "baseline": "none",
         "entropy_weight": 0.0,
     },
-    # The small and the medium model of Zaremba et al. 2014; `small` is what a laptop finishes. Without dropout it overfits, and gains by an
-    # agent that the noise of its returns does not drive to certainty. (The larger ones have dropout, and `char_small` does not overfit.)
+    # The small and the medium model of Zaremba et al. 2014; `small` is what a laptop finishes.
+    # Without dropout it overfits, and gains by an agent that the noise of its returns does not
+    # drive to certainty. (The larger ones have dropout, and `char_small` does not overfit.)
     "small": {**_SMALL, "rl_weight": 0.01, "entropy_weight": 0.01},
     "medium": {"max_epochs": 39, "decay_after": 6, "lr_threshold": 0.0},
-    # The large model of Kim et al. 2016, its second layer the dynamic one; and the convolutions of their small one in front of `small`.
+    # The large model of Kim et al. 2016, its second layer the dynamic one; and the convolutions of
+    # their small one in front of `small`.
     "char": {"model": "char", "max_epochs": 25, "learning_rate_decay": 0.5, "lr_threshold": 0.0},
     "char_small": {
         **_SMALL,

@@ -1,4 +1,6 @@
-"""Text for the language models: PTB, another corpus of the same form, or a generated one; its batches, and how its words are spelled."""
+"""Text for the language models: PTB, another corpus of the same form, or a generated one; its
+batches, and how its words are spelled.
+"""
 
 import dataclasses
 import math
@@ -8,7 +10,17 @@ import numpy as np
 
 from common.data.download import read_tar
 from common.data.generated_corpus import language_model_text
-from common.data.text import EOS, PADDING, UNKNOWN, Vocabulary, decode, lines, notice_reserved, read_lines, words_of
+from common.data.text import (
+    EOS,
+    PADDING,
+    UNKNOWN,
+    Vocabulary,
+    decode,
+    lines,
+    notice_reserved,
+    read_lines,
+    words_of,
+)
 from common.errors import InputError, warn
 from common.files import seen_from, still_packed
 
@@ -19,14 +31,17 @@ MAX_CHARS = 65
 _GENERATED_SENTENCES = {"train": 10_000, "valid": 1_000, "test": 1_000}
 _ARCHIVE = "simple-examples.tgz"
 _WHAT_TO_GET = (
-    f"get the Penn Treebank as Mikolov prepared it ({_ARCHIVE}, published with the RNNLM toolkit) and put it, or "
-    "ptb.train.txt, ptb.valid.txt and ptb.test.txt from it, into that folder; its licence does not allow us to ship it"
+    f"get the Penn Treebank as Mikolov prepared it ({_ARCHIVE}, published with the RNNLM toolkit)"
+    " and put it, or ptb.train.txt, ptb.valid.txt and ptb.test.txt from it, into that folder; its"
+    " licence does not allow us to ship it"
 )
 
 
 @dataclasses.dataclass(frozen=True)
 class Corpus:
-    """Word ids of the three splits, int32 [N] each, with `<eos>` after every line, and the training text's words."""
+    """Word ids of the three splits, int32 [N] each, with `<eos>` after every line, and the training
+    text's words.
+    """
 
     name: str
     train: np.ndarray
@@ -36,13 +51,16 @@ class Corpus:
 
 
 def load(data_dir: str = "") -> Corpus:
-    """The corpus in a folder, or the generated one (`common/data/generated_corpus.py`) if `data_dir` is empty.
+    """The corpus in a folder, or the generated one (`common/data/generated_corpus.py`) if
+    `data_dir` is empty.
 
-    The folder has ptb.train.txt, ptb.valid.txt and ptb.test.txt, or the same without "ptb.", or the archive
-    simple-examples.tgz as it is distributed. Words come separated by spaces, one sentence a line, with or without
-    an `<eos>` at its end. A word that the training text lacks becomes `<unk>`, if the training text has that.
+    The folder has ptb.train.txt, ptb.valid.txt and ptb.test.txt, or the same without "ptb.", or the
+    archive simple-examples.tgz as it is distributed. Words come separated by spaces, one sentence a
+    line, with or without an `<eos>` at its end. A word that the training text lacks becomes
+    `<unk>`, if the training text has that.
 
-    Raises `InputError` for missing or unusable files and, with file and line, for a word that has no id.
+    Raises `InputError` for missing or unusable files and, with file and line, for a word that has
+    no id.
     """
     name, texts = _texts(data_dir)
     sentences = {split: _sentences(*text) for split, text in texts.items()}
@@ -52,7 +70,10 @@ def load(data_dir: str = "") -> Corpus:
 
 
 def load_split(data_dir: str, split: str, vocabulary: Vocabulary) -> np.ndarray:
-    """One split of what `load` reads, by the ids of a vocabulary that is at hand: [N]. Raises `InputError` likewise."""
+    """One split of what `load` reads, by the ids of a vocabulary that is at hand: [N].
+
+    Raises `InputError` likewise.
+    """
     name, text = _texts(data_dir)[1][split]
     return _encode(_sentences(name, text), vocabulary, name)
 
@@ -64,14 +85,20 @@ def _texts(data_dir: str) -> tuple[str, dict[str, tuple[str, list[str]]]]:
 
 def _generated() -> dict[str, tuple[str, list[str]]]:
     return {
-        split: (f"generated {split} text", language_model_text(_GENERATED_SENTENCES[split], [0, place]))
+        split: (
+            f"generated {split} text",
+            language_model_text(_GENERATED_SENTENCES[split], [0, place]),
+        )
         for place, split in enumerate(SPLITS)
     }
 
 
 def _read(folder: pathlib.Path) -> tuple[str, dict[str, tuple[str, list[str]]]]:
     if not folder.is_dir():
-        raise InputError(f"{folder}: expected a folder with a corpus, found none{seen_from(folder)}; check --data_dir, or {_WHAT_TO_GET}")
+        raise InputError(
+            f"{folder}: expected a folder with a corpus, found none{seen_from(folder)}; check"
+            f" --data_dir, or {_WHAT_TO_GET}"
+        )
     for name, prefix in (("ptb", "ptb."), (folder.resolve().name, "")):
         paths = {split: folder / f"{prefix}{split}.txt" for split in SPLITS}
         missing = [path.name for path in paths.values() if not path.is_file()]
@@ -85,7 +112,9 @@ def _read(folder: pathlib.Path) -> tuple[str, dict[str, tuple[str, list[str]]]]:
         return "ptb", _read_archive(folder / _ARCHIVE)
     if packed := still_packed(folder):
         raise InputError(f"{folder}: expected ptb.train.txt or train.txt, found neither, {packed}")
-    raise InputError(f"{folder}: expected ptb.train.txt or train.txt, found neither; {_WHAT_TO_GET}")
+    raise InputError(
+        f"{folder}: expected ptb.train.txt or train.txt, found neither; {_WHAT_TO_GET}"
+    )
 
 
 def _read_archive(path: pathlib.Path) -> dict[str, tuple[str, list[str]]]:
@@ -96,7 +125,9 @@ def _read_archive(path: pathlib.Path) -> dict[str, tuple[str, list[str]]]:
         name = member.removeprefix("./")
         texts[wanted[name]] = (f"{path}/{name}", lines(decode(data, f"{path}/{name}")))
     if len(texts) < len(SPLITS):
-        raise InputError(f"{path}: expected {', '.join(wanted)} in it, found {len(texts)} of them; get it again")
+        raise InputError(
+            f"{path}: expected {', '.join(wanted)} in it, found {len(texts)} of them; get it again"
+        )
     return texts
 
 
@@ -107,7 +138,10 @@ def _sentences(name: str, text: list[str]) -> list[list[str]]:
     for words in ended:
         words.pop()
     if ended:
-        warn(f"{name}: {len(ended):,} of {len(sentences):,} lines end in {EOS} already: it is not put there again")
+        warn(
+            f"{name}: {len(ended):,} of {len(sentences):,} lines end in {EOS} already: it is not"
+            " put there again"
+        )
     inside = (word for words in sentences for word in words if word == EOS)
     notice_reserved(name, inside, {EOS: "inside a line, it is read as the end of a sentence"})
     return sentences
@@ -124,7 +158,10 @@ def _encode(sentences: list[list[str]], vocabulary: Vocabulary, name: str) -> np
 
 
 def read_tokens(path: str, vocabulary: Vocabulary) -> np.ndarray:
-    """The ids [N] of a text file, a sentence a line, `<eos>` after each. Raises `InputError` for a text that cannot be read."""
+    """The ids [N] of a text file, a sentence a line, `<eos>` after each.
+
+    Raises `InputError` for a text that cannot be read.
+    """
     return _encode(_sentences(path, read_lines(path)), vocabulary, path)
 
 
@@ -132,7 +169,8 @@ def read_tokens(path: str, vocabulary: Vocabulary) -> np.ndarray:
 class Spellings:
     """The characters of each word of a vocabulary.
 
-    ids: [V, C] int32, 0 behind a word's end; C is the longest row. characters: what the ids stand for, padding first.
+    ids: [V, C] int32, 0 behind a word's end; C is the longest row. characters: what the ids stand
+    for, padding first.
     longest: letters of the longest word.
     """
 
@@ -142,7 +180,8 @@ class Spellings:
 
 
 def spell(vocabulary: Vocabulary, max_chars: int | None = None) -> Spellings:
-    """Each word between two marks, cut after `max_chars` characters in all (65 unless given), as Kim et al. (2016) have them.
+    """Each word between two marks, cut after `max_chars` characters in all (65 unless given), as
+    Kim et al. (2016) have them.
 
     `<unk>` and `<eos>`, which name something else than their letters, are a single character each.
     """
@@ -151,7 +190,10 @@ def spell(vocabulary: Vocabulary, max_chars: int | None = None) -> Spellings:
     letters = sorted({letter for word in words for letter in word} - set(specials))
     characters = (PADDING, WORD_START, WORD_END, *specials, *letters)
     place = {character: i for i, character in enumerate(characters)}
-    rows = [[place[letter] for letter in (WORD_START, *word, WORD_END)][: max_chars or MAX_CHARS] for word in words]
+    rows = [
+        [place[letter] for letter in (WORD_START, *word, WORD_END)][: max_chars or MAX_CHARS]
+        for word in words
+    ]
     ids = np.zeros((len(rows), max(map(len, rows))), np.int32)
     for i, row in enumerate(rows):
         ids[i, : len(row)] = row
@@ -159,41 +201,47 @@ def spell(vocabulary: Vocabulary, max_chars: int | None = None) -> Spellings:
 
 
 def streams(tokens: np.ndarray, batch_size: int, n_steps: int) -> tuple[np.ndarray, np.ndarray]:
-    """B contiguous streams, cut into windows of T steps; the remainder is dropped, as the release does.
+    """B contiguous streams, cut into windows of T steps; the remainder is dropped, as the release
+    does.
 
-    Stream b continues from window to window, so that states can be carried over; targets are the next words.
+    Stream b continues from window to window, so that states can be carried over; targets are the
+    next words.
 
-    Returns inputs and targets, [n_batches, B, T] both. Raises `InputError` for a text shorter than one window a stream.
+    Returns inputs and targets, [n_batches, B, T] both. Raises `InputError` for a text shorter than
+    one window a stream.
     """
     _check_sizes(batch_size, n_steps)
     length = len(tokens) // batch_size
     n_batches = (length - 1) // n_steps
     if n_batches < 1:
         raise InputError(
-            f"expected at least batch_size x (steps + 1) = {batch_size} x {n_steps + 1} = {batch_size * (n_steps + 1)} "
-            f"tokens, found {len(tokens)}; give more text, a smaller batch or fewer steps"
+            f"expected at least batch_size x (steps + 1) = {batch_size} x {n_steps + 1} ="
+            f" {batch_size * (n_steps + 1)} tokens, found {len(tokens)}; give more text, a smaller"
+            " batch or fewer steps"
         )
     rows = np.reshape(tokens[: batch_size * length], (batch_size, length))
     span = n_batches * n_steps
     return _windows(rows[:, :span], n_steps), _windows(rows[:, 1 : span + 1], n_steps)
 
 
-def padded_streams(tokens: np.ndarray, batch_size: int, n_steps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def padded_streams(
+    tokens: np.ndarray, batch_size: int, n_steps: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """As `streams`, but every token except the first is a target exactly once: for evaluation.
 
-    Targets are divided into B contiguous streams whose lengths differ by one at most; each stream's first input is the
-    token before its first target. What fills the windows up has weight 0 and id 0. One stream (B = 1) reads the text in
-    order, with the whole history.
+    Targets are divided into B contiguous streams whose lengths differ by one at most; each stream's
+    first input is the token before its first target. What fills the windows up has weight 0 and id
+    0. One stream (B = 1) reads the text in order, with the whole history.
 
-    Returns inputs, targets and weights (float32, 0 or 1), [n_batches, B, T] each. Raises `InputError` for a text with
-    fewer than B + 1 tokens.
+    Returns inputs, targets and weights (float32, 0 or 1), [n_batches, B, T] each. Raises
+    `InputError` for a text with fewer than B + 1 tokens.
     """
     _check_sizes(batch_size, n_steps)
     n_targets = len(tokens) - 1
     if n_targets < batch_size:
         raise InputError(
-            f"expected at least streams + 1 = {batch_size + 1} tokens, found {len(tokens)}; "
-            "give more text or fewer streams (--streams of evaluate.py, --batch_size of RL_train.py)"
+            f"expected at least streams + 1 = {batch_size + 1} tokens, found {len(tokens)}; give"
+            " more text or fewer streams (--streams of evaluate.py, --batch_size of RL_train.py)"
         )
     shortest, longer = divmod(n_targets, batch_size)
     lengths = np.full(batch_size, shortest) + (np.arange(batch_size) < longer)
@@ -216,4 +264,6 @@ def _windows(rows: np.ndarray, n_steps: int) -> np.ndarray:
 
 def _check_sizes(batch_size: int, n_steps: int) -> None:
     if min(batch_size, n_steps) < 1:
-        raise InputError(f"expected batch_size and steps of at least 1, found {batch_size} and {n_steps}")
+        raise InputError(
+            f"expected batch_size and steps of at least 1, found {batch_size} and {n_steps}"
+        )

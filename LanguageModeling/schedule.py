@@ -1,4 +1,7 @@
-"""The learning rate from epoch to epoch. It needs no TensorFlow: a run can go on where that is not installed."""
+"""The learning rate from epoch to epoch.
+
+It needs no TensorFlow: a run can go on where that is not installed.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -6,11 +9,15 @@ from typing import Any
 
 
 def learning_rate(config: Any, records: Sequence[Mapping[str, float]]) -> float:
-    """The learning rate of the epoch after `records`; `config` has the flags of `LanguageConfig` that it is about."""
+    """The learning rate of the epoch after `records`; `config` has the flags of `LanguageConfig`
+    that it is about.
+    """
     rate, best = config.learning_rate, math.inf
     for i, record in enumerate(records):
         found = record["valid_perplexity"]
-        due = i + 1 >= config.decay_after if config.decay_after else found > best - config.decay_when
+        due = (
+            i + 1 >= config.decay_after if config.decay_after else found > best - config.decay_when
+        )
         best = min(best, found)
         if due:
             rate = max(rate * config.learning_rate_decay, min(rate, config.lr_threshold))

@@ -1,11 +1,12 @@
-"""Linear-chain conditional random field: pure functions on batches, and a Keras layer that owns the weights.
+"""Linear-chain conditional random field: pure functions on batches, and a Keras layer that owns the
+weights.
 
-Letters: B sequences, T steps, N tags. Sequences are padded on the right: `mask [B, T]` is true on real steps, and they
-come first. A row without any real step scores 0 everywhere. All of it runs eagerly, as a graph and under XLA; the loops
-count over T, so nothing is unrolled.
+Letters: B sequences, T steps, N tags. Sequences are padded on the right: `mask [B, T]` is true on
+real steps, and they come first. A row without any real step scores 0 everywhere. All of it runs
+eagerly, as a graph and under XLA; the loops count over T, so nothing is unrolled.
 
-Lafferty, McCallum & Pereira (2001), "Conditional Random Fields"; the form with emissions from a network is
-Lample et al. (2016), "Neural Architectures for Named Entity Recognition", section 2.2.
+Lafferty, McCallum & Pereira (2001), "Conditional Random Fields"; the form with emissions from a
+network is Lample et al. (2016), "Neural Architectures for Named Entity Recognition", section 2.2.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,11 +16,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-FORBIDDEN = -1e4  # added to the score of what a scheme rules out: finite, so that gradients and masked rows stay finite
+# added to the score of what a scheme rules out: finite, so that gradients and masked rows stay
+# finite
+FORBIDDEN = -1e4
 _START, _END = "<start>", "<end>"
 
 
-def allowed_transitions(tags: Sequence[str], scheme: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def allowed_transitions(
+    tags: Sequence[str], scheme: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """What a tagging scheme allows, as scores to add: 0 where allowed, -1e4 where forbidden.
 
     Args:
@@ -36,26 +41,36 @@ def allowed_transitions(tags: Sequence[str], scheme: str) -> tuple[np.ndarray, n
         raise ValueError(f"scheme must be 'BIOES' or 'BIO', received {scheme!r}")
     for tag in tags:
         if tag != "O" and (tag[:1] == "O" or tag[:1] not in scheme or tag[1:2] != "-"):
-            raise ValueError(f"tags must be of the scheme {scheme}, such as 'O' or 'B-PER', received {tag!r}")
+            raise ValueError(
+                f"tags must be of the scheme {scheme}, such as 'O' or 'B-PER', received {tag!r}"
+            )
 
     def follows(before: str, after: str) -> bool:
         if after[0] in "IE":  # inside: only within the entity that is open
             return before[0] in "BI" and before[2:] == after[2:]
-        return scheme == "BIO" or before[0] not in "BI"  # under BIOES an open entity must be ended by E
+        # under BIOES an open entity must be ended by E
+        return scheme == "BIO" or before[0] not in "BI"
 
     def score(before: Sequence[str], after: Sequence[str]) -> np.ndarray:
-        return np.array([[0.0 if follows(a, b) else FORBIDDEN for b in after] for a in before], np.float32)
+        return np.array(
+            [[0.0 if follows(a, b) else FORBIDDEN for b in after] for a in before], np.float32
+        )
 
     return score(tags, tags), score([_START], tags)[0], score(tags, [_END])[:, 0]
 
 
 def _forward(
-    emissions: tf.Tensor, transitions: tf.Tensor, start: tf.Tensor, mask: tf.Tensor, reduce: Callable
+    emissions: tf.Tensor,
+    transitions: tf.Tensor,
+    start: tf.Tensor,
+    mask: tf.Tensor,
+    reduce: Callable,
 ) -> tf.Tensor:
     """Scores of all paths that end in a tag, reduced over the paths, for every step: [T, B, N].
 
         alpha_0(j) = start_j + e_0j
-        alpha_t(j) = reduce_i( alpha_{t-1}(i) + A_ij ) + e_tj      on real steps, alpha_{t-1}(j) on padding
+        alpha_t(j) = reduce_i( alpha_{t-1}(i) + A_ij ) + e_tj     on real steps
+        alpha_t(j) = alpha_{t-1}(j)                                on padding
 
     `reduce` is logsumexp for the partition function and max for the best path.
     """
@@ -71,7 +86,9 @@ def _forward(
         return t + 1, alpha, alphas.write(t, alpha)
 
     # maximum_iterations: XLA needs the bound to lay out what the gradient keeps of each step.
-    _, _, alphas = tf.while_loop(lambda t, *_: t < steps, step, (1, alpha, alphas), maximum_iterations=steps)
+    _, _, alphas = tf.while_loop(
+        lambda t, *_: t < steps, step, (1, alpha, alphas), maximum_iterations=steps
+    )
     return alphas.stack()
 
 
@@ -92,10 +109,19 @@ def log_partition(
 
 
 def path_score(
-    emissions: tf.Tensor, tags: tf.Tensor, transitions: tf.Tensor, start: tf.Tensor, end: tf.Tensor, mask: tf.Tensor
+    emissions: tf.Tensor,
+    tags: tf.Tensor,
+    transitions: tf.Tensor,
+    start: tf.Tensor,
+    end: tf.Tensor,
+    mask: tf.Tensor,
 ) -> tf.Tensor:
-    """s(x, y) [B], the score of the paths `tags [B, T]` (int), as in `log_likelihood`. The rest as `log_partition`."""
-    # One-hot products, not gathers: their gradients are dense, and XLA has no scatter to do. N is small.
+    """s(x, y) [B], the score of the paths `tags [B, T]` (int), as in `log_likelihood`.
+
+    The rest as `log_partition`.
+    """
+    # One-hot products, not gathers: their gradients are dense, and XLA has no scatter to do. N is
+    # small.
     real = tf.cast(mask, emissions.dtype)
     chosen = tf.one_hot(tags, emissions.shape[-1], dtype=emissions.dtype) * real[:, :, None]
     last = real - tf.pad(real[:, 1:], [[0, 0], [0, 1]])
@@ -106,14 +132,21 @@ def path_score(
 
 
 def log_likelihood(
-    emissions: tf.Tensor, tags: tf.Tensor, transitions: tf.Tensor, start: tf.Tensor, end: tf.Tensor, mask: tf.Tensor
+    emissions: tf.Tensor,
+    tags: tf.Tensor,
+    transitions: tf.Tensor,
+    start: tf.Tensor,
+    end: tf.Tensor,
+    mask: tf.Tensor,
 ) -> tf.Tensor:
     """log p(y | x) [B] of the tag sequences `tags [B, T]` (int), in nats, at most 0 up to rounding.
 
-        s(x, y)      = start_{y_0} + sum_{t=0}^{n-1} e_{t, y_t} + sum_{t=1}^{n-1} A_{y_{t-1}, y_t} + end_{y_{n-1}}
+        s(x, y)      = start_{y_0} + sum_{t=0}^{n-1} e_{t, y_t}
+                       + sum_{t=1}^{n-1} A_{y_{t-1}, y_t} + end_{y_{n-1}}
         log p(y | x) = s(x, y) - log sum_{y'} exp s(x, y')
 
-    (Lafferty et al. 2001, equation 1; Lample et al. 2016, section 2.2.) Other arguments as `log_partition`.
+    (Lafferty et al. 2001, equation 1; Lample et al. 2016, section 2.2.) Other arguments as
+    `log_partition`.
     """
     score = path_score(emissions, tags, transitions, start, end, mask)
     return score - log_partition(emissions, transitions, start, end, mask)
@@ -122,10 +155,12 @@ def log_likelihood(
 def viterbi(
     emissions: tf.Tensor, transitions: tf.Tensor, start: tf.Tensor, end: tf.Tensor, mask: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """The best path, tags [B, T] (int32, 0 on padding), and its score [B]. Arguments as `log_partition`.
+    """The best path, tags [B, T] (int32, 0 on padding), and its score [B]. Arguments as
+    `log_partition`.
 
     The forward scores are kept and the best predecessor is looked up on the way back:
-    y_t = argmax_i( alpha_t(i) + A_{i, y_{t+1}} ), Lample et al. 2016, section 2.2. Of equal paths the lower tag wins.
+    y_t = argmax_i( alpha_t(i) + A_{i, y_{t+1}} ), Lample et al. 2016, section 2.2. Of equal paths
+    the lower tag wins.
     """
     alphas = _forward(emissions, transitions, start, mask, tf.reduce_max)
     final = alphas[-1] + end  # padding repeats alpha, so this is the last real step of every row
@@ -140,20 +175,23 @@ def viterbi(
         tag = tf.where(inside[t + 1], before, tag)  # on padding the last real tag waits
         return t - 1, tag, tags.write(t, tag)
 
-    _, _, tags = tf.while_loop(lambda t, *_: t >= 0, step, (steps - 2, tag, tags), maximum_iterations=steps)
+    _, _, tags = tf.while_loop(
+        lambda t, *_: t >= 0, step, (steps - 2, tag, tags), maximum_iterations=steps
+    )
     score = tf.where(mask[:, 0], tf.reduce_max(final, axis=-1), 0.0)
     return tf.where(mask, tf.transpose(tags.stack()), 0), score
 
 
 @keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
 class CRF(keras.layers.Layer):
-    """A linear-chain CRF on top of tag scores: called, it decodes; `log_likelihood` is what training maximises.
+    """A linear-chain CRF on top of tag scores: called, it decodes; `log_likelihood` is what
+    training maximises.
 
-    With `scheme` the paths that the scheme rules out take no part, neither in decoding nor in the partition function:
-    p(y | x) is then a distribution over the well-formed tag sequences.
+    With `scheme` the paths that the scheme rules out take no part, neither in decoding nor in the
+    partition function: p(y | x) is then a distribution over the well-formed tag sequences.
 
-    Weights: `transitions [N, N]`, `start [N]`, `end [N]`, float32 in every dtype policy, zeros at first: the CRF begins
-    as N-way softmaxes that know nothing of their neighbours.
+    Weights: `transitions [N, N]`, `start [N]`, `end [N]`, float32 in every dtype policy, zeros at
+    first: the CRF begins as N-way softmaxes that know nothing of their neighbours.
 
     Args:
       tags: the N tag names, in the order of the scores.
@@ -161,7 +199,8 @@ class CRF(keras.layers.Layer):
     """
 
     def __init__(self, tags: Sequence[str], scheme: str | None = None, **kwargs: Any) -> None:
-        super().__init__(autocast=False, **kwargs)  # scores add up to hundreds: bfloat16 would not hold them
+        # scores add up to hundreds: bfloat16 would not hold them
+        super().__init__(autocast=False, **kwargs)
         self.supports_masking = True
         self.tags = list(tags)
         self.scheme = scheme
@@ -170,19 +209,30 @@ class CRF(keras.layers.Layer):
     def build(self, input_shape: tuple) -> None:
         n = len(self.tags)
         if input_shape[-1] != n:
-            raise ValueError(f"CRF expects scores [B, T, {n}] for its {n} tags, received shape {tuple(input_shape)}")
+            raise ValueError(
+                f"CRF expects scores [B, T, {n}] for its {n} tags, received shape"
+                f" {tuple(input_shape)}"
+            )
         self.transitions, self.start, self.end = (
-            self.add_weight(name=name, shape=shape, initializer="zeros", dtype="float32", autocast=False)
+            self.add_weight(
+                name=name, shape=shape, initializer="zeros", dtype="float32", autocast=False
+            )
             for name, shape in [("transitions", (n, n)), ("start", (n,)), ("end", (n,))]
         )
 
     def call(self, emissions: tf.Tensor, mask: tf.Tensor | None = None) -> tf.Tensor:
-        """The best tags [B, T] (int32, 0 on padding) for emissions [B, T, N]; mask [B, T] bool, None for no padding."""
+        """The best tags [B, T] (int32, 0 on padding) for emissions [B, T, N]; mask [B, T] bool,
+        None for no padding.
+        """
         emissions, mask = _inputs(emissions, mask)
         return viterbi(emissions, *self._scores(), mask)[0]
 
-    def log_likelihood(self, emissions: tf.Tensor, tags: tf.Tensor, mask: tf.Tensor | None = None) -> tf.Tensor:
-        """log p(tags | emissions) [B] in nats; emissions [B, T, N], tags [B, T] int, mask [B, T] bool."""
+    def log_likelihood(
+        self, emissions: tf.Tensor, tags: tf.Tensor, mask: tf.Tensor | None = None
+    ) -> tf.Tensor:
+        """log p(tags | emissions) [B] in nats; emissions [B, T, N], tags [B, T] int, mask [B, T]
+        bool.
+        """
         if not self.built:
             self.build(emissions.shape)
         emissions, mask = _inputs(emissions, mask)
@@ -190,7 +240,10 @@ class CRF(keras.layers.Layer):
 
     def _scores(self) -> list[tf.Tensor]:
         weights = (self.transitions, self.start, self.end)
-        return [tf.convert_to_tensor(own) + allowed for own, allowed in zip(weights, self._constraint, strict=True)]
+        return [
+            tf.convert_to_tensor(own) + allowed
+            for own, allowed in zip(weights, self._constraint, strict=True)
+        ]
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
         return tuple(input_shape[:-1])
@@ -202,4 +255,6 @@ class CRF(keras.layers.Layer):
 def _inputs(emissions: tf.Tensor, mask: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor]:
     """Emissions in float32, whatever the compute dtype, and a mask."""
     emissions = tf.cast(emissions, tf.float32)
-    return emissions, tf.ones(tf.shape(emissions)[:2], tf.bool) if mask is None else tf.cast(mask, tf.bool)
+    return emissions, (
+        tf.ones(tf.shape(emissions)[:2], tf.bool) if mask is None else tf.cast(mask, tf.bool)
+    )

@@ -4,7 +4,8 @@ import dataclasses
 import pathlib
 import sys
 
-# A plain checkout is not installed: let the script find `common` and its own package from any directory.
+# A plain checkout is not installed: let the script find `common` and its own package from any
+# directory.
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from common.config import main, setting  # noqa: E402
@@ -12,29 +13,41 @@ from common.config import main, setting  # noqa: E402
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EvaluateConfig:
-    """Precision, recall and F1 of a trained tagger, with the most probable and with sampled distances."""
+    """Precision, recall and F1 of a trained tagger, with the most probable and with sampled
+    distances.
+    """
 
     run_dir: str = setting("", "folder of the run", path=True)
     checkpoint: str = setting("", "checkpoint file (empty: the best epoch of the run)", path=True)
     split: str = setting("test", "which sentences of the data", choices=("train", "dev", "test"))
-    data_dir: str = setting("", "folder with the data (empty: the one that the run was trained with)", path=True)
+    data_dir: str = setting(
+        "", "folder with the data (empty: the one that the run was trained with)", path=True
+    )
     file: str = setting("", "another file in CoNLL-2003's format, instead of a split", path=True)
     samples: int | None = setting(
         None,
-        "chains of sampled distances whose predictions are averaged, too (none: --eval_samples of the run)",
+        "chains of sampled distances whose predictions are averaged, too (none: --eval_samples of"
+        " the run)",
         minimum=1,
     )
 
 
 def evaluate(config: EvaluateConfig) -> dict[str, float]:
-    """Print and return the scores, those of each type too. Raises `InputError` for a run, a checkpoint or data that cannot be used."""
-    from common.training.metrics import random_and_mixed  # imports TensorFlow: flags are answered before
+    """Print and return the scores, those of each type too.
+
+    Raises `InputError` for a run, a checkpoint or data that cannot be used.
+    """
+    # imports TensorFlow: flags are answered before
+    from common.training.metrics import random_and_mixed
     from NER import experiment, reader
     from NER.span_f1 import span_f1
 
     run_config, trainer, encoder = experiment.load(config.run_dir, config.checkpoint)
     if config.file:
-        name, sentences = pathlib.Path(config.file).name, reader.read_conll(config.file, run_config.scheme)
+        name, sentences = (
+            pathlib.Path(config.file).name,
+            reader.read_conll(config.file, run_config.scheme),
+        )
     else:
         corpus = reader.load(config.data_dir or run_config.data_dir, run_config.scheme)
         name, sentences = config.split, getattr(corpus, config.split)
@@ -43,9 +56,14 @@ def evaluate(config: EvaluateConfig) -> dict[str, float]:
 
     def measure(greedy: bool, n_chains: int = 1) -> dict[str, float]:
         how = "greedy" if greedy else "sampled" if n_chains == 1 else f"mixture{n_chains}"
-        tagged = experiment.tag(trainer, encoder, sentences, greedy, run_config.n_buckets, n_chains=n_chains)
+        tagged = experiment.tag(
+            trainer, encoder, sentences, greedy, run_config.n_buckets, n_chains=n_chains
+        )
         for kind, counts in span_f1(gold, tagged.tags).by_type.items():
-            shown = f"precision {counts.precision:6.2f}  recall {counts.recall:6.2f}  F1 {counts.f1:6.2f}  of {counts.gold}"
+            shown = (
+                f"precision {counts.precision:6.2f}  recall {counts.recall:6.2f}  F1"
+                f" {counts.f1:6.2f}  of {counts.gold}"
+            )
             print(f"{how:>9} {kind:>5}  {shown}")
         return experiment.scores(sentences, tagged)
 

@@ -31,7 +31,8 @@ class Tagged(NamedTuple):
 
     tags: list[list[str]]
     log_likelihood: np.ndarray  # [number of sentences] log p of the tags they came with, in nats
-    forward: list[np.ndarray] | None  # of each sentence, how many words back the forward layer connects; None without an agent
+    # of each sentence, how many words back the forward layer connects; None without an agent
+    forward: list[np.ndarray] | None
     backward: list[np.ndarray] | None  # how many words ahead the backward layer connects
 
 
@@ -47,9 +48,11 @@ def tag(
     """The tags of sentences, in their order, and the connections that were made for them.
 
     Args:
-        trainer: of the model. greedy: the most probable distances, or sampled ones; `sample` numbers the repetition.
+        trainer: of the model. greedy: the most probable distances, or sampled ones; `sample`
+            numbers the repetition.
         n_chains: of several, the tags and log-likelihoods of their mixture, and no connections.
-        n_buckets: padded lengths. Few sentences are padded to a multiple of 16 words instead, so that the next ones meet known shapes.
+        n_buckets: padded lengths. Few sentences are padded to a multiple of 16 words instead, so
+            that the next ones meet known shapes.
     """
     n = len(sentences)
     lengths = np.array([len(sentence.words) for sentence in sentences])
@@ -59,51 +62,90 @@ def tag(
     found: dict[str, list] = {}
     first = 0
     for chunk in bucketing.chunks(batches, len(batches), 0, 0):
-        arrays = trainer.infer(bucketing.stack(chunk, data._asdict(), PADDED), greedy, sample, first, n_chains)
+        arrays = trainer.infer(
+            bucketing.stack(chunk, data._asdict(), PADDED), greedy, sample, first, n_chains
+        )
         first += len(chunk)
         for i, batch in enumerate(chunk):
             for name, array in arrays.items():
                 column = found.setdefault(name, [None] * n)
                 for row in np.flatnonzero(batch.weights):
                     one = batch.indices[row]
-                    column[one] = array[i, row] if array.ndim == 2 else array[i, row, : lengths[one]]
+                    column[one] = (
+                        array[i, row] if array.ndim == 2 else array[i, row, : lengths[one]]
+                    )
     tags = encoder.decode_tags(found["tags"], lengths)
-    return Tagged(tags, np.array(found["log_likelihood"]), found.get("forward"), found.get("backward"))
+    return Tagged(
+        tags, np.array(found["log_likelihood"]), found.get("forward"), found.get("backward")
+    )
 
 
 def scores(sentences: Sequence[reader.Sentence], tagged: Tagged) -> dict[str, float]:
     """Precision, recall and F1 in percent, and the mean of -log p(gold tags) in nats."""
     overall = span_f1([sentence.tags for sentence in sentences], tagged.tags).overall
-    return {"f1": overall.f1, "precision": overall.precision, "recall": overall.recall, "loss": -float(np.mean(tagged.log_likelihood))}
+    return {
+        "f1": overall.f1,
+        "precision": overall.precision,
+        "recall": overall.recall,
+        "loss": -float(np.mean(tagged.log_likelihood)),
+    }
 
 
 def evaluate(
-    trainer: Trainer, encoder: reader.Encoder, sentences: Sequence[reader.Sentence], split: str, n_buckets: int = 8,
+    trainer: Trainer,
+    encoder: reader.Encoder,
+    sentences: Sequence[reader.Sentence],
+    split: str,
+    n_buckets: int = 8,
     n_chains: int = 1,
-) -> dict[str, float]:  # fmt: skip
-    """`scores` with the most probable and with sampled distances; and of the mixture of several chains."""
+) -> dict[str, float]:
+    """`scores` with the most probable and with sampled distances; and of the mixture of several
+    chains.
+    """
 
     def measure(greedy: bool, n_chains: int = 1) -> dict[str, float]:
-        return scores(sentences, tag(trainer, encoder, sentences, greedy, n_buckets, n_chains=n_chains))
+        return scores(
+            sentences, tag(trainer, encoder, sentences, greedy, n_buckets, n_chains=n_chains)
+        )
 
     return random_and_mixed(measure, split, trainer.model.config.has_agent, n_chains)
 
 
-def make_encoder(config: NERConfig, corpus: reader.Corpus) -> tuple[reader.Encoder, np.ndarray | None]:
+def make_encoder(
+    config: NERConfig, corpus: reader.Corpus
+) -> tuple[reader.Encoder, np.ndarray | None]:
     """The encoder, and the pretrained vectors of its words [V, D] if there are any.
 
-    It knows every word of the three parts that has a pretrained vector; of the others, the frequent words of the training part. A word
-    whose digits were made 0 takes the vector of the most frequent word that it may stand for, "0000" perhaps that of "2008".
+    It knows every word of the three parts that has a pretrained vector; of the others, the frequent
+    words of the training part. A word whose digits were made 0 takes the vector of the most
+    frequent word that it may stand for, "0000" perhaps that of "2008".
     """
-    options = {"min_count": config.min_count, "scheme": config.scheme, "max_chars": config.max_chars}
+    options = {
+        "min_count": config.min_count,
+        "scheme": config.scheme,
+        "max_chars": config.max_chars,
+    }
     if not config.vectors:
         return reader.Encoder.build(corpus.train, **options), None
-    seen = sorted({reader.normalise(word) for part in corpus for sentence in part for word in sentence.words} - {PADDING, UNKNOWN})
+    seen = sorted(
+        {reader.normalise(word) for part in corpus for sentence in part for word in sentence.words}
+        - {PADDING, UNKNOWN}
+    )
     seen = [PADDING, UNKNOWN, *seen]
     pretrained = load_vectors(
-        config.vectors, seen, config.word_size, None, config.seed, cache_dir=config.cache_dir, form=reader.digits_to_zero
+        config.vectors,
+        seen,
+        config.word_size,
+        None,
+        config.seed,
+        cache_dir=config.cache_dir,
+        form=reader.digits_to_zero,
     )
-    known = [word for word, found in zip(seen, pretrained.found, strict=True) if found and word not in (PADDING, UNKNOWN)]
+    known = [
+        word
+        for word, found in zip(seen, pretrained.found, strict=True)
+        if found and word not in (PADDING, UNKNOWN)
+    ]
     encoder = reader.Encoder.build(corpus.train, known, **options)
     rows = {word: row for row, word in enumerate(seen)}
     rows = [rows[word] for word in encoder.words.words]
@@ -121,15 +163,25 @@ def build(config: NERConfig) -> Experiment:
     buckets = bucketing.bucket_lengths(train_data.lengths, config.n_buckets)
     model = NERModel(config, encoder, vectors)
     encoder.save(pathlib.Path(config.run_dir, ENCODER))
-    print(f"corpus: {config.data_dir or 'generated'}, {len(corpus.train):,} training sentences, {len(encoder.words):,} words", flush=True)
+    print(
+        f"corpus: {config.data_dir or 'generated'}, {len(corpus.train):,} training sentences,"
+        f" {len(encoder.words):,} words",
+        flush=True,
+    )
     packed, monitor = (train_data._asdict(), PADDED, buckets), "dev_f1_sampled"
     return Experiment(
         model=model,
         optimizer=keras.optimizers.SGD(config.learning_rate, config.momentum),
-        train_batches=lambda epoch: bucketing.epoch_chunks(*packed, config.batch_size, STEPS_PER_CALL, config.seed, epoch),
-        schedule=lambda epoch, records: {"learning_rate": config.learning_rate / (1 + config.learning_rate_decay * epoch)},
+        train_batches=lambda epoch: bucketing.epoch_chunks(
+            *packed, config.batch_size, STEPS_PER_CALL, config.seed, epoch
+        ),
+        schedule=lambda epoch, records: {
+            "learning_rate": config.learning_rate / (1 + config.learning_rate_decay * epoch)
+        },
         evaluate=dev_then_both(
-            lambda trainer, split, n: evaluate(trainer, encoder, getattr(corpus, split), split, config.n_buckets, n),
+            lambda trainer, split, n: evaluate(
+                trainer, encoder, getattr(corpus, split), split, config.n_buckets, n
+            ),
             config.n_chains,
         ),
         monitor=monitor,

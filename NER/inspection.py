@@ -36,7 +36,9 @@ def tokenise(trained: Trained, text: str) -> list[str]:
 def traces(
     trained: Trained, texts: Sequence[Sequence[str]], greedy: bool, seed: tf.Tensor
 ) -> list[tuple[str, bool, Trace]]:
-    """Of each agent its direction, whether it reads from the end, and its trace over the padded texts."""
+    """Of each agent its direction, whether it reads from the end, and its trace over the padded
+    texts.
+    """
     data = trained.encoder.encode([reader.Sentence(list(words)) for words in texts])
     inputs = map(tf.constant, (data.words, data.chars, data.lengths))
     forward, backward = trained.model(*inputs, greedy=greedy, seed=seed)[1]
@@ -58,18 +60,29 @@ def dev_texts(config: NERConfig) -> list[list[str]]:
 def gradient_probe(
     trained: Trained, n_steps: int, n_texts: int
 ) -> tuple[Any, tf.Tensor, tf.Tensor | None, Callable]:
-    """The layer that reads from left to right, its inputs [B, T, D] for sentences of the dev data, sampled
-    distances [B, T] (or None), and h_T [B, H] -> the cross-entropy of word T's tag under the scores [B]."""
+    """The layer that reads from left to right, its inputs [B, T, D] for sentences of the dev data,
+    sampled distances [B, T] (or None), and h_T [B, H] -> the cross-entropy of word T's tag under
+    the scores [B].
+    """
     config, model = trained.config, trained.model
-    long_enough = [one for one in reader.load(config.data_dir, config.scheme).dev if len(one.words) >= n_steps]
+    long_enough = [
+        one for one in reader.load(config.data_dir, config.scheme).dev if len(one.words) >= n_steps
+    ]
     if not long_enough:
-        raise InputError(f"expected dev texts of at least --steps {n_steps}, found none: ask for fewer steps")
-    cut = [reader.Sentence(one.words[:n_steps], one.tags[:n_steps]) for one in long_enough[:n_texts]]
+        raise InputError(
+            f"expected dev texts of at least --steps {n_steps}, found none: ask for fewer steps"
+        )
+    cut = [
+        reader.Sentence(one.words[:n_steps], one.tags[:n_steps]) for one in long_enough[:n_texts]
+    ]
     data = trained.encoder.encode(cut)
     words, chars = tf.constant(data.words), tf.constant(data.chars)
-    x = tf.concat([model.word_vectors(words), model.spelling(chars, 0.0, tf.zeros(2, tf.int32))], -1)
+    x = tf.concat(
+        [model.word_vectors(words), model.spelling(chars, 0.0, tf.zeros(2, tf.int32))], -1
+    )
     trace = run_layer(model.forward, x, seed=tf.constant([0, 0]))[2]
-    back = run_layer(model.backward, x, seed=tf.constant([0, 1]))[0][:, 0]  # of word T, which it reads first
+    # of word T, which it reads first
+    back = run_layer(model.backward, x, seed=tf.constant([0, 1]))[0][:, 0]
 
     def loss(h: tf.Tensor) -> tf.Tensor:
         labels = tf.constant(data.tags[:, -1], tf.int32)
@@ -80,13 +93,23 @@ def gradient_probe(
 
 
 def page_inputs(trained: Trained) -> dict[str, Any]:
-    """How `experiments/page.html` turns typed text into the first layer's inputs; arrays as they are."""
+    """How `experiments/page.html` turns typed text into the first layer's inputs; arrays as they
+    are.
+    """
     encoder, model = trained.encoder, trained.model
     spelling = {
-        "chars": list(encoder.chars.words), "embedding": model.char_vectors.embeddings, "max_chars": encoder.max_chars,
-        "kernel": model.convolution.kernel, "bias": model.convolution.bias,
-    }  # fmt: skip
+        "chars": list(encoder.chars.words),
+        "embedding": model.char_vectors.embeddings,
+        "max_chars": encoder.max_chars,
+        "kernel": model.convolution.kernel,
+        "bias": model.convolution.bias,
+    }
     return {
-        "tokens": "news", "words": list(encoder.words.words), "unknown": 1, "embedding": model.word_vectors.embeddings,
-        "lower": encoder.lower, "zero_digits": encoder.zero_digits, "spelling": spelling,
-    }  # fmt: skip
+        "tokens": "news",
+        "words": list(encoder.words.words),
+        "unknown": 1,
+        "embedding": model.word_vectors.embeddings,
+        "lower": encoder.lower,
+        "zero_digits": encoder.zero_digits,
+        "spelling": spelling,
+    }

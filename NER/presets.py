@@ -7,7 +7,9 @@ from common.config import RunConfig, setting
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NERConfig(RunConfig):
-    """Train a tagger of named entities on CoNLL-2003 (Gui et al. 2019, section 4.1; network and schedule of Ma & Hovy 2016)."""
+    """Train a tagger of named entities on CoNLL-2003 (Gui et al. 2019, section 4.1; network and
+    schedule of Ma & Hovy 2016).
+    """
 
     task = "NER"
 
@@ -59,7 +61,8 @@ class NERConfig(RunConfig):
 
 
 PRESETS = {
-    # The paper says nothing of what the agents begin with. From equal odds they settle within an epoch or two, mostly on a skip.
+    # The paper says nothing of what the agents begin with. From equal odds they settle within an
+    # epoch or two, mostly on a skip.
     "paper": {"previous_bias": 2.0},
     # What a laptop finishes on the generated corpus.
     "small": {

@@ -1,8 +1,9 @@
 """CoNLL-2003 as it is distributed, and sentences as padded integer arrays.
 
-Tjong Kim Sang & De Meulder (2003), "Introduction to the CoNLL-2003 Shared Task". The files have a token a line in four
-columns (word, part of speech, chunk, entity tag), a blank line after each sentence and `-DOCSTART-` lines between
-documents. The entity tags are IOB1 as distributed and BIO (IOB2) in many copies; both are read, and BIOES too.
+Tjong Kim Sang & De Meulder (2003), "Introduction to the CoNLL-2003 Shared Task". The files have a
+token a line in four columns (word, part of speech, chunk, entity tag), a blank line after each
+sentence and `-DOCSTART-` lines between documents. The entity tags are IOB1 as distributed and BIO
+(IOB2) in many copies; both are read, and BIOES too.
 """
 
 import dataclasses
@@ -24,13 +25,16 @@ from NER.span_f1 import spans, to_tags
 FILE_NAMES = (("eng.train", "eng.testa", "eng.testb"), ("train.txt", "valid.txt", "test.txt"))
 GENERATED = (2000, 400, 400)
 _TAG = re.compile(r"O|[BIES]-\S+")
-_CHUNKS = {"ADJP", "ADVP", "CONJP", "INTJ", "LST", "NP", "PP", "PRT", "SBAR", "UCP", "VP"}  # CoNLL-2000's, column 3
+# CoNLL-2000's, column 3
+_CHUNKS = {"ADJP", "ADVP", "CONJP", "INTJ", "LST", "NP", "PP", "PRT", "SBAR", "UCP", "VP"}
 _LONGEST_SENTENCE = 1000
 _DIGIT = re.compile(r"[0-9]")
 
 
 class Sentence(NamedTuple):
-    """The words as written, and their tags in the scheme asked for; no tags for text that is to be tagged."""
+    """The words as written, and their tags in the scheme asked for; no tags for text that is to be
+    tagged.
+    """
 
     words: Sequence[str]
     tags: Sequence[str] = ()
@@ -45,7 +49,9 @@ class Corpus(NamedTuple):
 
 
 class Arrays(NamedTuple):
-    """words [B, T], chars [B, T, C], tags [B, T], lengths [B], all int32; 0 beyond a sentence and beyond a word."""
+    """words [B, T], chars [B, T, C], tags [B, T], lengths [B], all int32; 0 beyond a sentence and
+    beyond a word.
+    """
 
     words: np.ndarray
     chars: np.ndarray
@@ -57,8 +63,8 @@ def load(data_dir: str | os.PathLike = "", scheme: str = "BIOES", seed: int = 0)
     """The three parts of CoNLL-2003, tags converted to `scheme`.
 
     Args:
-      data_dir: the folder that has eng.train, eng.testa, eng.testb (or train.txt, valid.txt, test.txt), or the folder
-        above it if it is called conll2003; "" generates a small corpus.
+      data_dir: the folder that has eng.train, eng.testa, eng.testb (or train.txt, valid.txt,
+        test.txt), or the folder above it if it is called conll2003; "" generates a small corpus.
       scheme: "BIOES" or "BIO".
       seed: of the generated corpus.
 
@@ -80,8 +86,9 @@ def load(data_dir: str | os.PathLike = "", scheme: str = "BIOES", seed: int = 0)
                 return corpus
     packed = still_packed(data_dir) or still_packed(pathlib.Path(data_dir) / "conll2003")
     raise InputError(
-        f"{data_dir}: expected {' '.join(FILE_NAMES[0])} or {' '.join(FILE_NAMES[1])}, found neither{seen_from(data_dir)}"
-        f"{packed and f', {packed}'}; CoNLL-2003 is licensed: follow https://www.clips.uantwerpen.be/conll2003/ner/ and put its files there"
+        f"{data_dir}: expected {' '.join(FILE_NAMES[0])} or {' '.join(FILE_NAMES[1])}, found"
+        f" neither{seen_from(data_dir)}{packed and f', {packed}'}; CoNLL-2003 is licensed: follow"
+        " https://www.clips.uantwerpen.be/conll2003/ner/ and put its files there"
     )
 
 
@@ -89,8 +96,8 @@ def _check_entities(path: pathlib.Path, found: Sequence[str]) -> None:
     if not set(found) - _CHUNKS:
         what = f"kinds of phrase ({', '.join(found)})" if found else "the tag O alone"
         raise InputError(
-            f"{path}: expected entity tags such as I-PER in column 4, found {what}; write the columns as word, part of "
-            "speech, chunk, entity tag"
+            f"{path}: expected entity tags such as I-PER in column 4, found {what}; write the"
+            " columns as word, part of speech, chunk, entity tag"
         )
 
 
@@ -98,18 +105,22 @@ def _check_words(path: str | os.PathLike, sentences: Sequence[Sentence]) -> None
     if all(len(sentence.words) == 1 for sentence in sentences):
         return
     for first in (0, 1):
-        if all(word == str(i) for sentence in sentences for i, word in enumerate(sentence.words, first)):
+        if all(
+            word == str(i) for sentence in sentences for i, word in enumerate(sentence.words, first)
+        ):
             raise InputError(
-                f"{path}: expected the word in column 1, found {first}, {first + 1}, ... in every sentence; write the "
-                "columns as word, part of speech, chunk, entity tag"
+                f"{path}: expected the word in column 1, found {first}, {first + 1}, ... in every"
+                " sentence; write the columns as word, part of speech, chunk, entity tag"
             )
 
 
 def read_conll(path: str | os.PathLike, scheme: str = "BIOES") -> list[Sentence]:
-    """The sentences of one four-column file, tags converted to `scheme`, `-DOCSTART-` lines left out.
+    """The sentences of one four-column file, tags converted to `scheme`, `-DOCSTART-` lines left
+    out.
 
-    The conversion goes by entities, read as `conlleval` reads them (`NER.span_f1.spans`), so that the file's scheme
-    need not be known. Raises InputError with the line for other than four columns or a tag that is none.
+    The conversion goes by entities, read as `conlleval` reads them (`NER.span_f1.spans`), so that
+    the file's scheme need not be known. Raises InputError with the line for other than four columns
+    or a tag that is none.
     """
     sentences: list[Sentence] = []
     words: list[str] = []
@@ -123,13 +134,13 @@ def read_conll(path: str | os.PathLike, scheme: str = "BIOES") -> list[Sentence]
             continue
         if len(columns) != 4:
             raise InputError(
-                f"{path}:{number}: expected 4 columns (word, part of speech, chunk, entity tag), found {len(columns)}; "
-                "repair the line"
+                f"{path}:{number}: expected 4 columns (word, part of speech, chunk, entity tag),"
+                f" found {len(columns)}; repair the line"
             )
         if not _TAG.fullmatch(columns[3]):
             raise InputError(
-                f"{path}:{number}: expected an entity tag such as O, I-PER or B-LOC in column 4, found {columns[3]!r}; "
-                "repair the line"
+                f"{path}:{number}: expected an entity tag such as O, I-PER or B-LOC in column 4,"
+                f" found {columns[3]!r}; repair the line"
             )
         words.append(columns[0])
         tags.append(columns[3])
@@ -137,7 +148,10 @@ def read_conll(path: str | os.PathLike, scheme: str = "BIOES") -> list[Sentence]
         raise InputError(f"{path}: expected sentences, found none; get the file again")
     _check_words(path, sentences)
     if (longest := max(len(sentence.words) for sentence in sentences)) > _LONGEST_SENTENCE:
-        warn(f"{path}: a sentence has {longest:,} words: is there a blank line between the sentences?")
+        warn(
+            f"{path}: a sentence has {longest:,} words: is there a blank line between the"
+            " sentences?"
+        )
     notice_reserved(str(path), (word.lower() for sentence in sentences for word in sentence.words))
     return sentences
 
@@ -149,10 +163,13 @@ def entity_types(sentences: Iterable[Sentence]) -> tuple[str, ...]:
 
 @dataclasses.dataclass(frozen=True)
 class Encoder:
-    """Everything that turns words and tags into numbers; saved with a model so that it can tag text later.
+    """Everything that turns words and tags into numbers; saved with a model so that it can tag text
+    later.
 
-    words, chars: their vocabularies; 0 is padding, 1 unknown. tags: the N tags, "O" first. scheme: "BIOES" or "BIO".
-    lower, zero_digits: whether a word is looked up in lower case and with every digit as 0; characters stay as written.
+    words, chars: their vocabularies; 0 is padding, 1 unknown. tags: the N tags, "O" first. scheme:
+    "BIOES" or "BIO".
+    lower, zero_digits: whether a word is looked up in lower case and with every digit as 0;
+    characters stay as written.
     max_chars: C; longer words (1 in 10,000 has more than 20 characters) are cut at the end.
     """
 
@@ -178,27 +195,41 @@ class Encoder:
         """From the training sentences alone, and words known from elsewhere.
 
         Args:
-          train: where words, characters and types of entity are taken from. All tags of a type are known if one occurs.
-          extra_words: words to know besides, such as those of all three parts that have a pretrained vector.
-          min_count: training words seen less often, and not among the extra ones, count as unknown: what the unknown
-            word stands for is learnt from them.
+          train: where words, characters and types of entity are taken from. All tags of a type are
+          known if one occurs.
+          extra_words: words to know besides, such as those of all three parts that have a
+          pretrained vector.
+          min_count: training words seen less often, and not among the extra ones, count as unknown:
+            what the unknown word stands for is learnt from them.
           scheme: of the tags.
           lower, zero_digits, max_chars: as in the class.
         """
-        seen = [normalise(word, lower, zero_digits) for sentence in train for word in sentence.words]
+        seen = [
+            normalise(word, lower, zero_digits) for sentence in train for word in sentence.words
+        ]
         frequent = Vocabulary.build(seen, min_count=min_count, specials=(PADDING, UNKNOWN)).words
         extra = {normalise(word, lower, zero_digits) for word in extra_words}.difference(frequent)
         words = Vocabulary((*frequent, *sorted(extra)))
-        characters = (character for sentence in train for word in sentence.words for character in word)
+        characters = (
+            character for sentence in train for word in sentence.words for character in word
+        )
         chars = Vocabulary.build(characters, specials=(PADDING, UNKNOWN))
-        tags = ("O", *(f"{prefix}-{kind}" for kind in entity_types(train) for prefix in scheme.replace("O", "")))
+        tags = (
+            "O",
+            *(
+                f"{prefix}-{kind}"
+                for kind in entity_types(train)
+                for prefix in scheme.replace("O", "")
+            ),
+        )
         return cls(words, chars, tags, scheme, lower, zero_digits, max_chars)
 
     def encode(self, sentences: Sequence[Sentence], length: int | None = None) -> Arrays:
         """Sentences as padded arrays of `length` steps, by default the longest sentence's.
 
-        Words and characters that are not known become the unknown one. A tag of a type that training lacks becomes O: a
-        model cannot name it, and as scores are counted on the tags as text, it still counts as missed.
+        Words and characters that are not known become the unknown one. A tag of a type that
+        training lacks becomes O: a model cannot name it, and as scores are counted on the tags as
+        text, it still counts as missed.
 
         Raises:
           InputError: if a sentence is empty or longer than `length`.
@@ -207,7 +238,9 @@ class Encoder:
         length = int(lengths.max(initial=1)) if length is None else length
         if len(lengths) and not 1 <= lengths.min() <= lengths.max() <= length:
             found = f"{lengths.min()} to {lengths.max()}"
-            raise InputError(f"expected sentences of 1 to {length} words, found {found}; split or drop them")
+            raise InputError(
+                f"expected sentences of 1 to {length} words, found {found}; split or drop them"
+            )
         words = np.zeros((len(sentences), length), np.int32)
         chars = np.zeros((len(sentences), length, self.max_chars), np.int32)
         tags = np.zeros((len(sentences), length), np.int32)
@@ -237,10 +270,14 @@ class Encoder:
         text = "\n".join(read_lines(path))
         try:
             fields = json.loads(text)
-            vocabularies = {name: Vocabulary(tuple(fields.pop(name))) for name in ("words", "chars")}
+            vocabularies = {
+                name: Vocabulary(tuple(fields.pop(name))) for name in ("words", "chars")
+            }
             return cls(**vocabularies, **(fields | {"tags": tuple(fields["tags"])}))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise InputError(f"{path}: expected what Encoder.save wrote, but {error}; train the model again") from None
+            raise InputError(
+                f"{path}: expected what Encoder.save wrote, but {error}; train the model again"
+            ) from None
 
 
 def normalise(word: str, lower: bool = True, zero_digits: bool = True) -> str:

@@ -1,7 +1,8 @@
-"""Precision, recall and F1 over entities, as the CoNLL-2003 shared task's script `conlleval` counts them.
+"""Precision, recall and F1 over entities, as the CoNLL-2003 shared task's script `conlleval` counts
+them.
 
-A predicted entity is right when its first token, its last token and its type are those of a gold entity
-(Tjong Kim Sang & De Meulder 2003, "Introduction to the CoNLL-2003 Shared Task", section 3).
+A predicted entity is right when its first token, its last token and its type are those of a gold
+entity (Tjong Kim Sang & De Meulder 2003, "Introduction to the CoNLL-2003 Shared Task", section 3).
 """
 
 import os
@@ -16,7 +17,9 @@ Span = tuple[str, int, int]
 
 
 class Counts(NamedTuple):
-    """Entities in the gold standard, among the predictions, and in both; the three scores follow, in percent."""
+    """Entities in the gold standard, among the predictions, and in both; the three scores follow,
+    in percent.
+    """
 
     gold: int
     predicted: int
@@ -46,10 +49,12 @@ class SpanScores(NamedTuple):
 
 
 def spans(tags: Sequence[str]) -> list[Span]:
-    """The entities of one sentence, in order. Reads IOB1, BIO (IOB2), BIOES and sequences that are none of these.
+    """The entities of one sentence, in order. Reads IOB1, BIO (IOB2), BIOES and sequences that are
+    none of these.
 
-    A token carries an entity on when its tag begins with I or E, the tag before begins with B or I, and both have one
-    type; every other token that is not O begins an entity. So "O I-PER" and "B-LOC I-PER" begin a PER, as in conlleval.
+    A token carries an entity on when its tag begins with I or E, the tag before begins with B or I,
+    and both have one type; every other token that is not O begins an entity. So "O I-PER" and
+    "B-LOC I-PER" begin a PER, as in conlleval.
     """
     found: list[Span] = []
     before = "O"
@@ -64,7 +69,9 @@ def spans(tags: Sequence[str]) -> list[Span]:
 
 
 def to_tags(entities: Iterable[Span], length: int, scheme: str) -> list[str]:
-    """The tags of a sentence of `length` tokens with these entities; `scheme` is "BIOES" or "BIO" (IOB2)."""
+    """The tags of a sentence of `length` tokens with these entities; `scheme` is "BIOES" or "BIO"
+    (IOB2).
+    """
     first, last, single = {"BIOES": "BES", "BIO": "BIB"}[scheme]
     tags = ["O"] * length
     for kind, start, stop in entities:
@@ -75,7 +82,8 @@ def to_tags(entities: Iterable[Span], length: int, scheme: str) -> list[str]:
 
 
 def span_f1(gold: Iterable[Sequence[str]], predicted: Iterable[Sequence[str]]) -> SpanScores:
-    """Scores of predicted tags against gold tags, sentence by sentence; the two may be of different schemes.
+    """Scores of predicted tags against gold tags, sentence by sentence; the two may be of different
+    schemes.
 
     Raises:
       ValueError: if the numbers of sentences, or of tokens in a sentence, differ.
@@ -83,9 +91,15 @@ def span_f1(gold: Iterable[Sequence[str]], predicted: Iterable[Sequence[str]]) -
     in_gold, in_predicted, correct = Counter(), Counter(), Counter()
     for truth, guess in zip(gold, predicted, strict=True):
         if len(truth) != len(guess):
-            raise ValueError(f"a sentence of {len(truth)} gold tags has {len(guess)} predicted tags")
+            raise ValueError(
+                f"a sentence of {len(truth)} gold tags has {len(guess)} predicted tags"
+            )
         truth, guess = set(spans(truth)), set(spans(guess))
-        for counter, entities in ((in_gold, truth), (in_predicted, guess), (correct, truth & guess)):
+        for counter, entities in (
+            (in_gold, truth),
+            (in_predicted, guess),
+            (correct, truth & guess),
+        ):
             counter.update(kind for kind, _, _ in entities)
     kinds = sorted(in_gold | in_predicted)
     by_type = {kind: Counts(in_gold[kind], in_predicted[kind], correct[kind]) for kind in kinds}
@@ -100,7 +114,8 @@ def write_conll(
 ) -> None:
     """Write "token gold predicted" lines, a blank line after each sentence: what `conlleval` reads.
 
-    Tags are written as BIO whatever they were, because the script knows no S tags; the entities stay the same.
+    Tags are written as BIO whatever they were, because the script knows no S tags; the entities
+    stay the same.
     """
     lines = []
     for words, truth, guess in zip(sentences, gold, predicted, strict=True):

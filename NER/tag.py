@@ -1,4 +1,6 @@
-"""Tags sentences, typed or piped, one a line:  echo "Anna Smith left Siemens for Rome." | python NER/tag.py --run_dir RUN"""
+"""Tags sentences, typed or piped, one a line:  echo "Anna Smith left Siemens for Rome." | python
+NER/tag.py --run_dir RUN
+"""
 
 import dataclasses
 import pathlib
@@ -7,7 +9,8 @@ import types
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-# A plain checkout is not installed: let the script find `common` and its own package from any directory.
+# A plain checkout is not installed: let the script find `common` and its own package from any
+# directory.
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from common.config import main, setting  # noqa: E402
@@ -27,18 +30,31 @@ class TagConfig:
 
     run_dir: str = setting("", "folder of the run", path=True)
     checkpoint: str = setting("", "checkpoint file (empty: the best epoch of the run)", path=True)
-    file: str = setting("", "a file in CoNLL-2003's format to tag (empty: lines of standard input)", path=True)
-    output: str = setting("", "with --file: where to write words, gold and predicted tags, as conlleval reads them", path=True)
+    file: str = setting(
+        "", "a file in CoNLL-2003's format to tag (empty: lines of standard input)", path=True
+    )
+    output: str = setting(
+        "",
+        "with --file: where to write words, gold and predicted tags, as conlleval reads them",
+        path=True,
+    )
     connections: bool = setting(True, "print the connections of each word too")
-    picture: str = setting("", "where to draw the connections of the first sentence, without an ending", path=True)
+    picture: str = setting(
+        "", "where to draw the connections of the first sentence, without an ending", path=True
+    )
     sampled: bool = setting(False, "sample the distances, instead of the most probable ones")
     seed: int = setting(0, "of the sampled distances", minimum=0, maximum=2**31 - 1)
 
 
 def tag(config: TagConfig) -> None:
-    """Print sentences with their entities. Raises `InputError` for a run, a checkpoint or a file that cannot be used."""
+    """Print sentences with their entities.
+
+    Raises `InputError` for a run, a checkpoint or a file that cannot be used.
+    """
     if config.output and not config.file:
-        raise InputError("--output needs the gold tags of a file: give --file in CoNLL-2003's format too")
+        raise InputError(
+            "--output needs the gold tags of a file: give --file in CoNLL-2003's format too"
+        )
 
     from NER import (
         experiment,  # imports TensorFlow: flags are answered before
@@ -49,9 +65,14 @@ def tag(config: TagConfig) -> None:
     trainer.seed = config.seed
     if config.file:
         sentences = reader.read_conll(config.file, run_config.scheme)
-        tagged = experiment.tag(trainer, encoder, sentences, not config.sampled, run_config.n_buckets)
+        tagged = experiment.tag(
+            trainer, encoder, sentences, not config.sampled, run_config.n_buckets
+        )
         if config.output:
-            words, gold = [sentence.words for sentence in sentences], [sentence.tags for sentence in sentences]
+            words, gold = (
+                [sentence.words for sentence in sentences],
+                [sentence.tags for sentence in sentences],
+            )
             write_conll(config.output, words, gold, tagged.tags)
             print(config.output)
         groups = [] if config.output and not config.picture else [(sentences, tagged)]
@@ -67,13 +88,23 @@ def tag(config: TagConfig) -> None:
                 print(bracketed(sentence.words, tagged.tags[i]))
             if tagged.forward is None:
                 if picture:
-                    raise InputError(f"--picture needs a network that chooses connections; this one is --cell {run_config.cell}")
+                    raise InputError(
+                        "--picture needs a network that chooses connections; this one is --cell"
+                        f" {run_config.cell}"
+                    )
                 continue
             if config.connections and not config.output:
-                print(connections(sentence.words, tagged.forward[i], tagged.backward[i]), flush=True)
+                print(
+                    connections(sentence.words, tagged.forward[i], tagged.backward[i]), flush=True
+                )
             if picture:
-                title = f"Connections, K = {run_config.n_actions}, lamda {run_config.lamda:g}: each word to the state it took"
-                for path in draw(sentence.words, tagged.forward[i], tagged.backward[i], picture, title):
+                title = (
+                    f"Connections, K = {run_config.n_actions}, lamda {run_config.lamda:g}: each"
+                    " word to the state it took"
+                )
+                for path in draw(
+                    sentence.words, tagged.forward[i], tagged.backward[i], picture, title
+                ):
                     print(path)
                 picture = ""
 
@@ -84,7 +115,14 @@ def _answers(experiment: types.ModuleType, trainer: "Trainer", encoder: "Encoder
 
     for number, line in enumerate(sys.stdin):
         words = split_words(line)
-        yield [Sentence(words)], experiment.tag(trainer, encoder, [Sentence(words)], greedy, sample=number) if words else None
+        yield (
+            [Sentence(words)],
+            (
+                experiment.tag(trainer, encoder, [Sentence(words)], greedy, sample=number)
+                if words
+                else None
+            ),
+        )
 
 
 def bracketed(words: Sequence[str], tags: Sequence[str]) -> str:
@@ -99,15 +137,30 @@ def bracketed(words: Sequence[str], tags: Sequence[str]) -> str:
 def connections(words: Sequence[str], forward: Sequence[int], backward: Sequence[int]) -> str:
     """The connections of both directions as text; `backward` counts words ahead."""
     return "\n".join(
-        ["", "left to right", arcs.as_text(words, forward), "", "right to left", arcs.as_text(words[::-1], backward[::-1]), ""]
+        [
+            "",
+            "left to right",
+            arcs.as_text(words, forward),
+            "",
+            "right to left",
+            arcs.as_text(words[::-1], backward[::-1]),
+            "",
+        ]
     )
 
 
-def draw(words: Sequence[str], forward: Sequence[int], backward: Sequence[int], stem: str, title: str) -> list[pathlib.Path]:
+def draw(
+    words: Sequence[str], forward: Sequence[int], backward: Sequence[int], stem: str, title: str
+) -> list[pathlib.Path]:
     """Two pictures, one for each direction, the second in the order in which it is read."""
     return [
         *arcs.draw(words, forward, f"{stem}-forward", f"{title}, left to right"),
-        *arcs.draw(words[::-1], backward[::-1], f"{stem}-backward", f"{title}, right to left (in the order of reading)"),
+        *arcs.draw(
+            words[::-1],
+            backward[::-1],
+            f"{stem}-backward",
+            f"{title}, right to left (in the order of reading)",
+        ),
     ]
 
 

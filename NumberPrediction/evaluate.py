@@ -1,10 +1,13 @@
-"""Evaluates a trained network:  python NumberPrediction/evaluate.py --run_dir runs/NumberPrediction/paper-dynamic_skip-seed0"""
+"""Evaluates a trained network:  python NumberPrediction/evaluate.py --run_dir
+runs/NumberPrediction/paper-dynamic_skip-seed0
+"""
 
 import dataclasses
 import pathlib
 import sys
 
-# A plain checkout is not installed: let the script find `common` and its own package from any directory.
+# A plain checkout is not installed: let the script find `common` and its own package from any
+# directory.
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from common.config import main, setting  # noqa: E402
@@ -18,24 +21,37 @@ class EvaluateConfig:
     run_dir: str = setting("", "folder of the run", path=True)
     checkpoint: str = setting("", "checkpoint file (empty: the best epoch of the run)", path=True)
     split: str = setting("test", "which examples", choices=SPLITS)
-    data_dir: str = setting("", "folder that produce_data.py wrote (empty: the data of the run)", path=True)
+    data_dir: str = setting(
+        "", "folder that produce_data.py wrote (empty: the data of the run)", path=True
+    )
     length: int = setting(0, "digits before the index of other data (0: as in the run)", minimum=0)
-    label_rule: str = setting("", "label rule of other data (empty: as in the run)", choices=("", *LABEL_RULES))
+    label_rule: str = setting(
+        "", "label rule of other data (empty: as in the run)", choices=("", *LABEL_RULES)
+    )
     samples: int | None = setting(
         None,
-        "chains of sampled distances whose predictions are averaged, too (none: --eval_samples of the run)",
+        "chains of sampled distances whose predictions are averaged, too (none: --eval_samples of"
+        " the run)",
         minimum=1,
     )
 
 
 def evaluate(config: EvaluateConfig) -> dict[str, float]:
-    """Print and return the metrics. Raises `InputError` for a run, a checkpoint or data that cannot be used."""
+    """Print and return the metrics.
+
+    Raises `InputError` for a run, a checkpoint or data that cannot be used.
+    """
     from NumberPrediction import experiment  # imports TensorFlow: flags are answered before
 
     run_config, trainer, _ = experiment.load(config.run_dir, config.checkpoint)
-    data = experiment.examples(run_config, config.split, config.data_dir, config.length, config.label_rule)
+    data = experiment.examples(
+        run_config, config.split, config.data_dir, config.length, config.label_rule
+    )
     metrics = experiment.evaluate(trainer, data, config.split, run_config.chains(config.samples))
-    print(f"{config.run_dir}: {len(data.labels)} {config.split} examples of {data.numbers.shape[1]} inputs")
+    print(
+        f"{config.run_dir}: {len(data.labels)} {config.split} examples of {data.numbers.shape[1]}"
+        " inputs"
+    )
     for name, value in metrics.items():
         print(f"{name} {value:.5g}")
     return metrics

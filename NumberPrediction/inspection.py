@@ -22,7 +22,9 @@ TITLE = "Number prediction"
 class Skips(NamedTuple):
     """Where the agent looks, over N examples with the most probable distances."""
 
-    last_step: np.ndarray  # [10, K] pi at the last step, mean over the examples of each index digit; NaN for a digit that did not occur
+    # [10, K] pi at the last step, mean over the examples of each index digit; NaN for a digit that
+    # did not occur
+    last_step: np.ndarray
     mean_distance: np.ndarray  # [T] mean of the distances at each step
     deviation: np.ndarray  # [T] their standard deviation
     n_examples: int
@@ -44,7 +46,9 @@ def tokenise(trained: Trained, text: str) -> list[str]:
 def traces(
     trained: Trained, texts: Sequence[Sequence[str]], greedy: bool, seed: tf.Tensor
 ) -> list[tuple[str, bool, Trace]]:
-    """Of each agent its direction, whether it reads from the end, and its trace over the padded texts."""
+    """Of each agent its direction, whether it reads from the end, and its trace over the padded
+    texts.
+    """
     numbers = bucketing.padded_rows([np.array(digits, int) for digits in texts])
     return [("", False, trained.model(tf.constant(numbers), greedy=greedy, seed=seed)[1])]
 
@@ -58,8 +62,10 @@ def example_texts(config: NumberConfig, seed: int) -> list[str]:
 def gradient_probe(
     trained: Trained, n_steps: int, n_texts: int
 ) -> tuple[Any, tf.Tensor, tf.Tensor | None, Callable]:
-    """The only layer, its inputs [B, T, D] for dev examples, sampled distances [B, T] (or None), and
-    h_T [B, H] -> the cross-entropy of the label [B]; after the last step, whatever `n_steps` says."""
+    """The only layer, its inputs [B, T, D] for dev examples, sampled distances [B, T] (or None),
+    and h_T [B, H] -> the cross-entropy of the label [B]; after the last step, whatever `n_steps`
+    says.
+    """
     model, data = trained.model, experiment.examples(trained.config, "dev")
     x = tf.one_hot(tf.constant(data.numbers[:n_texts], tf.int32), reader.N_DIGITS)
     trace = run_layer(model.recurrent, x, seed=tf.constant([0, 0]))[2]
@@ -72,8 +78,15 @@ def gradient_probe(
 
 
 def page_inputs(trained: Trained) -> dict[str, Any]:
-    """How `experiments/page.html` turns typed text into the first layer's inputs; arrays as they are."""
-    return {"tokens": "digits", "words": list("0123456789"), "unknown": None, "embedding": np.eye(reader.N_DIGITS)}
+    """How `experiments/page.html` turns typed text into the first layer's inputs; arrays as they
+    are.
+    """
+    return {
+        "tokens": "digits",
+        "words": list("0123456789"),
+        "unknown": None,
+        "embedding": np.eye(reader.N_DIGITS),
+    }
 
 
 def skips(model: keras.Model, data: reader.Examples, batch_size: int = 1000) -> Skips:
@@ -87,12 +100,23 @@ def skips(model: keras.Model, data: reader.Examples, batch_size: int = 1000) -> 
         trace = ask(tf.constant(data.numbers[start : start + batch_size], tf.int32))
         if trace is None:
             found = f"--cell {model.config.cell} --n_actions {model.config.n_actions}"
-            raise InputError(f"expected a run whose network chooses where to look, found one with {found}")
+            raise InputError(
+                f"expected a run whose network chooses where to look, found one with {found}"
+            )
         parts.append((trace.probs[:, -1].numpy(), trace.distances.numpy()))
     probs, distances = (np.concatenate(column) for column in zip(*parts, strict=True))
     index = data.numbers[:, -1]
     return Skips(
-        np.stack([probs[index == digit].mean(0) if np.any(index == digit) else np.full(probs.shape[1], np.nan) for digit in range(10)]),
+        np.stack(
+            [
+                (
+                    probs[index == digit].mean(0)
+                    if np.any(index == digit)
+                    else np.full(probs.shape[1], np.nan)
+                )
+                for digit in range(10)
+            ]
+        ),
         distances.mean(0),
         distances.std(0),
         len(index),

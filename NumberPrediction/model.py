@@ -1,4 +1,6 @@
-"""The network of number prediction: one recurrent layer over one-hot digits, its last output to a softmax over ten digits."""
+"""The network of number prediction: one recurrent layer over one-hot digits, its last output to a
+softmax over ten digits.
+"""
 
 import functools
 from typing import Any
@@ -35,12 +37,18 @@ class NumberModel(keras.Model):
         self(tf.zeros([1, config.length + 1], tf.int32))  # creates the weights
 
     def call(
-        self, numbers: tf.Tensor, training: bool = False, greedy: bool = False, seed: tf.Tensor | None = None,
+        self,
+        numbers: tf.Tensor,
+        training: bool = False,
+        greedy: bool = False,
+        seed: tf.Tensor | None = None,
         distances: tf.Tensor | None = None,
-    ) -> tuple[tf.Tensor, object]:  # fmt: skip
+    ) -> tuple[tf.Tensor, object]:
         """numbers [B, T] int -> logits [B, 10] and the agent's trace (or None)."""
         x = tf.one_hot(tf.cast(numbers, tf.int32), N_DIGITS, dtype=self.compute_dtype)
-        outputs, _, trace = run_layer(self.recurrent, x, training=training, greedy=greedy, seed=seed, distances=distances)
+        outputs, _, trace = run_layer(
+            self.recurrent, x, training=training, greedy=greedy, seed=seed, distances=distances
+        )
         return tf.cast(self.classifier(outputs[:, -1]), tf.float32), trace
 
     def initial_state(self, batch_size: int) -> tuple:
@@ -58,9 +66,13 @@ class NumberModel(keras.Model):
         return loss, metrics | reported, state
 
     def loss_terms(
-        self, logits: tf.Tensor, trace: Trace | None, labels: tf.Tensor, entropy_weight: tf.Tensor,
+        self,
+        logits: tf.Tensor,
+        trace: Trace | None,
+        labels: tf.Tensor,
+        entropy_weight: tf.Tensor,
         auxiliary_loss: tf.Tensor | float = 0.0,
-    ) -> tuple[tf.Tensor, dict]:  # fmt: skip
+    ) -> tuple[tf.Tensor, dict]:
         """The loss and its terms, of logits [B, 10] and labels [B]."""
         config = self.config
         log_likelihood, right = judged(logits, labels)

@@ -8,7 +8,9 @@ from common.errors import InputError
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NumberConfig(RunConfig):
-    """Train a network to recall the digit that its last input points to (Gui et al. 2019, section 4.4)."""
+    """Train a network to recall the digit that its last input points to (Gui et al. 2019, section
+    4.4).
+    """
 
     task = "NumberPrediction"
     without_effect = {"dropout": "this network drops no units"}
@@ -31,7 +33,8 @@ class NumberConfig(RunConfig):
     n_test: int = setting(10_000, "test examples, likewise", minimum=1)
     reward: str = setting(
         "log_likelihood",
-        "reward of the agent: log p(label), +1 or -1 for a right or wrong answer, or the release's loss",
+        "reward of the agent: log p(label), +1 or -1 for a right or wrong answer, or the release's"
+        " loss",
         choices=("log_likelihood", "sign", "released"),
     )
     entropy_decay: float = setting(
@@ -42,7 +45,9 @@ class NumberConfig(RunConfig):
     max_grad_norm: float = setting(0.0, minimum=0)
 
     def __post_init__(self):
-        """Raises `InputError` for the release's loss, which is nothing but a reward, with an agent that has none."""
+        """Raises `InputError` for the release's loss, which is nothing but a reward, with an agent
+        that has none.
+        """
         super().__post_init__()
         if self.reward == "released" and self.estimator != "policy_gradient":
             raise InputError(
@@ -53,8 +58,9 @@ class NumberConfig(RunConfig):
 
 PRESETS = {
     "paper": {},
-    # T = 21, where the label lies two hops back. A higher rate and an entropy that fades: without them the agent settles on one distance
-    # (entropy 0), or stays uniform (0.05), before the network has learned to pass a digit on.
+    # T = 21, where the label lies two hops back. A higher rate and an entropy that fades: without
+    # them the agent settles on one distance (entropy 0), or stays uniform (0.05), before the
+    # network has learned to pass a digit on.
     "paper21": {
         "length": 20,
         "lamda": 0.5,
@@ -63,7 +69,8 @@ PRESETS = {
         "entropy_decay": 0.93,
         "max_epochs": 40,
     },
-    # The released trainer: its first weights, its agent, its observation, its reward and its loss (experiments/RELEASE.md).
+    # The released trainer: its first weights, its agent, its observation, its reward and its loss
+    # (experiments/RELEASE.md).
     "released": {
         "initializers": "released",
         "observation": "mean",

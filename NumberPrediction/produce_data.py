@@ -2,8 +2,9 @@
 
     python NumberPrediction/produce_data.py --length 10
 
-Each file holds `numbers` [N, length + 1] (digits, the last column is the index), `labels` [N] and `settings` (JSON).
-The same seed gives the same bytes. `NumberPrediction/reader.py` defines the rules and reads the files.
+Each file holds `numbers` [N, length + 1] (digits, the last column is the index), `labels` [N] and
+`settings` (JSON). The same seed gives the same bytes. `NumberPrediction/reader.py` defines the
+rules and reads the files.
 """
 
 import dataclasses
@@ -13,7 +14,8 @@ import sys
 
 import numpy as np
 
-# A plain checkout is not installed: let the script find `common` and its own package from any directory.
+# A plain checkout is not installed: let the script find `common` and its own package from any
+# directory.
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from common.config import main, setting  # noqa: E402
@@ -26,14 +28,18 @@ from NumberPrediction.reader import LABEL_RULES, SPLITS, generate  # noqa: E402
 class ProduceConfig:
     """Write the data of number prediction."""
 
-    length: int = setting(10, "digits before the index (paper: 10 and 20; release: 100 written)", minimum=10)
+    length: int = setting(
+        10, "digits before the index (paper: 10 and 20; release: 100 written)", minimum=10
+    )
     label_rule: str = setting(
         "paper",
-        "paper: among the first ten digits; last_ten: among the last ten; released: what the release trains on, noise "
-        "unless the length is 100",
+        "paper: among the first ten digits; last_ten: among the last ten; released: what the"
+        " release trains on, noise unless the length is 100",
         choices=LABEL_RULES,
     )
-    data_dir: str = setting("", "folder to write to (empty: data/numbers-<length>-<label_rule>)", path=True)
+    data_dir: str = setting(
+        "", "folder to write to (empty: data/numbers-<length>-<label_rule>)", path=True
+    )
     n_train: int = setting(100_000, "training examples", minimum=1)
     n_dev: int = setting(10_000, "development examples", minimum=1)
     n_test: int = setting(10_000, "test examples", minimum=1)
@@ -47,16 +53,25 @@ def produce(config: ProduceConfig) -> pathlib.Path:
     for split, n in sizes.items():
         numbers, labels = generate(config.length, config.label_rule, n, config.seed, split)
         settings = {
-            "length": config.length, "label_rule": config.label_rule, "n": n, "seed": config.seed, "split": split
-        }  # fmt: skip
+            "length": config.length,
+            "label_rule": config.label_rule,
+            "n": n,
+            "seed": config.seed,
+            "split": split,
+        }
         arrays = {"numbers": numbers, "labels": labels, "settings": np.array(json.dumps(settings))}
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError):
-            raise InputError(f"{folder}: expected a folder, found a file in its way; name another") from None
+            raise InputError(
+                f"{folder}: expected a folder, found a file in its way; name another"
+            ) from None
         path = folder / f"{split}.npz"
         atomic_write(path, lambda file, arrays=arrays: np.savez(file, **arrays))
-        print(f"{path}: {n} examples of {numbers.shape[1]} inputs, label rule {config.label_rule}, seed {config.seed}")
+        print(
+            f"{path}: {n} examples of {numbers.shape[1]} inputs, label rule {config.label_rule},"
+            f" seed {config.seed}"
+        )
     return folder
 
 

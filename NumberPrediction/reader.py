@@ -1,4 +1,6 @@
-"""The data of number prediction and of the recall task: generated, or read from what `produce_data.py` wrote."""
+"""The data of number prediction and of the recall task: generated, or read from what
+`produce_data.py` wrote.
+"""
 
 import dataclasses
 import json
@@ -20,7 +22,7 @@ _RELEASED_DIGITS, _RELEASED_OFFSET = 100, 90
 
 @dataclasses.dataclass(frozen=True)
 class Examples:
-    """One split: `numbers` [N, T], int8 digits whose last column is the index; `labels` [N], int8."""
+    """One split: `numbers` [N, T], int8 digits, the last column the index; `labels` [N], int8."""
 
     numbers: np.ndarray
     labels: np.ndarray
@@ -38,7 +40,9 @@ class NumberData:
 
 
 def random_of(seed: int, split: str) -> np.random.Generator:
-    """The random numbers of one split: the same for the same seed, independent of the other splits'."""
+    """The random numbers of one split: the same for the same seed, independent of the other
+    splits'.
+    """
     if split not in SPLITS:
         raise InputError(f"expected one of the splits {', '.join(SPLITS)}, found {split!r}")
     if seed < 0:
@@ -53,11 +57,12 @@ def rule_labels(numbers: np.ndarray, label_rule: str) -> np.ndarray | None:
 
         paper     y = x[x_L]            0-based, so among the first ten digits: 8 5 1 7 4 | 3 -> 7
         last_ten  y = x[L - 10 + x_L]   among the last ten; the same for L = 10
-        released  the released produce_data.py writes a row of 102 columns, 100 digits a_0 .. a_99, an index b and
-                  a[b + 90]; the released trainer (T = 11) takes columns 0 .. 10 as inputs and column 11 as the label:
-                  a_0 .. a_9, "index" a_10, label a_11, the next digit, which nothing in the input tells. So for any
-                  L < 100 no model can be right in more than 10 % of the rows. Only L = 100 reads the row as it was
-                  meant, and that is `last_ten`.
+        released  the released produce_data.py writes a row of 102 columns, 100 digits a_0 .. a_99,
+                  an index b and a[b + 90]; the released trainer (T = 11) takes columns 0 .. 10 as
+                  inputs and column 11 as the label: a_0 .. a_9, "index" a_10, label a_11, the next
+                  digit, which nothing in the input tells. So for any L < 100 no model can be right
+                  in more than 10 % of the rows. Only L = 100 reads the row as it was meant, and
+                  that is `last_ten`.
     """
     length = numbers.shape[1] - 1
     if label_rule == "released" and length < _RELEASED_DIGITS:
@@ -66,7 +71,9 @@ def rule_labels(numbers: np.ndarray, label_rule: str) -> np.ndarray | None:
     return np.take_along_axis(numbers, first + numbers[:, -1:].astype(np.int64), axis=1)[:, 0]
 
 
-def generate(length: int, label_rule: str, n: int, seed: int, split: str) -> tuple[np.ndarray, np.ndarray]:
+def generate(
+    length: int, label_rule: str, n: int, seed: int, split: str
+) -> tuple[np.ndarray, np.ndarray]:
     """Examples of number prediction: recall the digit that the last input points to.
 
     Digits and index are uniform over 0 .. 9. A larger `n` continues the same rows.
@@ -78,7 +85,8 @@ def generate(length: int, label_rule: str, n: int, seed: int, split: str) -> tup
       seed: the same seed gives the same rows.
       split: "train", "dev" or "test".
 
-    Returns numbers [N, L + 1] and labels [N], both int8. Raises `InputError` for a length or rule that does not exist.
+    Returns numbers [N, L + 1] and labels [N], both int8. Raises `InputError` for a length or rule
+    that does not exist.
     """
     _check(length, label_rule)
     if n < 1:
@@ -98,23 +106,35 @@ def _digits(random: np.random.Generator, rows: int, columns: int) -> np.ndarray:
 
 def _check(length: int, label_rule: str) -> None:
     if label_rule not in LABEL_RULES:
-        raise InputError(f"expected one of the label rules {', '.join(LABEL_RULES)}, found {label_rule!r}")
+        raise InputError(
+            f"expected one of the label rules {', '.join(LABEL_RULES)}, found {label_rule!r}"
+        )
     if length < N_DIGITS:
-        raise InputError(f"expected a length of at least {N_DIGITS}, what an index can point to; found {length}")
+        raise InputError(
+            f"expected a length of at least {N_DIGITS}, what an index can point to; found {length}"
+        )
     if label_rule == "released" and length > _RELEASED_DIGITS:
-        raise InputError(f"expected a length of at most {_RELEASED_DIGITS} with the released rule, found {length}")
+        raise InputError(
+            f"expected a length of at most {_RELEASED_DIGITS} with the released rule, found"
+            f" {length}"
+        )
 
 
-def recall(n: int, length: int, seed: int, split: str, features: int = 6) -> tuple[np.ndarray, np.ndarray]:
-    """Examples of the recall task: the first component of the first input, asked for after the last one.
+def recall(
+    n: int, length: int, seed: int, split: str, features: int = 6
+) -> tuple[np.ndarray, np.ndarray]:
+    """Examples of the recall task: the first component of the first input, asked for after the last
+    one.
 
-    The source (Mongia, recurrent networks with skip connections) does not state the distribution of the inputs:
-    they are U(0, 1) here, so predicting the mean always has a squared error of 1/12.
+    The source (Mongia, recurrent networks with skip connections) does not state the distribution of
+    the inputs: they are U(0, 1) here, so predicting the mean always has a squared error of 1/12.
 
     Returns sequences [N, length, features] and targets [N], both float32.
     """
     if min(n, length, features) < 1:
-        raise InputError(f"expected n, length and features of at least 1, found {n}, {length} and {features}")
+        raise InputError(
+            f"expected n, length and features of at least 1, found {n}, {length} and {features}"
+        )
     sequences = random_of(seed, split).random((n, length, features), np.float32)
     return sequences, sequences[:, 0, 0].copy()
 
@@ -128,18 +148,23 @@ def load(
     n_test: int = 10_000,
     seed: int = 0,
 ) -> NumberData:
-    """The three splits, from files or, with `data_dir` empty, generated in memory: the same arrays for the same seed.
+    """The three splits, from files or, with `data_dir` empty, generated in memory: the same arrays
+    for the same seed.
 
-    The files are checked against `length` and `label_rule`; their sizes and seed are those of `produce_data.py`.
-    Raises `InputError` for a missing or broken file and for data of another task.
+    The files are checked against `length` and `label_rule`; their sizes and seed are those of
+    `produce_data.py`. Raises `InputError` for a missing or broken file and for data of another
+    task.
     """
     _check(length, label_rule)
     if data_dir:
-        splits = [_read(pathlib.Path(data_dir, f"{split}.npz"), length, label_rule) for split in SPLITS]
+        splits = [
+            _read(pathlib.Path(data_dir, f"{split}.npz"), length, label_rule) for split in SPLITS
+        ]
     else:
         sizes = (n_train, n_dev, n_test)
         splits = [
-            Examples(*generate(length, label_rule, n, seed, split)) for split, n in zip(SPLITS, sizes, strict=True)
+            Examples(*generate(length, label_rule, n, seed, split))
+            for split, n in zip(SPLITS, sizes, strict=True)
         ]
     return NumberData(*splits, length=length, label_rule=label_rule)
 
@@ -152,36 +177,44 @@ def _read(path: pathlib.Path, length: int, label_rule: str) -> Examples:
         raise InputError(f"{path}: expected number data, found no file; run {produce}")
     try:
         file = read_npz(path)
-        numbers, labels, settings = file["numbers"], file["labels"], json.loads(str(file["settings"]))
+        numbers, labels, settings = (
+            file["numbers"],
+            file["labels"],
+            json.loads(str(file["settings"])),
+        )
         found = settings["length"], settings["label_rule"]
     except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: expected number data, found a broken file ({error}); run {produce}") from None
+        raise InputError(
+            f"{path}: expected number data, found a broken file ({error}); run {produce}"
+        ) from None
     if found != (length, label_rule):
         raise InputError(
-            f"{path}: expected length {length} and label rule {label_rule}, found {found[0]} and {found[1]}; "
-            f"give those or run {produce}"
+            f"{path}: expected length {length} and label rule {label_rule}, found {found[0]} and"
+            f" {found[1]}; give those or run {produce}"
         )
     _check_arrays(path, numbers, labels, length, label_rule)
     return Examples(numbers.astype(np.int8), labels.astype(np.int8))
 
 
-def _check_arrays(path: pathlib.Path, numbers: np.ndarray, labels: np.ndarray, length: int, label_rule: str) -> None:
+def _check_arrays(
+    path: pathlib.Path, numbers: np.ndarray, labels: np.ndarray, length: int, label_rule: str
+) -> None:
     n = len(labels) if labels.ndim else 0
     if n == 0 or numbers.shape != (n, length + 1) or labels.shape != (n,):
         raise InputError(
-            f"{path}: expected numbers [N, {length + 1}] and labels [N], found {list(numbers.shape)} and "
-            f"{list(labels.shape)}; make the file anew"
+            f"{path}: expected numbers [N, {length + 1}] and labels [N], found"
+            f" {list(numbers.shape)} and {list(labels.shape)}; make the file anew"
         )
     for name, array in (("numbers", numbers), ("labels", labels)):
         if not np.issubdtype(array.dtype, np.integer) or array.min() < 0 or array.max() >= N_DIGITS:
             raise InputError(
-                f"{path}: expected digits 0 to 9 in {name}, found {array.dtype} from {array.min()} to {array.max()}; "
-                "make the file anew"
+                f"{path}: expected digits 0 to 9 in {name}, found {array.dtype} from {array.min()}"
+                f" to {array.max()}; make the file anew"
             )
     expected = rule_labels(numbers, label_rule)
     if expected is not None and (wrong := np.flatnonzero(expected != labels)).size:
         row = wrong[0]
         raise InputError(
-            f"{path}: the rule {label_rule} gives row {row} the label {expected[row]}, found {labels[row]}; "
-            "make the file anew"
+            f"{path}: the rule {label_rule} gives row {row} the label {expected[row]}, found"
+            f" {labels[row]}; make the file anew"
         )

@@ -26,18 +26,27 @@ class RecallModel(keras.Model):
         super().__init__(name="recall_model")
         self.config = config
         initializers = {}
-        if config.cell == "skip_rnn":  # orthogonal matrices and additive skips together make the state grow exponentially
-            initializers["recurrent_initializer"] = keras.initializers.RandomNormal(0, config.recurrent_init)
+        # orthogonal matrices and additive skips together make the state grow exponentially
+        if config.cell == "skip_rnn":
+            initializers["recurrent_initializer"] = keras.initializers.RandomNormal(
+                0, config.recurrent_init
+            )
         self.recurrent = make_layer(config, config.rnn_size, name="recurrent", **initializers)
         self.output_layer = keras.layers.Dense(1, name="output")
         self(tf.zeros([1, config.length, config.features]))  # creates the weights
 
     def call(
-        self, sequences: tf.Tensor, training: bool = False, greedy: bool = False, seed: tf.Tensor | None = None
+        self,
+        sequences: tf.Tensor,
+        training: bool = False,
+        greedy: bool = False,
+        seed: tf.Tensor | None = None,
     ) -> tuple[tf.Tensor, object]:
         """Predictions [B] and the agent's trace (or None)."""
         x = tf.cast(sequences, self.compute_dtype)
-        outputs, _, trace = run_layer(self.recurrent, x, training=training, greedy=greedy, seed=seed)
+        outputs, _, trace = run_layer(
+            self.recurrent, x, training=training, greedy=greedy, seed=seed
+        )
         return tf.cast(self.output_layer(outputs[:, -1])[:, 0], tf.float32), trace
 
     def initial_state(self, batch_size: int) -> tuple:
@@ -53,7 +62,9 @@ class RecallModel(keras.Model):
         auxiliary_loss, reported = auxiliary([self.recurrent])
         agent_loss = functools.partial(policy_gradient, **self.config.agent_options)
         agents = {} if trace is None else {"": objective.Agent(trace, -error, agent_loss)}
-        loss, metrics = objective.combine(part_of_mean(error), agents, auxiliary_loss=auxiliary_loss)
+        loss, metrics = objective.combine(
+            part_of_mean(error), agents, auxiliary_loss=auxiliary_loss
+        )
         metrics["mse"] = metrics.pop("task_loss")
         return loss, metrics | reported, state
 
@@ -63,4 +74,6 @@ class RecallModel(keras.Model):
         """See `TaskModel`."""
         predictions, _ = self(batch["sequences"], greedy=greedy, seed=seed)
         error = (predictions - batch["targets"]) ** 2
-        return {"mse": (tf.reduce_sum(error * batch["weights"]), tf.reduce_sum(batch["weights"]))}, state
+        return {
+            "mse": (tf.reduce_sum(error * batch["weights"]), tf.reduce_sum(batch["weights"]))
+        }, state

@@ -7,7 +7,9 @@ from common.config import RunConfig, setting
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RecallConfig(RunConfig):
-    """Train a network to recall the first component of its first input after the last one (Mongia, RNNs with skip connections)."""
+    """Train a network to recall the first component of its first input after the last one (Mongia,
+    RNNs with skip connections).
+    """
 
     task = "Recall"
     without_effect = {
@@ -36,13 +38,15 @@ class RecallConfig(RunConfig):
     )
 
 
-# The source's versions of the cell; its sizes, its optimiser and the distribution of its inputs are not stated.
+# The source's versions of the cell; its sizes, its optimiser and the distribution of its inputs are
+# not stated.
 PRESETS = {
     "paper": {},
     "A": {"n_matrices": 1},
     "B": {"n_matrices": 2},
     "C": {"n_matrices": 1, "skip": 2},
     "D": {"n_matrices": 2, "skip": 2},
-    # Over 125 skips gradients can explode: without clipping one of two seeds tried ended in numbers that are not finite.
+    # Over 125 skips gradients can explode: without clipping one of two seeds tried ended in numbers
+    # that are not finite.
     "special": {"n_matrices": 4, "skip": 4, "length": 500, "max_grad_norm": 1.0, "max_epochs": 5},
 }

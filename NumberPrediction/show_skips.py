@@ -1,4 +1,5 @@
-"""Draws where a trained network looks:  python NumberPrediction/show_skips.py --run_dir runs/NumberPrediction/paper-dynamic_skip-seed0
+"""Draws where a trained network looks:  python NumberPrediction/show_skips.py --run_dir
+runs/NumberPrediction/paper-dynamic_skip-seed0
 
 Writes skips.png and skips.svg, and the numbers they show as skips.csv and skips_by_step.csv.
 """
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-# A plain checkout is not installed: let the script find `common` and its own package from any directory.
+# A plain checkout is not installed: let the script find `common` and its own package from any
+# directory.
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from common.config import main, setting  # noqa: E402
@@ -27,23 +29,34 @@ class ShowConfig:
 
     run_dir: str = setting("", "folder of the run", path=True)
     checkpoint: str = setting("", "checkpoint file (empty: the best epoch of the run)", path=True)
-    out: str = setting("", "where to write, without an ending (empty: skips in the folder of the run)", path=True)
+    out: str = setting(
+        "", "where to write, without an ending (empty: skips in the folder of the run)", path=True
+    )
 
 
 def show(config: ShowConfig) -> list[pathlib.Path]:
-    """Write picture and numbers; print and return their paths. Raises `InputError` for a run that cannot be used or has no agent."""
-    from NumberPrediction import experiment, inspection  # imports TensorFlow: flags are answered before
+    """Write picture and numbers; print and return their paths.
+
+    Raises `InputError` for a run that cannot be used or has no agent.
+    """
+    # imports TensorFlow: flags are answered before
+    from NumberPrediction import experiment, inspection
 
     run_config, trainer, _ = experiment.load(config.run_dir, config.checkpoint)
     found = inspection.skips(trainer.model, experiment.examples(run_config, "dev"))
-    paths = write(found, run_config, pathlib.Path(config.out or pathlib.Path(config.run_dir, "skips")))
+    paths = write(
+        found, run_config, pathlib.Path(config.out or pathlib.Path(config.run_dir, "skips"))
+    )
     for path in paths:
         print(path)
     return paths
 
 
 def asked_distance(length: int, label_rule: str) -> np.ndarray:
-    """How far before the last step the asked digit stands, for each index digit: [10]. NaN where the inputs do not tell."""
+    """How far before the last step the asked digit stands, for each index digit: [10].
+
+    NaN where the inputs do not tell.
+    """
     index = np.arange(10.0)
     return {"paper": length - index, "last_ten": 10 - index}.get(label_rule, np.full(10, np.nan))
 
@@ -67,15 +80,40 @@ def write(found: "Skips", config: NumberConfig, stem: pathlib.Path) -> list[path
     asked = asked_distance(config.length, config.label_rule)
     reached = np.flatnonzero(asked <= n_actions)
     if reached.size:
-        square = {"s": 150, "marker": "s", "facecolors": "none", "edgecolors": "tab:orange", "linewidths": 1.8}
-        left.scatter(asked[reached] - 1, reached, **square, label="the state that has just read the asked digit")
+        square = {
+            "s": 150,
+            "marker": "s",
+            "facecolors": "none",
+            "edgecolors": "tab:orange",
+            "linewidths": 1.8,
+        }
+        left.scatter(
+            asked[reached] - 1,
+            reached,
+            **square,
+            label="the state that has just read the asked digit",
+        )
         left.legend(loc="lower left", bbox_to_anchor=(0, 1), frameon=False, borderaxespad=0.2)
     left.set_title("Which state the last step connects to", pad=26)
 
     right.plot(steps, found.mean_distance, "o-", color="tab:blue", label="mean")
     low, high = np.clip(found.mean_distance + np.outer([-1, 1], found.deviation), 1, n_actions)
-    right.fill_between(steps, low, high, color="tab:blue", alpha=0.2, lw=0, label="mean plus and minus one standard deviation")
-    right.plot(steps[: n_actions + 1], steps[: n_actions + 1] - 1, ":", color="0.4", label="the first input; above it, states are zero")
+    right.fill_between(
+        steps,
+        low,
+        high,
+        color="tab:blue",
+        alpha=0.2,
+        lw=0,
+        label="mean plus and minus one standard deviation",
+    )
+    right.plot(
+        steps[: n_actions + 1],
+        steps[: n_actions + 1] - 1,
+        ":",
+        color="0.4",
+        label="the first input; above it, states are zero",
+    )
     right.set_xlabel(f"step (the last, {n_steps}, reads the index)")
     right.set_ylabel("distance back (steps)")
     right.set_xticks(steps if n_steps <= 12 else steps[:: -(-n_steps // 12)])
@@ -85,11 +123,20 @@ def write(found: "Skips", config: NumberConfig, stem: pathlib.Path) -> list[path
     right.set_title("How far back each step connects", pad=26)
     plots.caption(
         figure,
-        f"Number prediction, {config.length} + 1 inputs, preset {config.preset}, cell {config.cell}, {network(config)}; "
-        f"{found.n_examples:,} dev examples, most probable distances.",
+        f"Number prediction, {config.length} + 1 inputs, preset {config.preset}, cell"
+        f" {config.cell}, {network(config)}; {found.n_examples:,} dev examples, most probable"
+        " distances.",
     )
-    rows = {"index": np.repeat(digits, n_actions), "distance": np.tile(distances, 10), "probability": found.last_step.ravel()}
-    by_step = {"step": steps, "mean_distance": found.mean_distance, "standard_deviation": found.deviation}
+    rows = {
+        "index": np.repeat(digits, n_actions),
+        "distance": np.tile(distances, 10),
+        "probability": found.last_step.ravel(),
+    }
+    by_step = {
+        "step": steps,
+        "mean_distance": found.mean_distance,
+        "standard_deviation": found.deviation,
+    }
     return [
         *plots.save(figure, stem),
         plots.write_csv(f"{stem}.csv", rows),

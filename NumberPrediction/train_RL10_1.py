@@ -1,13 +1,16 @@
-"""Trains number prediction with 10 + 1 inputs, under the name that the release gives to it:  python NumberPrediction/train_RL10_1.py
+"""Trains number prediction with 10 + 1 inputs, under the name that the release gives to it:  python
+NumberPrediction/train_RL10_1.py
 
-The same as RL_train.py, whose flags it takes, with the length held at 10. The released trainer has no flags.
+The same as RL_train.py, whose flags it takes, with the length held at 10. The released trainer has
+no flags.
 """
 
 import dataclasses
 import pathlib
 import sys
 
-# A plain checkout is not installed: let the script find `common` and its own package from any directory.
+# A plain checkout is not installed: let the script find `common` and its own package from any
+# directory.
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from common.config import main, setting  # noqa: E402
@@ -16,7 +19,9 @@ from NumberPrediction.presets import PRESETS, NumberConfig  # noqa: E402
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NumberConfig10(NumberConfig):
-    """Train a network to recall the one of ten digits that its last input points to (Gui et al. 2019, section 4.4)."""
+    """Train a network to recall the one of ten digits that its last input points to (Gui et al.
+    2019, section 4.4).
+    """
 
     length: int = setting(10, minimum=10, maximum=10)
 

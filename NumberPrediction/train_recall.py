@@ -3,7 +3,8 @@
 import pathlib
 import sys
 
-# A plain checkout is not installed: let the script find `common` and its own package from any directory.
+# A plain checkout is not installed: let the script find `common` and its own package from any
+# directory.
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from common.config import main  # noqa: E402

@@ -4,7 +4,8 @@ import dataclasses
 import pathlib
 import sys
 
-# A plain checkout is not installed: let the script find `common` and its own package from any directory.
+# A plain checkout is not installed: let the script find `common` and its own package from any
+# directory.
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from common.config import main, setting  # noqa: E402
@@ -18,25 +19,36 @@ class EvaluateConfig:
     run_dir: str = setting("", "folder of the run", path=True)
     checkpoint: str = setting("", "checkpoint file (empty: the best epoch of the run)", path=True)
     split: str = setting("test", "which texts of the data", choices=("train", "dev", "test"))
-    data_dir: str = setting("", "folder with the data (empty: the one that the run was trained with)", path=True)
+    data_dir: str = setting(
+        "", "folder with the data (empty: the one that the run was trained with)", path=True
+    )
     samples: int | None = setting(
         None,
-        "chains of sampled distances whose predictions are averaged, too (none: --eval_samples of the run)",
+        "chains of sampled distances whose predictions are averaged, too (none: --eval_samples of"
+        " the run)",
         minimum=1,
     )
 
 
 def evaluate(config: EvaluateConfig) -> dict[str, float]:
-    """Print and return the metrics. Raises `InputError` for a run, a checkpoint or data that cannot be used."""
+    """Print and return the metrics.
+
+    Raises `InputError` for a run, a checkpoint or data that cannot be used.
+    """
     from Sentiment import (
         experiment,  # imports TensorFlow: flags are answered before
         reader,
     )
 
     run_config, trainer, vocabulary = experiment.load(config.run_dir, config.checkpoint)
-    corpus = experiment.load_data(dataclasses.replace(run_config, data_dir=config.data_dir or run_config.data_dir))
+    corpus = experiment.load_data(
+        dataclasses.replace(run_config, data_dir=config.data_dir or run_config.data_dir)
+    )
     if corpus.classes != (classes := experiment.n_classes(run_config)):
-        raise InputError(f"--data_dir expects texts of {classes} classes, which the run was trained on, found {corpus.classes}")
+        raise InputError(
+            f"--data_dir expects texts of {classes} classes, which the run was trained on, found"
+            f" {corpus.classes}"
+        )
     examples = getattr(corpus, config.split)
     print(f"{config.run_dir}: {len(examples)} texts of {config.split}")
     data, n_chains = reader.encode(examples, vocabulary), run_config.chains(config.samples)

@@ -30,17 +30,23 @@ class Predicted(NamedTuple):
     """What the network says about N texts."""
 
     probs: np.ndarray  # [N, classes]
-    distances: list[np.ndarray] | None  # of each text, the distance taken at each of its words; None without an agent
+    # of each text, the distance taken at each of its words; None without an agent
+    distances: list[np.ndarray] | None
 
 
 def evaluate(
     trainer: Trainer, data: reader.Arrays, split: str, n_buckets: int = 8, n_chains: int = 1
 ) -> dict[str, float]:
-    """Accuracy and mean cross-entropy in nats of all texts, with the most probable and with sampled distances;
-    and of the mixture of several chains."""
+    """Accuracy and mean cross-entropy in nats of all texts, with the most probable and with sampled
+    distances; and of the mixture of several chains."""
     size = min(EVALUATION_BATCH, len(data.lengths))
-    batches = bucketing.batches(data.lengths, size, 0, 0, bucketing.bucket_lengths(data.lengths, n_buckets))
-    chunks = [bucketing.stack(chunk, data._asdict(), PADDED) for chunk in bucketing.chunks(batches, STEPS_PER_CALL, 0, 0)]
+    batches = bucketing.batches(
+        data.lengths, size, 0, 0, bucketing.bucket_lengths(data.lengths, n_buckets)
+    )
+    chunks = [
+        bucketing.stack(chunk, data._asdict(), PADDED)
+        for chunk in bucketing.chunks(batches, STEPS_PER_CALL, 0, 0)
+    ]
 
     def measure(greedy: bool, n_chains: int = 1) -> dict[str, float]:
         total: dict[str, np.ndarray] = {}
@@ -51,15 +57,27 @@ def evaluate(
     return random_and_mixed(measure, split, trainer.model.config.has_agent, n_chains)
 
 
-def predict(trainer: Trainer, vocabulary: Vocabulary, texts: Sequence[Sequence[str]], greedy: bool = True, sample: int = 0) -> Predicted:
-    """The probabilities of the classes for texts, each a list of words, and the connections that were made. Texts one by one."""
+def predict(
+    trainer: Trainer,
+    vocabulary: Vocabulary,
+    texts: Sequence[Sequence[str]],
+    greedy: bool = True,
+    sample: int = 0,
+) -> Predicted:
+    """The probabilities of the classes for texts, each a list of words, and the connections that
+    were made. Texts one by one.
+    """
     probs, distances = [], []
     for i, words in enumerate(texts):
         if not words:
-            raise InputError(f"expected a text with at least one word, found none in text {i + 1}; leave it out")
+            raise InputError(
+                f"expected a text with at least one word, found none in text {i + 1}; leave it out"
+            )
         length = -(-len(words) // 32) * 32  # few shapes
         data = reader.encode([reader.Example(words, 0)], vocabulary, length)
-        found = trainer.infer({"words": data.words[None], "lengths": data.lengths[None]}, greedy, sample + i)
+        found = trainer.infer(
+            {"words": data.words[None], "lengths": data.lengths[None]}, greedy, sample + i
+        )
         probs.append(found["probs"][0, 0])
         if "distances" in found:
             distances.append(found["distances"][0, 0, : len(words)])
@@ -68,7 +86,14 @@ def predict(trainer: Trainer, vocabulary: Vocabulary, texts: Sequence[Sequence[s
 
 def load_data(config: SentimentConfig) -> reader.Corpus:
     """The data of a run."""
-    corpus = reader.load(config.dataset, config.data_dir, config.seed, config.max_tokens, config.phrases, config.cache_dir)
+    corpus = reader.load(
+        config.dataset,
+        config.data_dir,
+        config.seed,
+        config.max_tokens,
+        config.phrases,
+        config.cache_dir,
+    )
     kept = bucketing.some(len(corpus.train), config.max_train_examples, config.seed)
     return corpus._replace(train=[corpus.train[i] for i in kept])
 
@@ -79,23 +104,38 @@ def build(config: SentimentConfig) -> Experiment:
     vocabulary = reader.vocabulary(corpus.train, config.max_words, config.min_count)
     vectors = None
     if config.vectors:
-        pretrained = load_vectors(config.vectors, vocabulary.words, config.word_size, seed=config.seed, cache_dir=config.cache_dir)
+        pretrained = load_vectors(
+            config.vectors,
+            vocabulary.words,
+            config.word_size,
+            seed=config.seed,
+            cache_dir=config.cache_dir,
+        )
         vectors = pretrained.matrix
         print(f"{config.vectors}: {pretrained.summary()}")
-    data = {split: reader.encode(getattr(corpus, split), vocabulary) for split in ("train", "dev", "test")}
+    data = {
+        split: reader.encode(getattr(corpus, split), vocabulary)
+        for split in ("train", "dev", "test")
+    }
     buckets = bucketing.bucket_lengths(data["train"].lengths, config.n_buckets)
     model = SentimentModel(config, len(vocabulary), corpus.classes, vectors)
     vocabulary.save(pathlib.Path(config.run_dir, VOCABULARY))
     name = f"{config.dataset} in {config.data_dir}" if config.data_dir else "generated"
-    print(f"corpus: {name}, {len(corpus.train):,} training texts, {len(vocabulary):,} words", flush=True)
+    print(
+        f"corpus: {name}, {len(corpus.train):,} training texts, {len(vocabulary):,} words",
+        flush=True,
+    )
     packed, monitor = (data["train"]._asdict(), PADDED, buckets), "dev_accuracy_sampled"
     return Experiment(
         model=model,
         optimizer=keras.optimizers.Adam(config.learning_rate),
-        train_batches=lambda epoch: bucketing.epoch_chunks(*packed, config.batch_size, STEPS_PER_CALL, config.seed, epoch),
+        train_batches=lambda epoch: bucketing.epoch_chunks(
+            *packed, config.batch_size, STEPS_PER_CALL, config.seed, epoch
+        ),
         schedule=lambda epoch, records: {"learning_rate": config.learning_rate},
         evaluate=dev_then_both(
-            lambda trainer, split, n: evaluate(trainer, data[split], split, config.n_buckets, n), config.n_chains
+            lambda trainer, split, n: evaluate(trainer, data[split], split, config.n_buckets, n),
+            config.n_chains,
         ),
         monitor=monitor,
         stop_early=lambda records: out_of_patience(records, monitor, config.patience),

@@ -34,7 +34,9 @@ def tokenise(trained: Trained, text: str) -> list[str]:
 def traces(
     trained: Trained, texts: Sequence[Sequence[str]], greedy: bool, seed: tf.Tensor
 ) -> list[tuple[str, bool, Trace]]:
-    """Of each agent its direction, whether it reads from the end, and its trace over the padded texts."""
+    """Of each agent its direction, whether it reads from the end, and its trace over the padded
+    texts.
+    """
     data = reader.encode([reader.Example(list(words), 0) for words in texts], trained.encoder)
     inputs = tf.constant(data.words), tf.constant(data.lengths)
     return [("", False, trained.model(*inputs, greedy=greedy, seed=seed)[1])]
@@ -42,7 +44,11 @@ def traces(
 
 def example_texts(config: SentimentConfig, seed: int) -> list[str]:
     """Some texts to look at, of the kind that the network was trained on; no run trains on them."""
-    return list(_TEXTS) if config.data_dir else [text for text, _ in generated_corpus.labelled_reviews(5, seed)]
+    return (
+        list(_TEXTS)
+        if config.data_dir
+        else [text for text, _ in generated_corpus.labelled_reviews(5, seed)]
+    )
 
 
 def dev_texts(config: SentimentConfig) -> list[list[str]]:
@@ -51,9 +57,14 @@ def dev_texts(config: SentimentConfig) -> list[list[str]]:
 
 
 def page_inputs(trained: Trained) -> dict[str, Any]:
-    """How `experiments/page.html` turns typed text into the first layer's inputs; arrays as they are."""
+    """How `experiments/page.html` turns typed text into the first layer's inputs; arrays as they
+    are.
+    """
     words = trained.encoder
     return {
-        "tokens": "reviews", "words": list(words.words), "unknown": words.ids.get(UNKNOWN),
-        "limit": trained.config.max_tokens, "embedding": trained.model.word_vectors.embeddings,
-    }  # fmt: skip
+        "tokens": "reviews",
+        "words": list(words.words),
+        "unknown": words.ids.get(UNKNOWN),
+        "limit": trained.config.max_tokens,
+        "embedding": trained.model.word_vectors.embeddings,
+    }

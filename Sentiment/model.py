@@ -1,4 +1,6 @@
-"""The classifier: word vectors, one recurrent layer, the mean of its outputs or the last one to a softmax over the classes."""
+"""The classifier: word vectors, one recurrent layer, the mean of its outputs or the last one to a
+softmax over the classes.
+"""
 
 import functools
 from typing import Any
@@ -18,25 +20,38 @@ from common.training.metrics import classification_metrics, judged
 from common.training.task_model import Tensors
 from Sentiment.presets import SentimentConfig
 
-CLASSES = {2: ("negative", "positive"), 5: ("very negative", "negative", "neutral", "positive", "very positive")}
+CLASSES = {
+    2: ("negative", "positive"),
+    5: ("very negative", "negative", "neutral", "positive", "very positive"),
+}
 
 
 class SentimentModel(keras.Model):
     """Words [B, T] -> logits [B, classes] (Gui et al. 2019, section 4.3).
 
-        h_1 .. h_n = recurrent layer over E[w_1] .. E[w_n],   p = softmax(V D(h) + b),   h = mean_t h_t or h_n,   D: dropout
+        h_1 .. h_n = recurrent layer over E[w_1] .. E[w_n]
+        p = softmax(V D(h) + b),    h = mean_t h_t or h_n,    D: dropout
 
     The agent is rewarded with log p(label), after the last word.
 
     Args:
-        config: the flags. n_words: V. n_classes: of the labels. vectors: [V, D] what the word vectors start from, or None.
+        config: the flags. n_words: V. n_classes: of the labels. vectors: [V, D] what the word
+            vectors start from, or None.
     """
 
-    def __init__(self, config: SentimentConfig, n_words: int, n_classes: int, vectors: np.ndarray | None = None):
+    def __init__(
+        self,
+        config: SentimentConfig,
+        n_words: int,
+        n_classes: int,
+        vectors: np.ndarray | None = None,
+    ):
         super().__init__(name="sentiment_model")
         self.config = config
         uniform = keras.initializers.RandomUniform(-0.25, 0.25)
-        self.word_vectors = keras.layers.Embedding(n_words, config.word_size, uniform, name="words", trainable=config.train_vectors)
+        self.word_vectors = keras.layers.Embedding(
+            n_words, config.word_size, uniform, name="words", trainable=config.train_vectors
+        )
         self.recurrent = make_layer(config, config.rnn_size, name="recurrent")
         self.classifier = keras.layers.Dense(n_classes, name="classifier")
         self(tf.ones([1, 1], tf.int32), tf.ones([1], tf.int32))  # creates the weights
@@ -44,13 +59,23 @@ class SentimentModel(keras.Model):
             self.word_vectors.embeddings.assign(vectors)
 
     def call(
-        self, words: tf.Tensor, lengths: tf.Tensor, training: bool = False, greedy: bool = False, seed: tf.Tensor | None = None,
+        self,
+        words: tf.Tensor,
+        lengths: tf.Tensor,
+        training: bool = False,
+        greedy: bool = False,
+        seed: tf.Tensor | None = None,
         distances: tf.Tensor | None = None,
-    ) -> tuple[tf.Tensor, object]:  # fmt: skip
+    ) -> tuple[tf.Tensor, object]:
         """words [B, T], lengths [B] int -> logits [B, classes] and the agent's trace (or None)."""
         seed = tf.zeros(2, tf.int32) if seed is None else seed
         mask = tf.sequence_mask(lengths, tf.shape(words)[1])
-        call = {"training": training, "greedy": greedy, "seed": fold(seed, 0), "distances": distances}
+        call = {
+            "training": training,
+            "greedy": greedy,
+            "seed": fold(seed, 0),
+            "distances": distances,
+        }
         outputs, _, trace = run_layer(self.recurrent, self.word_vectors(words), mask=mask, **call)
         if self.config.pooling == "mean":
             real = tf.cast(mask, outputs.dtype)[:, :, None]
@@ -75,9 +100,13 @@ class SentimentModel(keras.Model):
         return loss, metrics | reported, state
 
     def loss_terms(
-        self, logits: tf.Tensor, trace: Trace | None, labels: tf.Tensor, weights: tf.Tensor,
+        self,
+        logits: tf.Tensor,
+        trace: Trace | None,
+        labels: tf.Tensor,
+        weights: tf.Tensor,
         auxiliary_loss: tf.Tensor | float = 0.0,
-    ) -> tuple[tf.Tensor, dict]:  # fmt: skip
+    ) -> tuple[tf.Tensor, dict]:
         """The loss and its terms, of logits [B, classes] and labels [B].
 
         Texts of weight 0 only fill up the batch.
@@ -86,7 +115,10 @@ class SentimentModel(keras.Model):
         agent_loss = functools.partial(policy_gradient, **self.config.agent_options)
         agents = {} if trace is None else {"": objective.Agent(trace, log_likelihood, agent_loss)}
         loss, metrics = objective.combine(
-            -masked_mean(log_likelihood, weights), agents, weights=weights, auxiliary_loss=auxiliary_loss
+            -masked_mean(log_likelihood, weights),
+            agents,
+            weights=weights,
+            auxiliary_loss=auxiliary_loss,
         )
         accuracy = tf.reduce_sum(right * weights), total(tf.reduce_sum(weights))
         return loss, metrics | {"accuracy": accuracy}
@@ -99,10 +131,14 @@ class SentimentModel(keras.Model):
         logits, _ = self(*inputs, greedy=greedy, seed=seed)
         return classification_metrics(logits, batch["labels"], batch["weights"], n_chains), state
 
-    def infer(self, batch: Tensors, seed: tf.Tensor, greedy: bool, n_chains: int = 1) -> dict[str, tf.Tensor]:
+    def infer(
+        self, batch: Tensors, seed: tf.Tensor, greedy: bool, n_chains: int = 1
+    ) -> dict[str, tf.Tensor]:
         """The classes' probabilities [B, classes] and, of one chain, the distances [B, T]."""
         inputs = repeated(batch["words"], n_chains), repeated(batch["lengths"], n_chains)
         logits, trace = self(*inputs, greedy=greedy, seed=seed)
         if n_chains > 1:
             return {"probs": tf.exp(log_mean(tf.nn.log_softmax(logits), n_chains))}
-        return {"probs": tf.nn.softmax(logits)} | ({} if trace is None else {"distances": trace.distances})
+        return {"probs": tf.nn.softmax(logits)} | (
+            {} if trace is None else {"distances": trace.distances}
+        )

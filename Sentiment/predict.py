@@ -1,10 +1,13 @@
-"""Judges texts, typed or piped, one a line:  echo "a slow start, but what an ending" | python Sentiment/predict.py --run_dir RUN"""
+"""Judges texts, typed or piped, one a line:  echo "a slow start, but what an ending" | python
+Sentiment/predict.py --run_dir RUN
+"""
 
 import dataclasses
 import pathlib
 import sys
 
-# A plain checkout is not installed: let the script find `common` and its own package from any directory.
+# A plain checkout is not installed: let the script find `common` and its own package from any
+# directory.
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from common.config import main, setting  # noqa: E402
@@ -20,13 +23,18 @@ class PredictConfig:
     checkpoint: str = setting("", "checkpoint file (empty: the best epoch of the run)", path=True)
     file: str = setting("", "text file, a text a line (empty: standard input)", path=True)
     connections: bool = setting(True, "print the connections of each word too")
-    picture: str = setting("", "where to draw the connections of the first text, without an ending", path=True)
+    picture: str = setting(
+        "", "where to draw the connections of the first text, without an ending", path=True
+    )
     sampled: bool = setting(False, "sample the distances, instead of the most probable ones")
     seed: int = setting(0, "of the sampled distances", minimum=0, maximum=2**31 - 1)
 
 
 def predict(config: PredictConfig) -> None:
-    """Print each text's classes with their probabilities. Raises `InputError` for a run, a checkpoint or a file that cannot be used."""
+    """Print each text's classes with their probabilities.
+
+    Raises `InputError` for a run, a checkpoint or a file that cannot be used.
+    """
     from common.data.text import read_lines
     from Sentiment import (
         experiment,  # imports TensorFlow: flags are answered before
@@ -44,15 +52,26 @@ def predict(config: PredictConfig) -> None:
             print(flush=True)  # a line out for a line in
             continue
         found = experiment.predict(trainer, vocabulary, [words], not config.sampled, number)
-        print("  ".join(f"{name} {p:.3f}" for name, p in zip(classes, found.probs[0], strict=True)), " ", " ".join(words), flush=True)
+        print(
+            "  ".join(f"{name} {p:.3f}" for name, p in zip(classes, found.probs[0], strict=True)),
+            " ",
+            " ".join(words),
+            flush=True,
+        )
         if found.distances is None:
             if picture:
-                raise InputError(f"--picture needs a network that chooses connections; this one is --cell {run_config.cell}")
+                raise InputError(
+                    "--picture needs a network that chooses connections; this one is --cell"
+                    f" {run_config.cell}"
+                )
             continue
         if config.connections:
             print(arcs.as_text(words, found.distances[0]) + "\n", flush=True)
         if picture:
-            title = f"Connections, K = {run_config.n_actions}, lamda {run_config.lamda:g}: each word to the state it took"
+            title = (
+                f"Connections, K = {run_config.n_actions}, lamda {run_config.lamda:g}: each word to"
+                " the state it took"
+            )
             for path in arcs.draw(words, found.distances[0], picture, title):
                 print(path)
             picture = ""

@@ -8,7 +8,9 @@ from common.errors import InputError
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SentimentConfig(RunConfig):
-    """Train a classifier of reviews on IMDB or the Stanford Sentiment Treebank (Gui et al. 2019, section 4.3)."""
+    """Train a classifier of reviews on IMDB or the Stanford Sentiment Treebank (Gui et al. 2019,
+    section 4.3).
+    """
 
     task = "Sentiment"
 

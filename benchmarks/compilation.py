@@ -1,4 +1,6 @@
-"""Whole training steps compiled by XLA, as a plain graph, and as `--jit_compile` chooses by default: time to compile, and of a step."""
+"""Whole training steps compiled by XLA, as a plain graph, and as `--jit_compile` chooses by
+default: time to compile, and of a step.
+"""
 
 import time
 from collections.abc import Callable
@@ -24,7 +26,9 @@ NETWORKS = {
 
 
 def measure(runs: int) -> dict[str, dict[str, dict[str, float]]]:
-    """Of each preset and way: seconds until the first call has been made, less a later call's, and milliseconds of a step."""
+    """Of each preset and way: seconds until the first call has been made, less a later call's, and
+    milliseconds of a step.
+    """
     found: dict[str, dict[str, dict[str, float]]] = {}
     for name, (make, n_steps) in NETWORKS.items():
         for way, jit_compile in WAYS.items():

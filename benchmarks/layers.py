@@ -1,4 +1,6 @@
-"""One recurrent layer, forward and backward: ours, Keras' and PyTorch's, as functions that take one step of work each."""
+"""One recurrent layer, forward and backward: ours, Keras' and PyTorch's, as functions that take one
+step of work each.
+"""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -30,12 +32,17 @@ class Size(NamedTuple):
 
     @property
     def operations(self) -> int:
-        """Of the matrix products of an LSTM, forward and backward: its layer's, whatever connections it makes."""
+        """Of the matrix products of an LSTM, forward and backward: its layer's, whatever
+        connections it makes.
+        """
         return 3 * 2 * 4 * self.units * (self.features + self.units) * self.batch * self.n_steps
 
     def __str__(self) -> str:
         """As in a title."""
-        return f"B {self.batch}, T {self.n_steps}, D {self.features}, H {self.units}, K {self.n_actions}"
+        return (
+            f"B {self.batch}, T {self.n_steps}, D {self.features}, H {self.units}, K"
+            f" {self.n_actions}"
+        )
 
 
 PTB = Size(20, 35, 650, 650, 5, 200)
@@ -45,8 +52,12 @@ CONLL = Size(10, 25, 130, 200, 5, 50)
 SMALL = Size(20, 35, 200, 200, 5, 50)  # for how time grows
 
 
-def tensorflow_step(layer: keras.layers.Layer, shape: tuple[int, int, int], jit_compile: bool) -> Callable[[], object]:
-    """Forward and backward of a layer over inputs [B, T, D]: gradients of all weights and of the input."""
+def tensorflow_step(
+    layer: keras.layers.Layer, shape: tuple[int, int, int], jit_compile: bool
+) -> Callable[[], object]:
+    """Forward and backward of a layer over inputs [B, T, D]: gradients of all weights and of the
+    input.
+    """
     random = np.random.default_rng(0)
     x = tf.constant(random.normal(size=shape), tf.float32)
     weight = tf.constant(random.normal(size=(*shape[:2], layer_units(layer))), tf.float32)
@@ -57,7 +68,9 @@ def tensorflow_step(layer: keras.layers.Layer, shape: tuple[int, int, int], jit_
         with tf.GradientTape() as tape:
             tape.watch(x)
             outputs = layer(x, training=True)
-            loss = tf.reduce_sum((outputs[0] if isinstance(outputs, (list, tuple)) else outputs) * weight)
+            loss = tf.reduce_sum(
+                (outputs[0] if isinstance(outputs, (list, tuple)) else outputs) * weight
+            )
             if isinstance(layer, DynamicSkipLSTM) and layer.cell.has_agent:
                 loss += tf.reduce_sum(layer.trace.log_probs)
         return tape.gradient(loss, [x, *layer.trainable_variables])
@@ -93,8 +106,16 @@ def torch_step(shape: tuple[int, int, int], units: int) -> Callable[[], object] 
 def product_floor(size: Size) -> Callable[[], object]:
     """The layer's matrix products alone, in as few calls as the recurrence allows."""
     batch, n_steps, features, units = size[:4]
-    x, w, u = tf.random.normal([n_steps * batch, features]), tf.random.normal([features, 4 * units]), tf.random.normal([units, 4 * units])
-    h, z, transposed = tf.random.normal([batch, units]), tf.random.normal([batch, 4 * units]), tf.transpose(u)
+    x, w, u = (
+        tf.random.normal([n_steps * batch, features]),
+        tf.random.normal([features, 4 * units]),
+        tf.random.normal([units, 4 * units]),
+    )
+    h, z, transposed = (
+        tf.random.normal([batch, units]),
+        tf.random.normal([batch, 4 * units]),
+        tf.transpose(u),
+    )
 
     @tf.function
     def run():
@@ -113,7 +134,9 @@ def product_floor(size: Size) -> Callable[[], object]:
 def dynamic_skip(size: Size, **changes: Any) -> Callable[[], object]:
     """A step of `DynamicSkipLSTM`."""
     size = size._replace(**changes)
-    layer = DynamicSkipLSTM(size.units, n_actions=size.n_actions, agent_units=size.agent_units, return_sequences=True)
+    layer = DynamicSkipLSTM(
+        size.units, n_actions=size.n_actions, agent_units=size.agent_units, return_sequences=True
+    )
     return tensorflow_step(layer, size.shape, False)
 
 
@@ -123,8 +146,12 @@ def candidates(size: Size) -> dict[str, Callable[[], object]]:
     found = {
         "DynamicSkipLSTM": dynamic_skip(size),
         "FastLSTM": tensorflow_step(FastLSTM(size.units, return_sequences=True), size.shape, False),
-        "keras LSTM, graph": tensorflow_step(keras.layers.LSTM(size.units, **keras_lstm), size.shape, False),
-        "keras LSTM, XLA": tensorflow_step(keras.layers.LSTM(size.units, **keras_lstm), size.shape, True),
+        "keras LSTM, graph": tensorflow_step(
+            keras.layers.LSTM(size.units, **keras_lstm), size.shape, False
+        ),
+        "keras LSTM, XLA": tensorflow_step(
+            keras.layers.LSTM(size.units, **keras_lstm), size.shape, True
+        ),
         "torch LSTM": torch_step(size.shape, size.units),
         "matrix products alone": product_floor(size),
     }
@@ -132,7 +159,9 @@ def candidates(size: Size) -> dict[str, Callable[[], object]]:
 
 
 def all_cells(size: Size) -> dict[str, Callable[[], object]]:
-    """A layer of every `--cell`, as the tasks run it: compiled as a whole where the task's whole step is by default."""
+    """A layer of every `--cell`, as the tasks run it: compiled as a whole where the task's whole
+    step is by default.
+    """
     found = {"dynamic_skip": dynamic_skip(size)}
     for cell in sorted({*CELLS} - {"dynamic_skip"}):
         config = NumberConfig(cell=cell, n_actions=size.n_actions, agent_units=size.agent_units)

@@ -1,4 +1,7 @@
-"""Peak memory of a layer's forward and backward pass, beside autodiff through the cell. Linux alone: it reads /proc."""
+"""Peak memory of a layer's forward and backward pass, beside autodiff through the cell.
+
+Linux alone: it reads /proc.
+"""
 
 import os
 import pathlib
@@ -7,15 +10,30 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
-CASES = ("DynamicSkipLSTM, K 5", "DynamicSkipLSTM, K 50", "RNN(DynamicSkipLSTMCell), K 5", "RNN(DynamicSkipLSTMCell), K 50", "keras LSTM")
+CASES = (
+    "DynamicSkipLSTM, K 5",
+    "DynamicSkipLSTM, K 50",
+    "RNN(DynamicSkipLSTMCell), K 5",
+    "RNN(DynamicSkipLSTMCell), K 50",
+    "keras LSTM",
+)
 
 
 def peak_mib(case: str, n_steps: int) -> float:
-    """MiB above what weights and inputs take, in a process of its own that gives memory back as soon as it is free."""
+    """MiB above what weights and inputs take, in a process of its own that gives memory back as
+    soon as it is free.
+    """
     # Without oneDNN TensorFlow asks the system for memory, not a pool of its own.
-    settings = {"TF_ENABLE_ONEDNN_OPTS": "0", "MALLOC_MMAP_THRESHOLD_": "8192", "MALLOC_TRIM_THRESHOLD_": "8192", "MALLOC_ARENA_MAX": "1"}
+    settings = {
+        "TF_ENABLE_ONEDNN_OPTS": "0",
+        "MALLOC_MMAP_THRESHOLD_": "8192",
+        "MALLOC_TRIM_THRESHOLD_": "8192",
+        "MALLOC_ARENA_MAX": "1",
+    }
     command = [sys.executable, "-m", "benchmarks.memory", case, str(n_steps)]
-    output = subprocess.run(command, cwd=ROOT, env=os.environ | settings, check=True, capture_output=True, text=True).stdout
+    output = subprocess.run(
+        command, cwd=ROOT, env=os.environ | settings, check=True, capture_output=True, text=True
+    ).stdout
     return float(output.split()[-1])
 
 
@@ -48,7 +66,8 @@ def measure(case: str, n_steps: int) -> float:
     peaks = []
     for _ in range(3):
         before = _status("VmRSS")
-        pathlib.Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # the peak starts anew
+        # the peak starts anew
+        pathlib.Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
         step()
         peaks.append(_status("VmHWM") - before)
     return sorted(peaks)[1]

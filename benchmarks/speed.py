@@ -1,7 +1,8 @@
 """Speed beside what a user would pick instead:  python benchmarks/speed.py
 
-Writes benchmarks/results/<part>.json. What one table compares takes turns in one process, but for `compilation` (one after another) and
-`memory` (a process for each case). Read the ratios, not the milliseconds.
+Writes benchmarks/results/<part>.json. What one table compares takes turns in one process, but for
+`compilation` (one after another) and `memory` (a process for each case). Read the ratios, not the
+milliseconds.
 """
 
 import contextlib
@@ -20,10 +21,25 @@ from common.errors import InputError  # noqa: E402
 from common.files import atomic_write  # noqa: E402
 
 PARTS = (
-    "layer", "layer_number", "layer_imdb", "layer_conll", "cells",
-    "step", "small_step", "char_step", "number_step", "sentiment_step", "tagger_step", "cell_steps",
-    "length", "actions", "batch", "units", "memory", "compilation",
-)  # fmt: skip
+    "layer",
+    "layer_number",
+    "layer_imdb",
+    "layer_conll",
+    "cells",
+    "step",
+    "small_step",
+    "char_step",
+    "number_step",
+    "sentiment_step",
+    "tagger_step",
+    "cell_steps",
+    "length",
+    "actions",
+    "batch",
+    "units",
+    "memory",
+    "compilation",
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -42,8 +58,15 @@ def layer(runs: int, size: str = "PTB") -> dict:
     size = getattr(layers, size)
     seconds = timing.interleaved(layers.candidates(size), runs)
     gflop = size.operations / 1e9
-    rates = {name: round(gflop / timing.milliseconds(values) * 1e3, 1) for name, values in seconds.items()}
-    return table(seconds, "DynamicSkipLSTM") | {"shape": str(size), "gflop": gflop, "gflop_per_second": rates}
+    rates = {
+        name: round(gflop / timing.milliseconds(values) * 1e3, 1)
+        for name, values in seconds.items()
+    }
+    return table(seconds, "DynamicSkipLSTM") | {
+        "shape": str(size),
+        "gflop": gflop,
+        "gflop_per_second": rates,
+    }
 
 
 def layer_number(runs: int) -> dict:
@@ -65,8 +88,18 @@ def cells(runs: int) -> dict:
     """Forward and backward of a layer of every cell, at the sizes of the four tasks."""
     from benchmarks import layers, timing
 
-    sizes = {"language model": layers.PTB, "number prediction": layers.NUMBERS, "sentiment": layers.IMDB, "tagger": layers.CONLL}
-    return by_cell({name: timing.interleaved(layers.all_cells(size), runs, warm_up=1) for name, size in sizes.items()})
+    sizes = {
+        "language model": layers.PTB,
+        "number prediction": layers.NUMBERS,
+        "sentiment": layers.IMDB,
+        "tagger": layers.CONLL,
+    }
+    return by_cell(
+        {
+            name: timing.interleaved(layers.all_cells(size), runs, warm_up=1)
+            for name, size in sizes.items()
+        }
+    )
 
 
 def cell_steps(runs: int) -> dict:
@@ -76,7 +109,10 @@ def cell_steps(runs: int) -> dict:
     from common.config import CELLS
 
     makers = {
-        "language model": (lambda cell: language_models.our_steps(language_models.config_of("paper", cell=cell)), language_models),
+        "language model": (
+            lambda cell: language_models.our_steps(language_models.config_of("paper", cell=cell)),
+            language_models,
+        ),
         "number prediction": (lambda cell: number_networks.our_steps(cell=cell), number_networks),
         "sentiment": (lambda cell: sentiment_networks.our_steps(cell=cell), sentiment_networks),
         "tagger": (lambda cell: taggers.our_steps(cell=cell), taggers),
@@ -84,7 +120,9 @@ def cell_steps(runs: int) -> dict:
     found = {}
     for name, (make, networks) in makers.items():
         seconds = timing.interleaved({cell: make(cell) for cell in CELLS}, runs, warm_up=1)
-        found[name] = {cell: [s / networks.STEPS for s in values] for cell, values in seconds.items()}
+        found[name] = {
+            cell: [s / networks.STEPS for s in values] for cell, values in seconds.items()
+        }
     return by_cell(found)
 
 
@@ -93,16 +131,30 @@ def by_cell(seconds: dict[str, dict[str, list[float]]]) -> dict:
     from benchmarks import timing
 
     cells = next(iter(seconds.values()))
-    found = {cell: {name: timing.milliseconds(values[cell]) for name, values in seconds.items()} for cell in cells}
-    return {"milliseconds_of": {cell: {name: round(value, 2) for name, value in row.items()} for cell, row in found.items()}}
+    found = {
+        cell: {name: timing.milliseconds(values[cell]) for name, values in seconds.items()}
+        for cell in cells
+    }
+    return {
+        "milliseconds_of": {
+            cell: {name: round(value, 2) for name, value in row.items()}
+            for cell, row in found.items()
+        }
+    }
 
 
 def steps(runs: int, networks: ModuleType, *preset: str) -> dict:
-    """One training step of a task's whole network. What is timed are calls of several steps each."""
+    """One training step of a task's whole network.
+
+    What is timed are calls of several steps each.
+    """
     from benchmarks import timing
 
     seconds = timing.interleaved(networks.candidates(*preset), runs, warm_up=1)
-    return table({name: [s / networks.STEPS for s in values] for name, values in seconds.items()}, "dynamic_skip")
+    return table(
+        {name: [s / networks.STEPS for s in values] for name, values in seconds.items()},
+        "dynamic_skip",
+    )
 
 
 def step(runs: int) -> dict:
@@ -148,11 +200,15 @@ def tagger_step(runs: int) -> dict:
 
 
 def growth(runs: int, size: str, name: str, values: tuple[int, ...]) -> dict:
-    """Time of the layer, forward and backward, against one number of its size, and the work of an LSTM's products there."""
+    """Time of the layer, forward and backward, against one number of its size, and the work of an
+    LSTM's products there.
+    """
     from benchmarks import layers, timing
 
     size = getattr(layers, size)
-    seconds = timing.interleaved({str(n): layers.dynamic_skip(size, **{name: n}) for n in values}, runs)
+    seconds = timing.interleaved(
+        {str(n): layers.dynamic_skip(size, **{name: n}) for n in values}, runs
+    )
     milliseconds = {n: round(timing.milliseconds(value), 2) for n, value in seconds.items()}
     gflop = {str(n): size._replace(**{name: n}).operations / 1e9 for n in values}
     return {"against": name, "milliseconds_at": milliseconds, "gflop_at": gflop, "shape": str(size)}
@@ -179,19 +235,26 @@ def units(runs: int) -> dict:
 
 
 def compilation(runs: int) -> dict:
-    """Training steps as `--jit_compile` chooses by default, compiled as a whole by XLA, and as a plain graph."""
+    """Training steps as `--jit_compile` chooses by default, compiled as a whole by XLA, and as a
+    plain graph.
+    """
     from benchmarks import compilation
 
     return {"ways": compilation.measure(runs)}
 
 
 def memory(runs: int) -> dict:
-    """Peak memory of the layer, forward and backward, above weights and inputs, beside autodiff through the cell."""
+    """Peak memory of the layer, forward and backward, above weights and inputs, beside autodiff
+    through the cell.
+    """
     from benchmarks.layers import PTB
     from benchmarks.memory import CASES, peak_mib
 
     steps = PTB.n_steps, 2 * PTB.n_steps, 4 * PTB.n_steps
-    return {"mib": {case: {str(n): round(peak_mib(case, n), 1) for n in steps} for case in CASES}, "shape": str(PTB)}
+    return {
+        "mib": {case: {str(n): round(peak_mib(case, n), 1) for n in steps} for case in CASES},
+        "shape": str(PTB),
+    }
 
 
 def table(seconds: dict[str, list[float]], reference: str) -> dict:
@@ -199,9 +262,13 @@ def table(seconds: dict[str, list[float]], reference: str) -> dict:
     from benchmarks import timing
 
     return {
-        "milliseconds": {name: round(timing.milliseconds(values), 2) for name, values in seconds.items()},
+        "milliseconds": {
+            name: round(timing.milliseconds(values), 2) for name, values in seconds.items()
+        },
         "reference": reference,
-        "reference_over": {name: round(timing.ratio(seconds, reference, name), 3) for name in seconds},
+        "reference_over": {
+            name: round(timing.ratio(seconds, reference, name), 3) for name in seconds
+        },
     }
 
 

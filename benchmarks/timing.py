@@ -1,4 +1,6 @@
-"""Interleaved timing of several functions in one process, so that ratios hold where the machine is noisy."""
+"""Interleaved timing of several functions in one process, so that ratios hold where the machine is
+noisy.
+"""
 
 import time
 from collections.abc import Callable, Mapping
@@ -6,8 +8,12 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 
-def interleaved(functions: Mapping[str, Callable[[], object]], runs: int, warm_up: int = 2) -> dict[str, list[float]]:
-    """Seconds of each run of each function, A B C A B C ..., after `warm_up` rounds that are not counted; each must wait for its result."""
+def interleaved(
+    functions: Mapping[str, Callable[[], object]], runs: int, warm_up: int = 2
+) -> dict[str, list[float]]:
+    """Seconds of each run of each function, A B C A B C ..., after `warm_up` rounds that are not
+    counted; each must wait for its result.
+    """
     for _ in range(warm_up):
         for function in functions.values():
             function()

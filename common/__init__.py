@@ -1,7 +1,9 @@
-"""LSTM with dynamic skip connections (Gui et al., AAAI 2019) as Keras layers, with the losses and the trainer they need.
+"""LSTM with dynamic skip connections (Gui et al., AAAI 2019) as Keras layers, with the losses and
+the trainer they need.
 
-In a checkout, where this package is called `common`, names are imported on first use, so that reading flags or data does not wait
-for TensorFlow. Where it is installed all are imported at once, so that Keras knows the classes that a saved model may hold.
+In a checkout, where this package is called `common`, names are imported on first use, so that
+reading flags or data does not wait for TensorFlow. Where it is installed all are imported at once,
+so that Keras knows the classes that a saved model may hold.
 """
 
 import importlib

@@ -1,4 +1,7 @@
-"""The options that layers, losses and flags have in common, by name. Without TensorFlow, so that a mistyped flag is answered at once."""
+"""The options that layers, losses and flags have in common, by name.
+
+Without TensorFlow, so that a mistyped flag is answered at once.
+"""
 
 from collections.abc import Sequence
 

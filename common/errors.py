@@ -6,10 +6,12 @@ _LONGEST = 800  # characters
 
 
 class InputError(ValueError):
-    """Input that cannot be used. The message is one line: what was expected, what was found, what to do.
+    """Input that cannot be used. The message is one line: what was expected, what was found, what
+    to do.
 
-    Entrypoints print it and exit with status 2; a library user sees an ordinary `ValueError`. What a broken file put into the message
-    is brought onto that line, and cut in the middle where it is long.
+    Entrypoints print it and exit with status 2; a library user sees an ordinary `ValueError`. What
+    a broken file put into the message is brought onto that line, and cut in the middle where it is
+    long.
     """
 
     def __init__(self, message: object = ""):

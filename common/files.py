@@ -8,15 +8,31 @@ from typing import BinaryIO
 
 import numpy as np
 
-_PACKED = (".gz", ".tgz", ".bz2", ".tbz2", ".xz", ".txz", ".zst", ".z", ".zip", ".7z", ".rar", ".tar")
+_PACKED = (
+    ".gz",
+    ".tgz",
+    ".bz2",
+    ".tbz2",
+    ".xz",
+    ".txz",
+    ".zst",
+    ".z",
+    ".zip",
+    ".7z",
+    ".rar",
+    ".tar",
+)
 
 
-def atomic_write(path: str | os.PathLike, content: bytes | str | Callable[[BinaryIO], None]) -> None:
+def atomic_write(
+    path: str | os.PathLike, content: bytes | str | Callable[[BinaryIO], None]
+) -> None:
     """Write a file under a temporary name, force it to the disk, then rename it to `path`.
 
-    A process killed at any moment leaves either the old file or the new one, never a mixture, and at worst a temporary
-    file beside it (`remove_temporary`). `content` is the bytes, a string (written as UTF-8), or a function that writes
-    to the open binary file, which can be read and moved about in as well. If that function raises, the old file stays.
+    A process killed at any moment leaves either the old file or the new one, never a mixture, and
+    at worst a temporary file beside it (`remove_temporary`). `content` is the bytes, a string
+    (written as UTF-8), or a function that writes to the open binary file, which can be read and
+    moved about in as well. If that function raises, the old file stays.
     """
     path = pathlib.Path(path)
     # Not the process number: it need not be the only one of its kind on a disk that machines share.
@@ -39,16 +55,35 @@ def atomic_write(path: str | os.PathLike, content: bytes | str | Callable[[Binar
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a system or an editor left this beside the files of a user: .DS_Store, ._review.txt, __MACOSX/x, Thumbs.db."""
+    """Whether a system or an editor left this beside the files of a user: .DS_Store, ._review.txt,
+    __MACOSX/x, Thumbs.db.
+    """
     *folders, name = pathlib.PurePosixPath(name).parts
-    return name.startswith(".") or name in ("Thumbs.db", "desktop.ini", "__MACOSX") or "__MACOSX" in folders
+    return (
+        name.startswith(".")
+        or name in ("Thumbs.db", "desktop.ini", "__MACOSX")
+        or "__MACOSX" in folders
+    )
 
 
 def still_packed(folder: str | os.PathLike, *stems: str) -> str:
-    """For a message about files that a folder lacks: those it has packed, whose names begin with a stem if there are any; else ""."""
-    names = [path.name for path in sorted(pathlib.Path(folder).glob("*")) if path.suffix.lower() in _PACKED and path.is_file()]
-    names = [name for name in names if not is_hidden(name) and (not stems or name.startswith(stems))]
-    return f"but {', '.join(names[:3])}{' ...' if len(names) > 3 else ''}, still packed: unpack it there" if names else ""
+    """For a message about files that a folder lacks: those it has packed, whose names begin with a
+    stem if there are any; else "".
+    """
+    names = [
+        path.name
+        for path in sorted(pathlib.Path(folder).glob("*"))
+        if path.suffix.lower() in _PACKED and path.is_file()
+    ]
+    names = [
+        name for name in names if not is_hidden(name) and (not stems or name.startswith(stems))
+    ]
+    return (
+        f"but {', '.join(names[:3])}{' ...' if len(names) > 3 else ''}, still packed: unpack it"
+        " there"
+        if names
+        else ""
+    )
 
 
 def seen_from(path: str | os.PathLike) -> str:
@@ -57,19 +92,25 @@ def seen_from(path: str | os.PathLike) -> str:
 
 
 def read_npz(file: str | os.PathLike | BinaryIO) -> dict[str, np.ndarray]:
-    """All arrays of an `.npz` file, by name; no pickles. Raises ValueError, one line, for a file that is none or is broken."""
+    """All arrays of an `.npz` file, by name; no pickles.
+
+    Raises ValueError, one line, for a file that is none or is broken.
+    """
     if isinstance(file, str | os.PathLike):
         with open(file, "rb") as opened:  # what goes wrong here is the system's to say
             return read_npz(opened)
     try:
         with np.load(file, allow_pickle=False) as stored:
             return {name: stored[name] for name in stored.files}
-    except Exception as error:  # what the readers of zip files and of arrays stumble over is of a dozen kinds
+    # what the readers of zip files and of arrays stumble over is of a dozen kinds
+    except Exception as error:
         raise ValueError(" ".join(str(error).split())[:200] or type(error).__name__) from None
 
 
 def sync_folder(folder: str | os.PathLike) -> None:
-    """Force a folder's list of names to the disk (a rename is not safe from a power cut before that)."""
+    """Force a folder's list of names to the disk (a rename is not safe from a power cut before
+    that).
+    """
     if os.name == "nt":  # Windows opens no folders
         return
     descriptor = os.open(folder, os.O_RDONLY)

@@ -4,11 +4,13 @@ The objective is the expected return plus the entropy of the agent's choices, a 
 
     J = E[ rl_weight * sum_t r_t + entropy_weight * sum_t H(pi_t) ] / T
 
-and `policy_gradient` gives a loss whose gradient is an unbiased estimate of -dJ (Williams 1992; Gui et al. 2019, eq. 8-11). The paper's own
+and `policy_gradient` gives a loss whose gradient is an unbiased estimate of -dJ (Williams 1992; Gui
+et al. 2019, eq. 8-11). The paper's own
 
-    grad J2 = E[ sum_t grad log pi_t(k_t) (R - sum_t log pi_t(k_t) - 1) ],     R = log-likelihood of the truth
+    grad J2 = E[ sum_t grad log pi_t(k_t) (R - sum_t log pi_t(k_t) - 1) ],   R = log p(truth)
 
-is `credit="total", entropy="sampled"` with both weights 1. The other options have the same expectation and less variance.
+is `credit="total", entropy="sampled"` with both weights 1. The other options have the same
+expectation and less variance.
 """
 
 import tensorflow as tf
@@ -19,19 +21,26 @@ from .ops.replicas import part_of_mean, total
 
 
 def masked_mean(a: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
-    """Mean of a [B, T] over the steps that count; a scalar. On several replicas, this one's part of the mean (see `replicas.py`)."""
+    """Mean of a [B, T] over the steps that count; a scalar.
+
+    On several replicas, this one's part of the mean (see `replicas.py`).
+    """
     return tf.math.divide_no_nan(tf.reduce_sum(a * mask), total(tf.reduce_sum(mask)))
 
 
 def returns(rewards: tf.Tensor, credit: str) -> tf.Tensor:
-    """Returns [B, T] of rewards [B, T]: "to_go", the sum from each step on, or "total", the whole sum at every step."""
+    """Returns [B, T] of rewards [B, T]: "to_go", the sum from each step on, or "total", the whole
+    sum at every step.
+    """
     if one_of("credit", credit, CREDITS) == "to_go":
         return tf.cumsum(rewards, axis=1, reverse=True)
     return tf.reduce_sum(rewards, axis=1, keepdims=True) * tf.ones_like(rewards)
 
 
 def leave_one_out(values: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
-    """Baseline [B, T]: at each step the mean over the other sequences of the batch (0 where there are none)."""
+    """Baseline [B, T]: at each step the mean over the other sequences of the batch (0 where there
+    are none).
+    """
     others = total(tf.reduce_sum(mask, 0)) - mask
     return tf.math.divide_no_nan(total(tf.reduce_sum(values * mask, 0)) - values * mask, others)
 
@@ -48,13 +57,15 @@ def policy_gradient(
 ) -> tf.Tensor:
     """The agent's loss, a scalar; only the agent's weights get a gradient from it.
 
-        loss = - mean_t( log pi_t(k_t) * stop_gradient(advantage_t) ) - [analytic] entropy_weight * mean_t( H(pi_t) )
-        advantage_t = rl_weight * return_t(r) + entropy_weight * return_t(e) - baseline_t
-        e_t = H(pi_t) [analytic]    or    -log pi_t(k_t), and -1 on its return [sampled]
+        loss = - mean_t( log pi_t(k_t) * stop_gradient(advantage_t) ) - [analytic] entropy_weight *
+        mean_t( H(pi_t) ) advantage_t = rl_weight * return_t(r) + entropy_weight * return_t(e) -
+        baseline_t e_t = H(pi_t) [analytic]    or    -log pi_t(k_t), and -1 on its return [sampled]
 
     Args:
-        trace: of the sequences. rewards: r [B, T], zero at masked steps; a reward for the whole sequence stands at its last step.
-        credit: "to_go" | "total". baseline: "none" | "leave_one_out". entropy: "analytic" | "sampled".
+        trace: of the sequences. rewards: r [B, T], zero at masked steps; a reward for the whole
+            sequence stands at its last step.
+        credit: "to_go" | "total". baseline: "none" | "leave_one_out". entropy: "analytic" |
+            "sampled".
         rl_weight, entropy_weight: floats or scalar tensors.
 
     Raises:
@@ -62,7 +73,9 @@ def policy_gradient(
     """
     analytic = one_of("entropy", entropy, ENTROPIES) == "analytic"
     information = tf.stop_gradient(trace.entropies if analytic else -trace.log_probs)
-    value = rl_weight * returns(rewards, credit) + entropy_weight * (returns(information, credit) - (0.0 if analytic else 1.0))
+    value = rl_weight * returns(rewards, credit) + entropy_weight * (
+        returns(information, credit) - (0.0 if analytic else 1.0)
+    )
     if one_of("baseline", baseline, BASELINES) == "leave_one_out":
         value -= leave_one_out(value, trace.mask)
     loss = -masked_mean(trace.log_probs * tf.stop_gradient(value), trace.mask)
@@ -76,9 +89,11 @@ def at_last_step(value: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
 
 
 def released_number_loss(trace: Trace, rewards: tf.Tensor) -> tf.Tensor:
-    """What the released number-prediction code minimises for its agent: mean over steps of -log(p + 1) * reward, a scalar.
+    """What the released number-prediction code minimises for its agent: mean over steps of -log(p +
+    1) * reward, a scalar.
 
-    The release means log(p + 0.000001) but writes the literal 0000001, octal one. Its agent first acts at step 1.
+    The release means log(p + 0.000001) but writes the literal 0000001, octal one. Its agent first
+    acts at step 1.
 
     Args:
         trace: of the sequences. rewards: [B, T], +1 or -1 at the last step.

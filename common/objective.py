@@ -1,9 +1,12 @@
-"""The objective of a training step: the task's loss and the agents' policy gradient in one weighted sum.
+"""The objective of a training step: the task's loss and the agents' policy gradient in one weighted
+sum.
 
-    loss = task_weight * task_loss + sum over the agents of agent_loss(trace, reward) + auxiliary_loss
+    loss = task_weight * task_loss + sum over the agents of agent_loss(trace, reward) +
+    auxiliary_loss
 
 The agents' weights learn from their own term alone (or, straight through, from the task's too); all
-others from the task's and the auxiliary one. Every task and `PolicyGradientModel` comes through here.
+others from the task's and the auxiliary one. Every task and `PolicyGradientModel` comes through
+here.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,11 +22,12 @@ Metrics = dict[str, tuple[tf.Tensor, tf.Tensor | float]]  # (total, weight) by n
 
 
 class Agent(NamedTuple):
-    """An agent in a training step: what it did, what it gets for it, and how it learns from that."""
+    """An agent in a training step: what it did, what it gets for it, how it learns from that."""
 
     trace: Trace
     reward: tf.Tensor  # [B], after a sequence's last step, or [B, T], at each step
-    loss: Callable[[Trace, tf.Tensor], tf.Tensor] = losses.policy_gradient  # of the trace and rewards [B, T]
+    # of the trace and rewards [B, T]
+    loss: Callable[[Trace, tf.Tensor], tf.Tensor] = losses.policy_gradient
 
 
 def combine(
@@ -39,13 +43,15 @@ def combine(
     On several replicas each hands in and gets its part of the mean (see `ops/replicas.py`).
 
     Args:
-        task_loss: a scalar. agents: by name, "" where there is only one; none for a network without.
+        task_loss: a scalar. agents: by name, "" where there is only one; none for a network
+            without.
         auxiliary_loss: what layers add, a scalar. task_weight: of the task's loss.
         weights: [B], 0 for the rows that only fill up a batch; None where every row counts.
 
     Returns:
-        The sum above, and (total, weight) of `task_loss` and, with `_NAME` behind it for an agent that
-        has a name, `agent_loss` and `entropy` in nats; `weight` is the number of rows that count, or 1.
+        The sum above, and (total, weight) of `task_loss` and, with `_NAME` behind it for an agent
+        that has a name, `agent_loss` and `entropy` in nats; `weight` is the number of rows that
+        count, or 1.
     """
     n = 1.0 if weights is None else total(tf.reduce_sum(weights))
     traces = {name: _counting(agent.trace, weights) for name, agent in agents.items()}
@@ -60,7 +66,10 @@ def combine(
     for name, trace in traces.items():
         of = f"_{name}" if name else ""
         entropy = losses.masked_mean(trace.entropies, trace.mask)
-        metrics |= {f"agent_loss{of}": (agent_losses[name] * n, n), f"entropy{of}": (entropy * n, n)}
+        metrics |= {
+            f"agent_loss{of}": (agent_losses[name] * n, n),
+            f"entropy{of}": (entropy * n, n),
+        }
     return loss, metrics
 
 

@@ -1,4 +1,6 @@
-"""Line charts as inline SVG, for pages: text that scales and can be selected, no scripts, the same bytes for the same numbers."""
+"""Line charts as inline SVG, for pages: text that scales and can be selected, no scripts, the same
+bytes for the same numbers.
+"""
 
 import html
 import math
@@ -8,7 +10,8 @@ Line = Sequence[tuple[float, float]]
 
 WIDTH, HEIGHT = 370, 240
 _LEFT, _RIGHT, _TOP, _BOTTOM = 60, 8, 10, 42
-# Okabe and Ito's colours, which the colour-blind tell apart; after the last one they come again, dashed.
+# Okabe and Ito's colours, which the colour-blind tell apart; after the last one they come again,
+# dashed.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#7f7f7f")
 _DASHES = ("", "5 3", "2 2")
 
@@ -18,8 +21,11 @@ def style(number: int) -> tuple[str, str]:
     return COLOURS[number % len(COLOURS)], _DASHES[number // len(COLOURS) % len(_DASHES)]
 
 
-def line_chart(series: Mapping[str, Sequence[Line]], x_label: str, y_label: str, logarithmic: bool = False) -> str:
-    """A chart of named series, each one or more lines (seeds) in one colour. Not finite points are left out.
+def line_chart(
+    series: Mapping[str, Sequence[Line]], x_label: str, y_label: str, logarithmic: bool = False
+) -> str:
+    """A chart of named series, each one or more lines (seeds) in one colour. Not finite points are
+    left out.
 
     Args:
         series: name -> lines of (x, y). logarithmic: the y axis; what is not positive is left out.
@@ -35,22 +41,37 @@ def line_chart(series: Mapping[str, Sequence[Line]], x_label: str, y_label: str,
     def place(x: float, y: float) -> tuple[float, float]:
         across = (x - x_low) / (x_high - x_low)
         up = (scale(y) - scale(y_low)) / (scale(y_high) - scale(y_low))
-        return _LEFT + across * (WIDTH - _LEFT - _RIGHT), HEIGHT - _BOTTOM - up * (HEIGHT - _TOP - _BOTTOM)
+        return _LEFT + across * (WIDTH - _LEFT - _RIGHT), HEIGHT - _BOTTOM - up * (
+            HEIGHT - _TOP - _BOTTOM
+        )
 
-    parts = [f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{html.escape(f"{y_label} against {x_label}")}">']
+    parts = [
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img"'
+        f' aria-label="{html.escape(f"{y_label} against {x_label}")}">'
+    ]
     right, bottom = WIDTH - _RIGHT, HEIGHT - _BOTTOM
     for tick in y_ticks:
         y = place(x_low, tick)[1]
         parts.append(f'<path class="grid" d="M{_LEFT} {y:.1f}H{right}"/>')
-        parts.append(f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{_number(tick)}</text>')
+        parts.append(
+            f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{_number(tick)}</text>'
+        )
     for tick in x_ticks:
         x = place(tick, y_low)[0]
         parts.append(f'<path class="axis" d="M{x:.1f} {bottom}v4"/>')
-        parts.append(f'<text x="{x:.1f}" y="{bottom + 17}" text-anchor="middle">{_number(tick)}</text>')
+        parts.append(
+            f'<text x="{x:.1f}" y="{bottom + 17}" text-anchor="middle">{_number(tick)}</text>'
+        )
     parts.append(f'<path class="axis" d="M{_LEFT} {_TOP}V{bottom}H{right}"/>')
-    parts.append(f'<text x="{(_LEFT + right) / 2:g}" y="{HEIGHT - 4}" text-anchor="middle">{html.escape(x_label)}</text>')
+    parts.append(
+        f'<text x="{(_LEFT + right) / 2:g}" y="{HEIGHT - 4}"'
+        f' text-anchor="middle">{html.escape(x_label)}</text>'
+    )
     middle = (_TOP + bottom) / 2
-    parts.append(f'<text transform="translate(12 {middle:g}) rotate(-90)" text-anchor="middle">{html.escape(y_label)}</text>')
+    parts.append(
+        f'<text transform="translate(12 {middle:g}) rotate(-90)"'
+        f' text-anchor="middle">{html.escape(y_label)}</text>'
+    )
     for number, (name, group) in enumerate(lines.items()):
         for line in group:
             parts.append(_path([place(*point) for point in line], name, *style(number)))
@@ -62,7 +83,10 @@ def legend(names: Sequence[str]) -> str:
     keys = []
     for number, name in enumerate(names):
         colour, dash = style(number)
-        line = f'<svg class="key" viewBox="0 0 24 8"><path d="M1 4H23" stroke="{colour}" stroke-dasharray="{dash}"/></svg>'
+        line = (
+            f'<svg class="key" viewBox="0 0 24 8"><path d="M1 4H23" stroke="{colour}"'
+            f' stroke-dasharray="{dash}"/></svg>'
+        )
         keys.append(f"<span>{line}{html.escape(name)}</span>")
     return f'<p class="legend">{" ".join(keys)}</p>'
 
@@ -73,11 +97,18 @@ def _path(points: Sequence[tuple[float, float]], name: str, colour: str, dash: s
         x, y = points[0]
         return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}">{title}</circle>'
     steps = "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
-    return f'<path class="line" d="M{steps}" stroke="{colour}" stroke-dasharray="{dash}">{title}</path>' if points else ""
+    return (
+        f'<path class="line" d="M{steps}" stroke="{colour}"'
+        f' stroke-dasharray="{dash}">{title}</path>'
+        if points
+        else ""
+    )
 
 
 def _usable(line: Line, logarithmic: bool) -> list[tuple[float, float]]:
-    return [(x, y) for x, y in line if y is not None and math.isfinite(y) and (y > 0 or not logarithmic)]
+    return [
+        (x, y) for x, y in line if y is not None and math.isfinite(y) and (y > 0 or not logarithmic)
+    ]
 
 
 def _axis(values: Sequence[float], whole: bool = False) -> tuple[list[float], float, float]:
@@ -95,7 +126,9 @@ def _axis(values: Sequence[float], whole: bool = False) -> tuple[list[float], fl
 
 
 def _log_axis(values: Sequence[float]) -> tuple[list[float], float, float]:
-    """Ticks at 1, 2 and 5 times powers of ten, and the ends of a logarithmic axis that holds all values."""
+    """Ticks at 1, 2 and 5 times powers of ten, and the ends of a logarithmic axis that holds all
+    values.
+    """
     low, high = min(values), max(values)
     powers = range(math.floor(math.log10(low)) - 1, math.ceil(math.log10(high)) + 2)
     dense = high / low < 30

@@ -16,7 +16,10 @@ from experiments import tasks
 
 
 class Reading(NamedTuple):
-    """What one agent did with a text of T words, in the order in which it reads. Distances count steps of that order."""
+    """What one agent did with a text of T words, in the order in which it reads.
+
+    Distances count steps of that order.
+    """
 
     name: str  # the direction; empty where there is one only
     words: list[str]
@@ -26,7 +29,9 @@ class Reading(NamedTuple):
 
 
 class Network(NamedTuple):
-    """A trained network whose agents choose: its task's `inspection` module, what was trained, and what was run in words."""
+    """A trained network whose agents choose: its task's `inspection` module, what was trained, and
+    what was run in words.
+    """
 
     inspection: ModuleType
     trained: Trained
@@ -41,43 +46,77 @@ class Network(NamedTuple):
         """The words of a text."""
         return self.inspection.tokenise(self.trained, text)
 
-    def ask(self, texts: Sequence[Sequence[str]], greedy: bool, seed: int) -> list[tuple[str, bool, Trace]]:
-        """Of each agent its direction, whether it reads from the end, and its trace over the padded texts."""
+    def ask(
+        self, texts: Sequence[Sequence[str]], greedy: bool, seed: int
+    ) -> list[tuple[str, bool, Trace]]:
+        """Of each agent its direction, whether it reads from the end, and its trace over the padded
+        texts.
+        """
         return self.inspection.traces(self.trained, texts, greedy, tf.constant([seed, 0], tf.int32))
 
 
 def load(run_dir: str) -> Network:
-    """The network of a run of any task. Raises `InputError` if there is none, or one whose cell chooses nothing."""
+    """The network of a run of any task.
+
+    Raises `InputError` if there is none, or one whose cell chooses nothing.
+    """
     inspection, trained = tasks.load(run_dir)
     config, layers = trained.config, recurrent_layers(inspection, trained)
     for layer in layers:  # few texts of many lengths: compiling would take longer than it saves
         seen = layer.cell.observe if layer.cell.observation == "mean" else None
-        layer.recurrence = SkipRecurrence(layer.cell.n_actions, layer.cell.lamda, seen, jit_compile=False)
+        layer.recurrence = SkipRecurrence(
+            layer.cell.n_actions, layer.cell.lamda, seen, jit_compile=False
+        )
     if not any(layer.cell.has_agent for layer in layers):
-        raise InputError(f"expected a run whose network chooses, found --cell {config.cell} --n_actions {config.n_actions}")
+        raise InputError(
+            f"expected a run whose network chooses, found --cell {config.cell} --n_actions"
+            f" {config.n_actions}"
+        )
     tf.get_logger().setLevel("ERROR")  # each text has a shape of its own, and that is meant
     data = pathlib.Path(config.data_dir).name if config.data_dir else "generated data"
-    size = f"preset {config.preset}, H = {config.rnn_size}, K = {config.n_actions}, lamda {config.lamda:g}"
+    size = (
+        f"preset {config.preset}, H = {config.rnn_size}, K = {config.n_actions}, lamda"
+        f" {config.lamda:g}"
+    )
     return Network(inspection, trained, f"{inspection.TITLE}, {data}, {size}, seed {config.seed}")
 
 
-def read(network: Network, texts: Sequence[Sequence[str]], n_samples: int = 0, seed: int = 0) -> list[list[Reading]]:
+def read(
+    network: Network, texts: Sequence[Sequence[str]], n_samples: int = 0, seed: int = 0
+) -> list[list[Reading]]:
     """What each agent did with each text, a list of words: one list of readings for each text."""
     for words in texts:
         if not words:
             raise InputError("expected a text with at least one word, found none; leave it out")
     greedy = network.ask(texts, True, seed)
-    sampled = network.ask([words for words in texts for _ in range(n_samples)], False, seed) if n_samples else greedy
+    sampled = (
+        network.ask([words for words in texts for _ in range(n_samples)], False, seed)
+        if n_samples
+        else greedy
+    )
     found = []
     for i, words in enumerate(texts):
         readings = []
         for (name, backwards, trace), (_, _, draws) in zip(greedy, sampled, strict=True):
             n, width = len(words), trace.distances.shape[1]
-            steps = slice(width - n, width) if backwards else slice(0, n)  # padding comes first for who reads from the end
+            # padding comes first for who reads from the end
+            steps = slice(width - n, width) if backwards else slice(0, n)
             order = list(reversed(words)) if backwards else list(words)
             rows = slice(i * n_samples, (i + 1) * n_samples)
-            samples = draws.distances.numpy()[rows, draws.distances.shape[1] - n :] if backwards else draws.distances.numpy()[rows, :n]
-            readings.append(Reading(name, order, trace.probs.numpy()[i, steps], trace.distances.numpy()[i, steps], samples))
+            samples = (
+                draws.distances.numpy()[rows, draws.distances.shape[1] - n :]
+                if backwards
+                else draws.distances.numpy()[rows, :n]
+            )
+            readings.append(
+                Reading(
+                    name,
+                    order,
+                    trace.probs.numpy()[i, steps],
+                    trace.distances.numpy()[i, steps],
+                    samples,
+                )
+            )
         found.append(readings)
     return found
 

@@ -1,4 +1,6 @@
-"""The page of connections: `page.html` with a network's readings of some texts, and the network itself where it is small enough."""
+"""The page of connections: `page.html` with a network's readings of some texts, and the network
+itself where it is small enough.
+"""
 
 import json
 import pathlib
@@ -12,12 +14,17 @@ TEMPLATE = pathlib.Path(__file__).resolve().parent / "page.html"
 
 
 def write(
-    network: Network, texts: Sequence[str], readings: Sequence[Sequence[Reading]], stem: pathlib.Path, max_megabytes: float
+    network: Network,
+    texts: Sequence[str],
+    readings: Sequence[Sequence[Reading]],
+    stem: pathlib.Path,
+    max_megabytes: float,
 ) -> pathlib.Path:
     """Write `<stem>.html`, which needs nothing beside itself; returns its path.
 
     Args:
-        texts, readings: what to pick from, as given and as `connections.read` read it. max_megabytes: of the network in the page.
+        texts, readings: what to pick from, as given and as `connections.read` read it.
+            max_megabytes: of the network in the page.
     """
     model, reason = weights.export(network, max_megabytes)
     data = {
@@ -25,7 +32,10 @@ def write(
         "actions": network.config.n_actions,
         "model": model,
         "reason": reason,
-        "texts": [{"text": text, "readings": [_plain(reading) for reading in of]} for text, of in zip(texts, readings, strict=True)],
+        "texts": [
+            {"text": text, "readings": [_plain(reading) for reading in of]}
+            for text, of in zip(texts, readings, strict=True)
+        ],
     }
     # "</script>" inside the data would end it.
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")

@@ -35,15 +35,17 @@ DOWNLOADED = ("imdb", "sst")  # by their readers, into their folders
 # What the tables name is a part of these; with the whole file more words have a vector.
 VECTORS = {
     "glove": "glove.6B.100d.txt from https://nlp.stanford.edu/data/glove.6B.zip",
-    "googlenews": "GoogleNews-vectors-negative300.bin from "
-    "https://code.google.com/archive/p/word2vec/",
+    "googlenews": (
+        "GoogleNews-vectors-negative300.bin from https://code.google.com/archive/p/word2vec/"
+    ),
 }
 
 
 def missing(names: Iterable[str], data_dir: str, vectors: str = "") -> list[str]:
     """A line for each file that the tables `names` lack: where it goes, what and where from.
 
-    What a reader downloads is not among them; if nothing else is missing, the folder for it is made.
+    What a reader downloads is not among them; if nothing else is missing, the folder for it is
+    made.
     """
     lines: dict[str, None] = {}
     folders = []

@@ -1,4 +1,6 @@
-"""A figure's files: NAME.svg and NAME.png, its numbers as NAME.csv, and NAME.json, which says what it shows and how it was made."""
+"""A figure's files: NAME.svg and NAME.png, its numbers as NAME.csv, and NAME.json, which says what
+it shows and how it was made.
+"""
 
 import json
 import os
@@ -13,10 +15,16 @@ from common.training.provenance import command_line
 FOLDER = pathlib.Path(__file__).resolve().parent / "figures"
 
 
-def write(figure: Any, stem: str | os.PathLike, title: str, caption: str, columns: Mapping[str, Sequence]) -> list[pathlib.Path]:
+def write(
+    figure: Any, stem: str | os.PathLike, title: str, caption: str, columns: Mapping[str, Sequence]
+) -> list[pathlib.Path]:
     """All files of a figure, its caption below the axes; returns the paths."""
     plots.caption(figure, caption)
-    return [*plots.save(figure, stem), plots.write_csv(f"{stem}.csv", columns), describe(stem, title, caption)]
+    return [
+        *plots.save(figure, stem),
+        plots.write_csv(f"{stem}.csv", columns),
+        describe(stem, title, caption),
+    ]
 
 
 def describe(stem: str | os.PathLike, title: str, caption: str) -> pathlib.Path:

@@ -1,6 +1,8 @@
-"""Figure 3, how far back gradients reach:  python experiments/figure_gradients.py RUN_DIR RUN_DIR ...
+"""Figure 3, how far back gradients reach:  python experiments/figure_gradients.py RUN_DIR RUN_DIR
+...
 
-Of each run's recurrent layer, the gradient of the loss of one step T with respect to the state of every step up to it.
+Of each run's recurrent layer, the gradient of the loss of one step T with respect to the state of
+every step up to it.
 """
 
 import dataclasses
@@ -29,11 +31,15 @@ class GradientsConfig:
     runs: list[str] = setting([], "folders of the runs, separated by commas", path=True)
     steps: int = setting(20, "T, the step whose loss it is", minimum=2)
     n_texts: int = setting(200, "texts of the dev data, the first that have T steps", minimum=1)
-    out: str = setting(str(figure_files.FOLDER / "gradients"), "where to write, without an ending", path=True)
+    out: str = setting(
+        str(figure_files.FOLDER / "gradients"), "where to write, without an ending", path=True
+    )
 
 
 class Probe(NamedTuple):
-    """What is asked of a network: the layer, its inputs [B, T, D], distances [B, T] to take (or None), and h_T [B, H] -> losses [B]."""
+    """What is asked of a network: the layer, its inputs [B, T, D], distances [B, T] to take (or
+    None), and h_T [B, H] -> losses [B].
+    """
 
     layer: Any
     inputs: Any
@@ -42,9 +48,11 @@ class Probe(NamedTuple):
 
 
 def norms(probe: Probe) -> np.ndarray:
-    """The mean over B texts of |dL_T / dh_t|, divided by its sum over the steps: [T], which sums to one (Gui et al. 2019, figure 3).
+    """The mean over B texts of |dL_T / dh_t|, divided by its sum over the steps: [T], which sums to
+    one (Gui et al. 2019, figure 3).
 
-    dh_t is a nudge to the state that step t leaves: it reaches the loss through whatever connects to that state.
+    dh_t is a nudge to the state that step t leaves: it reaches the loss through whatever connects
+    to that state.
     """
     import tensorflow as tf
 
@@ -64,33 +72,54 @@ def norms(probe: Probe) -> np.ndarray:
             nudges.append(nudge)
             h = h + nudge
             for i in places:
-                states[i] = tf.concat([states[i][:, : -h.shape[1]], states[i][:, -h.shape[1] :] + nudge], 1)
+                states[i] = tf.concat(
+                    [states[i][:, : -h.shape[1]], states[i][:, -h.shape[1] :] + nudge], 1
+                )
         loss = tf.reduce_sum(probe.loss(h))
-    gradients = np.stack([gradient.numpy() for gradient in tape.gradient(loss, nudges, unconnected_gradients="zero")])
+    gradients = np.stack(
+        [gradient.numpy() for gradient in tape.gradient(loss, nudges, unconnected_gradients="zero")]
+    )
     mean = np.linalg.norm(gradients, axis=-1).mean(1)
     return mean / mean.sum()
 
 
 def _places(h: Any, states: list) -> list[int]:
-    """Which states hold h, as their newest part: cells keep the past steps side by side, the oldest first."""
+    """Which states hold h, as their newest part: cells keep the past steps side by side, the oldest
+    first.
+    """
     size = h.shape[1]
-    return [i for i, s in enumerate(states) if s.shape[1] >= size and np.array_equal(s[:, -size:].numpy(), h.numpy())]
+    return [
+        i
+        for i, s in enumerate(states)
+        if s.shape[1] >= size and np.array_equal(s[:, -size:].numpy(), h.numpy())
+    ]
 
 
 def probe(run_dir: str, n_steps: int, n_texts: int) -> tuple[Any, Probe]:
-    """The flags of a run, and what is asked of its network on the run's dev data. Raises `InputError` for data without such texts."""
+    """The flags of a run, and what is asked of its network on the run's dev data.
+
+    Raises `InputError` for data without such texts.
+    """
     from experiments import tasks
 
     inspection, trained = tasks.load(run_dir)
     if not hasattr(inspection, "gradient_probe"):
-        raise InputError(f"{run_dir}: expected a network with a loss at one step, found one of {trained.config.task}; name another run")
+        raise InputError(
+            f"{run_dir}: expected a network with a loss at one step, found one of"
+            f" {trained.config.task}; name another run"
+        )
     return trained.config, Probe(*inspection.gradient_probe(trained, n_steps, n_texts))
 
 
 def draw(config: GradientsConfig) -> list[pathlib.Path]:
-    """Write the figure; print and return its paths. Raises `InputError` for runs that cannot be used or compared."""
+    """Write the figure; print and return its paths.
+
+    Raises `InputError` for runs that cannot be used or compared.
+    """
     if not config.runs:
-        raise InputError("expected folders of runs: python experiments/figure_gradients.py RUN_DIR RUN_DIR ...")
+        raise InputError(
+            "expected folders of runs: python experiments/figure_gradients.py RUN_DIR RUN_DIR ..."
+        )
     all_flags, values, read = [], [], {}
     for run_dir in config.runs:
         flags, asked = probe(run_dir, config.steps, config.n_texts)
@@ -99,7 +128,10 @@ def draw(config: GradientsConfig) -> list[pathlib.Path]:
         read[f"{flags.task}, {data}, {n_texts} dev texts of {n_steps} steps"] = run_dir
         if len(read) > 1:
             found = "; ".join(f"{what} ({where})" for what, where in read.items())
-            raise InputError(f"expected runs of one task that read the same texts, found {found}: draw them one by one")
+            raise InputError(
+                f"expected runs of one task that read the same texts, found {found}: draw them one"
+                " by one"
+            )
         all_flags.append(flags)
         values.append(norms(asked))
     figure, (axes,) = plots.figure(7, 4.4)
@@ -117,20 +149,35 @@ def draw(config: GradientsConfig) -> list[pathlib.Path]:
     axes.set_xticks(steps)
     axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
     caption = (
-        f"How far back the gradient of the loss of step T = {n_steps} reaches, for the same {n_texts} dev texts, distances sampled; "
-        f"steps that no text's step connects to have no gradient and no mark. {', '.join([all_flags[0].task, data, *common])}."
+        f"How far back the gradient of the loss of step T = {n_steps} reaches, for the same"
+        f" {n_texts} dev texts, distances sampled; steps that no text's step connects to have no"
+        f" gradient and no mark. {', '.join([all_flags[0].task, data, *common])}."
     )
-    paths = figure_files.write(figure, config.out, "Long-term gradients (figure 3)", caption, columns)
+    paths = figure_files.write(
+        figure, config.out, "Long-term gradients (figure 3)", caption, columns
+    )
     for path in paths:
         print(path)
     return paths
 
 
 def describe(all_flags: list[Any]) -> tuple[list[str], list[str]]:
-    """Of each run its name (cell, K and lamda where it has them, other flags in which the runs differ), and what all have in common."""
+    """Of each run its name (cell, K and lamda where it has them, other flags in which the runs
+    differ), and what all have in common.
+    """
     known = settings(type(all_flags[0]))
-    free = {"cell", "n_actions", "lamda", "data_dir", *(name for name, one in known.items() if not one.affects_result)}
-    differing = [name for name in known if name not in free and len({str(getattr(flags, name)) for flags in all_flags}) > 1]
+    free = {
+        "cell",
+        "n_actions",
+        "lamda",
+        "data_dir",
+        *(name for name, one in known.items() if not one.affects_result),
+    }
+    differing = [
+        name
+        for name in known
+        if name not in free and len({str(getattr(flags, name)) for flags in all_flags}) > 1
+    ]
     names = []
     for flags in all_flags:
         parts = [flags.cell]
@@ -138,12 +185,18 @@ def describe(all_flags: list[Any]) -> tuple[list[str], list[str]]:
             parts.append(f"K = {flags.n_actions}")
         if flags.cell in ("dynamic_skip", "attention", "random_skip", "fixed_skip"):
             parts.append(f"lamda {flags.lamda:g}")
-        parts += [f"{name} {getattr(flags, name)}" for name in differing if getattr(flags, name) not in (None, "")]
+        parts += [
+            f"{name} {getattr(flags, name)}"
+            for name in differing
+            if getattr(flags, name) not in (None, "")
+        ]
         names.append(", ".join(parts))
     first = all_flags[0]
     said = [("preset", f"preset {first.preset}"), ("rnn_size", f"H = {first.rnn_size}")]
     said += [("max_epochs", _extent(first))] if "max_train_examples" not in differing else []
-    return names, [text for name, text in [*said, ("seed", f"seed {first.seed}")] if name not in differing]
+    return names, [
+        text for name, text in [*said, ("seed", f"seed {first.seed}")] if name not in differing
+    ]
 
 
 def _extent(flags: Any) -> str:

@@ -1,4 +1,6 @@
-"""How time and memory of the layer grow with its size, from what benchmarks/speed.py measured:  python experiments/figure_growth.py"""
+"""How time and memory of the layer grow with its size, from what benchmarks/speed.py measured:
+python experiments/figure_growth.py
+"""
 
 import dataclasses
 import json
@@ -22,30 +24,56 @@ _PARTS = {"length": "T", "batch": "B", "units": "H", "actions": "K"}
 class GrowthConfig:
     """Draw time against T, B, H and K, and memory against T."""
 
-    results: str = setting(str(ROOT / "benchmarks" / "results"), "folder that benchmarks/speed.py wrote to", path=True)
-    out: str = setting("", "where to write, without an ending (empty: growth among the figures)", path=True)
+    results: str = setting(
+        str(ROOT / "benchmarks" / "results"), "folder that benchmarks/speed.py wrote to", path=True
+    )
+    out: str = setting(
+        "", "where to write, without an ending (empty: growth among the figures)", path=True
+    )
 
 
 def _read(folder: str, part: str) -> dict:
     path = pathlib.Path(folder, f"{part}.json")
     if not path.is_file():
-        raise InputError(f"expected {path}, found none: python benchmarks/speed.py --parts {','.join([*_PARTS, 'memory'])}")
+        raise InputError(
+            f"expected {path}, found none: python benchmarks/speed.py --parts"
+            f" {','.join([*_PARTS, 'memory'])}"
+        )
     return json.loads(path.read_bytes())
 
 
 def draw(config: GrowthConfig) -> list[pathlib.Path]:
-    """Write the figure; print and return its paths. Raises `InputError` where a part was not measured."""
-    records, memory = {part: _read(config.results, part) for part in _PARTS}, _read(config.results, "memory")
-    figure, axes = plots.figure(12, 7, columns=3, rows=2)
-    columns: dict[str, list] = {"of": [], "against": [], "at": [], "measured": [], "in_proportion": []}
+    """Write the figure; print and return its paths.
 
-    def note(of: str, against: str, at: list[int], measured: list[float], line: list[float | str]) -> None:
-        for column, values in zip(columns.values(), ([of] * len(at), [against] * len(at), at, measured, line), strict=True):
+    Raises `InputError` where a part was not measured.
+    """
+    records, memory = (
+        {part: _read(config.results, part) for part in _PARTS},
+        _read(config.results, "memory"),
+    )
+    figure, axes = plots.figure(12, 7, columns=3, rows=2)
+    columns: dict[str, list] = {
+        "of": [],
+        "against": [],
+        "at": [],
+        "measured": [],
+        "in_proportion": [],
+    }
+
+    def note(
+        of: str, against: str, at: list[int], measured: list[float], line: list[float | str]
+    ) -> None:
+        for column, values in zip(
+            columns.values(), ([of] * len(at), [against] * len(at), at, measured, line), strict=True
+        ):
             column += values
 
     for ax, (part, letter) in zip(axes, _PARTS.items(), strict=False):
         record = records[part]
-        at, measured = [int(n) for n in record["milliseconds_at"]], [*record["milliseconds_at"].values()]
+        at, measured = (
+            [int(n) for n in record["milliseconds_at"]],
+            [*record["milliseconds_at"].values()],
+        )
         work = [*record["gflop_at"].values()]
         line = [one * measured[-1] / work[-1] if letter != "K" else measured[0] for one in work]
         ax.plot(at, line, ":", color="0.5", label="in proportion to an LSTM's products")
@@ -68,15 +96,21 @@ def draw(config: GrowthConfig) -> list[pathlib.Path]:
     axes[4].set_title(re.sub(r"T \d+", "T varies", memory["shape"].partition(", K")[0]), fontsize=9)
     axes[5].axis("off")
     for ax, place in ((axes[0], "upper left"), (axes[4], "lower left")):
-        axes[5].add_artist(axes[5].legend(*ax.get_legend_handles_labels(), frameon=False, loc=place))
+        axes[5].add_artist(
+            axes[5].legend(*ax.get_legend_handles_labels(), frameon=False, loc=place)
+        )
     hardware = memory["hardware"]
     caption = (
-        "Forward and backward pass of one DynamicSkipLSTM layer: time against steps, batch, units and number of actions, "
-        f"medians of {records['length']['runs']} interleaved runs; peak memory against steps, beside automatic differentiation "
-        f"through the cell. {hardware['processor']}, {hardware['cores']} cores, TensorFlow {memory['versions']['tensorflow']}."
+        "Forward and backward pass of one DynamicSkipLSTM layer: time against steps, batch, units"
+        f" and number of actions, medians of {records['length']['runs']} interleaved runs; peak"
+        " memory against steps, beside automatic differentiation through the cell."
+        f" {hardware['processor']}, {hardware['cores']} cores, TensorFlow"
+        f" {memory['versions']['tensorflow']}."
     )
     stem = config.out or figure_files.FOLDER / "growth"
-    paths = figure_files.write(figure, stem, "How time and memory grow with the work", caption, columns)
+    paths = figure_files.write(
+        figure, stem, "How time and memory grow with the work", caption, columns
+    )
     for path in paths:
         print(path)
     return paths

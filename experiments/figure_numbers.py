@@ -1,6 +1,7 @@
 """Where a network of number prediction looks:  python experiments/figure_numbers.py RUN_DIR
 
-The picture of NumberPrediction/show_skips.py among the figures: which step the last one connects to, for each index digit.
+The picture of NumberPrediction/show_skips.py among the figures: which step the last one connects
+to, for each index digit.
 """
 
 import dataclasses
@@ -21,12 +22,20 @@ class NumbersConfig:
     """Draw which earlier step each step of number prediction connects to."""
 
     run_dir: str = setting("", "folder of the run", path=True)
-    out: str = setting("", "where to write, without an ending (empty: numbers-<length> among the figures)", path=True)
+    out: str = setting(
+        "",
+        "where to write, without an ending (empty: numbers-<length> among the figures)",
+        path=True,
+    )
 
 
 def draw(config: NumbersConfig) -> list[pathlib.Path]:
-    """Write the figure; print and return its paths. Raises `InputError` for a run that cannot be used or has no agent."""
-    from NumberPrediction import experiment, inspection, show_skips  # imports TensorFlow: flags are answered before
+    """Write the figure; print and return its paths.
+
+    Raises `InputError` for a run that cannot be used or has no agent.
+    """
+    # imports TensorFlow: flags are answered before
+    from NumberPrediction import experiment, inspection, show_skips
 
     run_config, trainer, _ = experiment.load(config.run_dir)
     found = inspection.skips(trainer.model, experiment.examples(run_config, "dev"))
@@ -35,14 +44,23 @@ def draw(config: NumbersConfig) -> list[pathlib.Path]:
     if max(asked) <= run_config.n_actions:
         said = " Solved, the squares lie on the diagonal."
     elif not np.isnan(asked).any():
-        said = f" The digit that is asked for was read {min(asked):g} to {max(asked):g} steps before the last."
+        said = (
+            f" The digit that is asked for was read {min(asked):g} to {max(asked):g} steps before"
+            " the last."
+        )
     caption = (
-        f"Number prediction, T = {run_config.length + 1}, {show_skips.network(run_config)}: "
-        f"which state the last step connects to, for each index digit, and how far back each step goes; {found.n_examples:,} dev examples, "
-        f"most probable distances.{said}"
+        f"Number prediction, T = {run_config.length + 1}, {show_skips.network(run_config)}: which"
+        " state the last step connects to, for each index digit, and how far back each step goes;"
+        f" {found.n_examples:,} dev examples, most probable distances.{said}"
     )
     paths = show_skips.write(found, run_config, stem)
-    paths.append(figure_files.describe(stem, f"Where the network looks: number prediction, T = {run_config.length + 1}", caption))
+    paths.append(
+        figure_files.describe(
+            stem,
+            f"Where the network looks: number prediction, T = {run_config.length + 1}",
+            caption,
+        )
+    )
     for path in paths:
         print(path)
     return paths

@@ -1,4 +1,6 @@
-"""Figure 5, perplexity against K and against lamda, from the committed results:  python experiments/figure_sweep.py lm_sweep_small"""
+"""Figure 5, perplexity against K and against lamda, from the committed results:  python
+experiments/figure_sweep.py lm_sweep_small
+"""
 
 import dataclasses
 import pathlib
@@ -20,34 +22,76 @@ _METRICS = (("valid_perplexity", "valid", "o-"), ("test_perplexity", "test", "s-
 class SweepConfig:
     """Draw perplexity against K and lamda."""
 
-    table: str = setting("lm_sweep_small", "whose runs", choices=("lm_sweep_small", "lm_sweep", "lm_sweep_generated"))
-    out: str = setting("", "where to write, without an ending (empty: <table> among the figures)", path=True)
+    table: str = setting(
+        "lm_sweep_small", "whose runs", choices=("lm_sweep_small", "lm_sweep", "lm_sweep_generated")
+    )
+    out: str = setting(
+        "", "where to write, without an ending (empty: <table> among the figures)", path=True
+    )
 
 
 def points(table: str) -> dict[str, list[tuple[float, dict]]]:
-    """Of "K" (lamda 1) and of "lamda" (K = 5): value -> results, in order, for the rows that were run. lamda 0 is the LSTM."""
+    """Of "K" (lamda 1) and of "lamda" (K = 5): value -> results, in order, for the rows that were
+    run. lamda 0 is the LSTM.
+    """
     rows = {name: read_results.results_of(table, name) for name in tables.TABLES[table].rows}
-    by_k = [(int(name.removeprefix("K")), found) for name, found in rows.items() if name.startswith("K") and found]
-    by_lamda = [(float(name.removeprefix("lamda")), found) for name, found in rows.items() if name.startswith("lamda") and found]
+    by_k = [
+        (int(name.removeprefix("K")), found)
+        for name, found in rows.items()
+        if name.startswith("K") and found
+    ]
+    by_lamda = [
+        (float(name.removeprefix("lamda")), found)
+        for name, found in rows.items()
+        if name.startswith("lamda") and found
+    ]
     by_lamda += [(value, rows[name]) for value, name in ((0.0, "K1"), (1.0, "K5")) if rows[name]]
     return {"K": sorted(by_k), "lamda": sorted(by_lamda)}
 
 
 def draw(config: SweepConfig) -> list[pathlib.Path]:
-    """Write the figure; print and return its paths. Raises `InputError` where nothing was run yet."""
+    """Write the figure; print and return its paths.
+
+    Raises `InputError` where nothing was run yet.
+    """
     found = points(config.table)
     if not any(found.values()):
-        raise InputError(f"expected results of {config.table}, found none: python experiments/run.py {config.table}")
+        raise InputError(
+            f"expected results of {config.table}, found none: python experiments/run.py"
+            f" {config.table}"
+        )
     figure, axes = plots.figure(9, 3.8, columns=2)
-    columns: dict[str, list] = {"against": [], "value": [], "split": [], "perplexity": [], "deviation": [], "seeds": []}
+    columns: dict[str, list] = {
+        "against": [],
+        "value": [],
+        "split": [],
+        "perplexity": [],
+        "deviation": [],
+        "seeds": [],
+    }
     for ax, (name, fixed) in zip(axes, (("K", "lamda = 1"), ("lamda", "K = 5")), strict=True):
         for metric, split, line in _METRICS:
-            values = [[result[metric] for result in results if result[metric] is not None] for _, results in found[name]]
+            values = [
+                [result[metric] for result in results if result[metric] is not None]
+                for _, results in found[name]
+            ]
             means = [statistics.fmean(one) for one in values]
             deviations = [statistics.stdev(one) if len(one) > 1 else 0.0 for one in values]
-            ax.errorbar([x for x, _ in found[name]], means, deviations, fmt=line, ms=5, capsize=3, label=split)
-            for (x, _), mean, deviation, one in zip(found[name], means, deviations, values, strict=True):
-                for column, value in zip(columns.values(), (name, x, split, mean, deviation, len(one)), strict=True):
+            ax.errorbar(
+                [x for x, _ in found[name]],
+                means,
+                deviations,
+                fmt=line,
+                ms=5,
+                capsize=3,
+                label=split,
+            )
+            for (x, _), mean, deviation, one in zip(
+                found[name], means, deviations, values, strict=True
+            ):
+                for column, value in zip(
+                    columns.values(), (name, x, split, mean, deviation, len(one)), strict=True
+                ):
                     column.append(value)
         ax.set_xlabel(f"{name} ({fixed})")
         ax.set_xticks([x for x, _ in found[name]])
@@ -55,12 +99,14 @@ def draw(config: SweepConfig) -> list[pathlib.Path]:
         ax.legend(frameon=False)
     seeds = sorted(set(columns["seeds"]))
     caption = (
-        f"{tables.TABLES[config.table].title}: the number of states to choose from, and the weight of the chosen one. "
-        "K = 1 and lamda = 0 are the LSTM; elsewhere distances are sampled. "
-        f"{' or '.join(map(str, seeds))} seed(s) a point; bars: standard deviation."
+        f"{tables.TABLES[config.table].title}: the number of states to choose from, and the weight"
+        " of the chosen one. K = 1 and lamda = 0 are the LSTM; elsewhere distances are sampled."
+        f" {' or '.join(map(str, seeds))} seed(s) a point; bars: standard deviation."
     )
     title = tables.TABLES[config.table].title
-    paths = figure_files.write(figure, config.out or figure_files.FOLDER / config.table, title, caption, columns)
+    paths = figure_files.write(
+        figure, config.out or figure_files.FOLDER / config.table, title, caption, columns
+    )
     for path in paths:
         print(path)
     return paths

@@ -1,4 +1,6 @@
-"""The agent's entropy and its reward over training, from the committed results:  python experiments/figure_training.py numbers11"""
+"""The agent's entropy and its reward over training, from the committed results:  python
+experiments/figure_training.py numbers11
+"""
 
 import dataclasses
 import math
@@ -21,22 +23,41 @@ class TrainingConfig:
 
     table: str = setting("", "which table", choices=("", *tables.TABLES))
     rows: list[str] = setting([], "which rows (empty: all with an agent)")
-    out: str = setting("", "where to write, without an ending (empty: training-<table> among the figures)", path=True)
+    out: str = setting(
+        "",
+        "where to write, without an ending (empty: training-<table> among the figures)",
+        path=True,
+    )
 
 
 def agents(table: str, rows: list[str]) -> dict[str, list[dict[str, Any]]]:
     """The results, by row, of those rows that have an agent."""
-    chosen = {name: read_results.results_of(table, name) for name in rows or tables.TABLES[table].rows}
-    return {name: found for name, found in chosen.items() if found and read_results.entropy(found[0]["records"][-1]) is not None}
+    chosen = {
+        name: read_results.results_of(table, name) for name in rows or tables.TABLES[table].rows
+    }
+    return {
+        name: found
+        for name, found in chosen.items()
+        if found and read_results.entropy(found[0]["records"][-1]) is not None
+    }
 
 
 def draw(config: TrainingConfig) -> list[pathlib.Path]:
-    """Write the figure; print and return its paths. Raises `InputError` for a table without such results."""
+    """Write the figure; print and return its paths.
+
+    Raises `InputError` for a table without such results.
+    """
     if not config.table:
-        raise InputError(f"expected a table: python experiments/figure_training.py one of {', '.join(tables.TABLES)}")
+        raise InputError(
+            "expected a table: python experiments/figure_training.py one of"
+            f" {', '.join(tables.TABLES)}"
+        )
     found = agents(config.table, config.rows)
     if not found:
-        raise InputError(f"expected results of rows with an agent in {config.table}, found none: python experiments/run.py {config.table}")
+        raise InputError(
+            f"expected results of rows with an agent in {config.table}, found none: python"
+            f" experiments/run.py {config.table}"
+        )
     table = tables.TABLES[config.table]
     figure, (left, right) = plots.figure(9, 3.9, columns=2)
     columns: dict[str, list] = {"row": [], "seed": [], "epoch": [], "entropy": [], "reward": []}
@@ -46,7 +67,12 @@ def draw(config: TrainingConfig) -> list[pathlib.Path]:
             epochs = [record["epoch"] for record in records]
             entropies = [read_results.entropy(record) for record in records]
             rewards = [read_results.reward(result, record) for record in records]
-            style = {"color": f"C{number}", "label": table.rows[name].label if i == 0 else None, "marker": "o", "ms": 3}
+            style = {
+                "color": f"C{number}",
+                "label": table.rows[name].label if i == 0 else None,
+                "marker": "o",
+                "ms": 3,
+            }
             left.plot(epochs, entropies, **style)
             right.plot(epochs, [math.nan if value is None else value for value in rewards], **style)
             columns["row"] += [name] * len(epochs)
@@ -57,21 +83,34 @@ def draw(config: TrainingConfig) -> list[pathlib.Path]:
     uniform = math.log(actions)
     left.axhline(uniform, color="0.5", ls=":", lw=1)
     where = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "ha": "right"}
-    left.annotate(f"uniform over K = {actions}", (1, uniform), (0, 3), fontsize=8, color="0.4", **where)
+    left.annotate(
+        f"uniform over K = {actions}", (1, uniform), (0, 3), fontsize=8, color="0.4", **where
+    )
     left.set_ylim(0, 1.12 * uniform)
     left.set_ylabel("entropy of the agent (nats)")
     right.set_ylabel("reward: log p of the truth (nats)")
     for ax in (left, right):
         ax.set_xlabel("epoch")
         ax.xaxis.get_major_locator().set_params(integer=True)
-    left.figure.legend(*right.get_legend_handles_labels(), frameon=False, loc="outside upper left", ncols=2)
+    left.figure.legend(
+        *right.get_legend_handles_labels(), frameon=False, loc="outside upper left", ncols=2
+    )
     seeds = max(len(results) for results in found.values())
     what = table.title.partition(":")[0]
-    caption = f"{what}: the agent while it learns, means over each epoch of training; a line for each seed (at most {seeds})."
+    caption = (
+        f"{what}: the agent while it learns, means over each epoch of training; a line for each"
+        f" seed (at most {seeds})."
+    )
     if "" in columns["reward"]:
         caption += " The reward is drawn where it is the log-likelihood of the truth."
     title = f"The agent's entropy and reward over training: {what}"
-    paths = figure_files.write(figure, config.out or figure_files.FOLDER / f"training-{config.table}", title, caption, columns)
+    paths = figure_files.write(
+        figure,
+        config.out or figure_files.FOLDER / f"training-{config.table}",
+        title,
+        caption,
+        columns,
+    )
     for path in paths:
         print(path)
     return paths

@@ -73,7 +73,8 @@ _HEAD = """<!DOCTYPE html>
 <p>Mean ± sample standard deviation over seeds; below it the number of the paper (Gui et al., AAAI
 2019), or of the source that is named; in the first table the number of seeds stands in brackets,
 and an empty cell was not run. Times are those of the fastest run. <em>Sampled</em>: distances drawn
-from the agent's distribution, as in training; <em>greedy</em>: the most probable ones. {how_to_read}</p>
+from the agent's distribution, as in training; <em>greedy</em>: the most probable ones.
+{how_to_read}</p>
 <section id="summary">
 {summary}
 </section>

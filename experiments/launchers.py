@@ -22,7 +22,9 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
 class Job(NamedTuple):
-    """One run: its name for people, its command, the folder it writes, the file that its result goes to."""
+    """One run: its name for people, its command, the folder it writes, the file that its result
+    goes to.
+    """
 
     name: str
     command: list[str]
@@ -31,7 +33,9 @@ class Job(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What a run left: its exit status and, if that is 0, the texts of its result.json and metrics.jsonl."""
+    """What a run left: its exit status and, if that is 0, the texts of its result.json and
+    metrics.jsonl.
+    """
 
     status: int
     result: str = ""
@@ -41,10 +45,17 @@ class Outcome(NamedTuple):
 Launch = Callable[[Job], Outcome]
 
 
-def run_all(jobs: Sequence[Job], launch: Launch, keep: Callable[[str, str, pathlib.Path], None], at_a_time: int) -> list[str]:
-    """Run jobs, `at_a_time` of them side by side, and keep each result as it comes. Returns the names of those that failed.
+def run_all(
+    jobs: Sequence[Job],
+    launch: Launch,
+    keep: Callable[[str, str, pathlib.Path], None],
+    at_a_time: int,
+) -> list[str]:
+    """Run jobs, `at_a_time` of them side by side, and keep each result as it comes. Returns the
+    names of those that failed.
 
-    A failure does not stop the others. On Ctrl-C or SIGTERM no further job begins, and those that run are told to save and end.
+    A failure does not stop the others. On Ctrl-C or SIGTERM no further job begins, and those that
+    run are told to save and end.
     """
     failed, stopping, finished, lock = [], threading.Event(), [0], threading.Lock()
 
@@ -61,7 +72,11 @@ def run_all(jobs: Sequence[Job], launch: Launch, keep: Callable[[str, str, pathl
             else:
                 keep(outcome.result, outcome.metrics, job.result_path)
             finished[0] += 1
-            print(f"{finished[0]} of {len(jobs)} runs have ended: {job.name}{' FAILED' if outcome.status else ''}", flush=True)
+            print(
+                f"{finished[0]} of {len(jobs)} runs have ended:"
+                f" {job.name}{' FAILED' if outcome.status else ''}",
+                flush=True,
+            )
 
     with concurrent.futures.ThreadPoolExecutor(at_a_time) as pool:
         waiting = [pool.submit(one, number, job) for number, job in enumerate(jobs, 1)]
@@ -86,11 +101,21 @@ class local:  # noqa: N801
         self.show_names, self.nice, self.running, self.stopped = show_names, nice, set(), False
 
     def __call__(self, job: Job) -> Outcome:
-        pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "encoding": "utf-8", "errors": "replace"} if self.show_names else {}
+        pipe = (
+            {
+                "stdout": subprocess.PIPE,
+                "stderr": subprocess.STDOUT,
+                "encoding": "utf-8",
+                "errors": "replace",
+            }
+            if self.show_names
+            else {}
+        )
         with self._alone(job):
             if self.stopped:
                 return Outcome(1)
-            # In a session of its own: a Ctrl-C reaches the run once, from here. Trainers take a second one for impatience and do not save.
+            # In a session of its own: a Ctrl-C reaches the run once, from here. Trainers take a
+            # second one for impatience and do not save.
             with subprocess.Popen(job.command, start_new_session=True, **pipe) as process:
                 self.running.add(process)
                 _give_way(process.pid, self.nice)
@@ -99,7 +124,8 @@ class local:  # noqa: N801
                         process.terminate()
                     for line in process.stdout or ():
                         print(f"[{job.name}] {line}", end="", flush=True)
-                    status = process.wait(threading.TIMEOUT_MAX)  # with a limit, as without one it hears of no interrupt
+                    # with a limit, as without one it hears of no interrupt
+                    status = process.wait(threading.TIMEOUT_MAX)
                 except BaseException:
                     process.terminate()
                     process.wait()
@@ -108,7 +134,13 @@ class local:  # noqa: N801
                     self.running.discard(process)
             if status:
                 return Outcome(status)
-            return Outcome(0, *((job.run_dir / name).read_text(encoding="utf-8") for name in ("result.json", "metrics.jsonl")))
+            return Outcome(
+                0,
+                *(
+                    (job.run_dir / name).read_text(encoding="utf-8")
+                    for name in ("result.json", "metrics.jsonl")
+                ),
+            )
 
     def stop(self) -> None:
         """Tell the runs to save and to end."""
@@ -118,13 +150,18 @@ class local:  # noqa: N801
 
     @contextlib.contextmanager
     def _alone(self, job: Job) -> Iterator[None]:
-        """Wait until no other launcher has this run, and no process, such as one that outlived its launcher, trains in its folder."""
+        """Wait until no other launcher has this run, and no process, such as one that outlived its
+        launcher, trains in its folder.
+        """
         job.run_dir.parent.mkdir(parents=True, exist_ok=True)
         with open(_launcher_lock(job.run_dir), "ab") as lock:
             said = False
             while not self.stopped and not (_take(lock) and not _in_use(job.run_dir)):
                 if not said:
-                    print(f"{job.name}: another process runs in {job.run_dir}, waiting for it", flush=True)
+                    print(
+                        f"{job.name}: another process runs in {job.run_dir}, waiting for it",
+                        flush=True,
+                    )
                 said = True
                 time.sleep(0.5)
             yield
@@ -133,8 +170,9 @@ class local:  # noqa: N801
 class ray_cluster:  # noqa: N801
     """Puts runs on the Ray cluster that RAY_ADDRESS names, or on one of this machine.
 
-    Every node needs the checkout, its Python and the data at the same places; `--runs_dir` has to be on a file system that all of
-    them see if an interrupted run is to be resumed on another node. Results come back through Ray.
+    Every node needs the checkout, its Python and the data at the same places; `--runs_dir` has to
+    be on a file system that all of them see if an interrupted run is to be resumed on another node.
+    Results come back through Ray.
 
     Args:
         cpus, gpus: of one run.
@@ -144,7 +182,9 @@ class ray_cluster:  # noqa: N801
         try:
             import ray
         except ImportError:
-            raise InputError("--launcher ray needs Ray: pip install 'dynamic-skip-lstm[ray]', or pip install ray") from None
+            raise InputError(
+                "--launcher ray needs Ray: pip install 'dynamic-skip-lstm[ray]', or pip install ray"
+            ) from None
         self.ray = ray
         if not ray.is_initialized():
             # The workers unpickle the function by its module's name.
@@ -170,7 +210,9 @@ class ray_cluster:  # noqa: N801
 
 
 def is_running(run_dir: pathlib.Path) -> bool:
-    """Whether another process has the run in that folder: its trainer, or a launcher that starts it."""
+    """Whether another process has the run in that folder: its trainer, or a launcher that starts
+    it.
+    """
     lock = _launcher_lock(run_dir)
     if _in_use(run_dir):
         return True
@@ -181,12 +223,13 @@ def is_running(run_dir: pathlib.Path) -> bool:
 
 
 def _launcher_lock(run_dir: pathlib.Path) -> pathlib.Path:
-    """The file that a launcher holds for a run, beside its folder, which belongs to the run itself."""
+    """The file that a launcher holds for a run, beside its folder, which is the run's own."""
     return run_dir.with_name(f".{run_dir.name}.lock")
 
 
 def _give_way(pid: int, nice: int) -> None:
-    """Raise the niceness of a process that leads a session of its own, and on Linux of that session.
+    """Raise the niceness of a process that leads a session of its own, and on Linux of that
+    session.
 
     Where the scheduler groups processes by session (`autogroup`), niceness counts inside a session
     alone: against other sessions the group's own does.
@@ -210,7 +253,10 @@ def _give_way(pid: int, nice: int) -> None:
 
 
 def _take(lock: IO) -> bool:
-    """Whether this launcher has the lock now. The system takes it back however the launcher ends; where there are no locks, all have it."""
+    """Whether this launcher has the lock now.
+
+    The system takes it back however the launcher ends; where there are no locks, all have it.
+    """
     if fcntl is None:
         return True
     try:
@@ -223,7 +269,9 @@ def _take(lock: IO) -> bool:
 
 
 def _in_use(run_dir: pathlib.Path) -> bool:
-    """Whether a process trains in that folder; False where it cannot be known, on a file system without locks."""
+    """Whether a process trains in that folder; False where it cannot be known, on a file system
+    without locks.
+    """
     file = run_dir / ".lock"
     if fcntl is None or not file.exists():
         return False
@@ -238,6 +286,9 @@ def _in_use(run_dir: pathlib.Path) -> bool:
 
 
 def _run_there(job: Job, folder: str) -> tuple[int, str, str]:
-    """What a worker does: the run, in the folder where the table was asked for. An interrupt tells it to save, and waits for that."""
+    """What a worker does: the run, in the folder where the table was asked for.
+
+    An interrupt tells it to save, and waits for that.
+    """
     os.chdir(folder)
     return tuple(local()(job._replace(command=[sys.executable, *job.command[1:]])))

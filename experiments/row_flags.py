@@ -1,4 +1,6 @@
-"""The flags of a row's runs: what its command says, all that follow from it, and where a result was made with others."""
+"""The flags of a row's runs: what its command says, all that follow from it, and where a result was
+made with others.
+"""
 
 import dataclasses
 import importlib
@@ -20,7 +22,10 @@ def arguments(table: Table, row: Row, **more: Any) -> list[str]:
 
 
 def data(table: Table, data_dir: str, vectors: str = "") -> dict[str, pathlib.Path]:
-    """The flags that name a table's data and word vectors. `vectors` are others than the table's, "none" for none."""
+    """The flags that name a table's data and word vectors.
+
+    `vectors` are others than the table's, "none" for none.
+    """
     found = {}
     if table.data:
         found["data_dir"] = pathlib.Path(data_dir, table.data)
@@ -38,25 +43,36 @@ def command(
 
 
 def config(table: Table, row: Row, **more: Any) -> Any:
-    """All settings of a row's runs: its flags, and `more` of them, over the task's presets and defaults."""
+    """All settings of a row's runs: its flags, and `more` of them, over the task's presets and
+    defaults.
+    """
     module = importlib.import_module(f"{table.task}.{table.presets}")
-    classes = [one for one in vars(module).values() if isinstance(one, type) and issubclass(one, RunConfig)]
+    classes = [
+        one for one in vars(module).values() if isinstance(one, type) and issubclass(one, RunConfig)
+    ]
     (config_class,) = set(classes) - {RunConfig}
     return parse(config_class, module.PRESETS, ["", *arguments(table, row, **more)])
 
 
-def differing(table: Table, row: Row, result: Mapping[str, Any], vectors: str = "") -> dict[str, Any]:
-    """The flags in which a result is not what its row asks for now, as the result has them: it was made before something was changed.
+def differing(
+    table: Table, row: Row, result: Mapping[str, Any], vectors: str = ""
+) -> dict[str, Any]:
+    """The flags in which a result is not what its row asks for now, as the result has them: it was
+    made before something was changed.
 
-    Only flags that affect the result count, not the seed, and none that the row's cell does not read; of data and word vectors only the
-    names. `vectors` are others than the table's.
+    Only flags that affect the result count, not the seed, and none that the row's cell does not
+    read; of data and word vectors only the names. `vectors` are others than the table's.
     """
     asked = config(table, row, **data(table, "data", vectors))
     known = settings(type(asked))
     free = {"seed", *asked.unread, *(name for name, one in known.items() if not one.affects_result)}
     made_with = _plain(of_today(type(asked), result["flags"]))
     now = _plain(dataclasses.asdict(asked))
-    return {name: value for name, value in made_with.items() if name not in free and (name not in now or value != now[name])}
+    return {
+        name: value
+        for name, value in made_with.items()
+        if name not in free and (name not in now or value != now[name])
+    }
 
 
 def _plain(flags: Mapping[str, Any]) -> dict[str, Any]:

@@ -91,7 +91,7 @@ def missing(config: RunTableConfig) -> list[tuple[str, int]]:
             raise InputError(f"--rows expects some of {', '.join(rows)}; got {row!r}")
     shard, n_shards = _shard(config.shard)
     seeds = config.seeds or TABLES[name].seeds
-    pairs = [(row, seed) for seed in range(seeds) for row in (config.rows or rows)]
+    pairs = [(row, seed) for seed in range(seeds) for row in config.rows or rows]
     return [
         pair
         for pair in pairs[shard::n_shards]

@@ -1,6 +1,7 @@
 """Draws what a trained network connects:  python experiments/show_skips.py RUN_DIR "some text"
 
-Arcs over the words as SVG and PNG, with the distances as CSV; with --html a page in which to look at each word's distribution.
+Arcs over the words as SVG and PNG, with the distances as CSV; with --html a page in which to look
+at each word's distribution.
 """
 
 import dataclasses
@@ -28,20 +29,37 @@ class ShowConfig:
     """Draw which earlier word each word connects to; for a run of any task."""
 
     run_dir: str = setting("", "folder of the run", path=True)
-    text: str = setting("", "what to read, a text a line (empty: some texts of the task's own kind)")
-    out: str = setting("", "where to write, without an ending (empty: connections in the folder of the run)", path=True)
-    html: bool = setting(False, "write a page instead: all texts, every word's distribution, sampled choices")
+    text: str = setting(
+        "", "what to read, a text a line (empty: some texts of the task's own kind)"
+    )
+    out: str = setting(
+        "",
+        "where to write, without an ending (empty: connections in the folder of the run)",
+        path=True,
+    )
+    html: bool = setting(
+        False, "write a page instead: all texts, every word's distribution, sampled choices"
+    )
     samples: int = setting(100, "with --html: draws of all distances", minimum=1)
-    max_megabytes: float = setting(20.0, "with --html: leave the network out, and typing with it, if it would be larger", minimum=0)
+    max_megabytes: float = setting(
+        20.0,
+        "with --html: leave the network out, and typing with it, if it would be larger",
+        minimum=0,
+    )
     seed: int = setting(0, "of the samples", minimum=0, maximum=2**31 - 1)
 
 
 def show(config: ShowConfig) -> list[pathlib.Path]:
-    """Write pictures, or a page; print connections and paths; return the paths. Raises `InputError` for a run without connections."""
+    """Write pictures, or a page; print connections and paths; return the paths.
+
+    Raises `InputError` for a run without connections.
+    """
     from experiments import connections  # imports TensorFlow: flags are answered before
 
     network = connections.load(config.run_dir)
-    texts = [line for line in lines(config.text) if words_of(line)] or network.inspection.example_texts(network.config, _SEED)
+    texts = [
+        line for line in lines(config.text) if words_of(line)
+    ] or network.inspection.example_texts(network.config, _SEED)
     tokens = [network.tokenise(text) for text in texts]
     stem = pathlib.Path(config.out or pathlib.Path(config.run_dir, "connections"))
     if config.html:
@@ -53,7 +71,11 @@ def show(config: ShowConfig) -> list[pathlib.Path]:
         paths = []
         for number, readings in enumerate(connections.read(network, tokens), 1):
             for reading in readings:
-                parts = [stem.name, *([str(number)] if len(texts) > 1 else []), *reading.name.split()[:1]]
+                parts = [
+                    stem.name,
+                    *([str(number)] if len(texts) > 1 else []),
+                    *reading.name.split()[:1],
+                ]
                 paths += draw(reading, network.caption, stem.with_name("-".join(parts)))
     for path in paths:
         print(path)
@@ -64,10 +86,15 @@ def draw(reading: "Reading", caption: str, stem: pathlib.Path) -> list[pathlib.P
     """The arcs of one reading, and the connections as text on standard output."""
     print(arcs.as_text(reading.words, reading.distances) + "\n")
     direction = f", {reading.name}, in the order of reading" if reading.name else ""
-    text = f"Each word and the one whose state it took{direction}; not drawn: the previous word, and states before the text. "
+    text = (
+        f"Each word and the one whose state it took{direction}; not drawn: the previous word, and"
+        " states before the text. "
+    )
     text += f"The longer, the darker. Most probable distances. {caption}."
     paths = arcs.draw(reading.words, reading.distances, stem, text)
-    title = "Connections: " + textwrap.shorten(" ".join(word for word in reading.words if word != EOS), 50, placeholder=" ...")
+    title = "Connections: " + textwrap.shorten(
+        " ".join(word for word in reading.words if word != EOS), 50, placeholder=" ..."
+    )
     return [*paths, figure_files.describe(stem, title, text)]
 
 

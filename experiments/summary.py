@@ -6,9 +6,14 @@ from experiments import read_results, sentences
 from experiments.tables import SUMMARY, TABLES
 
 TITLES = (
-    "test set, sampled", "LSTM", "attention", "dynamic skips", "best learned row on dev",
-    "paper: LSTM → dynamic", "command",
-)  # fmt: skip
+    "test set, sampled",
+    "LSTM",
+    "attention",
+    "dynamic skips",
+    "best learned row on dev",
+    "paper: LSTM → dynamic",
+    "command",
+)
 _SAYING = {
     "better": "better in {0}",
     "worse": "worse in {0}",

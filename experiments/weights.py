@@ -1,4 +1,6 @@
-"""The weights of a trained network for a page that runs it: embedding, LSTM layers and agents, not what comes after them."""
+"""The weights of a trained network for a page that runs it: embedding, LSTM layers and agents, not
+what comes after them.
+"""
 
 import base64
 from typing import Any
@@ -14,15 +16,21 @@ def export(network: Network, max_megabytes: float) -> tuple[dict[str, Any] | Non
     if "unsupported" in made:
         return None, made["unsupported"]
     above = {"softmax", "classifier", "scores", "crf"}
-    exported = [variable for variable in network.trained.model.variables if not above & set(variable.path.split("/"))]
-    size = sum(4 * np.prod(variable.shape) for variable in exported) * 4 / 3 / 1e6  # base64 takes four bytes for three
+    exported = [
+        variable
+        for variable in network.trained.model.variables
+        if not above & set(variable.path.split("/"))
+    ]
+    # base64 takes four bytes for three
+    size = sum(4 * np.prod(variable.shape) for variable in exported) * 4 / 3 / 1e6
     if size > max_megabytes:
         return None, f"its weights would make this page {size:.0f} MB large"
     layers = recurrent_layers(network.inspection, network.trained)
     agents = [layer for layer in layers if layer.cell.has_agent]
     below = [_lstm(layer) for layer in layers if not layer.cell.has_agent]
     readers = [
-        {"name": "", "backwards": layer.go_backwards, "below": below, "agent": _agent(layer)} for layer in agents
+        {"name": "", "backwards": layer.go_backwards, "below": below, "agent": _agent(layer)}
+        for layer in agents
     ]
     if len(readers) > 1:  # one for each direction
         for reader in readers:
@@ -37,7 +45,13 @@ def _lstm(layer: Any) -> dict[str, Any]:
 def _agent(layer: Any) -> dict[str, Any]:
     cell = layer.cell
     policy = cell.agent_weights._asdict()
-    return {**_lstm(layer), "policy": policy, "n_actions": cell.n_actions, "lamda": cell.lamda, "observation": cell.observation}
+    return {
+        **_lstm(layer),
+        "policy": policy,
+        "n_actions": cell.n_actions,
+        "lamda": cell.lamda,
+        "observation": cell.observation,
+    }
 
 
 def _plain(value: Any) -> Any:

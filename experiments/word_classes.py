@@ -3,13 +3,26 @@
 from common.data.text import EOS, UNKNOWN
 
 _LISTS = {
-    "determiner": "a an the this that these those some any no every each all both half several many much most more few",
-    "pronoun": "i you he she it we they me him her us them my your his its our their mine who whom whose which what himself herself itself",
-    "preposition": "of in to for on by with at from as into about after between under over through before during without against near "
-    "among since until within behind beyond above below across toward towards upon off out up down",
-    "conjunction": "and or but nor so yet if because while although though when where than whether unless",
-    "auxiliary": "is are was were be been being am has have had do does did will would can could may might shall should must not "
-    "n't 's 've 're",
+    "determiner": (
+        "a an the this that these those some any no every each all both half several many much most"
+        " more few"
+    ),
+    "pronoun": (
+        "i you he she it we they me him her us them my your his its our their mine who whom whose"
+        " which what himself herself itself"
+    ),
+    "preposition": (
+        "of in to for on by with at from as into about after between under over through before"
+        " during without against near among since until within behind beyond above below across"
+        " toward towards upon off out up down"
+    ),
+    "conjunction": (
+        "and or but nor so yet if because while although though when where than whether unless"
+    ),
+    "auxiliary": (
+        "is are was were be been being am has have had do does did will would can could may might"
+        " shall should must not n't 's 've 're"
+    ),
 }
 _CLASS_OF = {word: name for name, words in _LISTS.items() for word in words.split()}
 

@@ -19,8 +19,13 @@ def root() -> pathlib.Path:
 
 @pytest.fixture(scope="session")
 def data_dir() -> pathlib.Path:
-    """Where PTB, CoNLL-2003, SST and IMDB lie; a test that asks for it is skipped where they do not."""
+    """Where PTB, CoNLL-2003, SST and IMDB lie; a test that asks for it is skipped where they do
+    not.
+    """
     folder = pathlib.Path(os.environ.get("DYNAMIC_SKIP_DATA", ROOT.parent / "shared" / "data"))
     if not folder.is_dir():
-        pytest.skip(f"no data at {folder}: set DYNAMIC_SKIP_DATA to the folder that holds ptb/, conll2003/, sst/, imdb/")
+        pytest.skip(
+            f"no data at {folder}: set DYNAMIC_SKIP_DATA to the folder that holds ptb/, conll2003/,"
+            " sst/, imdb/"
+        )
     return folder

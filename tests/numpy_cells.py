@@ -1,8 +1,10 @@
-"""The comparators' recurrences written out in NumPy, a whole sequence each, from zero states: the tests' oracle.
+"""The comparators' recurrences written out in NumPy, a whole sequence each, from zero states: the
+tests' oracle.
 
-Each function takes weights by name and x [..., B, T, D] with any number of leading axes on either, and returns the outputs
-[..., B, T, H]; it is analytic, but for kinks, so that `numpy_skip_lstm.gradients` can differentiate it by the complex step. A rounding
-keeps the imaginary part of what it rounds: that is the straight-through gradient.
+Each function takes weights by name and x [..., B, T, D] with any number of leading axes on either,
+and returns the outputs [..., B, T, H]; it is analytic, but for kinks, so that
+`numpy_skip_lstm.gradients` can differentiate it by the complex step. A rounding keeps the imaginary
+part of what it rounds: that is the straight-through gradient.
 """
 
 import numpy as np
@@ -39,7 +41,9 @@ def affine(w, x, h, suffix=""):
 
 
 def gru_step(w, x, h):
-    (W_z, W_r, W_h), (U_z, U_r, U_h), (b_z, b_r, b_h) = (np.split(w[n], 3, -1) for n in ("kernel", "recurrent_kernel", "bias"))
+    (W_z, W_r, W_h), (U_z, U_r, U_h), (b_z, b_r, b_h) = (
+        np.split(w[n], 3, -1) for n in ("kernel", "recurrent_kernel", "bias")
+    )
     z = sigmoid(x @ W_z + h @ U_z + row(b_z))
     r = sigmoid(x @ W_r + h @ U_r + row(b_r))
     return z * h + (1 - z) * np.tanh(x @ W_h + (r * h) @ U_h + row(b_h))
@@ -53,7 +57,9 @@ def fixed_skip(w, x, skip, lamda):
     past = [(zeros(x), zeros(x))] * skip
     outputs = []
     for t in range(x.shape[-2]):
-        h, c = (lamda * old + (1 - lamda) * new for old, new in zip(past[-skip], past[-1], strict=True))
+        h, c = (
+            lamda * old + (1 - lamda) * new for old, new in zip(past[-skip], past[-1], strict=True)
+        )
         past.append(gates(affine(w, x[..., t, :], h), c))
         outputs.append(past[-1][0])
     return np.stack(outputs, -2)
@@ -65,11 +71,17 @@ def attention(w, x, n_actions, lamda, observation):
     for t in range(x.shape[-2]):
         x_t, recent = x[..., t, :], past[: -n_actions - 1 : -1]  # recent[k - 1] is distance k
         seen = sum(h for h, _ in recent) / n_actions if observation == "mean" else recent[0][0]
-        hidden = np.tanh(x_t @ w["agent_input_kernel"] + seen @ w["agent_recurrent_kernel"] + row(w["agent_bias"]))
+        hidden = np.tanh(
+            x_t @ w["agent_input_kernel"]
+            + seen @ w["agent_recurrent_kernel"]
+            + row(w["agent_bias"])
+        )
         scores = np.exp(hidden @ w["action_kernel"] + row(w["action_bias"]))
         pi = scores / scores.sum(-1, keepdims=True)
         h, c = (
-            lamda * sum(pi[..., k : k + 1] * recent[k][n] for k in range(n_actions)) + (1 - lamda) * recent[0][n] for n in range(2)
+            lamda * sum(pi[..., k : k + 1] * recent[k][n] for k in range(n_actions))
+            + (1 - lamda) * recent[0][n]
+            for n in range(2)
         )
         past.append(gates(affine(w, x_t, h), c))
         outputs.append(past[-1][0])
@@ -86,7 +98,9 @@ def update_skipping(w, x, update, n_states):
         new = update(x[..., t, :], *states)
         states = [u * a + (1 - u) * b for a, b in zip(new, states, strict=True)]
         du = sigmoid(states[-1] @ w["update_kernel"] + row(w["update_bias"]))
-        pending = u * du + (1 - u) * (pending + np.where(du.real < 1 - pending.real, du, 1 - pending))
+        pending = u * du + (1 - u) * (
+            pending + np.where(du.real < 1 - pending.real, du, 1 - pending)
+        )
         outputs.append(states[0])
         us.append(u[..., 0])
     return np.stack(np.broadcast_arrays(*outputs), -2), np.stack(np.broadcast_arrays(*us), -1)
@@ -120,7 +134,9 @@ def leaky(w, x, leak):
 
 
 def clockwork(w, x, periods):
-    """Unit by unit; group g has unit g, for as many groups as units, else the first group has two of the three."""
+    """Unit by unit; group g has unit g, for as many groups as units, else the first group has two
+    of the three.
+    """
     period = periods if len(periods) == UNITS else [periods[0], periods[0], periods[1]]
 
     def step(x, t, h):
@@ -129,7 +145,9 @@ def clockwork(w, x, periods):
             z = x @ w["kernel"][..., to : to + 1] + row(w["bias"][..., to : to + 1])
             for source in range(UNITS):
                 if period[source] >= period[to]:
-                    z = z + h[..., source : source + 1] * row(w["recurrent_kernel"][..., source, to : to + 1])
+                    z = z + h[..., source : source + 1] * row(
+                        w["recurrent_kernel"][..., source, to : to + 1]
+                    )
             new.append(np.tanh(z) if t % period[to] == 0 else h[..., to : to + 1] + 0 * z)
         h = np.concatenate(np.broadcast_arrays(*new), -1)
         return h, h
@@ -140,7 +158,11 @@ def clockwork(w, x, periods):
 def skip_rnn(w, x, n_matrices, base, skip=None):
     hs, c = [], zeros(x)
     for t in range(x.shape[-2]):
-        z = x[..., t, :] @ w["kernel"] + (hs[-1] if hs else zeros(x)) @ w[f"recurrent_kernel_{t % n_matrices}"] + row(w["bias"])
+        z = (
+            x[..., t, :] @ w["kernel"]
+            + (hs[-1] if hs else zeros(x)) @ w[f"recurrent_kernel_{t % n_matrices}"]
+            + row(w["bias"])
+        )
         h, c = gates(z, c) if base == "lstm" else (relu(z), c)
         if skip is not None and t % skip == 0 and t >= skip:
             h = h + hs[t - skip]
@@ -156,10 +178,14 @@ def peephole_lstm(w, x, variant):
         if variant == "FGR":
             for j, to in enumerate("ifo"):
                 block = w["gate_kernel"][..., j * UNITS : (j + 1) * UNITS]
-                z[to] = z[to] + sum(before[k] @ block[..., k * UNITS : (k + 1) * UNITS, :] for k in range(3))
+                z[to] = z[to] + sum(
+                    before[k] @ block[..., k * UNITS : (k + 1) * UNITS, :] for k in range(3)
+                )
         p = {}
         if variant != "NP":
-            p = {name: row(w["peephole"][..., n, :]) for n, name in enumerate(names.replace("g", ""))}
+            p = {
+                name: row(w["peephole"][..., n, :]) for n, name in enumerate(names.replace("g", ""))
+            }
         i = 1.0 if variant == "NIG" else sigmoid(z["i"] + p.get("i", 0) * c)
         if variant == "CIFG":
             f = 1 - i
@@ -182,7 +208,9 @@ def highway_lstm(w, x, depth):
             c_new = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
             if n:
                 own, lower = (row(w[f"depth_peephole_{n}"][..., k, :]) for k in range(2))
-                d = sigmoid(x @ w[f"depth_kernel_{n}"] + own * c + lower * below + row(w[f"depth_bias_{n}"]))
+                d = sigmoid(
+                    x @ w[f"depth_kernel_{n}"] + own * c + lower * below + row(w[f"depth_bias_{n}"])
+                )
                 c_new = c_new + d * below
             below, x = c_new, sigmoid(o) * np.tanh(c_new)
             new += [x, c_new]

@@ -1,14 +1,22 @@
-"""The LSTM with dynamic skip connections, written out in NumPy, step by step and row by row of the mask: the tests' oracle.
+"""The LSTM with dynamic skip connections, written out in NumPy, step by step and row by row of the
+mask: the tests' oracle.
 
-Every function takes arrays with any number of leading axes before [B, ...] and is analytic, so that `gradients` can differentiate it by
-the complex step, exact to rounding (Squire & Trapp 1998): dL/dw = Im L(w + i 1e-30) / 1e-30.
+Every function takes arrays with any number of leading axes before [B, ...] and is analytic, so that
+`gradients` can differentiate it by the complex step, exact to rounding (Squire & Trapp 1998): dL/dw
+= Im L(w + i 1e-30) / 1e-30.
 """
 
 import numpy as np
 
 GATES = ("kernel", "recurrent_kernel", "bias")
 NORM = ("gate_gain", "gate_offset", "state_gain", "state_offset")
-AGENT = ("agent_input_kernel", "agent_recurrent_kernel", "agent_bias", "action_kernel", "action_bias")
+AGENT = (
+    "agent_input_kernel",
+    "agent_recurrent_kernel",
+    "agent_bias",
+    "action_kernel",
+    "action_bias",
+)
 
 
 def sigmoid(x):
@@ -30,7 +38,10 @@ def lstm_step(w, x, h, c, candidate_mask=1.0):
     z = x @ w["kernel"] + h @ w["recurrent_kernel"] + row(w["bias"])
     gates = np.split(z, 4, -1)
     if "gate_gain" in w:
-        gates = [normalise(g, row(w["gate_gain"][..., n, :]), row(w["gate_offset"][..., n, :])) for n, g in enumerate(gates)]
+        gates = [
+            normalise(g, row(w["gate_gain"][..., n, :]), row(w["gate_offset"][..., n, :]))
+            for n, g in enumerate(gates)
+        ]
     i, f, g, o = gates
     c = sigmoid(f) * c + sigmoid(i) * np.tanh(g) * candidate_mask
     shown = normalise(c, row(w["state_gain"]), row(w["state_offset"])) if "gate_gain" in w else c
@@ -38,22 +49,38 @@ def lstm_step(w, x, h, c, candidate_mask=1.0):
 
 
 def run(
-    w, x, distances, states, *, n_actions, lamda, observation="previous", history="carried",
-    mask=None, zero_output_for_mask=False, candidate_mask=None, go_backwards=False, weights=None,
-):  # fmt: skip
+    w,
+    x,
+    distances,
+    states,
+    *,
+    n_actions,
+    lamda,
+    observation="previous",
+    history="carried",
+    mask=None,
+    zero_output_for_mask=False,
+    candidate_mask=None,
+    go_backwards=False,
+    weights=None,
+):
     """The whole sequence, in the order of processing.
 
     Args:
         w: weights by name. x: [..., B, T, D]. distances: [B, T], in the order of processing.
-        states: the layer's initial states, [..., B, K * H] twice ("carried") or [..., B, H] twice ("window").
-        candidate_mask: [T, B, H]. weights: [..., B, T, K] of the distances 1..K, in place of what `distances` says.
+        states: the layer's initial states, [..., B, K * H] twice ("carried") or [..., B, H] twice
+            ("window").
+        candidate_mask: [T, B, H]. weights: [..., B, T, K] of the distances 1..K, in place of what
+            `distances` says.
     Returns:
-        outputs and what the agent observes [..., B, T, H] each, and the final states in the form of `states`.
+        outputs and what the agent observes [..., B, T, H] each, and the final states in the form of
+        `states`.
     """
     size = w["recurrent_kernel"].shape[-2]
     n_steps = x.shape[-2]
     if history == "carried":
-        past = [[s[..., j * size : (j + 1) * size] for j in range(n_actions)] for s in states]  # oldest first
+        # oldest first
+        past = [[s[..., j * size : (j + 1) * size] for j in range(n_actions)] for s in states]
         enters = [np.zeros_like(past[0][0])] * 2
     else:
         past = [[np.zeros_like(s)] * n_actions for s in states]
@@ -63,17 +90,28 @@ def run(
     for t in range(n_steps):
         place = n_steps - 1 - t if go_backwards else t
         on = np.ones((x.shape[-3], 1), bool) if mask is None else mask[:, place, None]
-        chosen_by = np.eye(n_actions)[distances[:, t] - 1] if weights is None else weights[..., t, :]
+        chosen_by = (
+            np.eye(n_actions)[distances[:, t] - 1] if weights is None else weights[..., t, :]
+        )
         connected = []
         for slots, carried in zip(past, enters, strict=True):
-            chosen = sum(chosen_by[..., n_actions - j - 1, None] * slot for j, slot in enumerate(slots))
+            chosen = sum(
+                chosen_by[..., n_actions - j - 1, None] * slot for j, slot in enumerate(slots)
+            )
             connected.append(lamda * chosen + (1 - lamda) * slots[-1] + carried)
-        seen.append((sum(past[0]) / n_actions if observation == "mean" else past[0][-1]) + enters[0])
-        new = lstm_step(w, x[..., place, :], *connected, 1.0 if candidate_mask is None else candidate_mask[t])
+        seen.append(
+            (sum(past[0]) / n_actions if observation == "mean" else past[0][-1]) + enters[0]
+        )
+        new = lstm_step(
+            w, x[..., place, :], *connected, 1.0 if candidate_mask is None else candidate_mask[t]
+        )
         output = np.where(on, new[0], 0.0 * output if zero_output_for_mask else output)
         outputs.append(output)
         past = [
-            [np.where(on, after, before) for before, after in zip(slots, [*slots[1:], state], strict=True)]
+            [
+                np.where(on, after, before)
+                for before, after in zip(slots, [*slots[1:], state], strict=True)
+            ]
             for slots, state in zip(past, new, strict=True)
         ]
         enters = [np.where(on, 0.0, carried) for carried in enters]
@@ -93,7 +131,9 @@ def policy(w, x, seen):
 
 
 def gradients(function, **arrays):
-    """dL/da of `function(**arrays) -> L`, a real scalar, for each of the arrays, all their entries in one vectorised call."""
+    """dL/da of `function(**arrays) -> L`, a real scalar, for each of the arrays, all their entries
+    in one vectorised call.
+    """
     result = {}
     for name, array in arrays.items():
         steps = array + 1e-30j * np.eye(array.size).reshape(array.size, *array.shape)

@@ -1,6 +1,7 @@
-"""Trains a few steps of a task on one device and on two virtual ones, and says how far the weights are apart; run by test_replicas.py.
+"""Trains a few steps of a task on one device and on two virtual ones, and says how far the weights
+are apart; run by test_replicas.py.
 
-    python tests/on_replicas.py numbers words
+python tests/on_replicas.py numbers words
 """
 
 import contextlib
@@ -22,7 +23,14 @@ from common.training.experiment import Experiment  # noqa: E402
 from common.training.metrics import add, means  # noqa: E402
 
 STEPS = 50
-TINY = {"rnn_size": 6, "agent_units": 4, "n_actions": 3, "batch_size": 8, "jit_compile": False, "dropout": 0.3}
+TINY = {
+    "rnn_size": 6,
+    "agent_units": 4,
+    "n_actions": 3,
+    "batch_size": 8,
+    "jit_compile": False,
+    "dropout": 0.3,
+}
 
 
 def experiment_of(task: str, run_dir: str) -> tuple[object, Experiment]:
@@ -33,7 +41,9 @@ def experiment_of(task: str, run_dir: str) -> tuple[object, Experiment]:
         from NumberPrediction import experiment as task_experiment
         from NumberPrediction.presets import NumberConfig
 
-        config = NumberConfig(**tiny, n_train=400, n_dev=10, n_test=10, run_dir=run_dir, max_grad_norm=0.5)
+        config = NumberConfig(
+            **tiny, n_train=400, n_dev=10, n_test=10, run_dir=run_dir, max_grad_norm=0.5
+        )
     elif task == "words":
         from LanguageModeling import experiment as task_experiment
         from LanguageModeling.presets import LanguageConfig
@@ -53,7 +63,9 @@ def experiment_of(task: str, run_dir: str) -> tuple[object, Experiment]:
     return config, task_experiment.build(config)
 
 
-def trained(task: str, run_dir: str, strategy: tf.distribute.Strategy | None) -> tuple[list[np.ndarray], dict[str, float]]:
+def trained(
+    task: str, run_dir: str, strategy: tf.distribute.Strategy | None
+) -> tuple[list[np.ndarray], dict[str, float]]:
     """Weights and metrics after the steps."""
     if strategy is None:
         config, experiment = experiment_of(task, run_dir)
@@ -73,35 +85,64 @@ def trained(task: str, run_dir: str, strategy: tf.distribute.Strategy | None) ->
     return weights, means(total)
 
 
-def fitted(masked: bool, strategy: tf.distribute.Strategy | None, epochs: int = STEPS // 5) -> tuple[list[np.ndarray], dict[str, float]]:
+def fitted(
+    masked: bool, strategy: tf.distribute.Strategy | None, epochs: int = STEPS // 5
+) -> tuple[list[np.ndarray], dict[str, float]]:
     """The same of a model of one's own and its `fit`, five steps in an epoch."""
     random = np.random.default_rng(0)
-    words = random.integers(1, 30, (40, 7)) * (np.arange(7) < (random.integers(1, 8, (40, 1)) if masked else 7))
+    words = random.integers(1, 30, (40, 7)) * (
+        np.arange(7) < (random.integers(1, 8, (40, 1)) if masked else 7)
+    )
     keras.utils.set_random_seed(0)
     with strategy.scope() if strategy else contextlib.nullcontext():
-        layer = DynamicSkipLSTM(6, n_actions=3, agent_units=4, dropout=0.2, recurrent_dropout=0.2, return_sequences=True, seed=1)
+        layer = DynamicSkipLSTM(
+            6,
+            n_actions=3,
+            agent_units=4,
+            dropout=0.2,
+            recurrent_dropout=0.2,
+            return_sequences=True,
+            seed=1,
+        )
         inputs = keras.Input([7], dtype="int32")
         x = keras.layers.Embedding(30, 5, mask_zero=masked)(inputs)
-        outputs = keras.layers.Dense(30, activation="softmax")((keras.layers.Bidirectional(layer) if masked else layer)(x))
+        outputs = keras.layers.Dense(30, activation="softmax")(
+            (keras.layers.Bidirectional(layer) if masked else layer)(x)
+        )
         model = PolicyGradientModel(inputs, outputs, entropy_weight=0.1)
         loss = keras.losses.SparseCategoricalCrossentropy(reduction="sum" if masked else "mean")
-        model.compile(keras.optimizers.SGD(0.01 if masked else 0.5, momentum=0.9), loss, metrics=["accuracy"])
-    history = model.fit(words, np.roll(words, -1, 1), batch_size=8, epochs=epochs, shuffle=False, verbose=0).history
-    return [v.numpy() for v in model.trainable_variables], {name: values[-1] for name, values in history.items()}
+        model.compile(
+            keras.optimizers.SGD(0.01 if masked else 0.5, momentum=0.9), loss, metrics=["accuracy"]
+        )
+    history = model.fit(
+        words, np.roll(words, -1, 1), batch_size=8, epochs=epochs, shuffle=False, verbose=0
+    ).history
+    return [v.numpy() for v in model.trainable_variables], {
+        name: values[-1] for name, values in history.items()
+    }
 
 
 def main(tasks: list[str], run_dir: str) -> None:
-    """Print a line for each task: the largest difference of a weight, of a metric, and how far training moved the weights."""
+    """Print a line for each task: the largest difference of a weight, of a metric, and how far
+    training moved the weights.
+    """
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     for task in tasks:
         if task.startswith("fit"):
             masked = task == "fit_masked"
-            start, (one, metrics), (two, metrics_two) = fitted(masked, None, 0)[0], fitted(masked, None), fitted(masked, strategy)
+            start, (one, metrics), (two, metrics_two) = (
+                fitted(masked, None, 0)[0],
+                fitted(masked, None),
+                fitted(masked, strategy),
+            )
         else:
             start = [v.numpy() for v in experiment_of(task, run_dir)[1].model.trainable_variables]
-            (one, metrics), (two, metrics_two) = trained(task, run_dir, None), trained(task, run_dir, strategy)
+            (one, metrics), (two, metrics_two) = (
+                trained(task, run_dir, None),
+                trained(task, run_dir, strategy),
+            )
         apart = max(np.abs(a - b).max() for a, b in zip(one, two, strict=True))
         moved = max(np.abs(a - b).max() for a, b in zip(one, start, strict=False))
         metric = max(abs(metrics[name] - metrics_two[name]) for name in metrics)

@@ -2,11 +2,12 @@
 
     python tests/release_parity.py tests/golden/lm_a.npz
 
-A recording is of the language model or of number prediction (with or without layer normalisation), of any size; the models are those of
-`LanguageModeling/` and `NumberPrediction/` under `--preset released`, the distances those recorded. Prints the largest differences.
+A recording is of the language model or of number prediction (with or without layer normalisation),
+of any size; the models are those of `LanguageModeling/` and `NumberPrediction/` under
+`--preset released`, the distances those recorded. Prints the largest differences.
 
-Exit status: 0 if outputs, states, probabilities and losses agree within 1e-5 and each gradient within 1e-4 of its largest entry; 1 if not;
-2 if the file is no such recording.
+Exit status: 0 if outputs, states, probabilities and losses agree within 1e-5 and each gradient
+within 1e-4 of its largest entry; 1 if not; 2 if the file is no such recording.
 """
 
 import os
@@ -41,21 +42,35 @@ def load(path: str) -> dict[str, np.ndarray]:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
     except FileNotFoundError:
-        raise InputError(f"{path}: expected a recording of the released graph, found no file") from None
+        raise InputError(
+            f"{path}: expected a recording of the released graph, found no file"
+        ) from None
     except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: expected a recording of the released graph (.npz), found a broken file ({error})") from None
+        raise InputError(
+            f"{path}: expected a recording of the released graph (.npz), found a broken file"
+            f" ({error})"
+        ) from None
 
 
 def variables(recording: dict[str, np.ndarray], kind: str) -> dict[str, np.ndarray]:
     """The recorded variables or gradients by the release's names; `kind`: "var" or "grad"."""
-    return {name.removeprefix(f"{kind}:"): a for name, a in recording.items() if name.startswith(f"{kind}:")}
+    return {
+        name.removeprefix(f"{kind}:"): a
+        for name, a in recording.items()
+        if name.startswith(f"{kind}:")
+    }
 
 
 def cell_options(weights: dict[str, np.ndarray]) -> dict:
     """Flags of the skip layer that its weights tell."""
     n_actions = weights["action_bias"].shape[0] if "action_bias" in weights else 1
     agent_units = weights["agent_bias"].shape[0] if n_actions > 1 else 1
-    return {"rnn_size": len(weights["recurrent_kernel"]), "n_actions": n_actions, "agent_units": agent_units, "lamda": 1.0}
+    return {
+        "rnn_size": len(weights["recurrent_kernel"]),
+        "n_actions": n_actions,
+        "agent_units": agent_units,
+        "lamda": 1.0,
+    }
 
 
 def normalised(layer, weights: dict[str, np.ndarray]):
@@ -70,8 +85,13 @@ def normalised(layer, weights: dict[str, np.ndarray]):
 def assign(layer, weights: dict[str, np.ndarray]) -> dict[str, tf.Variable]:
     """Set a layer's weights; returns its variables by name."""
     found = {v.name: v for v in layer.trainable_variables}
-    if {name: tuple(v.shape) for name, v in found.items()} != {name: a.shape for name, a in weights.items()}:
-        raise InputError(f"expected weights of one size, found {({name: a.shape for name, a in weights.items()})}")
+    if {name: tuple(v.shape) for name, v in found.items()} != {
+        name: a.shape for name, a in weights.items()
+    }:
+        raise InputError(
+            "expected weights of one size, found"
+            f" { ({name: a.shape for name, a in weights.items()}) }"
+        )
     for name, v in found.items():
         v.assign(weights[name])
     return found
@@ -83,12 +103,24 @@ def language(recording: dict[str, np.ndarray], jit_compile: bool) -> tuple[Pairs
 
     def converted(kind: str, skip_bias: float, basic_bias: float) -> list[dict]:
         found = variables(recording, kind)
-        output = {"kernel": one(found, "SimpleLinear/Matrix").T, "bias": one(found, "SimpleLinear/Bias")}
+        output = {
+            "kernel": one(found, "SimpleLinear/Matrix").T,
+            "bias": one(found, "SimpleLinear/Bias"),
+        }
         embedding = {"embeddings": one(found, "word_embedding")}
-        return [embedding, *release.basic_lstms(found, basic_bias), release.skip_weights(found, skip_bias), output]
+        return [
+            embedding,
+            *release.basic_lstms(found, basic_bias),
+            release.skip_weights(found, skip_bias),
+            output,
+        ]
 
     weights = converted("var", forget_bias, 1.0)
-    options = cell_options(weights[-2]) | {"rnn_layers": len(weights) - 2, "dropout": 0.0, "jit_compile": jit_compile}
+    options = cell_options(weights[-2]) | {
+        "rnn_layers": len(weights) - 2,
+        "dropout": 0.0,
+        "jit_compile": jit_compile,
+    }
     if weights[0]["embeddings"].shape[1] != options["rnn_size"]:
         raise InputError("expected word vectors as wide as the recurrent layers, as in the release")
     config = LanguageConfig(preset="released", **(LANGUAGE_PRESETS["released"] | options))
@@ -102,7 +134,9 @@ def language(recording: dict[str, np.ndarray], jit_compile: bool) -> tuple[Pairs
     distances = release.slots_to_distances(recording["actions"], options["n_actions"])
     targets, n_steps = tf.constant(recording["targets"], tf.int32), recording["targets"].shape[1]
     with tf.GradientTape() as tape:
-        outputs, final, trace = model.features(tf.constant(recording["tokens"], tf.int32), state, distances=tf.constant(distances))
+        outputs, final, trace = model.features(
+            tf.constant(recording["tokens"], tf.int32), state, distances=tf.constant(distances)
+        )
         loss, metrics = model.loss_terms(model.log_likelihood(outputs, targets), trace)
     logits = model.softmax(outputs)
     gradients = tape.gradient(loss, found, unconnected_gradients="zero")
@@ -116,7 +150,10 @@ def language(recording: dict[str, np.ndarray], jit_compile: bool) -> tuple[Pairs
         "loss": (loss / n_steps, recording["loss"]),
     }
     for name, one_state in zip(names, final, strict=True):
-        values |= {f"final_{name}_{s}": (a, recording[f"final_{name}_{s}"]) for s, a in zip("hc", one_state, strict=True)}
+        values |= {
+            f"final_{name}_{s}": (a, recording[f"final_{name}_{s}"])
+            for s, a in zip("hc", one_state, strict=True)
+        }
     wanted = converted("grad", 0.0, 0.0)
     compared = pair_up(["embedding", *names, "softmax"], gradients, wanted)
     norm = tf.linalg.global_norm([tf.convert_to_tensor(g) for g in tf.nest.flatten(gradients)])
@@ -128,17 +165,24 @@ def number(recording: dict[str, np.ndarray], jit_compile: bool) -> tuple[Pairs, 
 
     def converted(kind: str, forget_bias: float) -> list[dict]:
         found = variables(recording, kind)
-        return [release.skip_weights(found, forget_bias), {"kernel": one(found, "fc3/kernel"), "bias": one(found, "fc3/bias")}]
+        return [
+            release.skip_weights(found, forget_bias),
+            {"kernel": one(found, "fc3/kernel"), "bias": one(found, "fc3/bias")},
+        ]
 
     weights = converted("var", float(recording.get("lamda_flag", 1.0)))
-    options = cell_options(weights[0]) | {"length": recording["numbers"].shape[1] - 1, "jit_compile": jit_compile}
+    options = cell_options(weights[0]) | {
+        "length": recording["numbers"].shape[1] - 1,
+        "jit_compile": jit_compile,
+    }
     model = NumberModel(NumberConfig(preset="released", **(NUMBER_PRESETS["released"] | options)))
     layers = [normalised(model.recurrent, weights[0]), model.classifier]
     found = [assign(layer, w) for layer, w in zip(layers, weights, strict=True)]
 
     n_actions, batch = options["n_actions"], len(recording["numbers"])
     distances = release.slots_to_distances(recording["actions"], n_actions)
-    distances = np.concatenate([np.ones((batch, 1), np.int32), distances], 1)  # the release chooses from step 1 on
+    # the release chooses from step 1 on
+    distances = np.concatenate([np.ones((batch, 1), np.int32), distances], 1)
     labels = tf.constant(recording["labels"], tf.int32)
     with tf.GradientTape() as tape:
         x = tf.one_hot(recording["numbers"], 10)
@@ -152,7 +196,9 @@ def number(recording: dict[str, np.ndarray], jit_compile: bool) -> tuple[Pairs, 
     loss_task = metrics["task_loss"][0] / 10
     probs, wanted_probs = slot_probs(trace, recording["action_probs"])
     reward = 2.0 * (np.argmax(logits, -1) == recording["labels"]) - 1
-    chosen = np.take_along_axis(np.asarray(probs), recording["actions"][..., None].astype(np.int64), -1)[..., 0]
+    chosen = np.take_along_axis(
+        np.asarray(probs), recording["actions"][..., None].astype(np.int64), -1
+    )[..., 0]
     values = {
         "outputs": (outputs, recording["outputs"]),
         "logits": (logits, recording["logits"]),
@@ -169,17 +215,24 @@ def number(recording: dict[str, np.ndarray], jit_compile: bool) -> tuple[Pairs, 
         values["loss minimised"] = (loss, recording["loss_released"])
     compared = pair_up(["skip", "fc3"], gradients, converted("grad", 0.0))
     if "grad_global_norm" in recording:
-        compared["global norm"] = (tf.linalg.global_norm(tf.nest.flatten(gradients)), recording["grad_global_norm"])
+        compared["global norm"] = (
+            tf.linalg.global_norm(tf.nest.flatten(gradients)),
+            recording["grad_global_norm"],
+        )
     return values, compared
 
 
 def one_action_loss(recording: dict[str, np.ndarray]) -> float:
-    """With one action -log(p + 1) is -log 2 at every step: a constant, which this port, where such a layer has no agent, leaves out."""
+    """With one action -log(p + 1) is -log 2 at every step: a constant, which this port, where such
+    a layer has no agent, leaves out.
+    """
     return -np.log(2.0) * recording["rewards"].mean()
 
 
 def slot_probs(trace, recorded: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Our probabilities in the order of the release's slots, and the recorded ones, which may begin at step 1."""
+    """Our probabilities in the order of the release's slots, and the recorded ones, which may begin
+    at step 1.
+    """
     if trace is None:
         return np.ones_like(recorded), recorded
     return np.asarray(trace.probs)[:, -recorded.shape[1] :, ::-1], recorded
@@ -188,7 +241,9 @@ def slot_probs(trace, recorded: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def pair_up(names: list[str], ours: list[dict], theirs: list[dict]) -> Pairs:
     """Our gradients beside the recorded ones."""
     return {
-        f"{name} {key}": (tf.convert_to_tensor(a[key]), b[key]) for name, a, b in zip(names, ours, theirs, strict=True) for key in a
+        f"{name} {key}": (tf.convert_to_tensor(a[key]), b[key])
+        for name, a, b in zip(names, ours, theirs, strict=True)
+        for key in a
     }
 
 
@@ -201,35 +256,56 @@ def one(arrays: dict[str, np.ndarray], ending: str) -> np.ndarray:
 
 
 def compare(recording: dict[str, np.ndarray], jit_compile: bool = True) -> bool:
-    """Print the table of differences; whether all are within the tolerances. `jit_compile`: run the recurrences through XLA.
+    """Print the table of differences; whether all are within the tolerances. `jit_compile`: run the
+    recurrences through XLA.
 
     Raises:
         InputError: the recording is of another kind, incomplete, or does not fit together.
     """
     if "tokens" not in recording and "numbers" not in recording:
-        raise InputError("expected a recording of the released graph, found neither tokens nor numbers")
+        raise InputError(
+            "expected a recording of the released graph, found neither tokens nor numbers"
+        )
     try:
         values, gradients = (language if "tokens" in recording else number)(recording, jit_compile)
-        rows = [row(name, *pair, False) for name, pair in values.items()] + [row(name, *pair, True) for name, pair in gradients.items()]
+        rows = [row(name, *pair, False) for name, pair in values.items()] + [
+            row(name, *pair, True) for name, pair in gradients.items()
+        ]
     except KeyError as error:
-        raise InputError(f"expected a complete recording of the released graph, found nothing named {error}") from None
+        raise InputError(
+            f"expected a complete recording of the released graph, found nothing named {error}"
+        ) from None
     except (ValueError, IndexError, tf.errors.InvalidArgumentError) as error:
-        raise InputError(f"expected a recording of the released graph, found arrays that do not fit together ({error})") from None
+        raise InputError(
+            "expected a recording of the released graph, found arrays that do not fit together"
+            f" ({error})"
+        ) from None
     width = max(len(name) for name, *_ in rows)
     print(f"{'':{width}}  {'largest difference':>18}  {'allowed':>9}")
     for name, difference, allowed in rows:
-        print(f"{name:{width}}  {difference:18.2e}  {allowed:9.2e}{'' if difference <= allowed else '  too large'}")
+        print(
+            f"{name:{width}}  {difference:18.2e} "
+            f" {allowed:9.2e}{'' if difference <= allowed else '  too large'}"
+        )
     return all(difference <= allowed for _, difference, allowed in rows)
 
 
 def row(name: str, ours, theirs: np.ndarray, gradient: bool) -> tuple[str, float, float]:
-    """Name, largest difference, and how large it may be (a difference that is not a number is too large)."""
+    """Name, largest difference, and how large it may be (a difference that is not a number is too
+    large).
+    """
     ours, theirs = np.asarray(ours, np.float64), np.asarray(theirs, np.float64)
     if ours.shape != theirs.shape:
         raise ValueError(f"{name} of shape {theirs.shape} instead of {ours.shape}")
     difference = np.abs(ours - theirs).max()
-    allowed = GRADIENT_TOLERANCE * np.abs(theirs).max() + GRADIENT_FLOOR if gradient else VALUE_TOLERANCE
-    return ("gradient of " if gradient and name != "global norm" else "") + name, float(difference), float(allowed)
+    allowed = (
+        GRADIENT_TOLERANCE * np.abs(theirs).max() + GRADIENT_FLOOR if gradient else VALUE_TOLERANCE
+    )
+    return (
+        ("gradient of " if gradient and name != "global norm" else "") + name,
+        float(difference),
+        float(allowed),
+    )
 
 
 def main(argv: list[str], jit_compile: bool = True) -> int:
@@ -241,9 +317,15 @@ def main(argv: list[str], jit_compile: bool = True) -> int:
         same = compare(load(argv[1]), jit_compile)
     except InputError as error:
         message = " ".join(str(error).split())
-        print(f"error: {message if argv[1] in message else f'{argv[1]}: {message}'}", file=sys.stderr)
+        print(
+            f"error: {message if argv[1] in message else f'{argv[1]}: {message}'}", file=sys.stderr
+        )
         return 2
-    print("the port computes what the release computes" if same else "the port and the recording differ")
+    print(
+        "the port computes what the release computes"
+        if same
+        else "the port and the recording differ"
+    )
     return 0 if same else 1
 
 

@@ -1,4 +1,6 @@
-"""common/ops/agent.py: the policy against NumPy, samples against probabilities, gradients where they belong."""
+"""common/ops/agent.py: the policy against NumPy, samples against probabilities, gradients where
+they belong.
+"""
 
 import numpy as np
 import numpy_skip_lstm as oracle
@@ -14,7 +16,9 @@ B, T, D, H, A, K = 2, 3, 4, 5, 6, 7
 def weights():
     random = np.random.default_rng(0)
     shapes = [(D, A), (H, A), (A,), (A, K), (K,)]
-    return agent.AgentWeights(*(tf.constant(random.normal(size=shape), tf.float64) for shape in shapes))
+    return agent.AgentWeights(
+        *(tf.constant(random.normal(size=shape), tf.float64) for shape in shapes)
+    )
 
 
 def test_policy_and_statistics(weights):
@@ -23,13 +27,19 @@ def test_policy_and_statistics(weights):
     distances = random.integers(1, K + 1, (B, T))
     logits = agent.logits(agent.project(tf.constant(x), weights), tf.constant(h), weights)
     log_probs, entropies, probs = agent.statistics(logits, tf.constant(distances, tf.int32))
-    expected = oracle.policy({name: w.numpy() for name, w in zip(oracle.AGENT, weights, strict=True)}, x, h)
-    np.testing.assert_allclose(logits - tf.reduce_logsumexp(logits, -1, keepdims=True), expected, rtol=1e-10)
+    expected = oracle.policy(
+        {name: w.numpy() for name, w in zip(oracle.AGENT, weights, strict=True)}, x, h
+    )
+    np.testing.assert_allclose(
+        logits - tf.reduce_logsumexp(logits, -1, keepdims=True), expected, rtol=1e-10
+    )
     np.testing.assert_allclose(probs, np.exp(expected), rtol=1e-10)
     np.testing.assert_allclose(entropies, -(np.exp(expected) * expected).sum(-1), rtol=1e-10)
     for b in range(B):
         for t in range(T):
-            assert log_probs[b, t].numpy() == pytest.approx(expected[b, t, distances[b, t] - 1], rel=1e-10)
+            assert log_probs[b, t].numpy() == pytest.approx(
+                expected[b, t, distances[b, t] - 1], rel=1e-10
+            )
 
 
 def test_the_gradient_reaches_the_weights_alone(weights):
@@ -58,7 +68,9 @@ def test_samples_follow_the_policy(way):
     if way == "categorical":
         first, again, other = (agent.sample(logits, s) for s in (seed, seed, seed + 1))
     else:
-        first, again, other = (agent.greedy(logits + agent.gumbel_noise([N, 4], s)) for s in (seed, seed, seed + 1))
+        first, again, other = (
+            agent.greedy(logits + agent.gumbel_noise([N, 4], s)) for s in (seed, seed, seed + 1)
+        )
     assert first.dtype == tf.int32
     assert chi_square(first.numpy()) < 16.3  # 3 degrees of freedom, p = .001
     np.testing.assert_array_equal(first, again)
@@ -66,10 +78,14 @@ def test_samples_follow_the_policy(way):
 
 
 def test_greedy():
-    np.testing.assert_array_equal(agent.greedy(tf.constant([[0.0, 2.0, 1.0], [3.0, 0.0, 0.0]])), [2, 1])
+    np.testing.assert_array_equal(
+        agent.greedy(tf.constant([[0.0, 2.0, 1.0], [3.0, 0.0, 0.0]])), [2, 1]
+    )
 
 
 def test_extreme_logits_stay_finite():
-    log_probs, entropies, probs = agent.statistics(tf.constant([[500.0, 0.0, -500.0]]), tf.constant([3]))
+    log_probs, entropies, probs = agent.statistics(
+        tf.constant([[500.0, 0.0, -500.0]]), tf.constant([3])
+    )
     np.testing.assert_allclose((log_probs[0], entropies[0]), (-1000, 0), atol=1e-5)
     np.testing.assert_allclose(probs, [[1, 0, 0]], atol=1e-6)

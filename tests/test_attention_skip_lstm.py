@@ -1,4 +1,6 @@
-"""AttentionSkipLSTM: the layer and its gradient against autodiff through the cell (which test_cells.py holds to NumPy)."""
+"""AttentionSkipLSTM: the layer and its gradient against autodiff through the cell (which
+test_cells.py holds to NumPy).
+"""
 
 import keras
 import numpy as np
@@ -17,7 +19,11 @@ def normal(shape, seed, scale=1.0):
 
 
 def compiled(function, mode):
-    return {"eager": lambda f: f, "graph": tf.function, "xla": lambda f: tf.function(f, jit_compile=True)}[mode](function)
+    return {
+        "eager": lambda f: f,
+        "graph": tf.function,
+        "xla": lambda f: tf.function(f, jit_compile=True),
+    }[mode](function)
 
 
 def randomise(layer):
@@ -42,10 +48,19 @@ CONFIGS = [
 def test_the_layer_is_the_cell(config):
     n_actions, lamda, observation, layer_norm, drop, jit_compile, mode = config
     options = dict(
-        n_actions=n_actions, lamda=lamda, agent_units=A, observation=observation, layer_norm=layer_norm, recurrent_dropout=0.5 * drop
+        n_actions=n_actions,
+        lamda=lamda,
+        agent_units=A,
+        observation=observation,
+        layer_norm=layer_norm,
+        recurrent_dropout=0.5 * drop,
     )
-    layer = AttentionSkipLSTM(H, **options, return_sequences=True, return_state=True, jit_compile=jit_compile)
-    reference = keras.layers.RNN(AttentionSkipLSTMCell(H, **options), return_sequences=True, return_state=True)
+    layer = AttentionSkipLSTM(
+        H, **options, return_sequences=True, return_state=True, jit_compile=jit_compile
+    )
+    reference = keras.layers.RNN(
+        AttentionSkipLSTMCell(H, **options), return_sequences=True, return_state=True
+    )
     layer.build((B, T, D)), reference.build((B, T, D))
     randomise(layer)
     reference.cell.set_weights(layer.cell.get_weights())
@@ -53,16 +68,25 @@ def test_the_layer_is_the_cell(config):
     layer.cell.candidate_mask = lambda shape, seed: tf.tile(kept[None], [T, 1, 1])
     reference.cell.candidate_mask = lambda shape, seed: tf.constant(kept)
     x, states = normal((B, T, D), 100), [normal((B, n_actions * H), 101 + n) for n in range(2)]
-    d_output, d_final = normal((B, T, H), 103), [normal(s.shape, 104 + n) for n, s in enumerate(states)]
+    d_output, d_final = (
+        normal((B, T, H), 103),
+        [normal(s.shape, 104 + n) for n, s in enumerate(states)],
+    )
 
     def everything(one):
         def run(x, states):
             with tf.GradientTape() as tape:
                 tape.watch((x, states))
                 output, *final = one(x, initial_state=states, training=True)
-                loss = tf.reduce_sum(output * d_output) + sum(tf.reduce_sum(a * b) for a, b in zip(final, d_final, strict=True))
+                loss = tf.reduce_sum(output * d_output) + sum(
+                    tf.reduce_sum(a * b) for a, b in zip(final, d_final, strict=True)
+                )
             variables = {v.name: v.value for v in one.trainable_variables}
-            return output, final, tape.gradient(loss, {"x": x, "h": states[0], "c": states[1], **variables})
+            return (
+                output,
+                final,
+                tape.gradient(loss, {"x": x, "h": states[0], "c": states[1], **variables}),
+            )
 
         return compiled(run, mode)(tf.constant(x), [tf.constant(s) for s in states])
 
@@ -71,21 +95,30 @@ def test_the_layer_is_the_cell(config):
     np.testing.assert_allclose(output, expected, atol=2e-6)
     for a, b in zip(final, expected_final, strict=True):
         np.testing.assert_allclose(a, b, atol=2e-6)
-    assert gradients.keys() == expected_gradients.keys() and len(gradients) == 6 + 5 * (n_actions > 1) + 4 * layer_norm
+    assert (
+        gradients.keys() == expected_gradients.keys()
+        and len(gradients) == 6 + 5 * (n_actions > 1) + 4 * layer_norm
+    )
     for name, gradient in gradients.items():
         wanted = expected_gradients[name].numpy()
         assert wanted.any(), name
-        np.testing.assert_allclose(gradient, wanted, atol=1e-5 * max(1, np.abs(wanted).max()), err_msg=name)
+        np.testing.assert_allclose(
+            gradient, wanted, atol=1e-5 * max(1, np.abs(wanted).max()), err_msg=name
+        )
 
 
 @pytest.mark.parametrize("drawn", [False, True])
 def test_the_trace_says_where_it_looked(drawn):
     """Whatever `greedy` and `seed` say: nothing is drawn. Masked steps are zero."""
-    layer = AttentionSkipLSTM(H, n_actions=3, agent_units=A, return_sequences=True, jit_compile=False)
+    layer = AttentionSkipLSTM(
+        H, n_actions=3, agent_units=A, return_sequences=True, jit_compile=False
+    )
     layer.build((B, T, D))
     randomise(layer)
     x, mask = normal((B, T, D), 1), np.arange(T) < [[T], [4], [0]]
-    outputs = layer(x, mask=mask, greedy=not drawn, seed=tf.constant([1, int(drawn)]), training=drawn)
+    outputs = layer(
+        x, mask=mask, greedy=not drawn, seed=tf.constant([1, int(drawn)]), training=drawn
+    )
     np.testing.assert_array_equal(outputs, layer(x, mask=mask))
     trace, states = layer.trace, [tf.zeros([B, 3 * H])] * 2
     for t in range(T):
@@ -93,7 +126,9 @@ def test_the_trace_says_where_it_looked(drawn):
         on = mask[:, t]
         np.testing.assert_allclose(trace.probs[:, t], np.where(on[:, None], pi, 0), atol=1e-6)
         np.testing.assert_array_equal(trace.distances[:, t], np.where(on, pi.argmax(-1) + 1, 0))
-        np.testing.assert_allclose(trace.entropies[:, t], np.where(on, -(pi * np.log(pi)).sum(-1), 0), atol=1e-6)
+        np.testing.assert_allclose(
+            trace.entropies[:, t], np.where(on, -(pi * np.log(pi)).sum(-1), 0), atol=1e-6
+        )
         _, new = layer.cell(x[:, t], states)
         states = [tf.where(on[:, None], a, b) for a, b in zip(new, states, strict=True)]
     assert not trace.log_probs.numpy().any()
@@ -108,10 +143,15 @@ def test_it_needs_no_policy_gradient():
     model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     before = [v.numpy() for v in model.trainable_variables]
     model.fit(normal((8, T, D), 1), np.arange(8) % 2, batch_size=8, epochs=1, verbose=0)
-    assert len(before) == 3 + 5 + 2 and all((a != b.numpy()).any() for a, b in zip(before, model.trainable_variables, strict=True))
+    assert len(before) == 3 + 5 + 2 and all(
+        (a != b.numpy()).any() for a, b in zip(before, model.trainable_variables, strict=True)
+    )
 
 
 def test_it_takes_no_distances():
     layer = AttentionSkipLSTM(H, n_actions=3)
-    with pytest.raises(ValueError, match="distances must be None: attention_skip_lstm.* takes the mean of all K states"):
+    with pytest.raises(
+        ValueError,
+        match="distances must be None: attention_skip_lstm.* takes the mean of all K states",
+    ):
         layer(normal((B, T, D), 1), distances=tf.ones([B, T], tf.int32))

@@ -1,4 +1,7 @@
-"""benchmarks/: what is timed, in which order, and how it is written down. The sizes are tiny; speed itself is not tested."""
+"""benchmarks/: what is timed, in which order, and how it is written down.
+
+The sizes are tiny; speed itself is not tested.
+"""
 
 import json
 import time
@@ -15,22 +18,41 @@ TINY = layers.Size(batch=2, n_steps=3, features=4, units=5, n_actions=2, agent_u
 
 def test_runs_are_interleaved_and_ratios_are_of_one_round():
     calls = []
-    seconds = timing.interleaved({name: lambda name=name: calls.append(name) for name in "ab"}, runs=2, warm_up=1)
-    assert calls == ["a", "b"] * 3 and {name: len(values) for name, values in seconds.items()} == {"a": 2, "b": 2}
+    seconds = timing.interleaved(
+        {name: lambda name=name: calls.append(name) for name in "ab"}, runs=2, warm_up=1
+    )
+    assert calls == ["a", "b"] * 3 and {name: len(values) for name, values in seconds.items()} == {
+        "a": 2,
+        "b": 2,
+    }
     assert timing.ratio({"a": [1.0, 2.0, 30.0], "b": [2.0, 4.0, 10.0]}, "a", "b") == 0.5
     assert timing.milliseconds([0.003, 0.001, 0.002]) == 2.0
 
 
 def test_operations_of_an_lstm():
-    """T B rows through [D + H, 4 H], a multiplication and an addition each; twice as much on the way back."""
+    """T B rows through [D + H, 4 H], a multiplication and an addition each; twice as much on the
+    way back.
+    """
     assert TINY.operations == 3 * 2 * (3 * 2) * (4 + 5) * (4 * 5)
 
 
 def test_every_layer_takes_a_step(monkeypatch):
-    monkeypatch.setattr(layers, "CELLS", ("dynamic_skip", "lstm", "gru"))  # the others run by test_cells.py
-    gradients = {name: step() for name, step in (layers.candidates(TINY) | layers.all_cells(TINY)).items()}
-    assert {"DynamicSkipLSTM", "keras LSTM, XLA", "matrix products alone", "dynamic_skip", "gru"} <= gradients.keys()
-    layer = {name: gradients[name][0] for name in ("DynamicSkipLSTM", "FastLSTM", "keras LSTM, graph", "lstm")}
+    # the others run by test_cells.py
+    monkeypatch.setattr(layers, "CELLS", ("dynamic_skip", "lstm", "gru"))
+    gradients = {
+        name: step() for name, step in (layers.candidates(TINY) | layers.all_cells(TINY)).items()
+    }
+    assert {
+        "DynamicSkipLSTM",
+        "keras LSTM, XLA",
+        "matrix products alone",
+        "dynamic_skip",
+        "gru",
+    } <= gradients.keys()
+    layer = {
+        name: gradients[name][0]
+        for name in ("DynamicSkipLSTM", "FastLSTM", "keras LSTM, graph", "lstm")
+    }
     assert all(np.all(np.isfinite(g)) and np.any(g) for g in layer.values())
 
 
@@ -40,7 +62,9 @@ def test_the_tagger_around_keras_layers_has_as_many_weights(monkeypatch):
     monkeypatch.setattr(taggers, "NERModel", lambda *args: models.append(make(*args)) or models[-1])
     taggers.our_steps(cell="lstm", rnn_size=5)
     taggers.keras_steps(rnn_size=5)
-    ours, theirs = ([tuple(weight.shape) for weight in model.trainable_variables] for model in models)
+    ours, theirs = (
+        [tuple(weight.shape) for weight in model.trainable_variables] for model in models
+    )
     assert sorted(ours) == sorted(theirs)
     assert type(models[1].forward).__module__.startswith("keras.")
 
@@ -49,11 +73,18 @@ def test_the_tagger_around_keras_layers_has_as_many_weights(monkeypatch):
 def results(tmp_path, monkeypatch):
     """A folder with the results of parts at a tiny size, and of nothing where the size grows."""
     monkeypatch.setattr(layers, "dynamic_skip", lambda size, **_: lambda: time.sleep(1e-3))
-    monkeypatch.setattr(layers, "torch_step", lambda shape, units: None)  # as where it is not installed
+    # as where it is not installed
+    monkeypatch.setattr(layers, "torch_step", lambda shape, units: None)
     monkeypatch.setattr(layers, "SMALL", TINY)
     monkeypatch.setattr(layers, "PTB", TINY)
     monkeypatch.setattr("benchmarks.memory.peak_mib", lambda case, n_steps: 0.5 * n_steps)
-    speed.measure(speed.SpeedConfig(parts=["layer", "length", "batch", "units", "actions", "memory"], runs=1, results=str(tmp_path)))
+    speed.measure(
+        speed.SpeedConfig(
+            parts=["layer", "length", "batch", "units", "actions", "memory"],
+            runs=1,
+            results=str(tmp_path),
+        )
+    )
     return tmp_path
 
 
@@ -63,24 +94,43 @@ def test_results_are_written_and_shown(results, monkeypatch):
     found = json.loads((results / "length.json").read_text())
     assert found["gflop_at"]["100"] == pytest.approx(TINY._replace(n_steps=100).operations / 1e9)
     assert f"| milliseconds | {found['milliseconds_at']['35']:.1f} | " in text
-    assert "| FastLSTM | " in text and "torch LSTM" not in text and "## units" in text and "## step" not in text
+    assert (
+        "| FastLSTM | " in text
+        and "torch LSTM" not in text
+        and "## units" in text
+        and "## step" not in text
+    )
     assert "| DynamicSkipLSTM, K 5 | 2 | 3 | 6 |" in text  # MiB at T, 2 T, 4 T
-    paths = figure_growth.draw(figure_growth.GrowthConfig(results=str(results), out=str(results / "growth")))
+    paths = figure_growth.draw(
+        figure_growth.GrowthConfig(results=str(results), out=str(results / "growth"))
+    )
     assert all(path.stat().st_size for path in paths)
     rows = (results / "growth.csv").read_text().splitlines()
     assert rows[0] == "of,against,at,measured,in_proportion" and len(rows) == 1 + 4 * 5 + 5 * 3
 
 
 def test_tables_of_cells_and_of_ways_to_compile():
-    cells = speed.by_cell({"tagger": {"lstm": [0.001, 0.003], "gru": [0.002]}, "sentiment": {"lstm": [0.5], "gru": [0.25]}})
+    cells = speed.by_cell(
+        {
+            "tagger": {"lstm": [0.001, 0.003], "gru": [0.002]},
+            "sentiment": {"lstm": [0.5], "gru": [0.25]},
+        }
+    )
     assert report._speed_table(cells)[0] == "| milliseconds | tagger | sentiment |"
     assert report._speed_table(cells)[2:] == ["| lstm | 2.0 | 500.0 |", "| gru | 2.0 | 250.0 |"]
     ways = {
         "ways": {
-            "paper": {"XLA": {"compile_seconds": 3.14, "step_milliseconds": 10}, "graph": {"compile_seconds": 1, "step_milliseconds": 9}}
+            "paper": {
+                "XLA": {"compile_seconds": 3.14, "step_milliseconds": 10},
+                "graph": {"compile_seconds": 1, "step_milliseconds": 9},
+            }
         }
     }
-    beside = {"milliseconds": {"a": 2.0, "b": 4.0}, "reference_over": {"a": 1, "b": 0.5}, "gflop_per_second": {"a": 80, "b": 40}}
+    beside = {
+        "milliseconds": {"a": 2.0, "b": 4.0},
+        "reference_over": {"a": 1, "b": 0.5},
+        "gflop_per_second": {"a": 80, "b": 40},
+    }
     assert report._speed_table(beside)[0] == "|  | milliseconds | ours / theirs | GFLOP/s |"
     assert report._speed_table(beside)[3] == "| b | 4.0 | 0.50 | 40 |"
     assert report._speed_table(ways)[2] == "| paper | 3.1 | 10.0 | 1.0 | 9.0 |"

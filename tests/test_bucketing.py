@@ -17,7 +17,12 @@ def lengths_like_conll(n=3000):
     return np.clip(np.random.default_rng(0).gamma(1.5, 9.7, n).astype(int), 1, 113)
 
 
-@given(st.lists(st.integers(1, 30), min_size=1, max_size=60), st.integers(1, 12), st.integers(1, 9), st.integers(0, 5))
+@given(
+    st.lists(st.integers(1, 30), min_size=1, max_size=60),
+    st.integers(1, 12),
+    st.integers(1, 9),
+    st.integers(0, 5),
+)
 @settings(max_examples=60, deadline=None)
 def test_every_example_once_and_every_batch_full(lengths, batch_size, round_to, epoch):
     epoch = batches(lengths, batch_size, seed=4, epoch=epoch, round_to=round_to)
@@ -72,7 +77,9 @@ def test_bucket_lengths_are_the_best(lengths, n_buckets):
 
     found = bucket_lengths(lengths, n_buckets)
     assert len(found) == n and found == sorted(found) and found[-1] == distinct[-1]
-    assert cost(found) == min(cost([*few, distinct[-1]]) for few in itertools.combinations(distinct[:-1], n - 1))
+    assert cost(found) == min(
+        cost([*few, distinct[-1]]) for few in itertools.combinations(distinct[:-1], n - 1)
+    )
 
 
 def test_padding_share_by_hand():
@@ -80,7 +87,9 @@ def test_padding_share_by_hand():
     assert padding_share([2, 5, 4, 2], batches([2, 5, 4, 2], 2, 0, 0)) == pytest.approx(1 / 14)
 
 
-@pytest.mark.parametrize(("lengths", "found"), [([], "there are none"), ([3, 0, 2], "example 1 is empty")])
+@pytest.mark.parametrize(
+    ("lengths", "found"), [([], "there are none"), ([3, 0, 2], "example 1 is empty")]
+)
 def test_what_cannot_be_batched(lengths, found):
     with pytest.raises(InputError, match=found):
         batches(lengths, 2, 0, 0)
@@ -97,7 +106,9 @@ def test_runs_are_the_epoch_s_batches_grouped_by_length(lengths, size, number):
         n = sum(batch.length == length for batch in epoch)
         assert sum(run[0].length == length for run in made) == -(-n // size)
     again = chunks(epoch, size, seed=4, number=number)
-    assert [[id(batch) for batch in run] for run in made] == [[id(batch) for batch in run] for run in again]
+    assert [[id(batch) for batch in run] for run in made] == [
+        [id(batch) for batch in run] for run in again
+    ]
 
 
 def test_the_order_of_runs_is_that_of_seed_and_epoch():
@@ -112,7 +123,16 @@ def test_the_order_of_runs_is_that_of_seed_and_epoch():
 
 def test_a_stack_holds_the_examples_of_its_batches():
     words, labels = np.arange(40).reshape(4, 10), np.array([5, 6, 7, 8])
-    run = [Batch(np.array([3, 1]), np.array([1.0, 1.0]), 4), Batch(np.array([0, 0]), np.array([1.0, 0.0]), 4)]
+    run = [
+        Batch(np.array([3, 1]), np.array([1.0, 1.0]), 4),
+        Batch(np.array([0, 0]), np.array([1.0, 0.0]), 4),
+    ]
     made = stack(run, {"words": words, "labels": labels}, ["words"])
-    assert made["words"].tolist() == [[[30, 31, 32, 33], [10, 11, 12, 13]], [[0, 1, 2, 3], [0, 1, 2, 3]]]
-    assert made["labels"].tolist() == [[8, 6], [5, 5]] and made["weights"].tolist() == [[1, 1], [1, 0]]
+    assert made["words"].tolist() == [
+        [[30, 31, 32, 33], [10, 11, 12, 13]],
+        [[0, 1, 2, 3], [0, 1, 2, 3]],
+    ]
+    assert made["labels"].tolist() == [[8, 6], [5, 5]] and made["weights"].tolist() == [
+        [1, 1],
+        [1, 0],
+    ]

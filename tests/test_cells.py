@@ -1,4 +1,6 @@
-"""common/cells/: every comparator against NumPy, with its gradients; as a Keras layer; and where it is a plain network."""
+"""common/cells/: every comparator against NumPy, with its gradients; as a Keras layer; and where it
+is a plain network.
+"""
 
 import itertools
 
@@ -25,7 +27,8 @@ from common.layers.fixed_skip_lstm import FixedSkipLSTM, RandomSkipLSTM
 from common.layers.make_layer import auxiliary, make_layer, run_layer
 from common.layers.update_skipping_rnn import UpdateSkippingRNN
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras' own, where it saves
+# Keras' own, where it saves
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 B, T, D, H = 2, 4, 2, oracle.UNITS
 COST = 0.3
@@ -73,7 +76,9 @@ def normal(shape, seed, scale=1.0):
 def new(case):
     """The layer of `--cell` and its flags."""
     cell, flags = case
-    return make_layer(RunConfig(cell=cell, rnn_size=H, agent_units=5, jit_compile=False, **flags), H)
+    return make_layer(
+        RunConfig(cell=cell, rnn_size=H, agent_units=5, jit_compile=False, **flags), H
+    )
 
 
 def make(case):
@@ -90,11 +95,18 @@ def weights(layer):
 
 
 def compiled(function, mode):
-    return {"eager": lambda f: f, "graph": tf.function, "xla": lambda f: tf.function(f, jit_compile=True)}[mode](function)
+    return {
+        "eager": lambda f: f,
+        "graph": tf.function,
+        "xla": lambda f: tf.function(f, jit_compile=True),
+    }[mode](function)
 
 
-@pytest.mark.parametrize("case, mode", [(c, m) for c in KINDS for m in ("eager", "xla")] + [(c, "graph") for c in OTHERS],
-                         ids=lambda v: v if isinstance(v, str) else name_of(v))  # fmt: skip
+@pytest.mark.parametrize(
+    "case, mode",
+    [(c, m) for c in KINDS for m in ("eager", "xla")] + [(c, "graph") for c in OTHERS],
+    ids=lambda v: v if isinstance(v, str) else name_of(v),
+)
 def test_outputs_and_gradients_are_numpys(case, mode):
     layer = make(case)
     x, d_output = normal((B, T, D), 100), normal((B, T, H), 101)
@@ -121,7 +133,11 @@ def test_outputs_and_gradients_are_numpys(case, mode):
 
     expected, updates = run()
     np.testing.assert_allclose(outputs, expected.real, atol=3e-6)
-    wanted = numpy_skip_lstm.gradients(loss, x=x.astype(np.float64), **{v.name: weights(layer)[v.name] for v in layer.trainable_variables})
+    wanted = numpy_skip_lstm.gradients(
+        loss,
+        x=x.astype(np.float64),
+        **{v.name: weights(layer)[v.name] for v in layer.trainable_variables},
+    )
     assert gradients.keys() == wanted.keys()
     for name, gradient in gradients.items():
         np.testing.assert_allclose(gradient, wanted[name], atol=2e-5, rtol=2e-5, err_msg=name)
@@ -133,15 +149,24 @@ def test_outputs_and_gradients_are_numpys(case, mode):
 @pytest.mark.parametrize("case", [*KINDS, ("dynamic_skip", {})], ids=name_of)
 def test_no_two_matrices_start_with_the_same_numbers(case):
     """As those of one Keras initializer do, but for their scale."""
-    layer = make_layer(RunConfig(cell=case[0], rnn_size=8, agent_units=5, **case[1]), 8, recurrent_initializer="glorot_uniform")
+    layer = make_layer(
+        RunConfig(cell=case[0], rnn_size=8, agent_units=5, **case[1]),
+        8,
+        recurrent_initializer="glorot_uniform",
+    )
     layer.build((B, T, 6))
-    matrices = {v.path: np.ravel(v) for v in layer.weights if len(v.shape) == 2 and np.std(v) > 0 and "leak" not in v.name}
+    matrices = {
+        v.path: np.ravel(v)
+        for v in layer.weights
+        if len(v.shape) == 2 and np.std(v) > 0 and "leak" not in v.name
+    }
     for (a, x), (b, y) in itertools.combinations(matrices.items(), 2):
         n = min(len(x), len(y))
         assert abs(np.corrcoef(x[:n], y[:n])[0, 1]) < 0.99, (a, b)
 
 
-# ------------------------------------------------------------------------------------------------- where they are plain networks
+# ------------------------------------------------------------------------------------------------ -
+# where they are plain networks
 
 LSTM = keras.layers.LSTM
 GRU = lambda units, **kwargs: keras.layers.GRU(units, reset_after=False, **kwargs)  # noqa: E731
@@ -168,7 +193,9 @@ REDUCTIONS = [
 ]
 
 
-@pytest.mark.parametrize("cell, flags, values, plain", REDUCTIONS, ids=lambda v: v if isinstance(v, str) else None)
+@pytest.mark.parametrize(
+    "cell, flags, values, plain", REDUCTIONS, ids=lambda v: v if isinstance(v, str) else None
+)
 def test_a_special_case_is_a_plain_network(cell, flags, values, plain):
     layer, reference, x = make((cell, flags)), plain(H, return_sequences=True), normal((B, T, D), 1)
     for v in layer.weights:
@@ -188,13 +215,17 @@ def test_a_closed_depth_gate_gives_stacked_lstms():
     for n in range(2):
         lstm = LSTM(H, return_sequences=True)
         lstm.build(expected.shape)
-        lstm.set_weights([by_name[f"{name}_{n}"] for name in ("kernel", "recurrent_kernel", "bias")])
+        lstm.set_weights(
+            [by_name[f"{name}_{n}"] for name in ("kernel", "recurrent_kernel", "bias")]
+        )
         expected = lstm(expected)
     np.testing.assert_allclose(run_layer(layer, x)[0], expected, atol=2e-6)
 
 
 def test_initial_biases():
-    """One on forget gates and on the update of Campos' cells; the rest of the vector as `bias_initializer` says."""
+    """One on forget gates and on the update of Campos' cells; the rest of the vector as
+    `bias_initializer` says.
+    """
     forget = np.repeat([0.5, 1, 0.5, 0.5], H)
     for cell, flags, name, expected in [
         ("skip_lstm", {}, "bias", forget),
@@ -208,7 +239,11 @@ def test_initial_biases():
         ("highway_lstm", {}, "bias_1", forget),
         ("grid_lstm", {}, "depth_bias_0", forget),
     ]:
-        layer = make_layer(RunConfig(cell=cell, rnn_size=H, **flags), H, bias_initializer=keras.initializers.Constant(0.5))
+        layer = make_layer(
+            RunConfig(cell=cell, rnn_size=H, **flags),
+            H,
+            bias_initializer=keras.initializers.Constant(0.5),
+        )
         layer.build((B, T, D))
         (found,) = (v for v in layer.weights if v.name == name)
         np.testing.assert_array_equal(found, expected)
@@ -216,7 +251,11 @@ def test_initial_biases():
 
 @pytest.mark.parametrize("cell", ["skip_lstm", "lstm"])
 def test_a_random_bias_is_another_in_each_gate(cell):
-    layer = make_layer(RunConfig(cell=cell, rnn_size=H), H, bias_initializer=keras.initializers.RandomUniform(0.1, 0.9))
+    layer = make_layer(
+        RunConfig(cell=cell, rnn_size=H),
+        H,
+        bias_initializer=keras.initializers.RandomUniform(0.1, 0.9),
+    )
     layer.build((B, T, D))
     i, f, g, o = np.split(layer.cell.bias.numpy(), 4)
     assert (f == 1).all() and (i != g).all() and (g != o).all()
@@ -231,20 +270,24 @@ def test_leaks_are_drawn_between_0_and_1(leak):
     assert len(cell.trainable_variables) == (3 if leak == "fixed" else 4)
 
 
-# ------------------------------------------------------------------------------------------------------------ distances
+# ---------------------------------------------------------------------------------------- distances
 
 
 def test_random_skip_is_uniform_and_what_its_trace_says():
     layer = make(("random_skip", {"n_actions": 3, "lamda": 0.5}))
-    assert [v.name for v in layer.trainable_variables] == ["kernel", "recurrent_kernel", "bias"]  # no agent
+    # no agent
+    assert [v.name for v in layer.trainable_variables] == ["kernel", "recurrent_kernel", "bias"]
     x = np.tile(normal((1, T, D), 1), (1000, 1, 1))
     outputs, _, trace = run_layer(layer, x, seed=tf.constant([1, 2]))
     assert trace is None  # nothing to learn from
     distances = layer.trace.distances.numpy()
     counts = np.bincount(distances.ravel(), minlength=4)[1:]
-    assert counts.sum() == 4000 and ((counts - 4000 / 3) ** 2 / (4000 / 3)).sum() < 13.8  # 2 degrees of freedom, p = .001
+    # 2 degrees of freedom, p = .001
+    assert counts.sum() == 4000 and ((counts - 4000 / 3) ** 2 / (4000 / 3)).sum() < 13.8
     states = [np.zeros((1000, 3 * H))] * 2
-    expected, _, _ = numpy_skip_lstm.run(weights(layer), x, distances, states, n_actions=3, lamda=0.5)
+    expected, _, _ = numpy_skip_lstm.run(
+        weights(layer), x, distances, states, n_actions=3, lamda=0.5
+    )
     np.testing.assert_allclose(outputs, expected, atol=3e-6)
     np.testing.assert_array_equal(run_layer(layer, x, seed=tf.constant([1, 2]))[0], outputs)
     assert (run_layer(layer, x, seed=tf.constant([1, 3]))[0].numpy() != outputs.numpy()).any()
@@ -253,27 +296,38 @@ def test_random_skip_is_uniform_and_what_its_trace_says():
 def test_without_an_agent_the_trace_is_certain():
     layer = FixedSkipLSTM(H, skip=3, jit_compile=False)
     layer(normal((B, T, D), 1), mask=np.ones((B, 1), bool) & (np.arange(T) < T - 1))
-    np.testing.assert_array_equal(layer.trace.probs[:, :-1], np.broadcast_to([0, 0, 1], (B, T - 1, 3)))
+    np.testing.assert_array_equal(
+        layer.trace.probs[:, :-1], np.broadcast_to([0, 0, 1], (B, T - 1, 3))
+    )
     assert not layer.trace.probs[:, -1].numpy().any()
 
 
 def test_updates_are_counted_in_16_bits():
     """More of them than bfloat16 can count, one by one; each with its gradient."""
-    layer = UpdateSkippingRNN(SkipLSTMCell(2, dtype="mixed_bfloat16"), update_cost=1.0, dtype="mixed_bfloat16")
+    layer = UpdateSkippingRNN(
+        SkipLSTMCell(2, dtype="mixed_bfloat16"), update_cost=1.0, dtype="mixed_bfloat16"
+    )
     layer.build((None, None, 1))
     layer.cell.update_bias.assign([30.0])  # at every step
     layer(np.zeros((1, 300, 1), np.float32))
-    assert [float(a) for a in layer.metrics_of_call["updates"]] == [300, 300] and float(layer.losses[0]) == 300
+    assert [float(a) for a in layer.metrics_of_call["updates"]] == [300, 300] and float(
+        layer.losses[0]
+    ) == 300
     u = tf.Variable([[1.0]])
     with tf.GradientTape() as tape:
         count = tf.zeros([1, 2])
         for _ in range(130):
             count = counted(count, u)
         total = n_updates(count)
-    assert count.numpy().tolist() == [[2, 1]] and total.numpy() == [130] == tape.gradient(total, u).numpy()
+    assert (
+        count.numpy().tolist() == [[2, 1]]
+        and total.numpy() == [130] == tape.gradient(total, u).numpy()
+    )
 
 
-@pytest.mark.parametrize("fast, cell", [(FixedSkipLSTM, FixedSkipLSTMCell), (RandomSkipLSTM, RandomSkipLSTMCell)])
+@pytest.mark.parametrize(
+    "fast, cell", [(FixedSkipLSTM, FixedSkipLSTMCell), (RandomSkipLSTM, RandomSkipLSTMCell)]
+)
 def test_the_fast_layer_is_the_cell(fast, cell):
     """Random skips differ from draw to draw: with K = 1 they are all the same."""
     option = {"skip": 2, "lamda": 0.5} if fast is FixedSkipLSTM else {"n_actions": 1}
@@ -288,14 +342,19 @@ def test_the_fast_layer_is_the_cell(fast, cell):
 def test_the_random_cell_draws_all_distances():
     cell = RandomSkipLSTMCell(H, n_actions=3, seed=1)
     cell.build((None, D))
-    x, states = np.ones((300, D), np.float32), [normal((1, 3 * H), n) * np.ones((300, 1), np.float32) for n in range(2)]
-    options = [cell.step(x[:1], [s[:1] for s in states], tf.constant([k]))[0].numpy() for k in (1, 2, 3)]
+    x, states = (
+        np.ones((300, D), np.float32),
+        [normal((1, 3 * H), n) * np.ones((300, 1), np.float32) for n in range(2)],
+    )
+    options = [
+        cell.step(x[:1], [s[:1] for s in states], tf.constant([k]))[0].numpy() for k in (1, 2, 3)
+    ]
     found = cell(x, states)[0].numpy()
     counts = [np.isclose(found, h, atol=1e-5).all(-1).sum() for h in options]
     assert sum(counts) == 300 and min(counts) > 70
 
 
-# ------------------------------------------------------------------------------------------------------------- as Keras layers
+# ---------------------------------------------------------------------------------- as Keras layers
 
 
 @kinds
@@ -305,7 +364,8 @@ def test_states_handed_on(case):
     first, middle, _ = run_layer(layer, x[:, :3])
     second, last, _ = run_layer(layer, x[:, 3:], middle)
     np.testing.assert_allclose(np.concatenate([first, second], 1), outputs, atol=1e-6)
-    counts = case[0] in ("skip_lstm", "skip_gru")  # their last state is the number of updates in a call
+    # their last state is the number of updates in a call
+    counts = case[0] in ("skip_lstm", "skip_gru")
     for a, b in list(zip(last, final, strict=True))[: len(final) - counts]:
         np.testing.assert_allclose(a, b, atol=1e-6)
 
@@ -328,9 +388,13 @@ def test_masked_steps_are_as_if_they_were_not_there(case):
 
 @kinds
 def test_in_a_model_trained_saved_and_loaded(case, tmp_path):
-    """Both directions, stacked, behind a mask; a few steps lower the loss; the file holds all there is."""
+    """Both directions, stacked, behind a mask; a few steps lower the loss; the file holds all there
+    is.
+    """
     layers = [new(case), new(case)]
-    first, second = (type(layer).from_config(layer.get_config() | {"return_state": False}) for layer in layers)
+    first, second = (
+        type(layer).from_config(layer.get_config() | {"return_state": False}) for layer in layers
+    )
     inputs = keras.Input((2, D))
     x = keras.layers.Bidirectional(first)(keras.layers.Masking()(inputs))
     model = keras.Model(inputs, keras.layers.Dense(1)(second(x)))
@@ -340,11 +404,16 @@ def test_in_a_model_trained_saved_and_loaded(case, tmp_path):
     losses = model.fit(x, y, batch_size=8, epochs=2, verbose=0).history["loss"]
     assert losses[-1] < losses[0]
     expected = model(x).numpy()
-    assert len(model.losses) == (3 if "update_cost" in case[1] else 0)  # each layer's price of its updates
+    # each layer's price of its updates
+    assert len(model.losses) == (3 if "update_cost" in case[1] else 0)
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     np.testing.assert_allclose(loaded(x), expected, atol=1e-6)
-    assert layers[1].cell.get_config() == second.cell.get_config() == loaded.layers[-2].cell.get_config()
+    assert (
+        layers[1].cell.get_config()
+        == second.cell.get_config()
+        == loaded.layers[-2].cell.get_config()
+    )
 
 
 @kinds
@@ -368,10 +437,16 @@ def test_mixed_precision(case):
 @pytest.mark.parametrize(
     "wrong, message",
     [
-        (lambda: FixedSkipLSTMCell(H, skip=0), "^skip must be a whole number of at least 1; received 0"),
+        (
+            lambda: FixedSkipLSTMCell(H, skip=0),
+            "^skip must be a whole number of at least 1; received 0",
+        ),
         (lambda: AttentionSkipLSTMCell(H, history="window"), "history"),
         (lambda: TimeDelayCell(0), "units must be a whole number of at least 1; received 0"),
-        (lambda: TimeDelayCell(H, delay=1), "delay must be a whole number of at least 2; received 1"),
+        (
+            lambda: TimeDelayCell(H, delay=1),
+            "delay must be a whole number of at least 2; received 1",
+        ),
         (lambda: TimeDelayCell(H, base="gru"), "base must be one of rnn, lstm; received 'gru'"),
         (lambda: LeakyCell(H, leak="own"), "leak must be one of fixed, learned"),
         (lambda: ClockworkCell(H, periods=[1, 2.5]), "periods must be a whole number"),
@@ -381,7 +456,10 @@ def test_mixed_precision(case):
         (lambda: PeepholeLSTMCell(H, "CIF"), "variant must be one of vanilla, NIG"),
         (lambda: HighwayLSTMCell(H, depth=0), "depth must be"),
         (lambda: GridLSTMCell(H, depth=1.0), "depth must be"),
-        (lambda: UpdateSkippingRNN(keras.layers.LSTMCell(H), update_cost=-1.0), "update_cost must be at least 0; received -1.0"),
+        (
+            lambda: UpdateSkippingRNN(keras.layers.LSTMCell(H), update_cost=-1.0),
+            "update_cost must be at least 0; received -1.0",
+        ),
     ],
 )
 def test_bad_arguments(wrong, message):

@@ -1,4 +1,6 @@
-"""The character-aware language model: its parts against NumPy, its size by hand, its spelling, and whole runs."""
+"""The character-aware language model: its parts against NumPy, its size by hand, its spelling, and
+whole runs.
+"""
 
 import json
 
@@ -18,8 +20,9 @@ from LanguageModeling.char_cnn import CharCNN, Highway, WordsFromCharacters
 from LanguageModeling.presets import PRESETS, LanguageConfig
 
 TINY = (
-    "--model=char --char_size=4 --char_filters=3,2 --highway_layers=1 --rnn_size=6 --agent_units=3 --batch_size=5 --num_unroll_steps=7 "
-    "--max_epochs=4 --dropout=0 --param_init=1 --learning_rate=.3 --nojit_compile --notensorboard"
+    "--model=char --char_size=4 --char_filters=3,2 --highway_layers=1 --rnn_size=6 --agent_units=3"
+    " --batch_size=5 --num_unroll_steps=7 --max_epochs=4 --dropout=0 --param_init=1"
+    " --learning_rate=.3 --nojit_compile --notensorboard"
 ).split()
 LINES = ["the cat sees the dog", "a dog sees a cat", "the <unk> sleeps", "a cat sleeps"]
 
@@ -39,7 +42,7 @@ def random_biases(layer):
             weight.assign(np.random.default_rng(i).normal(size=weight.shape))
 
 
-# ------------------------------------------------------------------------------------------------------------------- the parts
+# ---------------------------------------------------------------------------------------- the parts
 
 
 def test_char_cnn_by_hand():
@@ -56,7 +59,10 @@ def test_char_cnn_by_hand():
             kernel, bias = (w.numpy() for w in convolution.weights)
             assert kernel.shape == (width, 3, len(bias))
             places = [
-                [sum(vectors[word[p + j]] @ kernel[j, :, f] for j in range(width)) + bias[f] for p in range(len(word) - width + 1)]
+                [
+                    sum(vectors[word[p + j]] @ kernel[j, :, f] for j in range(width)) + bias[f]
+                    for p in range(len(word) - width + 1)
+                ]
                 for f in range(len(bias))
             ]
             features += [np.tanh(responses).max() for responses in places]
@@ -68,18 +74,27 @@ def test_highway_by_hand():
     x = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
     layer = Highway(3, uniform)
     layer(x)
-    assert layer.gate.bias.numpy().tolist() == [-2] * 3 and layer.transform.bias.numpy().tolist() == [0] * 3
+    assert (
+        layer.gate.bias.numpy().tolist() == [-2] * 3
+        and layer.transform.bias.numpy().tolist() == [0] * 3
+    )
     random_biases(layer)
-    (w_t, b_t), (w_h, b_h) = ([w.numpy() for w in dense.weights] for dense in (layer.gate, layer.transform))
+    (w_t, b_t), (w_h, b_h) = (
+        [w.numpy() for w in dense.weights] for dense in (layer.gate, layer.transform)
+    )
     t = 1 / (1 + np.exp(-(x @ w_t + b_t)))
-    np.testing.assert_allclose(layer(x), t * np.maximum(x @ w_h + b_h, 0) + (1 - t) * x, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        layer(x), t * np.maximum(x @ w_h + b_h, 0) + (1 - t) * x, rtol=1e-5, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("jit_compile", [False, True])
 def test_words_are_looked_up_by_their_spelling(jit_compile):
-    """Repeated words too, and the gradient counts each place; filters wider than the longest word."""
+    """Repeated words too: the gradient counts each place; filters wider than the longest word."""
     spellings = np.array([[1, 3, 2], [1, 4, 2], [1, 2, 0]], np.int32)
-    layer = WordsFromCharacters(spellings, 5, uniform, char_size=2, char_filters=[1, 2, 3, 4, 5], highway_layers=1)
+    layer = WordsFromCharacters(
+        spellings, 5, uniform, char_size=2, char_filters=[1, 2, 3, 4, 5], highway_layers=1
+    )
     words = tf.constant([[2, 0, 2, 2], [1, 0, 0, 2]])
     layer(words)
 
@@ -88,7 +103,9 @@ def test_words_are_looked_up_by_their_spelling(jit_compile):
         with tf.GradientTape() as tape:
             y = layer(words)
             loss = tf.reduce_sum(y**2)
-        return y, [tf.convert_to_tensor(g) for g in tape.gradient(loss, [w.value for w in layer.weights])]
+        return y, [
+            tf.convert_to_tensor(g) for g in tape.gradient(loss, [w.value for w in layer.weights])
+        ]
 
     with tf.GradientTape() as tape:
         spelled = layer.cnn(np.pad(spellings, [(0, 0), (0, 2)])[words.numpy().ravel()])
@@ -97,11 +114,13 @@ def test_words_are_looked_up_by_their_spelling(jit_compile):
     y, gradients = look_up(words)
     assert y.shape == (2, 4, 15)
     np.testing.assert_allclose(tf.reshape(y, [8, 15]), expected, rtol=1e-5, atol=1e-6)
-    for found, wanted in zip(gradients, tape.gradient(loss, [w.value for w in layer.weights]), strict=True):
+    for found, wanted in zip(
+        gradients, tape.gradient(loss, [w.value for w in layer.weights]), strict=True
+    ):
         np.testing.assert_allclose(found, tf.convert_to_tensor(wanted), rtol=1e-4, atol=1e-5)
 
 
-# -------------------------------------------------------------------------------------------------------------------- the sizes
+# ---------------------------------------------------------------------------------------- the sizes
 
 
 def test_number_of_weights():
@@ -115,21 +134,44 @@ def test_number_of_weights():
         + 2 * 2 * (wide * wide + wide)  # two highway layers of two matrices
         + 4 * 650 * (wide + 650 + 1)  # the plain LSTM
         + 4 * 650 * (650 + 650 + 1)  # the dynamic one
-        + 50 * (650 + 650 + 1) + 5 * (50 + 1)  # its agent
+        + 50 * (650 + 650 + 1)
+        + 5 * (50 + 1)  # its agent
         + (650 + 1) * 10_000  # the softmax
-    )  # fmt: skip
+    )
     spellings = reader.Spellings(np.zeros((10_000, 21), np.int32), ("",) * 51, 19)
-    model = language_model.LanguageModel(config("--preset=char", "--nojit_compile"), 10_000, spellings)
+    model = language_model.LanguageModel(
+        config("--preset=char", "--nojit_compile"), 10_000, spellings
+    )
     assert count_weights(model) == hand == 19_433_270
-    model = language_model.LanguageModel(config("--preset=char_small", "--nojit_compile"), 10_000, spellings)
+    model = language_model.LanguageModel(
+        config("--preset=char_small", "--nojit_compile"), 10_000, spellings
+    )
     assert count_weights(model) == 3_519_620  # what README says
 
 
 def test_spelling_by_hand():
     spellings = reader.spell(Vocabulary(("<eos>", "cab", "<unk>", "a", "<x>")))
-    assert spellings.characters == ("<pad>", "<word>", "</word>", "<unk>", "<eos>", "<", ">", "a", "b", "c", "x")
+    assert spellings.characters == (
+        "<pad>",
+        "<word>",
+        "</word>",
+        "<unk>",
+        "<eos>",
+        "<",
+        ">",
+        "a",
+        "b",
+        "c",
+        "x",
+    )
     assert spellings.longest == 3 and spellings.ids.dtype == np.int32
-    assert spellings.ids.tolist() == [[1, 4, 2, 0, 0], [1, 9, 7, 8, 2], [1, 3, 2, 0, 0], [1, 7, 2, 0, 0], [1, 5, 10, 6, 2]]
+    assert spellings.ids.tolist() == [
+        [1, 4, 2, 0, 0],
+        [1, 9, 7, 8, 2],
+        [1, 3, 2, 0, 0],
+        [1, 7, 2, 0, 0],
+        [1, 5, 10, 6, 2],
+    ]
     assert reader.spell(Vocabulary(("cab",)), max_chars=3).ids.tolist() == [[1, 5, 3]]
     assert reader.spell(Vocabulary(("a" * 70,))).ids.shape == (1, 65)
 
@@ -140,12 +182,18 @@ def test_ptb_has_51_characters(data_dir):
         pytest.skip(f"no ptb.train.txt in {folder}")
     vocabulary = reader.load(str(folder)).vocabulary
     spellings = reader.spell(vocabulary)
-    assert len(spellings.characters) == 51 and spellings.longest == 19 and spellings.ids.shape == (10_000, 21)
-    written = "".join(spellings.characters[c] for c in spellings.ids[vocabulary.ids["telecommunications"]])
+    assert (
+        len(spellings.characters) == 51
+        and spellings.longest == 19
+        and spellings.ids.shape == (10_000, 21)
+    )
+    written = "".join(
+        spellings.characters[c] for c in spellings.ids[vocabulary.ids["telecommunications"]]
+    )
     assert written == "<word>telecommunications</word>" + "<pad>"
 
 
-# --------------------------------------------------------------------------------------------------------------------- the runs
+# ----------------------------------------------------------------------------------------- the runs
 
 
 @pytest.fixture(scope="module")
@@ -172,7 +220,10 @@ def no_perplexity(*_, **__):
 
 
 def test_a_run_learns_and_keeps_the_padding_at_zero(trained):
-    losses = [json.loads(line)["train_task_loss"] for line in (trained / "metrics.jsonl").read_text().splitlines()]
+    losses = [
+        json.loads(line)["train_task_loss"]
+        for line in (trained / "metrics.jsonl").read_text().splitlines()
+    ]
     assert losses[-1] < losses[0] - 0.4 and losses[-1] < 1.7 < np.log(8)  # of 8 words
     _, trainer, _ = lm_experiment.load(str(trained))
     model = trainer.model
@@ -196,12 +247,18 @@ def test_a_run_that_was_cut_off_ends_the_same(corpus, trained, tmp_path, monkeyp
         loop.run(flags, lm_experiment.build)
     monkeypatch.setattr(Trainer, "train", whole)
     loop.run(flags, lm_experiment.build)
-    expected, found = (checkpoint.load_latest(folder / "checkpoints")[1] for folder in (trained, tmp_path / "run"))
-    assert expected.keys() == found.keys() and all(np.array_equal(expected[name], found[name]) for name in expected)
+    expected, found = (
+        checkpoint.load_latest(folder / "checkpoints")[1] for folder in (trained, tmp_path / "run")
+    )
+    assert expected.keys() == found.keys() and all(
+        np.array_equal(expected[name], found[name]) for name in expected
+    )
 
 
 def test_text_from_a_run(trained, capsys):
-    words, distances = generate.generate(generate.GenerateConfig(run_dir=str(trained), prompt="the cat", n_words=4))
+    words, distances = generate.generate(
+        generate.GenerateConfig(run_dir=str(trained), prompt="the cat", n_words=4)
+    )
     assert words[1:3] == ["the", "cat"] and len(words) == len(distances) == 7
     assert "<-" in capsys.readouterr().out
 
@@ -213,7 +270,9 @@ def test_every_weight_has_a_gradient(cell):
     words = tf.constant(np.random.default_rng(0).integers(0, 6, (5, 4)), tf.int32)
     batch = {"words": words[:, :-1], "targets": words[:, 1:]}
     with tf.GradientTape() as tape:
-        loss, metrics, _ = model.training_loss(batch, model.initial_state(5), tf.constant([0, 1]), {})
+        loss, metrics, _ = model.training_loss(
+            batch, model.initial_state(5), tf.constant([0, 1]), {}
+        )
     gradients = tape.gradient(loss, model.trainable_variables)
     for weight, gradient in zip(model.trainable_variables, gradients, strict=True):
         assert np.abs(tf.convert_to_tensor(gradient)).max() > 0, weight.path
@@ -221,18 +280,31 @@ def test_every_weight_has_a_gradient(cell):
 
 
 def test_all_weights_start_with_numbers_of_their_own():
-    """Equal kernels of two layers would be one kernel: an initializer that is shared gives the same numbers again."""
-    model = lm_experiment.make_model(config("--preset=released", *TINY, "--char_filters=3,3"), Vocabulary(("a", "b", "c", "d")))
-    kernels = [weight.numpy().ravel() for weight in model.trainable_variables if "bias" not in weight.path]
-    ratios = {round(float(kernel[-1] / kernel[-2]), 4) for kernel in kernels}  # the same for the same numbers on another scale
+    """Equal kernels of two layers would be one kernel: an initializer that is shared gives the same
+    numbers again.
+    """
+    model = lm_experiment.make_model(
+        config("--preset=released", *TINY, "--char_filters=3,3"), Vocabulary(("a", "b", "c", "d"))
+    )
+    kernels = [
+        weight.numpy().ravel() for weight in model.trainable_variables if "bias" not in weight.path
+    ]
+    # the same for the same numbers on another scale
+    ratios = {round(float(kernel[-1] / kernel[-2]), 4) for kernel in kernels}
     assert len(ratios) == len(kernels) > 9
 
 
-@pytest.mark.parametrize("flag", ["--char_size=9", "--char_filters=1,2", "--highway_layers=0", "--max_chars=9"])
+@pytest.mark.parametrize(
+    "flag", ["--char_size=9", "--char_filters=1,2", "--highway_layers=0", "--max_chars=9"]
+)
 def test_flags_of_the_other_model_are_refused(flag, capsys):
     with pytest.raises(SystemExit) as left:
         main(LanguageConfig, PRESETS, "LanguageModeling.experiment:train", ["RL_train.py", flag])
     line = capsys.readouterr().err
     name = flag.partition("=")[0]
     assert left.value.code == 2
-    assert line == f"error: {name} belongs to --model char, the model here is word: leave it out, or change the model\n"
+    assert (
+        line
+        == f"error: {name} belongs to --model char, the model here is word: leave it out, or change"
+        " the model\n"
+    )

@@ -85,7 +85,8 @@ def test_a_damaged_one_gives_way_to_the_one_before(tmp_path, capsys):
     assert (step, arrays["w"]) == (1, 1)
     line = capsys.readouterr().err
     assert line.count("\n") == 1 and "checkpoint-2.npz" in line
-    # The resumed run saves in between: its own two stay, the damaged one goes, the good one is not the victim.
+    # The resumed run saves in between: its own two stay, the damaged one goes, the good one is not
+    # the victim.
     checkpoint.save(tmp_path, 1, {"w": np.array(1)})
     assert names(tmp_path) == ["checkpoint-1.npz"]
 

@@ -12,7 +12,17 @@ import typing
 
 import pytest
 
-from common.config import CELLS, RunConfig, Terminated, command_line, from_dict, help_text, main, setting, settings
+from common.config import (
+    CELLS,
+    RunConfig,
+    Terminated,
+    command_line,
+    from_dict,
+    help_text,
+    main,
+    setting,
+    settings,
+)
 from common.errors import InputError
 
 
@@ -47,18 +57,30 @@ def parse(*arguments):
 
 def test_defaults_of_the_subclass_over_those_of_the_base():
     config = parse()
-    assert (config.rnn_size, config.lamda, config.n_actions, config.agent_units) == (650, 1.0, 5, 50)
+    assert (config.rnn_size, config.lamda, config.n_actions, config.agent_units) == (
+        650,
+        1.0,
+        5,
+        50,
+    )
     assert config.run_dir == os.path.join("runs", "Toy", "paper-dynamic_skip-seed0")
-    assert settings(Config)["rnn_size"].minimum == 1  # inherited, though the subclass gives a bare default
+    # inherited, though the subclass gives a bare default
+    assert settings(Config)["rnn_size"].minimum == 1
     assert settings(Config)["rnn_size"].help == settings(RunConfig)["rnn_size"].help
 
 
 def test_flag_wins_over_preset_wins_over_default():
     config = parse("--preset=small", "--lamda", "1", "--seed=3", "--cell=random_skip")
-    assert (config.lamda, config.rnn_size, config.jit_compile, config.n_actions) == (1.0, 20, False, 5)
+    assert (config.lamda, config.rnn_size, config.jit_compile, config.n_actions) == (
+        1.0,
+        20,
+        False,
+        5,
+    )
     assert config.run_dir == os.path.join("runs", "Toy", "small-random_skip-lamda1-seed3")
     assert isinstance(config.lamda, float)
-    assert parse("--preset=small", "--jit_compile").jit_compile is True  # given, and equal to the default of the class
+    # given, and equal to the default of the class
+    assert parse("--preset=small", "--jit_compile").jit_compile is True
 
 
 @pytest.mark.parametrize(
@@ -66,16 +88,28 @@ def test_flag_wins_over_preset_wins_over_default():
     [
         ([], "paper-dynamic_skip-seed0"),
         (["--lamda=.50", "--seed=1"], "paper-dynamic_skip-lamda0.5-seed1"),
-        (["--max_epochs=3", "--lamda=0.5"], "paper-dynamic_skip-lamda0.5-max_epochs3-seed0"),  # in the order of the fields
-        (["--lamda=1", "--rnn_size=650"], "paper-dynamic_skip-seed0"),  # given, but what the preset says
+        # in the order of the fields
+        (["--max_epochs=3", "--lamda=0.5"], "paper-dynamic_skip-lamda0.5-max_epochs3-seed0"),
+        # given, but what the preset says
+        (["--lamda=1", "--rnn_size=650"], "paper-dynamic_skip-seed0"),
         (["--preset=small", "--rnn_size=650"], "small-dynamic_skip-rnn_size650-seed0"),
-        (["--nojit_compile", "--deterministic"], "paper-dynamic_skip-nojit_compile-deterministic-seed0"),
-        (["--print_every=7", "--notensorboard"], "paper-dynamic_skip-seed0"),  # a resumed run may change these
-        (["--cell=dynamic_skip", "--reward=probability", "--limit=4"], "paper-dynamic_skip-reward_probability-limit4-seed0"),
+        (
+            ["--nojit_compile", "--deterministic"],
+            "paper-dynamic_skip-nojit_compile-deterministic-seed0",
+        ),
+        # a resumed run may change these
+        (["--print_every=7", "--notensorboard"], "paper-dynamic_skip-seed0"),
+        (
+            ["--cell=dynamic_skip", "--reward=probability", "--limit=4"],
+            "paper-dynamic_skip-reward_probability-limit4-seed0",
+        ),
         (["--data_dir=/some where/my data/"], "paper-dynamic_skip-data_dir_my_data-seed0"),
-        (["--widths=3,4", "--learning_rate=1e-5"], "paper-dynamic_skip-learning_rate1e-05-widths3,4-seed0"),
+        (
+            ["--widths=3,4", "--learning_rate=1e-5"],
+            "paper-dynamic_skip-learning_rate1e-05-widths3,4-seed0",
+        ),
     ],
-)  # fmt: skip
+)
 def test_the_default_folder_tells_flags_apart(arguments, name):
     assert parse(*arguments).run_dir == os.path.join("runs", "Toy", name)
 
@@ -128,7 +162,8 @@ def test_more_words_than_flags_are_refused():
     with pytest.raises(InputError, match="expected flags .*found 'b.txt'"):
         command_line.parse(Tool, None, ["tool.py", "a.txt", "b.txt"], bare=["out"])
     with pytest.raises(InputError, match="expected flags .*found 'b.txt'"):
-        command_line.parse(Files, None, ["tool.py", "--files", "a.txt", "b.txt"], bare=["files..."])  # not dropped
+        # not dropped
+        command_line.parse(Files, None, ["tool.py", "--files", "a.txt", "b.txt"], bare=["files..."])
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -157,9 +192,14 @@ def test_words_that_make_a_list(arguments, files, steps):
 
 def test_a_home_is_meant_in_paths(monkeypatch):
     monkeypatch.setenv("HOME", "/home/anna")
-    config = command_line.parse(Files, None, ["tool.py", "~/a", "b~", "--other=~"], bare=["files..."])
+    config = command_line.parse(
+        Files, None, ["tool.py", "~/a", "b~", "--other=~"], bare=["files..."]
+    )
     assert (config.files, config.other) == (["/home/anna/a", "b~"], "/home/anna")
-    assert command_line.parse(Files, None, ["tool.py", "--files=~/a,~/b"]).files == ["/home/anna/a", "/home/anna/b"]
+    assert command_line.parse(Files, None, ["tool.py", "--files=~/a,~/b"]).files == [
+        "/home/anna/a",
+        "/home/anna/b",
+    ]
     assert command_line.parse(Files, None, ["tool.py", "--other=none"]).other is None
     config = parse("--run_dir=~/runs/one", "--data_dir", "~/data")  # a subclass inherits it
     assert (config.run_dir, config.data_dir) == ("/home/anna/runs/one", "/home/anna/data")
@@ -172,9 +212,13 @@ def test_paths_are_compared_as_what_they_lead_to(monkeypatch, tmp_path):
     known = settings(Files)
     same = ["data/x", "./data/x", "data/x/", "data//y/../x", str(tmp_path / "data" / "x")]
     assert len({known["other"].comparable(path) for path in same}) == 1
-    assert known["files"].comparable(["~/x", "a/"]) == known["files"].comparable([str(tmp_path / "home/x"), "a"])
+    assert known["files"].comparable(["~/x", "a/"]) == known["files"].comparable(
+        [str(tmp_path / "home/x"), "a"]
+    )
     assert known["other"].comparable("") != known["other"].comparable(".")
-    assert settings(Tool)["text"].comparable("a/") == "a/" and known["other"].comparable(None) is None
+    assert (
+        settings(Tool)["text"].comparable("a/") == "a/" and known["other"].comparable(None) is None
+    )
 
 
 def test_every_flag_that_names_a_file_or_a_folder_is_a_path(root):
@@ -184,7 +228,11 @@ def test_every_flag_that_names_a_file_or_a_folder_is_a_path(root):
     for path in sorted(root.glob("*/*.py")):
         if path.parent.name != "tests" and "import main" in path.read_text(encoding="utf-8"):
             names = runpy.run_path(str(path), run_name="imported")
-            configs |= {value for name, value in names.items() if name.endswith("Config") and dataclasses.is_dataclass(value)}
+            configs |= {
+                value
+                for name, value in names.items()
+                if name.endswith("Config") and dataclasses.is_dataclass(value)
+            }
     for config in configs:
         for one in settings(config).values():
             texts = str in (one.type, *typing.get_args(one.type))
@@ -192,7 +240,20 @@ def test_every_flag_that_names_a_file_or_a_folder_is_a_path(root):
             if texts and names_one and one.name not in others:
                 assert one.path, f"{config.__name__}.{one.name}"
                 found.add(one.name)
-    assert len(configs) > 20 and {"run_dir", "data_dir", "checkpoint", "vectors", "picture", "runs", "load_model", "cache_dir"} <= found
+    assert (
+        len(configs) > 20
+        and {
+            "run_dir",
+            "data_dir",
+            "checkpoint",
+            "vectors",
+            "picture",
+            "runs",
+            "load_model",
+            "cache_dir",
+        }
+        <= found
+    )
 
 
 @pytest.mark.parametrize(
@@ -214,21 +275,29 @@ def test_every_flag_that_names_a_file_or_a_folder_is_a_path(root):
         (["--observation=all"], "--observation expects one of previous, mean; got 'all'"),
         (
             ["--reward=probabilty"],
-            "--reward expects one of log_likelihood, probability; got 'probabilty' (did you mean probability?)",
+            (
+                "--reward expects one of log_likelihood, probability; got 'probabilty' (did you"
+                " mean probability?)"
+            ),
         ),
-        (["--preset=papr"], "--preset expects one of paper, small; got 'papr' (did you mean paper?)"),
+        (
+            ["--preset=papr"],
+            "--preset expects one of paper, small; got 'papr' (did you mean paper?)",
+        ),
         (["stray"], FLAGS_ONLY + "'stray'"),
         (["--jit_compile", "false"], FLAGS_ONLY + "'false'"),
         (["--seed=-1"], "--seed expects a value from 0 to 2147483647, got -1"),
     ],
-)  # fmt: skip
+)
 def test_one_line_for_bad_flags(arguments, line):
     with pytest.raises(InputError) as caught:
         parse(*arguments)
     assert str(caught.value) == line
 
 
-@pytest.mark.parametrize("arguments", [["--seed"], ["--jit_compile=maybe"], ["--flagfile=/no/such/file"]])
+@pytest.mark.parametrize(
+    "arguments", [["--seed"], ["--jit_compile=maybe"], ["--flagfile=/no/such/file"]]
+)
 def test_what_absl_refuses_is_one_line_too(arguments):
     with pytest.raises(InputError) as caught:
         parse(*arguments)
@@ -255,49 +324,80 @@ def test_a_preset_is_checked_like_a_flag():
         ([], (2, 3), "skipping-skip_rnn-seed0"),
         (["--cell=skip_rnn"], (2, 3), "skipping-skip_rnn-seed0"),
         (["--cell=lstm"], (None, None), "skipping-lstm-seed0"),
-        (["--cell=fixed_skip"], (None, 3), "skipping-fixed_skip-seed0"),  # the preset's skip was meant for another cell
+        # the preset's skip was meant for another cell
+        (["--cell=fixed_skip"], (None, 3), "skipping-fixed_skip-seed0"),
         (["--cell=fixed_skip", "--skip=4"], (None, 4), "skipping-fixed_skip-skip4-seed0"),
     ],
 )
 def test_a_preset_s_cell_flags_stay_with_its_cell(arguments, expected, name):
-    presets = {"paper": {}, "skipping": {"cell": "skip_rnn", "n_matrices": 2, "skip": 3, "rnn_size": 20}}
+    presets = {
+        "paper": {},
+        "skipping": {"cell": "skip_rnn", "n_matrices": 2, "skip": 3, "rnn_size": 20},
+    }
     config = command_line.parse(Config, presets, ["x", "--preset=skipping", *arguments])
     assert (config.n_matrices, config.skip) == expected and config.rnn_size == 20
     assert os.path.basename(config.run_dir) == name
-    with pytest.raises(InputError, match="--n_matrices belongs to --cell skip_rnn, the cell here is lstm"):
-        command_line.parse(Config, presets, ["x", "--preset=skipping", "--cell=lstm", "--n_matrices=2"])
+    with pytest.raises(
+        InputError, match="--n_matrices belongs to --cell skip_rnn, the cell here is lstm"
+    ):
+        command_line.parse(
+            Config, presets, ["x", "--preset=skipping", "--cell=lstm", "--n_matrices=2"]
+        )
 
 
 @pytest.mark.parametrize(
     "cell, flag, owners",
     [
-        ("lstm", "lamda=.3", "--cell dynamic_skip or --cell fixed_skip or --cell random_skip or --cell attention"),
-        ("fixed_skip", "n_actions=7", "--cell dynamic_skip or --cell random_skip or --cell attention"),
+        (
+            "lstm",
+            "lamda=.3",
+            "--cell dynamic_skip or --cell fixed_skip or --cell random_skip or --cell attention",
+        ),
+        (
+            "fixed_skip",
+            "n_actions=7",
+            "--cell dynamic_skip or --cell random_skip or --cell attention",
+        ),
         ("gru", "observation=mean", "--cell dynamic_skip or --cell attention"),
-        ("attention", "history=window", "--cell dynamic_skip or --cell fixed_skip or --cell random_skip"),
+        (
+            "attention",
+            "history=window",
+            "--cell dynamic_skip or --cell fixed_skip or --cell random_skip",
+        ),
         ("attention", "credit=total", "--cell dynamic_skip"),
         ("lstm", "estimator=straight_through", "--cell dynamic_skip"),
     ],
 )
 def test_a_flag_that_the_cell_does_not_read(cell, flag, owners):
-    """Typed it is refused, unless it says what stands there anyway; in a preset it is meant for other cells."""
+    """Typed it is refused, unless it says what stands there anyway; in a preset it is meant for
+    other cells.
+    """
     name, value = flag.split("=")
-    line = f"--{name} belongs to {owners}, the cell here is {cell}: leave it out, or change the cell"
+    line = (
+        f"--{name} belongs to {owners}, the cell here is {cell}: leave it out, or change the cell"
+    )
     for where in ([], ["--run_dir=a"]):
         with pytest.raises(InputError, match=f"^{line}$"):
             parse(f"--cell={cell}", f"--{flag}", *where)
     kind = type(getattr(parse(), name))
     presets = {"paper": {name: kind(value)}}
-    assert getattr(command_line.parse(Config, presets, ["x", f"--cell={cell}", f"--{flag}"]), name) == kind(value)
+    assert getattr(
+        command_line.parse(Config, presets, ["x", f"--cell={cell}", f"--{flag}"]), name
+    ) == kind(value)
     parse(f"--cell={owners.split()[1]}", f"--{flag}")
 
 
 def test_what_an_agent_without_reward_does_not_read():
-    line = "--rl_weight belongs to --estimator policy_gradient, the estimator here is straight_through: leave it out, or change the"
+    line = (
+        "--rl_weight belongs to --estimator policy_gradient, the estimator here is"
+        " straight_through: leave it out, or change the"
+    )
     with pytest.raises(InputError, match=f"^{line} estimator$"):
         parse("--estimator=straight_through", "--rl_weight=2")
     presets = {"paper": {"rl_weight": 2.0, "entropy_weight": 0.1}}
-    config = command_line.parse(Config, presets, ["x", "--estimator=straight_through", "--entropy_weight=.3"])
+    config = command_line.parse(
+        Config, presets, ["x", "--estimator=straight_through", "--entropy_weight=.3"]
+    )
     assert (config.agent_options["rl_weight"], config.agent_options["entropy_weight"]) == (0, 0.3)
     assert command_line.parse(Config, presets, ["x"]).agent_options["rl_weight"] == 2
 
@@ -310,7 +410,9 @@ def test_a_flag_without_effect_is_refused_and_not_shown():
         without_effect = {"dropout": "it drops nothing"}
 
     assert command_line.parse(NoDropout, PRESETS, ["x", "--dropout=0"]).dropout == 0
-    with pytest.raises(InputError, match=r"--dropout has no effect here \(it drops nothing\): leave it out"):
+    with pytest.raises(
+        InputError, match=r"--dropout has no effect here \(it drops nothing\): leave it out"
+    ):
         command_line.parse(NoDropout, PRESETS, ["x", "--dropout=.5"])
     assert "--dropout=" in help_text(Config, PRESETS)
     assert "--dropout=" not in help_text(NoDropout, PRESETS)
@@ -341,18 +443,34 @@ def test_a_default_list_is_not_shared():
 
 def test_ctrl_c_while_a_script_imports(root, tmp_path):
     """Not Python's traceback, and the status of an interrupt."""
-    program = "import os, signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # not ignored, as behind nohup
-    program += "from common.config import main; os.kill(os.getpid(), signal.SIGINT); import time; time.sleep(9)"
+    # not ignored, as behind nohup
+    program = "import os, signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    program += (
+        "from common.config import main; os.kill(os.getpid(), signal.SIGINT); import time;"
+        " time.sleep(9)"
+    )
     environment = os.environ | {"PYTHONPATH": str(root)}
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=environment
+    )
     assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "interrupted\n")
-    done = subprocess.run([sys.executable, "-c", "import common.config; 1 / 0"], capture_output=True, text=True, env=environment)
+    done = subprocess.run(
+        [sys.executable, "-c", "import common.config; 1 / 0"],
+        capture_output=True,
+        text=True,
+        env=environment,
+    )
     assert done.returncode == 1 and done.stderr.endswith("ZeroDivisionError: division by zero\n")
 
 
 def test_text_that_no_file_can_hold(root):
     for text in ("caf\udce9", "\udc80"):
-        with pytest.raises(InputError, match=r"--data_dir expects text in UTF-8, got '.*\\udc.*': rename it, or set PYTHONUTF8=1"):
+        with pytest.raises(
+            InputError,
+            match=(
+                r"--data_dir expects text in UTF-8, got '.*\\udc.*': rename it, or set PYTHONUTF8=1"
+            ),
+        ):
             parse(f"--data_dir={text}")
     assert parse("--data_dir=d\u00e4t\u00e4 x/\u6f22").data_dir == "d\u00e4t\u00e4 x/\u6f22"
 
@@ -379,14 +497,18 @@ GO_ON = "interrupted: run the same command to go on\n"
         (raises(Terminated()), 143, GO_ON),
         (terminates_itself, 143, GO_ON),
         (
-            raises(OSError(errno.ENOSPC, "No space left on device", "/x/y")), 2,
-            "error: No space left on device: /x/y; make room or give access there, then run the same command again\n",
+            raises(OSError(errno.ENOSPC, "No space left on device", "/x/y")),
+            2,
+            (
+                "error: No space left on device: /x/y; make room or give access there, then run the"
+                " same command again\n"
+            ),
         ),
         ("no_such_module_at_all:train", ModuleNotFoundError, ""),
         (raises(OSError(errno.EIO, "Input/output error")), OSError, ""),
         (raises(ValueError("a bug")), ValueError, ""),
     ],
-)  # fmt: skip
+)
 def test_exit_status_and_line(train, status, line, capsys):
     before = signal.getsignal(signal.SIGTERM)
     expected = status if isinstance(status, type) else SystemExit

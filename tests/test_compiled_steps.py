@@ -1,4 +1,6 @@
-"""The compiled steps: steps against NumPy, the same whatever the calls they are divided into, seeds, totals, losses that are not finite."""
+"""The compiled steps: steps against NumPy, the same whatever the calls they are divided into,
+seeds, totals, losses that are not finite.
+"""
 
 import keras
 import numpy as np
@@ -10,12 +12,17 @@ from common.training.metrics import add, greedy_and_sampled, means
 
 N, B, D = 7, 4, 3
 RANDOM = np.random.default_rng(0)
-BATCHES = {"x": RANDOM.normal(size=(N, B, D)).astype(np.float32), "y": RANDOM.normal(size=(N, B)).astype(np.float32)}
+BATCHES = {
+    "x": RANDOM.normal(size=(N, B, D)).astype(np.float32),
+    "y": RANDOM.normal(size=(N, B)).astype(np.float32),
+}
 START = np.array([[1.0], [-2.0], [0.5]], np.float32)
 
 
 class Regression(keras.Model):
-    """y = x w, squared error; carries the sum of x from batch to batch and adds noise of the step's seed."""
+    """y = x w, squared error; carries the sum of x from batch to batch and adds noise of the step's
+    seed.
+    """
 
     def __init__(self, noise=0.0):
         super().__init__()
@@ -34,11 +41,17 @@ class Regression(keras.Model):
 
     def training_loss(self, batch, state, seed, schedule):
         loss = tf.reduce_mean(self.residual(batch, seed) ** 2) * schedule["scale"]
-        return loss, {"largest": (tf.reduce_max(batch["x"]), 2.0)}, state + tf.reduce_sum(batch["x"], 0)
+        return (
+            loss,
+            {"largest": (tf.reduce_max(batch["x"]), 2.0)},
+            state + tf.reduce_sum(batch["x"], 0),
+        )
 
     def evaluation_metrics(self, batch, state, seed, greedy):
         error = self.residual(batch, seed)
-        return {"error": (tf.reduce_sum(tf.abs(error) if greedy else error), tf.cast(B, tf.float32))}, state + 1.0
+        return {
+            "error": (tf.reduce_sum(tf.abs(error) if greedy else error), tf.cast(B, tf.float32))
+        }, state + 1.0
 
     def infer(self, batch, seed, greedy):
         return {"residual": self.residual(batch, seed) * (-1.0 if greedy else 1.0)}
@@ -46,7 +59,9 @@ class Regression(keras.Model):
 
 def trainer(noise=0.0, **options):
     model = Regression(noise)
-    return Trainer(model, keras.optimizers.SGD(0.0), **{"jit_compile": False, "steps_per_call": 3, **options})
+    return Trainer(
+        model, keras.optimizers.SGD(0.0), **{"jit_compile": False, "steps_per_call": 3, **options}
+    )
 
 
 KNOBS = {"learning_rate": 0.1, "scale": 2.0}
@@ -55,7 +70,9 @@ KNOBS = {"learning_rate": 0.1, "scale": 2.0}
 def train(noise=0.0, start=0, stop=None, first_step=0, **options):
     """Weights, state and totals after training."""
     one = trainer(noise, **options)
-    state, totals = one.train(BATCHES, one.model.initial_state(B), first_step, KNOBS, None, start, stop)
+    state, totals = one.train(
+        BATCHES, one.model.initial_state(B), first_step, KNOBS, None, start, stop
+    )
     return one.model.w.numpy(), np.asarray(state), totals
 
 
@@ -83,7 +100,9 @@ def test_steps_by_hand(max_grad_norm, jit_compile):
     assert set(totals) == {"largest", "loss", "gradient_norm"}
     np.testing.assert_allclose(totals["loss"], [sum(losses), N], rtol=1e-5)
     np.testing.assert_allclose(totals["gradient_norm"], [sum(norms), N], rtol=1e-5)
-    np.testing.assert_allclose(totals["largest"], [BATCHES["x"].max((1, 2)).sum(), 2 * N], rtol=1e-6)
+    np.testing.assert_allclose(
+        totals["largest"], [BATCHES["x"].max((1, 2)).sum(), 2 * N], rtol=1e-6
+    )
     assert means(totals)["loss"] == pytest.approx(np.mean(losses), rel=1e-5)
 
 
@@ -100,7 +119,9 @@ def test_going_on_within_a_stack():
     wanted, *_ = train(noise=1.0)
     one = trainer(noise=1.0)
     calls = []
-    state, _ = one.train(BATCHES, one.model.initial_state(B), 0, KNOBS, lambda *a: calls.append(a), 0, 5)
+    state, _ = one.train(
+        BATCHES, one.model.initial_state(B), 0, KNOBS, lambda *a: calls.append(a), 0, 5
+    )
     assert [n for n, *_ in calls] == [3, 5] and [float(m["loss"][1]) for *_, m in calls] == [3, 2]
     state, _ = one.train(BATCHES, state, 5, KNOBS, lambda *a: calls.append(a), 5)
     assert [n for n, *_ in calls[2:]] == [2]
@@ -117,8 +138,14 @@ def test_random_numbers_follow_from_seed_and_step():
 def test_evaluate():
     one = trainer()
     error = BATCHES["x"] @ START[:, 0] - BATCHES["y"]
-    np.testing.assert_allclose(one.evaluate(BATCHES, tf.zeros([]))["error"], [error.sum(), N * B], rtol=1e-4, atol=1e-4)
-    np.testing.assert_allclose(one.evaluate(BATCHES, tf.zeros([]), greedy=True)["error"], [np.abs(error).sum(), N * B], rtol=1e-5)
+    np.testing.assert_allclose(
+        one.evaluate(BATCHES, tf.zeros([]))["error"], [error.sum(), N * B], rtol=1e-4, atol=1e-4
+    )
+    np.testing.assert_allclose(
+        one.evaluate(BATCHES, tf.zeros([]), greedy=True)["error"],
+        [np.abs(error).sum(), N * B],
+        rtol=1e-5,
+    )
     noisy = trainer(noise=1.0)
     found = [noisy.evaluate(BATCHES, tf.zeros([]), sample=i)["error"][0] for i in (0, 0, 1)]
     assert found[0] == found[1] != found[2]
@@ -129,17 +156,29 @@ def test_infer():
     one = trainer()
     expected = BATCHES["x"] @ START[:, 0] - BATCHES["y"]
     np.testing.assert_allclose(one.infer(BATCHES)["residual"], expected, rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(one.infer(BATCHES, greedy=True)["residual"], -expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        one.infer(BATCHES, greedy=True)["residual"], -expected, rtol=1e-5, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("bad_step", [0, 4])
 def test_a_loss_that_is_not_finite(bad_step):
-    """The step is named, counted from the start of the run; the calls before it were reported, its own was not."""
+    """The step is named, counted from the start of the run; the calls before it were reported, its
+    own was not.
+    """
     one, calls = trainer(), []
     y = BATCHES["y"].copy()
     y[bad_step, 0] = np.inf
-    with pytest.raises(FloatingPointError, match=rf"^step {100 + bad_step}: loss, gradient_norm not finite"):
-        one.train(BATCHES | {"y": y}, one.model.initial_state(B), 100, KNOBS, lambda *a: calls.append(a[0]))
+    with pytest.raises(
+        FloatingPointError, match=rf"^step {100 + bad_step}: loss, gradient_norm not finite"
+    ):
+        one.train(
+            BATCHES | {"y": y},
+            one.model.initial_state(B),
+            100,
+            KNOBS,
+            lambda *a: calls.append(a[0]),
+        )
     assert calls == [3][: bad_step // 3]
 
 
@@ -152,13 +191,19 @@ def test_add():
 @pytest.mark.parametrize("has_agent", [True, False])
 def test_greedy_and_sampled(has_agent):
     calls = []
-    found = greedy_and_sampled(lambda greedy: {"f1": float(len(calls)), "calls": calls.append(greedy)}, "dev", has_agent)
+    found = greedy_and_sampled(
+        lambda greedy: {"f1": float(len(calls)), "calls": calls.append(greedy)}, "dev", has_agent
+    )
     assert calls == [True, False][: 1 + has_agent]
-    assert (found["dev_f1_greedy"], found["dev_f1_sampled"], len(found)) == (0.0, float(has_agent), 4)
+    assert (found["dev_f1_greedy"], found["dev_f1_sampled"], len(found)) == (
+        0.0,
+        float(has_agent),
+        4,
+    )
 
 
 def test_a_second_call_at_full_size():
-    """TensorFlow's graph optimiser left temporary variables behind, which the next call met again."""
+    """TensorFlow's graph optimiser left temporary variables behind, which the next call met."""
     from benchmarks.networks import language_models
 
     steps = language_models.our_steps(language_models.config_of("paper", cell="gru"))

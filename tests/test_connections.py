@@ -1,4 +1,6 @@
-"""What the agents of a run do with texts, in numbers, as pictures and on the page; the networks are untrained."""
+"""What the agents of a run do with texts, in numbers, as pictures and on the page; the networks are
+untrained.
+"""
 
 import functools
 import json
@@ -21,7 +23,7 @@ SMALL = {"rnn_size": 5, "agent_units": 4, "jit_compile": False}
 
 
 def make_run(folder, config, model):
-    """A run's folder with the weights of a model, drawn anew so that its agents are not undecided."""
+    """A run's folder with the weights of a model, drawn so that its agents are not undecided."""
     directory = RunDirectory.open(folder, config, ["train.py"])
     random = np.random.default_rng(0)
     for variable in model.trainable_variables:
@@ -51,15 +53,26 @@ def runs(tmp_path_factory):
 
     words = Vocabulary((PADDING, UNKNOWN, EOS, "the", "dog", "that", "barks", "sleeps"))
     config = from_dict(LanguageConfig, SMALL | {"n_actions": 3, "lamda": 0.7})
-    made = {"LanguageModeling": make_run(root / "lm", config, language_model.LanguageModel(config, len(words)))}
+    made = {
+        "LanguageModeling": make_run(
+            root / "lm", config, language_model.LanguageModel(config, len(words))
+        )
+    }
     words.save(root / "lm" / lm_experiment.VOCABULARY)
-    config = from_dict(NumberConfig, SMALL | {"n_actions": 4, "observation": "mean", "history": "window"})
+    config = from_dict(
+        NumberConfig, SMALL | {"n_actions": 4, "observation": "mean", "history": "window"}
+    )
     made["NumberPrediction"] = make_run(root / "np", config, NumberModel(config))
     config = from_dict(SentimentConfig, SMALL | {"word_size": 6})
-    made["Sentiment"] = make_run(root / "s", config, sentiment_model.SentimentModel(config, len(words), 2))
+    made["Sentiment"] = make_run(
+        root / "s", config, sentiment_model.SentimentModel(config, len(words), 2)
+    )
     words.save(root / "s" / sentiment_experiment.VOCABULARY)
     config = from_dict(NERConfig, SMALL | {"word_size": 6, "char_size": 3, "char_filters": 4})
-    sentence = Sentence(["Anna", "met", "the", "UN", "in", "Rome", "."], ["S-PER", "O", "O", "S-ORG", "O", "S-LOC", "O"])
+    sentence = Sentence(
+        ["Anna", "met", "the", "UN", "in", "Rome", "."],
+        ["S-PER", "O", "O", "S-ORG", "O", "S-LOC", "O"],
+    )
     encoder = Encoder.build([sentence], min_count=1)
     made["NER"] = make_run(root / "ner", config, ner_model.NERModel(config, encoder))
     encoder.save(root / "ner" / ner_experiment.ENCODER)
@@ -92,7 +105,8 @@ def test_every_text_is_read_as_if_alone(networks, task):
             assert reading.distances.tolist() == (reading.probs.argmax(-1) + 1).tolist()
             assert reading.samples.shape == (3, len(words))
             assert reading.samples.min() >= 1 and reading.samples.max() <= network.config.n_actions
-    for reading, alone in zip(together[1], connections.read(network, tokens[1:])[0], strict=True):  # the shorter text, padded before
+    # the shorter text, padded before
+    for reading, alone in zip(together[1], connections.read(network, tokens[1:])[0], strict=True):
         np.testing.assert_allclose(reading.probs, alone.probs, atol=1e-6)
         assert reading.distances.tolist() == alone.distances.tolist()
     assert any(len(set(reading.distances)) > 1 for reading in together[0])
@@ -100,7 +114,8 @@ def test_every_text_is_read_as_if_alone(networks, task):
 
 def test_samples_follow_the_distribution(networks):
     reading = connections.read(networks("NumberPrediction"), [list("517")], n_samples=4000)[0][0]
-    share = [(reading.samples[:, 0] == k).mean() for k in range(1, 5)]  # of the first step: later ones depend on the draws before
+    # of the first step: later ones depend on the draws before
+    share = [(reading.samples[:, 0] == k).mean() for k in range(1, 5)]
     np.testing.assert_allclose(share, reading.probs[0], atol=0.04)
 
 
@@ -121,8 +136,14 @@ def test_bad_input(networks, tmp_path):
 
 def test_pictures(networks, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(connections, "load", networks)
-    paths = show_skips.show(show_skips.ShowConfig(run_dir="NER", text="Anna met the UN", out=str(tmp_path / "new" / "x")))
-    names = [f"x-{side}.{kind}" for side in ("left", "right") for kind in ("png", "svg", "csv", "json")]
+    paths = show_skips.show(
+        show_skips.ShowConfig(
+            run_dir="NER", text="Anna met the UN", out=str(tmp_path / "new" / "x")
+        )
+    )
+    names = [
+        f"x-{side}.{kind}" for side in ("left", "right") for kind in ("png", "svg", "csv", "json")
+    ]
     assert [path.name for path in paths] == names and all(path.stat().st_size for path in paths)
     assert "Anna  <- " in capsys.readouterr().out
     assert json.loads(paths[3].read_text())["title"] == "Connections: Anna met the UN"
@@ -143,20 +164,37 @@ def test_a_network_that_is_too_large_stays_out_of_the_page(networks):
 @pytest.mark.parametrize("task", ["LanguageModeling", "NER", "NumberPrediction"])
 def test_the_page_computes_what_python_computes(networks, task, tmp_path):
     """In a browser without a display: the texts to pick from and a typed one, of other words."""
-    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    browser = (
+        shutil.which("chromium")
+        or shutil.which("chromium-browser")
+        or shutil.which("google-chrome")
+    )
     if browser is None:
         pytest.skip("needs a browser: chromium is not installed")
     network = networks(task)
     tokens = [network.tokenise(text) for text in TEXTS[task]]
-    path = connections_page.write(network, TEXTS[task], connections.read(network, tokens, 2), tmp_path / "page", 1)
+    path = connections_page.write(
+        network, TEXTS[task], connections.read(network, tokens, 2), tmp_path / "page", 1
+    )
     page = path.read_text(encoding="utf-8")
     assert not re.findall(r"""(?:src|href)\s*=|@import|https?://""", page)
     typed = {"NumberPrediction": "1 2 3 4"}.get(task, "the sleeps dog barks")
-    command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=3000", "--dump-dom"]
+    command = [
+        browser,
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--virtual-time-budget=3000",
+        "--dump-dom",
+    ]
     url = f"{path.as_uri()}#text={typed.replace(' ', '+')}&word=2"
     done = subprocess.run([*command, url], capture_output=True, text=True, timeout=120)
-    assert float(re.search(r'data-difference="([^"]+)"', done.stdout)[1]) < 1e-5  # the page holds five decimals
+    # the page holds five decimals
+    assert float(re.search(r'data-difference="([^"]+)"', done.stdout)[1]) < 1e-5
     words = network.tokenise(typed)
     expected = connections.read(network, [words])[0][0].distances
     assert re.search(r'data-ready="([^"]+)"', done.stdout)[1] == " ".join(map(str, expected))
-    assert len(re.findall(r'tabindex="0" data-t="\d', done.stdout)) == len(words) and "steps back" in done.stdout
+    assert (
+        len(re.findall(r'tabindex="0" data-t="\d', done.stdout)) == len(words)
+        and "steps back" in done.stdout
+    )

@@ -25,9 +25,13 @@ def mode(request):
 
 @pytest.fixture
 def problem():
-    """Emissions [4, 4, 3], tags, weights, mask of unequal lengths; the padding is large and must not count."""
+    """Emissions [4, 4, 3], tags, weights, mask of unequal lengths; the padding is large and must
+    not count.
+    """
     rng = np.random.default_rng(3)
-    emissions, transitions, start, end = (rng.normal(size=s).astype("float32") for s in [(4, 4, 3), (3, 3), 3, 3])
+    emissions, transitions, start, end = (
+        rng.normal(size=s).astype("float32") for s in [(4, 4, 3), (3, 3), 3, 3]
+    )
     mask = np.arange(4) < LENGTHS[:, None]
     emissions[~mask] = 50.0
     tags = rng.integers(0, 3, (4, 4)).astype("int32")
@@ -69,7 +73,8 @@ def test_values_equal_brute_force(problem, mode):
 
 def test_gradients_equal_central_differences_of_brute_force(problem, mode):
     emissions, tags, *weights, mask = problem
-    weigh = np.array([1.0, -2.0, 0.5, 3.0])  # rows of unequal weight, so that no row can stand in for another
+    # rows of unequal weight, so that no row can stand in for another
+    weigh = np.array([1.0, -2.0, 0.5, 3.0])
 
     def gradients(emissions, transitions, start, end):
         with tf.GradientTape() as tape:
@@ -104,12 +109,16 @@ def test_gradient_of_log_partition_is_the_marginals(problem):
 
 
 def test_a_hand_computed_case():
-    """Two tags, two steps: scores 1+3=4 (00), 1+2+4=7 (01), 2 (10), 0 (11) once the weights are added by hand."""
+    """Two tags, two steps: scores 1+3=4 (00), 1+2+4=7 (01), 2 (10), 0 (11) once the weights are
+    added by hand.
+    """
     emissions = tf.constant([[[1.0, 0.0], [3.0, 4.0]]])
     transitions = tf.constant([[0.0, 2.0], [-1.0, -4.0]])
     zeros, mask = tf.zeros(2), tf.ones([1, 2], tf.bool)
     expected = np.log(np.exp(4) + np.exp(7) + np.exp(2) + np.exp(0))
-    np.testing.assert_allclose(crf.log_partition(emissions, transitions, zeros, zeros, mask), [expected], rtol=1e-6)
+    np.testing.assert_allclose(
+        crf.log_partition(emissions, transitions, zeros, zeros, mask), [expected], rtol=1e-6
+    )
     tags, score = crf.viterbi(emissions, transitions, zeros, zeros, mask)
     assert tags.numpy().tolist() == [[0, 1]] and score.numpy().tolist() == [7.0]
 
@@ -128,10 +137,15 @@ def test_unknown_number_of_steps(problem):
 
     @tf.function(input_signature=[tf.TensorSpec(*kind) for kind in kinds])
     def both(emissions, tags, mask):
-        return crf.log_likelihood(emissions, tags, *weights, mask), crf.viterbi(emissions, *weights, mask)[0]
+        return (
+            crf.log_likelihood(emissions, tags, *weights, mask),
+            crf.viterbi(emissions, *weights, mask)[0],
+        )
 
     log_p, best = both(emissions, tags, mask)
-    np.testing.assert_allclose(log_p, crf.log_likelihood(emissions, tags, *weights, mask), rtol=1e-6)
+    np.testing.assert_allclose(
+        log_p, crf.log_likelihood(emissions, tags, *weights, mask), rtol=1e-6
+    )
     np.testing.assert_array_equal(best, crf.viterbi(emissions, *weights, mask)[0])
 
 
@@ -147,10 +161,14 @@ def well_formed_bioes(tags):
 
 
 def well_formed_bio(tags):
-    return all(b[0] != "I" or (a != "O" and a[2:] == b[2:]) for a, b in itertools.pairwise(["O", *tags]))
+    return all(
+        b[0] != "I" or (a != "O" and a[2:] == b[2:]) for a, b in itertools.pairwise(["O", *tags])
+    )
 
 
-@pytest.mark.parametrize(("scheme", "well_formed"), [("BIOES", well_formed_bioes), ("BIO", well_formed_bio)])
+@pytest.mark.parametrize(
+    ("scheme", "well_formed"), [("BIOES", well_formed_bioes), ("BIO", well_formed_bio)]
+)
 def test_allowed_transitions_are_the_well_formed_sequences(scheme, well_formed):
     names = [tag for tag in TAGS if tag[0] in scheme]
     transitions, start, end = crf.allowed_transitions(names, scheme)
@@ -161,7 +179,8 @@ def test_allowed_transitions_are_the_well_formed_sequences(scheme, well_formed):
 
 
 @pytest.mark.parametrize(
-    ("tags", "scheme"), [(["O"], "IOB"), (["O", "E-PER"], "BIO"), (["PER"], "BIOES"), (["O-X"], "BIO")]
+    ("tags", "scheme"),
+    [(["O"], "IOB"), (["O", "E-PER"], "BIO"), (["PER"], "BIOES"), (["O-X"], "BIO")],
 )
 def test_tags_outside_the_scheme_are_refused(tags, scheme):
     with pytest.raises(ValueError, match="received"):
@@ -174,7 +193,9 @@ def test_layer_decodes_only_well_formed_sequences_and_sums_over_them():
     lengths = rng.integers(1, 8, 20)
     mask = np.arange(8) < lengths[:, None]
     found = layer(rng.normal(scale=3, size=(20, 8, 9)).astype("float32"), mask=mask).numpy()
-    assert all(well_formed_bioes([TAGS[y] for y in row[:n]]) for row, n in zip(found, lengths, strict=True))
+    assert all(
+        well_formed_bioes([TAGS[y] for y in row[:n]]) for row, n in zip(found, lengths, strict=True)
+    )
     # With all scores zero, p is one over the number of well-formed sequences.
     count = sum(well_formed_bioes(p) for p in itertools.product(TAGS, repeat=3))
     log_p = layer.log_likelihood(np.zeros((1, 3, 9), "float32"), np.zeros((1, 3), "int32"))
@@ -182,7 +203,9 @@ def test_layer_decodes_only_well_formed_sequences_and_sums_over_them():
 
 
 def test_layer_learns_transitions(mode):
-    """Emissions that say nothing: the weights alone must learn that tag 1 follows tag 0 and the other way round."""
+    """Emissions that say nothing: the weights alone must learn that tag 1 follows tag 0 and the
+    other way round.
+    """
     layer = crf.CRF(["O", "B-X"])
     layer.build((None, 6, 2))
     emissions, tags = tf.zeros([1, 6, 2]), tf.constant([[0, 1, 0, 1, 0, 1]])
@@ -214,7 +237,9 @@ def test_layer_saves_loads_and_stays_float32(tmp_path):
     plain.build((None, None, 9))
     plain.set_weights(layer.get_weights())
     np.testing.assert_array_equal(plain(inputs), tags)
-    np.testing.assert_array_equal(plain.log_likelihood(inputs, tags), layer.log_likelihood(inputs, tags))
+    np.testing.assert_array_equal(
+        plain.log_likelihood(inputs, tags), layer.log_likelihood(inputs, tags)
+    )
     model.save(tmp_path / "model.keras")
     np.testing.assert_array_equal(keras.models.load_model(tmp_path / "model.keras")(inputs), tags)
 

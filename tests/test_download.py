@@ -34,7 +34,9 @@ def test_fetch_does_not_download_twice(source, tmp_path):
     assert fetch(source.as_uri(), path, SHA256) == path
 
 
-@pytest.mark.parametrize("url", ["file:///no/such/file", "nonsense", "nonsense://x", "http://127.0.0.1:9/x", "http://[x"])
+@pytest.mark.parametrize(
+    "url", ["file:///no/such/file", "nonsense", "nonsense://x", "http://127.0.0.1:9/x", "http://[x"]
+)
 def test_fetch_that_fails_says_what_to_do(url, tmp_path):
     path = tmp_path / "folder" / "copy.bin"
     with pytest.raises(InputError) as error:
@@ -65,7 +67,11 @@ def archive(tmp_path, *members, mode="w:gz"):
     with tarfile.open(path, mode) as tar:
         for name, kind, target in members:
             member = tarfile.TarInfo(name)
-            member.type, member.linkname, member.size = kind, target, len(DATA) if kind == tarfile.REGTYPE else 0
+            member.type, member.linkname, member.size = (
+                kind,
+                target,
+                len(DATA) if kind == tarfile.REGTYPE else 0,
+            )
             tar.addfile(member, io.BytesIO(DATA))
     return path
 
@@ -90,7 +96,9 @@ def test_hostile_members_reach_no_file(tmp_path, member):
     """Nothing is written, no link is followed: a member is its own bytes under a name."""
     path = archive(tmp_path, GOOD, member)
     found = list(read_tar(path, lambda name: True))
-    assert found == [("a/good.txt", DATA)] + ([(member[0], DATA)] if member[1] == tarfile.REGTYPE else [])
+    assert found == [("a/good.txt", DATA)] + (
+        [(member[0], DATA)] if member[1] == tarfile.REGTYPE else []
+    )
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -105,8 +113,12 @@ def test_broken_archives(tmp_path):
 
 @pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2", "w:xz"])
 def test_reading_an_archive_that_is_cut_anywhere(tmp_path, mode):
-    """What is compressed is whole or refused; of a plain archive the end can be missing, but no part of a file."""
-    path = archive(tmp_path, GOOD, ("dir", tarfile.DIRTYPE, ""), ("b.txt", tarfile.REGTYPE, ""), mode=mode)
+    """What is compressed is whole or refused; of a plain archive the end can be missing, but no
+    part of a file.
+    """
+    path = archive(
+        tmp_path, GOOD, ("dir", tarfile.DIRTYPE, ""), ("b.txt", tarfile.REGTYPE, ""), mode=mode
+    )
     whole, files = path.read_bytes(), [("a/good.txt", DATA), ("b.txt", DATA)]
     assert list(read_tar(path, lambda name: name == "b.txt")) == files[1:]
     refused = 0

@@ -1,4 +1,6 @@
-"""common/cells/dynamic_skip.py: one step against NumPy; under keras.layers.RNN; samples, dropout, weights, config."""
+"""common/cells/dynamic_skip.py: one step against NumPy; under keras.layers.RNN; samples, dropout,
+weights, config.
+"""
 
 import keras
 import numpy as np
@@ -25,23 +27,48 @@ def make(**options):
 
 @pytest.mark.parametrize("observation", ["previous", "mean"])
 @pytest.mark.parametrize("history", ["carried", "window"])
-@pytest.mark.parametrize("n_actions, lamda, layer_norm", [(1, 1.0, False), (3, 0.0, False), (3, 0.5, True), (3, 1.0, False)])
+@pytest.mark.parametrize(
+    "n_actions, lamda, layer_norm",
+    [(1, 1.0, False), (3, 0.0, False), (3, 0.5, True), (3, 1.0, False)],
+)
 def test_step(observation, history, n_actions, lamda, layer_norm):
-    cell = make(n_actions=n_actions, lamda=lamda, layer_norm=layer_norm, observation=observation, history=history)
+    cell = make(
+        n_actions=n_actions,
+        lamda=lamda,
+        layer_norm=layer_norm,
+        observation=observation,
+        history=history,
+    )
     w = {v.name: v.numpy().astype(np.float64) for v in cell.trainable_variables}
-    x, distances = normal((B, 2, D), 100), np.random.default_rng(5).integers(1, n_actions + 1, (B, 2))
-    public = [normal((B, (n_actions if history == "carried" else 1) * H), 101 + n) for n in range(2)]
+    x, distances = (
+        normal((B, 2, D), 100),
+        np.random.default_rng(5).integers(1, n_actions + 1, (B, 2)),
+    )
+    public = [
+        normal((B, (n_actions if history == "carried" else 1) * H), 101 + n) for n in range(2)
+    ]
     slots = [np.zeros((B, n_actions * H), np.float32)] * 2 if history == "window" else []
     states = [tf.constant(s) for s in [*slots, *public]]
     expected, seen, final = oracle.run(
-        w, x, distances, public, n_actions=n_actions, lamda=lamda, observation=observation, history=history
+        w,
+        x,
+        distances,
+        public,
+        n_actions=n_actions,
+        lamda=lamda,
+        observation=observation,
+        history=history,
     )
     for t in range(2):
         if n_actions > 1:
             logits = cell.logits(tf.constant(x[:, t]), states)
             found = logits - tf.reduce_logsumexp(logits, -1, keepdims=True)
             np.testing.assert_allclose(found, oracle.policy(w, x, seen)[:, t], atol=1e-5)
-        h, states = cell.step(tf.constant(x[:, t]), states, tf.constant(distances[:, t], tf.int32) if n_actions > 1 else None)
+        h, states = cell.step(
+            tf.constant(x[:, t]),
+            states,
+            tf.constant(distances[:, t], tf.int32) if n_actions > 1 else None,
+        )
         np.testing.assert_allclose(h, expected[:, t], atol=1e-5)
     for a, b in zip(states, final, strict=False):
         np.testing.assert_allclose(a[:, -b.shape[1] :], b, atol=1e-5)
@@ -51,8 +78,13 @@ def test_step(observation, history, n_actions, lamda, layer_norm):
 def test_call_samples_the_policy_and_greedy_takes_its_mode():
     cell = make(n_actions=3, seed=1, greedy=False)
     n = 6000
-    x, states = tf.constant(np.tile(normal((1, D), 1), (n, 1))), [tf.constant(np.tile(normal((1, 3 * H), s), (n, 1))) for s in (2, 3)]
-    options = [cell.step(x[:1], [s[:1] for s in states], tf.constant([k]))[0].numpy() for k in (1, 2, 3)]
+    x, states = (
+        tf.constant(np.tile(normal((1, D), 1), (n, 1))),
+        [tf.constant(np.tile(normal((1, 3 * H), s), (n, 1))) for s in (2, 3)],
+    )
+    options = [
+        cell.step(x[:1], [s[:1] for s in states], tf.constant([k]))[0].numpy() for k in (1, 2, 3)
+    ]
     probs = tf.nn.softmax(cell.logits(x[:1], [s[:1] for s in states]))[0].numpy()
     assert probs.min() > 0.02
     found = cell(x, states)[0].numpy()
@@ -60,13 +92,18 @@ def test_call_samples_the_policy_and_greedy_takes_its_mode():
     assert counts.sum() == n
     assert ((counts - n * probs) ** 2 / (n * probs)).sum() < 13.8  # 2 degrees of freedom, p = .001
     cell.greedy = True
-    np.testing.assert_allclose(cell(x[:2], [s[:2] for s in states])[0], np.tile(options[probs.argmax()], (2, 1)), atol=1e-5)
+    np.testing.assert_allclose(
+        cell(x[:2], [s[:2] for s in states])[0], np.tile(options[probs.argmax()], (2, 1)), atol=1e-5
+    )
     assert not np.allclose(cell(x, states, training=True)[0], options[probs.argmax()])
 
 
 def test_under_keras_rnn():
     """Mask, initial state, fit and save; the choices are the cell's own."""
-    layer = keras.layers.RNN(DynamicSkipLSTMCell(H, n_actions=3, dropout=0.3, recurrent_dropout=0.3, greedy=True), return_sequences=True)
+    layer = keras.layers.RNN(
+        DynamicSkipLSTMCell(H, n_actions=3, dropout=0.3, recurrent_dropout=0.3, greedy=True),
+        return_sequences=True,
+    )
     inputs = keras.Input((None, D))
     model = keras.Model(inputs, keras.layers.Dense(1)(layer(keras.layers.Masking()(inputs))))
     model.compile("sgd", "mse", jit_compile=False)
@@ -92,11 +129,25 @@ def test_initial_weights():
     norm = DynamicSkipLSTMCell(H, n_actions=1, layer_norm=True)
     norm.build((None, D))
     np.testing.assert_array_equal(norm.bias, np.zeros(4 * H))
-    np.testing.assert_array_equal(norm.trainable_variables[4], np.repeat([[0], [1], [0], [0]], H, 1))
+    np.testing.assert_array_equal(
+        norm.trainable_variables[4], np.repeat([[0], [1], [0], [0]], H, 1)
+    )
     assert [v.name for v in norm.trainable_variables] == [*oracle.GATES, *oracle.NORM]
 
 
 def test_config_round_trip():
-    cell = DynamicSkipLSTMCell(4, 3, 0.5, 6, "mean", "window", forget_bias=2.0, previous_bias=1.0, layer_norm=True, dropout=0.1, seed=7)
+    cell = DynamicSkipLSTMCell(
+        4,
+        3,
+        0.5,
+        6,
+        "mean",
+        "window",
+        forget_bias=2.0,
+        previous_bias=1.0,
+        layer_norm=True,
+        dropout=0.1,
+        seed=7,
+    )
     config = cell.get_config()
     assert DynamicSkipLSTMCell.from_config(config).get_config() == config

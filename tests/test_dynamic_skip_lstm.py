@@ -1,4 +1,6 @@
-"""DynamicSkipLSTM: the layer against NumPy, the cell under keras.layers.RNN and keras.layers.LSTM; as a Keras layer."""
+"""DynamicSkipLSTM: the layer against NumPy, the cell under keras.layers.RNN and keras.layers.LSTM;
+as a Keras layer.
+"""
 
 import keras
 import numpy as np
@@ -11,7 +13,16 @@ from common.layers.dynamic_skip_lstm import DynamicSkipLSTM
 from common.layers.fast_lstm import FastLSTM
 
 B, T, D, H, A = 5, 6, 2, 3, 4
-MASK = np.array([[1, 1, 1, 1, 1, 1], [1, 1, 1, 0, 0, 0], [0, 0, 1, 1, 1, 1], [0, 1, 0, 1, 1, 0], [0, 0, 0, 0, 0, 0]], bool)
+MASK = np.array(
+    [
+        [1, 1, 1, 1, 1, 1],
+        [1, 1, 1, 0, 0, 0],
+        [0, 0, 1, 1, 1, 1],
+        [0, 1, 0, 1, 1, 0],
+        [0, 0, 0, 0, 0, 0],
+    ],
+    bool,
+)
 
 
 def normal(shape, seed, scale=1.0):
@@ -30,21 +41,32 @@ def weights(layer):
 
 
 class ReplayCell(DynamicSkipLSTMCell):
-    """The cell with its choices, and its dropout on the candidate, given as further features of the input."""
+    """The cell with its choices, and its dropout on the candidate, given as further features of the
+    input.
+    """
 
     def build(self, input_shape):
         super().build((*input_shape[:-1], input_shape[-1] - 1 - self.units))
 
     def call(self, inputs, states, training=False):
-        x, distances, mask = tf.split(inputs, [inputs.shape[-1] - 1 - self.units, 1, self.units], -1)
-        return self.step(x, states, tf.cast(distances[:, 0], tf.int32) if self.n_actions > 1 else None, mask)
+        x, distances, mask = tf.split(
+            inputs, [inputs.shape[-1] - 1 - self.units, 1, self.units], -1
+        )
+        return self.step(
+            x, states, tf.cast(distances[:, 0], tf.int32) if self.n_actions > 1 else None, mask
+        )
 
 
 def compiled(function, mode):
-    return {"eager": lambda f: f, "graph": tf.function, "xla": lambda f: tf.function(f, jit_compile=True)}[mode](function)
+    return {
+        "eager": lambda f: f,
+        "graph": tf.function,
+        "xla": lambda f: tf.function(f, jit_compile=True),
+    }[mode](function)
 
 
-# K, lamda, observation, history, masked, zero_output_for_mask, go_backwards, layer_norm, candidate mask, mode
+# K, lamda, observation, history, masked, zero_output_for_mask, go_backwards, layer_norm, candidate
+# mask, mode
 CONFIGS = [
     (1, 1.0, "previous", "carried", False, False, False, False, True, "xla"),
     (1, 0.5, "mean", "window", True, True, True, True, False, "eager"),
@@ -60,54 +82,108 @@ CONFIGS = [
 ]
 
 
-# Each of the framework's modes, each observation and history, K above T, with the estimator that gives the agent the task's gradient too.
+# Each of the framework's modes, each observation and history, K above T, with the estimator that
+# gives the agent the task's gradient too.
 STRAIGHT_THROUGH = [(CONFIGS[n], "straight_through") for n in (3, 4, 7, 9, 10)]
 
 
 @pytest.mark.parametrize(
-    "config, estimator", [(config, "policy_gradient") for config in CONFIGS] + STRAIGHT_THROUGH,
+    "config, estimator",
+    [(config, "policy_gradient") for config in CONFIGS] + STRAIGHT_THROUGH,
     ids=lambda c: c if isinstance(c, str) else f"K{c[0]}-lamda{c[1]}-{c[2]}-{c[3]}-{c[-1]}",
-)  # fmt: skip
+)
 def test_layer_equals_numpy(config, estimator):
-    n_actions, lamda, observation, history, masked, zero_output, backwards, layer_norm, drop, mode = config
+    (
+        n_actions,
+        lamda,
+        observation,
+        history,
+        masked,
+        zero_output,
+        backwards,
+        layer_norm,
+        drop,
+        mode,
+    ) = config
     layer = DynamicSkipLSTM(
-        H, n_actions=n_actions, lamda=lamda, agent_units=A, observation=observation, history=history, layer_norm=layer_norm,
-        recurrent_dropout=0.5 if drop else 0.0, zero_output_for_mask=zero_output, go_backwards=backwards,
-        return_sequences=True, return_state=True, jit_compile=mode not in ("graph", "plain"), estimator=estimator,
-    )  # fmt: skip
+        H,
+        n_actions=n_actions,
+        lamda=lamda,
+        agent_units=A,
+        observation=observation,
+        history=history,
+        layer_norm=layer_norm,
+        recurrent_dropout=0.5 if drop else 0.0,
+        zero_output_for_mask=zero_output,
+        go_backwards=backwards,
+        return_sequences=True,
+        return_state=True,
+        jit_compile=mode not in ("graph", "plain"),
+        estimator=estimator,
+    )
     layer.build((B, T, D))
     randomise(layer)
     x, mask = normal((B, T, D), 100), MASK if masked else None
     distances = np.random.default_rng(1).integers(1, n_actions + 1, (B, T))
     states = [normal((B, size), 101 + n) for n, size in enumerate(layer.state_size)]
-    kept = np.random.default_rng(2).choice([0.0, 2.0], (T, B, H)).astype(np.float32) if drop else None
+    kept = (
+        np.random.default_rng(2).choice([0.0, 2.0], (T, B, H)).astype(np.float32) if drop else None
+    )
     layer.cell.candidate_mask = lambda shape, seed: tf.constant(kept)
-    d_output, d_final = normal((B, T, H), 103), [normal(s.shape, 104 + n) for n, s in enumerate(states)]
-    d_log_prob, d_entropy, d_probs = normal((B, T), 106), normal((B, T), 107), normal((B, T, n_actions), 108)
+    d_output, d_final = (
+        normal((B, T, H), 103),
+        [normal(s.shape, 104 + n) for n, s in enumerate(states)],
+    )
+    d_log_prob, d_entropy, d_probs = (
+        normal((B, T), 106),
+        normal((B, T), 107),
+        normal((B, T, n_actions), 108),
+    )
 
     @lambda f: compiled(f, "eager" if mode == "plain" else mode)
     def everything(x, states, distances, mask):
         with tf.GradientTape() as tape:
             tape.watch((x, states))
-            output, *final = layer(x, initial_state=states, mask=mask, distances=distances, training=True)
+            output, *final = layer(
+                x, initial_state=states, mask=mask, distances=distances, training=True
+            )
             trace = layer.trace
-            network_loss = tf.reduce_sum(output * d_output) + sum(tf.reduce_sum(a * b) for a, b in zip(final, d_final, strict=True))
+            network_loss = tf.reduce_sum(output * d_output) + sum(
+                tf.reduce_sum(a * b) for a, b in zip(final, d_final, strict=True)
+            )
             agent_loss = sum(
-                tf.reduce_sum(a * b) for a, b in ((trace.log_probs, d_log_prob), (trace.entropies, d_entropy), (trace.probs, d_probs))
+                tf.reduce_sum(a * b)
+                for a, b in (
+                    (trace.log_probs, d_log_prob),
+                    (trace.entropies, d_entropy),
+                    (trace.probs, d_probs),
+                )
             )
             loss = network_loss + agent_loss
         variables = {v.name: v.value for v in layer.trainable_variables}
-        gradients = tape.gradient(loss, {"x": x, "h": states[0], "c": states[1], **variables}, unconnected_gradients="zero")
+        gradients = tape.gradient(
+            loss,
+            {"x": x, "h": states[0], "c": states[1], **variables},
+            unconnected_gradients="zero",
+        )
         return output, final, trace, gradients
 
     given = None if mask is None else tf.constant(mask)
-    output, final, trace, gradients = everything(tf.constant(x), [tf.constant(s) for s in states], tf.constant(distances, tf.int32), given)
+    output, final, trace, gradients = everything(
+        tf.constant(x), [tf.constant(s) for s in states], tf.constant(distances, tf.int32), given
+    )
 
     w, x, h, c = weights(layer), x.astype(np.float64), *(s.astype(np.float64) for s in states)
     options = dict(
-        n_actions=n_actions, lamda=lamda, observation=observation, history=history, mask=mask,
-        zero_output_for_mask=zero_output, candidate_mask=kept, go_backwards=backwards,
-    )  # fmt: skip
+        n_actions=n_actions,
+        lamda=lamda,
+        observation=observation,
+        history=history,
+        mask=mask,
+        zero_output_for_mask=zero_output,
+        candidate_mask=kept,
+        go_backwards=backwards,
+    )
     expected, seen, expected_final = oracle.run(w, x, distances, [h, c], **options)
     np.testing.assert_allclose(output, expected, atol=2e-6)
     for a, b in zip(final, expected_final, strict=True):
@@ -124,59 +200,101 @@ def test_layer_equals_numpy(config, estimator):
         return oracle.policy(w, processed, seen)
 
     def chosen_log_probs(log_pi):
-        return np.where(on, sum(np.where(distances == k + 1, log_pi[..., k], 0) for k in range(n_actions)), 0)
+        return np.where(
+            on, sum(np.where(distances == k + 1, log_pi[..., k], 0) for k in range(n_actions)), 0
+        )
 
     log_pi = log_policy(w)
     np.testing.assert_allclose(trace.log_probs, chosen_log_probs(log_pi), atol=5e-6)
-    np.testing.assert_allclose(trace.entropies, np.where(on, -(np.exp(log_pi) * log_pi).sum(-1), 0), atol=5e-6)
+    np.testing.assert_allclose(
+        trace.entropies, np.where(on, -(np.exp(log_pi) * log_pi).sum(-1), 0), atol=5e-6
+    )
     np.testing.assert_allclose(trace.probs, np.where(on[..., None], np.exp(log_pi), 0), atol=5e-6)
 
     def network_loss(x, h, c, weights=None, **w):
         output, _, final = oracle.run(w, x, distances, [h, c], weights=weights, **options)
-        return (output * d_output).sum((-3, -2, -1)) + sum((a * b).sum((-2, -1)) for a, b in zip(final, d_final, strict=True))
+        return (output * d_output).sum((-3, -2, -1)) + sum(
+            (a * b).sum((-2, -1)) for a, b in zip(final, d_final, strict=True)
+        )
 
     def agent_loss(**w):
         log_pi = log_policy(w)
         loss = (chosen_log_probs(log_pi) * d_log_prob).sum((-2, -1))
         loss += np.where(on, -(np.exp(log_pi) * log_pi).sum(-1) * d_entropy, 0).sum((-2, -1))
-        return loss + np.where(on[..., None], np.exp(log_pi) * (d_probs + d_weights), 0).sum((-3, -2, -1))
+        return loss + np.where(on[..., None], np.exp(log_pi) * (d_probs + d_weights), 0).sum(
+            (-3, -2, -1)
+        )
 
     network = {name: a for name, a in w.items() if name not in oracle.AGENT}
     wanted = oracle.gradients(network_loss, x=x, h=h, c=c, **network)
     d_weights = 0.0
-    if estimator == "straight_through":  # as if the distances had had weights, of which the sample is one
+    # as if the distances had had weights, of which the sample is one
+    if estimator == "straight_through":
         chosen = np.eye(n_actions)[distances - 1]
-        d_weights = oracle.gradients(lambda weights: network_loss(x, h, c, weights, **network), weights=chosen)["weights"]
+        d_weights = oracle.gradients(
+            lambda weights: network_loss(x, h, c, weights, **network), weights=chosen
+        )["weights"]
         assert np.abs(d_weights).max() > 0.01
     if n_actions > 1:
-        wanted |= oracle.gradients(agent_loss, **{name: a for name, a in w.items() if name in oracle.AGENT})
+        wanted |= oracle.gradients(
+            agent_loss, **{name: a for name, a in w.items() if name in oracle.AGENT}
+        )
     assert gradients.keys() == wanted.keys()
     for name, gradient in gradients.items():
         np.testing.assert_allclose(gradient, wanted[name], atol=2e-5, rtol=2e-5, err_msg=name)
 
 
-@pytest.mark.filterwarnings("ignore:Gradients do not exist for variables:UserWarning")  # Keras says so where a reward is waited for
+# Keras says so where a reward is waited for
+@pytest.mark.filterwarnings("ignore:Gradients do not exist for variables:UserWarning")
 @pytest.mark.parametrize("estimator", ["policy_gradient", "straight_through"])
 def test_what_an_agent_learns_from_in_any_model(estimator):
-    """`compile` and `fit` of a plain Keras model, the layer and its cell: straight through the agent learns, by reward it waits for one."""
+    """`compile` and `fit` of a plain Keras model, the layer and its cell: straight through the
+    agent learns, by reward it waits for one.
+    """
     options = dict(n_actions=3, agent_units=A, estimator=estimator)
-    for layer in (DynamicSkipLSTM(H, **options, jit_compile=False), keras.layers.RNN(DynamicSkipLSTMCell(H, **options))):
+    for layer in (
+        DynamicSkipLSTM(H, **options, jit_compile=False),
+        keras.layers.RNN(DynamicSkipLSTMCell(H, **options)),
+    ):
         model = keras.Sequential([keras.Input((T, D)), layer, keras.layers.Dense(1)])
         model.compile("sgd", "mse")
         before = [v.numpy() for v in layer.trainable_variables]
         model.fit(normal((8, T, D), 1), normal((8, 1), 2), batch_size=8, epochs=1, verbose=0)
-        moved = {v.name: (v.numpy() != a).any() for v, a in zip(layer.trainable_variables, before, strict=True)}
+        moved = {
+            v.name: (v.numpy() != a).any()
+            for v, a in zip(layer.trainable_variables, before, strict=True)
+        }
         assert moved.pop("kernel") and moved.pop("recurrent_kernel") and moved.pop("bias")
-        assert moved.keys() == set(oracle.AGENT) and set(moved.values()) == {estimator == "straight_through"}
+        assert moved.keys() == set(oracle.AGENT) and set(moved.values()) == {
+            estimator == "straight_through"
+        }
 
 
 @pytest.mark.parametrize("config", [CONFIGS[3], CONFIGS[8]], ids=["carried", "window"])
 def test_layer_equals_cell(config):
-    """The two faces, each with the framework's gradient of its own: `cell.step` under keras.layers.RNN, and the layer."""
-    n_actions, lamda, observation, history, masked, zero_output, backwards, layer_norm, drop, _ = config
-    options = dict(n_actions=n_actions, lamda=lamda, agent_units=A, observation=observation, history=history, layer_norm=layer_norm)
-    sequence = dict(return_sequences=True, return_state=True, go_backwards=backwards, zero_output_for_mask=zero_output)
-    layer = DynamicSkipLSTM(H, **options, **sequence, recurrent_dropout=0.5 if drop else 0.0, jit_compile=False)
+    """The two faces, each with the framework's gradient of its own: `cell.step` under
+    keras.layers.RNN, and the layer.
+    """
+    n_actions, lamda, observation, history, masked, zero_output, backwards, layer_norm, drop, _ = (
+        config
+    )
+    options = dict(
+        n_actions=n_actions,
+        lamda=lamda,
+        agent_units=A,
+        observation=observation,
+        history=history,
+        layer_norm=layer_norm,
+    )
+    sequence = dict(
+        return_sequences=True,
+        return_state=True,
+        go_backwards=backwards,
+        zero_output_for_mask=zero_output,
+    )
+    layer = DynamicSkipLSTM(
+        H, **options, **sequence, recurrent_dropout=0.5 if drop else 0.0, jit_compile=False
+    )
     layer.build((B, T, D))
     randomise(layer)
     reference = keras.layers.RNN(ReplayCell(H, **options), **sequence)
@@ -184,31 +302,46 @@ def test_layer_equals_cell(config):
     reference.cell.set_weights(layer.cell.get_weights())
     x, mask = normal((B, T, D), 1), tf.constant(MASK) if masked else None
     distances = np.random.default_rng(1).integers(1, n_actions + 1, (B, T))
-    kept = np.random.default_rng(2).choice([0.0, 2.0], (B, T, H)).astype(np.float32) if drop else np.ones((B, T, H), np.float32)
+    kept = (
+        np.random.default_rng(2).choice([0.0, 2.0], (B, T, H)).astype(np.float32)
+        if drop
+        else np.ones((B, T, H), np.float32)
+    )
     if drop:
         layer.cell.candidate_mask = lambda shape, seed: tf.constant(kept.transpose(1, 0, 2))
     states = [normal((B, size), 11 + n) for n, size in enumerate(layer.state_size)]
     d_output = normal((B, T, H), 3)
-    # The cell takes its input in the order of the sequence, the layer its distances in the order of processing.
+    # The cell takes its input in the order of the sequence, the layer its distances in the order of
+    # processing.
     given = [a[:, ::-1] if backwards else a for a in (distances[..., None], kept)]
     wide = np.concatenate([x, *given], -1).astype(np.float32)
     padding = [np.zeros((B, n_actions * H), np.float32)] * 2 if history == "window" else []
-    n_rows = B - 1 if history == "window" else B  # the cell holds the carried state of an all-masked sequence elsewhere
+    # the cell holds the carried state of an all-masked sequence elsewhere
+    n_rows = B - 1 if history == "window" else B
 
     @tf.function
     def both(x, wide, states):
         with tf.GradientTape(persistent=True) as tape:
-            a, *final_a = layer(x, initial_state=states, mask=mask, distances=tf.constant(distances), training=True)
+            a, *final_a = layer(
+                x, initial_state=states, mask=mask, distances=tf.constant(distances), training=True
+            )
             b, *final_b = reference(wide, initial_state=[*padding, *states], mask=mask)
             if history == "window":  # of the cell's K slots the layer hands on the latest
                 final_b = [s[:, -H:] for s in final_b[:2]]
             losses = [
-                tf.reduce_sum(output * d_output) + tf.reduce_sum(final[0][:n_rows]) for output, final in ((a, final_a), (b, final_b))
+                tf.reduce_sum(output * d_output) + tf.reduce_sum(final[0][:n_rows])
+                for output, final in ((a, final_a), (b, final_b))
             ]
         n = 3 + (4 if layer_norm else 0)
-        return a, b, final_a, final_b, *(
-            tape.gradient(loss, [v.value for v in one.trainable_variables[:n]])
-            for loss, one in zip(losses, (layer, reference), strict=True)
+        return (
+            a,
+            b,
+            final_a,
+            final_b,
+            *(
+                tape.gradient(loss, [v.value for v in one.trainable_variables[:n]])
+                for loss, one in zip(losses, (layer, reference), strict=True)
+            ),
         )
 
     a, b, final_a, final_b, gradients_a, gradients_b = both(x, wide, states)
@@ -219,9 +352,13 @@ def test_layer_equals_cell(config):
         np.testing.assert_allclose(p, q, atol=2e-5, rtol=2e-5)
 
 
-@pytest.mark.parametrize("case", [("none", False), ("padded", False), ("padded", True)], ids=["plain", "masked", "backwards"])
+@pytest.mark.parametrize(
+    "case",
+    [("none", False), ("padded", False), ("padded", True)],
+    ids=["plain", "masked", "backwards"],
+)
 def test_one_action_and_no_skip_are_keras_lstm(case):
-    """K = 1 and lamda = 0 are the plain LSTM: outputs, states and gradients, with the same weights."""
+    """K = 1 and lamda = 0 are the plain LSTM: outputs, states, gradients, with the same weights."""
     masked, backwards = case[0] == "padded", case[1]
     options = dict(return_sequences=True, return_state=True, go_backwards=backwards)
     lstm = keras.layers.LSTM(H, **options, use_cudnn=False)
@@ -235,7 +372,10 @@ def test_one_action_and_no_skip_are_keras_lstm(case):
     for layer in (lstm, layers[0]):
         layer.cell.set_weights(layers[1].cell.get_weights()[:3])
     x, mask = tf.constant(normal((B, T, D), 1)), tf.constant(MASK) if masked else None
-    states, d_output = [tf.constant(normal((B, H), 2)), tf.constant(normal((B, H), 3))], normal((B, T, H), 4)
+    states, d_output = (
+        [tf.constant(normal((B, H), 2)), tf.constant(normal((B, H), 3))],
+        normal((B, T, H), 4),
+    )
 
     @tf.function
     def everything():
@@ -247,8 +387,14 @@ def test_one_action_and_no_skip_are_keras_lstm(case):
                 given = [tf.pad(s, [[0, 0], [(n - 1) * H, 0]]) for s in states]
                 outputs, h, c = layer(x, initial_state=given, mask=mask)
                 h, c = h[:, -H:], c[:, -H:]
-                loss = tf.reduce_sum(outputs * d_output) + tf.reduce_sum(h * d_output[:, 0]) + tf.reduce_sum(c * d_output[:, 1])
-            gradients = tape.gradient(loss, [x, *states, *(v.value for v in layer.trainable_variables[:3])])
+                loss = (
+                    tf.reduce_sum(outputs * d_output)
+                    + tf.reduce_sum(h * d_output[:, 0])
+                    + tf.reduce_sum(c * d_output[:, 1])
+                )
+            gradients = tape.gradient(
+                loss, [x, *states, *(v.value for v in layer.trainable_variables[:3])]
+            )
             results.append([outputs, h, c, *gradients])
         return results
 
@@ -260,7 +406,9 @@ def test_one_action_and_no_skip_are_keras_lstm(case):
 
 @pytest.fixture(scope="module")
 def sampled():
-    """A layer over 4,000 equal sequences: (trace of sampled distances, the same with the same seed, with another one, greedy)."""
+    """A layer over 4,000 equal sequences: (trace of sampled distances, the same with the same seed,
+    with another one, greedy).
+    """
     layer = DynamicSkipLSTM(H, n_actions=3, agent_units=A, return_sequences=True)
     layer.build((1, 2, D))
     randomise(layer)
@@ -271,7 +419,10 @@ def sampled():
         layer(x, seed=seed, greedy=greedy)
         return layer.trace
 
-    return [run(tf.constant(seed), greedy) for seed, greedy in (([1, 2], False), ([1, 2], False), ([1, 3], False), ([1, 2], True))]
+    return [
+        run(tf.constant(seed), greedy)
+        for seed, greedy in (([1, 2], False), ([1, 2], False), ([1, 3], False), ([1, 2], True))
+    ]
 
 
 def chi_square(distances, probs):
@@ -281,11 +432,15 @@ def chi_square(distances, probs):
 
 def test_samples_follow_the_policy(sampled):
     trace = sampled[0]
-    assert chi_square(trace.distances[:, 0].numpy(), trace.probs[0, 0]) < 13.8  # 2 degrees of freedom, p = .001
-    for first in (1, 2, 3):  # given what step 0 chose there is one policy for step 1 (all distances there connect to zeros: equal)
+    # 2 degrees of freedom, p = .001
+    assert chi_square(trace.distances[:, 0].numpy(), trace.probs[0, 0]) < 13.8
+    # given what step 0 chose there is one policy for step 1 (all distances there connect to zeros:
+    # equal)
+    for first in (1, 2, 3):
         rows = np.flatnonzero(trace.distances[:, 0] == first)
         assert chi_square(trace.distances.numpy()[rows, 1], trace.probs[rows[0], 1]) < 13.8
-    assert trace.probs[0, 0].numpy().max() < 0.9 and trace.probs[0, 0].numpy().min() > 0.02  # the test would see a wrong policy
+    # the test would see a wrong policy
+    assert trace.probs[0, 0].numpy().max() < 0.9 and trace.probs[0, 0].numpy().min() > 0.02
 
 
 def test_the_seed_decides(sampled):
@@ -329,15 +484,25 @@ def test_inputs_are_dropped_once_for_all_steps_and_not_for_the_agent():
     kept = layer.cell.input_mask([B, 8], tf.constant([3, 4])).numpy()
     assert set(np.unique(kept)) == {0.0, 2.0}
     kernel, bias = (w.numpy() for w in (layer.cell.kernel, layer.cell.bias))
-    np.testing.assert_allclose(np.transpose(seen["projected"], [1, 0, 2]), (x * kept[:, None]) @ kernel + bias, atol=1e-5)
+    np.testing.assert_allclose(
+        np.transpose(seen["projected"], [1, 0, 2]), (x * kept[:, None]) @ kernel + bias, atol=1e-5
+    )
     w = layer.cell.agent_weights
-    np.testing.assert_allclose(np.transpose(seen["policy"].projected, [1, 0, 2]), x @ w.input_kernel.numpy() + w.bias.numpy(), atol=1e-5)
+    np.testing.assert_allclose(
+        np.transpose(seen["policy"].projected, [1, 0, 2]),
+        x @ w.input_kernel.numpy() + w.bias.numpy(),
+        atol=1e-5,
+    )
     layer(x, training=False, seed=tf.constant([3, 4]))
-    np.testing.assert_allclose(np.transpose(seen["projected"], [1, 0, 2]), x @ kernel + bias, atol=1e-5)
+    np.testing.assert_allclose(
+        np.transpose(seen["projected"], [1, 0, 2]), x @ kernel + bias, atol=1e-5
+    )
 
 
 def test_recurrent_dropout_draws_a_mask_each_step_and_only_in_training():
-    layer = DynamicSkipLSTM(64, n_actions=1, recurrent_dropout=0.25, jit_compile=False, return_sequences=True)
+    layer = DynamicSkipLSTM(
+        64, n_actions=1, recurrent_dropout=0.25, jit_compile=False, return_sequences=True
+    )
     x = normal((8, T, D), 1)
     rest = layer(x).numpy()
     np.testing.assert_array_equal(rest, layer(x))
@@ -347,11 +512,14 @@ def test_recurrent_dropout_draws_a_mask_each_step_and_only_in_training():
     assert (mask[0] != mask[1]).any()
 
 
-# ----------------------------------------------------------------------------------------------------------- as a Keras layer
+# --------------------------------------------------------------------------------- as a Keras layer
 
 
 def network(**kwargs):
-    """Words with padding, a layer in both directions, one more: what a user builds. Sizes of batch and time are unknown."""
+    """Words with padding, a layer in both directions, one more: what a user builds.
+
+    Sizes of batch and time are unknown.
+    """
     options = dict(n_actions=3, agent_units=A, greedy=True, lamda=0.5, jit_compile=False, **kwargs)
     words = keras.Input((None,), dtype="int32")
     x = keras.layers.Embedding(7, D, mask_zero=True)(words)
@@ -363,14 +531,17 @@ def network(**kwargs):
 def test_functional_model_fit_save_load(tmp_path):
     model = network()
     model.compile("sgd", "mse", jit_compile=False)
-    words = np.array([[1, 2, 3, 4, 0, 0], [5, 6, 1, 2, 3, 4], [2, 0, 0, 0, 0, 0], [3, 4, 5, 0, 0, 0]])
+    words = np.array(
+        [[1, 2, 3, 4, 0, 0], [5, 6, 1, 2, 3, 4], [2, 0, 0, 0, 0, 0], [3, 4, 5, 0, 0, 0]]
+    )
     before = model.get_weights()
     model.fit(words, np.ones((4, 1)), epochs=1, batch_size=4, verbose=0)
     assert len(model.losses) == 1  # the regulariser's
     assert (model.layers[-2].cell.bias.numpy() >= 0).all()
     assert any((a != b).any() for a, b in zip(before, model.get_weights(), strict=True))
     wanted = model(words).numpy()
-    np.testing.assert_allclose(model(words[:, :4][[0, 2, 3]]), wanted[[0, 2, 3]], atol=1e-6)  # padding changes nothing
+    # padding changes nothing
+    np.testing.assert_allclose(model(words[:, :4][[0, 2, 3]]), wanted[[0, 2, 3]], atol=1e-6)
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     np.testing.assert_allclose(loaded(words), wanted, atol=1e-6)
@@ -378,26 +549,63 @@ def test_functional_model_fit_save_load(tmp_path):
 
 def test_config_round_trip():
     options = dict(
-        units=3, n_actions=4, lamda=0.25, agent_units=5, observation="mean", history="window", forget_bias=0.5, layer_norm=True,
-        dropout=0.1, recurrent_dropout=0.2, greedy=True, seed=3, return_sequences=True, return_state=True, go_backwards=True,
-        zero_output_for_mask=True, jit_compile=False, name="skip", kernel_initializer="he_normal", kernel_regularizer="l2",
-        recurrent_constraint="unit_norm", agent_bias_initializer="ones", activity_regularizer="l1", trainable=False, dtype="mixed_bfloat16",
-    )  # fmt: skip
+        units=3,
+        n_actions=4,
+        lamda=0.25,
+        agent_units=5,
+        observation="mean",
+        history="window",
+        forget_bias=0.5,
+        layer_norm=True,
+        dropout=0.1,
+        recurrent_dropout=0.2,
+        greedy=True,
+        seed=3,
+        return_sequences=True,
+        return_state=True,
+        go_backwards=True,
+        zero_output_for_mask=True,
+        jit_compile=False,
+        name="skip",
+        kernel_initializer="he_normal",
+        kernel_regularizer="l2",
+        recurrent_constraint="unit_norm",
+        agent_bias_initializer="ones",
+        activity_regularizer="l1",
+        trainable=False,
+        dtype="mixed_bfloat16",
+    )
     layer = DynamicSkipLSTM(**options)
     config = layer.get_config()
     assert DynamicSkipLSTM.from_config(config).get_config() == config
     assert options.keys() <= config.keys()
-    for name in ("units", "lamda", "history", "greedy", "go_backwards", "zero_output_for_mask", "jit_compile", "name", "trainable"):
+    for name in (
+        "units",
+        "lamda",
+        "history",
+        "greedy",
+        "go_backwards",
+        "zero_output_for_mask",
+        "jit_compile",
+        "name",
+        "trainable",
+    ):
         assert config[name] == options[name]
     copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
-    assert type(copy) is DynamicSkipLSTM and copy.cell.lamda == 0.25 and copy.activity_regularizer is not None
+    assert (
+        type(copy) is DynamicSkipLSTM
+        and copy.cell.lamda == 0.25
+        and copy.activity_regularizer is not None
+    )
     fast = FastLSTM(4, return_sequences=True)
     assert FastLSTM.from_config(fast.get_config()).get_config() == fast.get_config()
 
 
 def test_stateful_goes_on_and_resets():
     whole = DynamicSkipLSTM(H, n_actions=3, return_sequences=True, greedy=True, jit_compile=False)
-    parts = DynamicSkipLSTM(H, n_actions=3, return_sequences=True, greedy=True, jit_compile=False, stateful=True)
+    parts = DynamicSkipLSTM(
+        H, n_actions=3, return_sequences=True, greedy=True, jit_compile=False, stateful=True
+    )
     x = normal((B, T, D), 1)
     wanted = whole(x).numpy()
     parts.build((B, T // 2, D))
@@ -409,7 +617,9 @@ def test_stateful_goes_on_and_resets():
 
 
 def test_states_handed_on_are_the_whole_past():
-    layer = DynamicSkipLSTM(H, n_actions=3, return_sequences=True, return_state=True, greedy=True, jit_compile=False)
+    layer = DynamicSkipLSTM(
+        H, n_actions=3, return_sequences=True, return_state=True, greedy=True, jit_compile=False
+    )
     x = normal((B, T, D), 1)
     wanted, *final = layer(x)
     first, *middle = layer(x[:, :2])
@@ -440,17 +650,26 @@ def test_unknown_sizes(history, shape):
 def test_the_last_output_is_as_in_keras(zero_output):
     """Also where the last steps, or all, are masked."""
     options = dict(return_state=True, zero_output_for_mask=zero_output)
-    lstm, layer = keras.layers.LSTM(H, **options, use_cudnn=False), FastLSTM(H, **options, jit_compile=False)
+    lstm, layer = (
+        keras.layers.LSTM(H, **options, use_cudnn=False),
+        FastLSTM(H, **options, jit_compile=False),
+    )
     states = [normal((B, H), 2), normal((B, H), 3)]
     x = normal((B, T, D), 1)
     layer.build(x.shape), lstm.build(x.shape)
     lstm.set_weights(layer.get_weights()[:3])
-    for a, b in zip(layer(x, initial_state=states, mask=MASK), lstm(x, initial_state=states, mask=tf.constant(MASK)), strict=True):
+    for a, b in zip(
+        layer(x, initial_state=states, mask=MASK),
+        lstm(x, initial_state=states, mask=tf.constant(MASK)),
+        strict=True,
+    ):
         np.testing.assert_allclose(a, b, atol=1e-6)
 
 
 def test_mixed_precision():
-    layer = DynamicSkipLSTM(8, n_actions=3, dtype="mixed_bfloat16", return_sequences=True, return_state=True)
+    layer = DynamicSkipLSTM(
+        8, n_actions=3, dtype="mixed_bfloat16", return_sequences=True, return_state=True
+    )
     same = DynamicSkipLSTM(8, n_actions=3, return_sequences=True)
     x, mask = normal((B, T, D), 1), tf.constant(MASK)
     layer.build(x.shape), same.build(x.shape)
@@ -461,8 +680,15 @@ def test_mixed_precision():
     def run():
         with tf.GradientTape() as tape:
             outputs, *states = layer(x, distances=distances, mask=mask)
-            loss = tf.reduce_sum(tf.cast(outputs, tf.float32)) + tf.reduce_sum(layer.trace.log_probs)
-        return outputs, states, layer.trace.log_probs, tape.gradient(loss, [v.value for v in layer.trainable_variables])
+            loss = tf.reduce_sum(tf.cast(outputs, tf.float32)) + tf.reduce_sum(
+                layer.trace.log_probs
+            )
+        return (
+            outputs,
+            states,
+            layer.trace.log_probs,
+            tape.gradient(loss, [v.value for v in layer.trainable_variables]),
+        )
 
     outputs, states, log_probs, gradients = run()
     assert outputs.dtype == tf.bfloat16 and {s.dtype for s in states} == {tf.bfloat16}
@@ -471,19 +697,25 @@ def test_mixed_precision():
         wanted = same(x, distances=distances, mask=mask)
         loss = tf.reduce_sum(wanted) + tf.reduce_sum(same.trace.log_probs)
     np.testing.assert_allclose(tf.cast(outputs, tf.float32), wanted, atol=0.02)
-    for a, b in zip(gradients, tape.gradient(loss, [v.value for v in same.trainable_variables]), strict=True):
+    for a, b in zip(
+        gradients, tape.gradient(loss, [v.value for v in same.trainable_variables]), strict=True
+    ):
         np.testing.assert_allclose(a, b, atol=0.02 * np.abs(b).max() + 0.02)
 
 
 def test_masking_layer_and_masks_handed_on():
     inputs = keras.Input((T, D))
     x = keras.layers.Masking(-1.0)(inputs)
-    sequences = DynamicSkipLSTM(H, n_actions=2, greedy=True, return_sequences=True, jit_compile=False)
+    sequences = DynamicSkipLSTM(
+        H, n_actions=2, greedy=True, return_sequences=True, jit_compile=False
+    )
     model = keras.Model(inputs, keras.layers.GlobalAveragePooling1D()(sequences(x)))
     x = np.where(MASK[..., None], normal((B, T, D), 1), -1.0)
     found = model(x).numpy()[:4]
     outputs = sequences(x, mask=tf.constant(MASK)).numpy()[:4]
-    np.testing.assert_allclose(found, (outputs * MASK[:4, :, None]).sum(1) / MASK[:4].sum(1, keepdims=True), atol=1e-6)
+    np.testing.assert_allclose(
+        found, (outputs * MASK[:4, :, None]).sum(1) / MASK[:4].sum(1, keepdims=True), atol=1e-6
+    )
 
 
 @pytest.mark.parametrize(
@@ -512,10 +744,13 @@ def test_bad_arguments(wrong, message):
 def test_bad_call_arguments():
     layer = DynamicSkipLSTM(H, n_actions=3)
     with pytest.raises(ValueError, match="initial_state"):
-        layer(normal((B, T, D), 1), initial_state=[tf.zeros([B, H])] * 2)  # one state where three are expected
+        # one state where three are expected
+        layer(normal((B, T, D), 1), initial_state=[tf.zeros([B, H])] * 2)
     with pytest.raises(ValueError, match="distances"):
         layer(normal((B, T, D), 1), distances=np.ones((B, T + 1), np.int32))
-    with pytest.raises(ValueError, match=rf"mask must be of shape \({B}, {T}\); received \({B}, {T - 1}\)"):
+    with pytest.raises(
+        ValueError, match=rf"mask must be of shape \({B}, {T}\); received \({B}, {T - 1}\)"
+    ):
         layer(normal((B, T, D), 1), mask=np.ones((B, T - 1), bool))
     with pytest.raises(RuntimeError, match="no trace yet: call the layer first"):
         DynamicSkipLSTM(H).trace  # noqa: B018

@@ -1,4 +1,6 @@
-"""Word vectors from every format, the same rows from each; random rows; and bad files named with their line."""
+"""Word vectors from every format, the same rows from each; random rows; and bad files named with
+their line.
+"""
 
 import gzip
 import re
@@ -24,7 +26,8 @@ def write_glove(path):
 
 
 def write_word2vec(path):
-    path.write_text("4 2\n" + lines().replace("\n", " \n"))  # the C program ends its lines with a space
+    # the C program ends its lines with a space
+    path.write_text("4 2\n" + lines().replace("\n", " \n"))
 
 
 def write_gzip(path):
@@ -60,7 +63,9 @@ def test_exact_then_lower_case_then_random(tmp_path, name):
     assert not vectors.matrix[0].any()
     assert (np.abs(vectors.matrix[[1, 6]]) <= 0.25).all() and vectors.matrix[[1, 6]].all()
     assert vectors.found.tolist() == [0, 0, 2, 1, 1, 2, 0]
-    assert vectors.summary().startswith("4 of 7 words (57.1 %) have a pretrained vector: 2 as written, 2 in lower case")
+    assert vectors.summary().startswith(
+        "4 of 7 words (57.1 %) have a pretrained vector: 2 as written, 2 in lower case"
+    )
 
 
 def test_random_rows_depend_on_seed_and_bound_alone(tmp_path):
@@ -71,7 +76,8 @@ def test_random_rows_depend_on_seed_and_bound_alone(tmp_path):
     np.testing.assert_array_equal(alone.matrix[:500], with_file.matrix[:500])
     assert (alone.matrix != load_vectors("", words, dim=2, seed=4).matrix).all()
     assert not alone.found.any()
-    wide = load_vectors("", words, dim=12, bound=None).matrix  # sqrt(3 / 12) = .5: unit variance over 12 dimensions
+    # sqrt(3 / 12) = .5: unit variance over 12 dimensions
+    wide = load_vectors("", words, dim=12, bound=None).matrix
     assert 0.49 < wide.max() <= 0.5 and -0.5 <= wide.min() < -0.49
     assert abs(wide.mean()) < 0.02 and wide.std() == pytest.approx(0.5 / np.sqrt(3), rel=0.03)
 
@@ -93,7 +99,9 @@ def len_of(word):
 
 def test_words_with_spaces_and_first_of_two_rows(tmp_path):
     (tmp_path / "g.txt").write_text("a 1 2\n. . . 3 4\na 5 6\n")
-    np.testing.assert_array_equal(load_vectors(tmp_path / "g.txt", ["a", ". . ."]).matrix, [[1, 2], [3, 4]])
+    np.testing.assert_array_equal(
+        load_vectors(tmp_path / "g.txt", ["a", ". . ."]).matrix, [[1, 2], [3, 4]]
+    )
 
 
 def test_cache_is_used_and_follows_file_and_words(tmp_path, monkeypatch):
@@ -137,9 +145,14 @@ def test_bad_text_is_named_with_its_line(tmp_path, content, message):
 
 
 def test_bad_files(tmp_path):
-    latin, cut, broken, pickled = (tmp_path / name for name in ("g.txt", "w.bin", "g.txt.gz", "p.npz"))
+    latin, cut, broken, pickled = (
+        tmp_path / name for name in ("g.txt", "w.bin", "g.txt.gz", "p.npz")
+    )
     latin.write_bytes("\xe9 1 2\n\xea 1 2\n".encode("latin-1"))
-    with pytest.raises(InputError, match="g.txt: expected lines of a word and its numbers, found none that is UTF-8"):
+    with pytest.raises(
+        InputError,
+        match="g.txt: expected lines of a word and its numbers, found none that is UTF-8",
+    ):
         load_vectors(latin, ["a"])
     write_binary(cut)
     cut.write_bytes(cut.read_bytes()[:-4])
@@ -170,19 +183,37 @@ def binary(*rows, header="", newline=b""):
 ROWS = (b"the", (1, 2, 3, 4)), (b"film", (5, 6, 7, 8)), (b"fine", (9, 9, 9, 9))
 SPACED = (b"fine wine", (1, 2, 3, 4))
 LETTERS = struct.unpack("<f", b"abc>")[0]  # .22
-NUMBER = r", row {}: expected a word and \d floats, but one is \de\+\d\d: has a word a space in it\? Write the vectors as text"
+NUMBER = (
+    r", row {}: expected a word and \d floats, but one is \de\+\d\d: has a word a space in it\?"
+    r" Write the vectors as text"
+)
 PROMISE = r": expected \d rows of \d floats and then its end, as it promises, but "
 FRAMES = {
     "a space in the last word": (binary(*ROWS[:2], SPACED), NUMBER.format(3)),
     "a space in the first word": (binary(SPACED, *ROWS[:2]), NUMBER.format(1)),
     "a space, and lines": (binary(*ROWS[:2], SPACED, *ROWS, newline=b"\n"), NUMBER.format(3)),
-    "a space, no letter behind it": (binary((b"1 2", (1, 2, 3, 4)), *ROWS[:2]), PROMISE + "row 1 is no word and numbers: has .*"),
-    "a space, lines": (binary((b"a bcd", (1, 2, 3, LETTERS)), *ROWS[:2], newline=b"\n"), PROMISE + "of the rows 2 and 3 one alone .*"),
-    "more rows than promised": (binary(*ROWS, header="2 4"), PROMISE + "21 bytes follow; get the file again"),
-    "fewer rows than promised": (binary(*ROWS, header="4 4"), PROMISE + "row 4 is cut; get the file again"),
+    "a space, no letter behind it": (
+        binary((b"1 2", (1, 2, 3, 4)), *ROWS[:2]),
+        PROMISE + "row 1 is no word and numbers: has .*",
+    ),
+    "a space, lines": (
+        binary((b"a bcd", (1, 2, 3, LETTERS)), *ROWS[:2], newline=b"\n"),
+        PROMISE + "of the rows 2 and 3 one alone .*",
+    ),
+    "more rows than promised": (
+        binary(*ROWS, header="2 4"),
+        PROMISE + "21 bytes follow; get the file again",
+    ),
+    "fewer rows than promised": (
+        binary(*ROWS, header="4 4"),
+        PROMISE + "row 4 is cut; get the file again",
+    ),
     "fewer numbers than promised": (binary(*ROWS, header="3 3"), PROMISE + "4 bytes follow; .*"),
     "more numbers than promised": (binary(*ROWS, header="3 5"), NUMBER.format(1)),
-    "no space at all": (b"2 4\n" + b"x" * 100_000, PROMISE + "row 1 begins with no word; get the file again"),
+    "no space at all": (
+        b"2 4\n" + b"x" * 100_000,
+        PROMISE + "row 1 begins with no word; get the file again",
+    ),
 }
 
 
@@ -200,7 +231,9 @@ def test_a_binary_file_ends_where_it_says(name, gz, tmp_path):
 
 @pytest.mark.parametrize("newline", [b"", b"\n"])
 def test_a_space_in_any_word_is_found(newline, tmp_path):
-    """Ordinary vectors, 200 words, of which one has a space; blocks of few rows, so that all ways are gone."""
+    """Ordinary vectors, 200 words, of which one has a space; blocks of few rows, so that all ways
+    are gone.
+    """
     rng = np.random.default_rng(0)
     for trial in range(200):
         rows = [(b"w%d" % i, rng.normal(0, 0.3, 12).astype(np.float32)) for i in range(20)]
@@ -215,7 +248,10 @@ def test_a_space_in_any_word_is_found(newline, tmp_path):
 @pytest.mark.parametrize("bad", [1e22, float("inf"), float("nan")])
 def test_numbers_that_are_none_are_named_with_their_row(bad, tmp_path):
     (tmp_path / "w.bin").write_bytes(binary((b"a", (1, 2)), (b"the", (1, bad))))
-    with pytest.raises(InputError, match=r"w\.bin, row 2: expected a word and 2 floats, but one is (1e\+22|inf|nan): has"):
+    with pytest.raises(
+        InputError,
+        match=r"w\.bin, row 2: expected a word and 2 floats, but one is (1e\+22|inf|nan): has",
+    ):
         load_vectors(tmp_path / "w.bin", ["the"])
 
 
@@ -225,30 +261,45 @@ def test_a_word_that_is_not_utf8_costs_its_row_alone(tmp_path, capsys):
     (tmp_path / "g.txt").write_bytes(b"".join(b"%s %d %d\n" % (word, *row) for word, row in rows))
     for name, unit in (("w.bin", "row"), ("g.txt", "line")):
         assert load_vectors(tmp_path / name, ["a", "b"], dim=2).matrix.tolist() == [[1, 2], [5, 6]]
-        said = f"warning: {tmp_path / name}: 2 of 4 words are not UTF-8, the first in {unit} 2: they are left out\n"
+        said = (
+            f"warning: {tmp_path / name}: 2 of 4 words are not UTF-8, the first in {unit} 2: they"
+            " are left out\n"
+        )
         assert capsys.readouterr().err == said
 
 
 @pytest.mark.parametrize(
     ("content", "dim", "words"),
     [
-        ("3 2\narea 51 3 4\nthe 1 2\n51 5 6\n", None, {"area 51": [3, 4], "the": [1, 2], "51": [5, 6]}),  # the header's D
+        # the header's D
+        (
+            "3 2\narea 51 3 4\nthe 1 2\n51 5 6\n",
+            None,
+            {"area 51": [3, 4], "the": [1, 2], "51": [5, 6]},
+        ),
         (". . 1 2\nthe 3 4\n", 2, {". .": [1, 2], "the": [3, 4]}),  # the flag's
         ("area 51 3 4\nthe 1 2\n", 2, {"area 51": [3, 4], "the": [1, 2]}),
-        (". . 1 2\nthe 3 4\n", None, {". .": [1, 2], "the": [3, 4]}),  # neither: the numbers that the first line ends in
+        # neither: the numbers that the first line ends in
+        (". . 1 2\nthe 3 4\n", None, {". .": [1, 2], "the": [3, 4]}),
         ("the\t1 2\n New  York 3\t4 \r\n", None, {"the": [1, 2], "New York": [3, 4]}),
         ("2 2\n2 2 2\n3 3 3\n", 2, {"2": [2, 2], "3": [3, 3]}),
     ],
 )
 def test_what_stands_before_the_numbers_is_the_word(content, dim, words, tmp_path):
     (tmp_path / "g.txt").write_bytes(content.encode())
-    assert load_vectors(tmp_path / "g.txt", list(words), dim=dim).matrix.tolist() == list(words.values())
+    assert load_vectors(tmp_path / "g.txt", list(words), dim=dim).matrix.tolist() == list(
+        words.values()
+    )
 
 
-@pytest.mark.parametrize("content", ["the 1 2 3\ncat 1 2 3\n", "the 1\ncat 1\n", "2 3\nthe 1 2 3\ncat 1 2 3\n"])
+@pytest.mark.parametrize(
+    "content", ["the 1 2 3\ncat 1 2 3\n", "the 1\ncat 1\n", "2 3\nthe 1 2 3\ncat 1 2 3\n"]
+)
 def test_a_file_of_another_dimension_is_not_read_by_the_flag(content, tmp_path):
     (tmp_path / "g.txt").write_text(content)
-    with pytest.raises(InputError, match=r"g\.txt: expected vectors of dimension 2, found [13]; change either"):
+    with pytest.raises(
+        InputError, match=r"g\.txt: expected vectors of dimension 2, found [13]; change either"
+    ):
         load_vectors(tmp_path / "g.txt", ["the"], dim=2)
 
 
@@ -280,9 +331,13 @@ def test_bad_arguments(tmp_path):
 
 
 def test_distributed_files(data_dir):
-    glove = load_vectors(data_dir / "embeddings/glove.6B.100d.partial_conll.txt", ["the", "The", "qqqqq"], dim=100)
+    glove = load_vectors(
+        data_dir / "embeddings/glove.6B.100d.partial_conll.txt", ["the", "The", "qqqqq"], dim=100
+    )
     assert glove.found.tolist() == [1, 2, 0]
     np.testing.assert_allclose(glove.matrix[0, :3], [-0.038194, -0.24487, 0.72812])
-    news = load_vectors(data_dir / "embeddings/googlenews_w2v_300d_8000w.npz", ["in", "zzzzz"], dim=300)
+    news = load_vectors(
+        data_dir / "embeddings/googlenews_w2v_300d_8000w.npz", ["in", "zzzzz"], dim=300
+    )
     assert news.found.tolist() == [1, 0]
     np.testing.assert_allclose(news.matrix[0, :3], [0.070312, 0.086914, 0.087891], rtol=1e-4)

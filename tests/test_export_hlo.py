@@ -1,6 +1,8 @@
-"""A language model's compiled epoch outside TensorFlow: what is exported, and that JAX computes the same with it.
+"""A language model's compiled epoch outside TensorFlow: what is exported, and that JAX computes the
+same with it.
 
-JAX is not among the requirements. Where another interpreter has it, name that: DYNAMIC_SKIP_JAX_PYTHON=/path/to/python
+JAX is not among the requirements. Where another interpreter has it, name that:
+DYNAMIC_SKIP_JAX_PYTHON=/path/to/python
 """
 
 import json
@@ -12,7 +14,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from benchmarks.without_tensorflow import compile_for_gpu, hlo_bundle, hlo_module, language_model_bundle
+from benchmarks.without_tensorflow import (
+    compile_for_gpu,
+    hlo_bundle,
+    hlo_module,
+    language_model_bundle,
+)
 from benchmarks.without_tensorflow.export_hlo import ExportConfig
 from common.config import parse
 from common.errors import InputError
@@ -23,10 +30,12 @@ from LanguageModeling.presets import PRESETS
 
 N_STEPS = 5
 FLAGS = (
-    f"--preset=small --num_unroll_steps={N_STEPS} --rnn_layers=1 --rnn_size=6 --agent_units=4 --n_actions=3 --lamda=0.5 --batch_size=3 "
-    "--dropout=0.5 --n_words=20 --n_batches=4 --reference=3 --max_epochs=2 --seed=3"
+    f"--preset=small --num_unroll_steps={N_STEPS} --rnn_layers=1 --rnn_size=6 --agent_units=4"
+    " --n_actions=3 --lamda=0.5 --batch_size=3 --dropout=0.5 --n_words=20 --n_batches=4"
+    " --reference=3 --max_epochs=2 --seed=3"
 )
-JAX_SETTINGS = {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_backend_optimization_level=0"}  # compiles faster
+# compiles faster
+JAX_SETTINGS = {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_backend_optimization_level=0"}
 
 
 @pytest.fixture(scope="module")
@@ -40,52 +49,96 @@ def made(tmp_path_factory):
 def test_what_a_bundle_holds(made):
     path, _, modules = made
     bundle = hlo_bundle.read(path)
-    assert bundle.modules.keys() == modules.keys() == {"train", "evaluate", "evaluate_greedy", "connections"}
+    assert (
+        bundle.modules.keys()
+        == modules.keys()
+        == {"train", "evaluate", "evaluate_greedy", "connections"}
+    )
     for name, module in modules.items():
         loops = module.layout["loops"]
-        # The recurrence, in training its gradient, and the loop over the batches, of which there may be any number.
-        assert loops.count(None) == (name != "connections") and loops.count(N_STEPS) == (2 if name == "train" else 1), (name, loops)
+        # The recurrence, in training its gradient, and the loop over the batches, of which there
+        # may be any number.
+        assert loops.count(None) == (name != "connections") and loops.count(N_STEPS) == (
+            2 if name == "train" else 1
+        ), (name, loops)
     assert path.stat().st_size < 1e6
     drawn = {v["name"].split("/", 2)[2] for v in bundle.meta["variables"] if "uniform" in v}
-    assert {"embedding/embeddings", "recurrent/cell/kernel", "recurrent/cell/action_kernel", "softmax/kernel"} <= drawn
-    assert not any("bias" in name and "agent" not in name and "action" not in name for name in drawn)
+    assert {
+        "embedding/embeddings",
+        "recurrent/cell/kernel",
+        "recurrent/cell/action_kernel",
+        "softmax/kernel",
+    } <= drawn
+    assert not any(
+        "bias" in name and "agent" not in name and "action" not in name for name in drawn
+    )
 
 
 def jax_python() -> str:
     """An interpreter that has JAX; the test is skipped where there is none."""
     python = os.environ.get("DYNAMIC_SKIP_JAX_PYTHON") or sys.executable
     if subprocess.run([python, "-c", "import jax"], capture_output=True).returncode:
-        pytest.skip(f"no JAX in {python}: set DYNAMIC_SKIP_JAX_PYTHON to an interpreter that has it")
+        pytest.skip(
+            f"no JAX in {python}: set DYNAMIC_SKIP_JAX_PYTHON to an interpreter that has it"
+        )
     return python
 
 
 def test_jax_computes_what_tensorflow_does(made, root, tmp_path):
     path, config, _ = made
-    script, options = root / "benchmarks" / "without_tensorflow" / "run_hlo.py", ["--check", "--epochs"]
+    script, options = (
+        root / "benchmarks" / "without_tensorflow" / "run_hlo.py",
+        [
+            "--check",
+            "--epochs",
+        ],
+    )
     command = [script, path, *options, f"--folder={tmp_path}", f"--results={tmp_path / 'r.json'}"]
-    done = subprocess.run([jax_python(), *command], capture_output=True, text=True, env=os.environ | JAX_SETTINGS)
+    done = subprocess.run(
+        [jax_python(), *command], capture_output=True, text=True, env=os.environ | JAX_SETTINGS
+    )
     assert done.returncode == 0, done.stdout + done.stderr
-    expected = {"loss of each step", "states", "weights", "distances, share that differs", "evaluate", "weights, all steps in one call"}
-    shown = {line[2:42].strip(): float(line[42:].split()[0]) for line in done.stdout.splitlines() if line.startswith("  ")}
+    expected = {
+        "loss of each step",
+        "states",
+        "weights",
+        "distances, share that differs",
+        "evaluate",
+        "weights, all steps in one call",
+    }
+    shown = {
+        line[2:42].strip(): float(line[42:].split()[0])
+        for line in done.stdout.splitlines()
+        if line.startswith("  ")
+    }
     assert expected <= shown.keys() and max(shown.values()) < 1e-5
 
-    # The checkpoint is one of the project's own: the network that was trained there says the same here.
+    # The checkpoint is one of the project's own: the network that was trained there says the same
+    # here.
     result = json.loads((tmp_path / "r.json").read_text())
-    assert [record["step"] for record in result["records"]] == [4, 8] and result["flags"]["seed"] == 3
+    assert [record["step"] for record in result["records"]] == [4, 8] and result["flags"][
+        "seed"
+    ] == 3
     texts, n_words, _ = language_model_bundle.read_texts(config)
     model = language_model.LanguageModel(config, n_words)
     lm_experiment.load_weights(model, tmp_path / "best.npz")
     trainer = make_trainer(model, config)
-    found = lm_experiment.perplexity(trainer, texts["test"], config.batch_size, N_STEPS, greedy=True)
+    found = lm_experiment.perplexity(
+        trainer, texts["test"], config.batch_size, N_STEPS, greedy=True
+    )
     assert found == pytest.approx(result["test_perplexity_greedy"], rel=1e-4)
     assert found != pytest.approx(result["valid_perplexity_greedy"], rel=1e-4)
 
 
 def test_what_runs_a_bundle_imports_no_tensorflow(root):
     modules = (
-        "benchmarks.without_tensorflow.compile_for_gpu", "benchmarks.timing", "benchmarks.networks.torch_language_model",
-        "common.training.checkpoint", "LanguageModeling.reader", "LanguageModeling.schedule",
-    )  # fmt: skip
+        "benchmarks.without_tensorflow.compile_for_gpu",
+        "benchmarks.timing",
+        "benchmarks.networks.torch_language_model",
+        "common.training.checkpoint",
+        "LanguageModeling.reader",
+        "LanguageModeling.schedule",
+    )
     code = f"import sys, {', '.join(modules)}\n"
     code += "assert not {'tensorflow', 'keras', 'absl', 'torch'} & sys.modules.keys()"
     subprocess.run([sys.executable, "-c", code], cwd=root, check=True)
@@ -99,7 +152,9 @@ def counted(condition, step, start):
     """The loops of a program that multiplies by two in each pass."""
 
     def function(x, n):
-        _, x = tf.while_loop(lambda i, _: condition(i, n), lambda i, x: (step(i), 2.0 * x), (start, x))
+        _, x = tf.while_loop(
+            lambda i, _: condition(i, n), lambda i, x: (step(i), 2.0 * x), (start, x)
+        )
         return {"x": x}
 
     return module_of(function, x=np.float32([1.0]), n=7)
@@ -137,19 +192,33 @@ def test_variables_are_inputs_and_outputs():
         weight.assign_add(x)
         return {"sum": tf.reduce_sum(weight * unchanged)}
 
-    module = hlo_module.make_module(function, {"x": np.float32([1.0])}, {"weight": weight, "unchanged": unchanged}, "function")
+    module = hlo_module.make_module(
+        function, {"x": np.float32([1.0])}, {"weight": weight, "unchanged": unchanged}, "function"
+    )
     assert [p["name"] for p in module.layout["parameters"]][0] == "x"
     assert {p["name"] for p in module.layout["parameters"]} == {"x", "weight", "unchanged"}
-    assert [(r["kind"], r["name"]) for r in module.layout["results"]] == [("result", "sum"), ("variable", "weight")]
+    assert [(r["kind"], r["name"]) for r in module.layout["results"]] == [
+        ("result", "sum"),
+        ("variable", "weight"),
+    ]
 
 
 def test_random_weights_are_drawn_by_a_rule():
     uniform = np.random.default_rng(0).uniform(-0.1, 0.1, (50, 4)).astype(np.float32)
     uniform[:2] = 0
     assert hlo_bundle.rule(uniform, 0.1) == {"uniform": 0.1, "zero_rows": 2}
-    for other in (uniform * 1.5, np.zeros(9, np.float32), np.float32(0.05), np.zeros(2, np.int64), np.full(9, 0.05, np.float32)):
+    for other in (
+        uniform * 1.5,
+        np.zeros(9, np.float32),
+        np.float32(0.05),
+        np.zeros(2, np.int64),
+        np.full(9, 0.05, np.float32),
+    ):
         assert hlo_bundle.rule(other, 0.1) == {}
-    variables = [{"name": "a", "shape": [50, 4], "uniform": 0.1, "zero_rows": 2}, {"name": "b", "shape": [2]}]
+    variables = [
+        {"name": "a", "shape": [50, 4], "uniform": 0.1, "zero_rows": 2},
+        {"name": "b", "shape": [2]},
+    ]
     bundle = hlo_bundle.Bundle({"variables": variables}, {}, {"b": np.float32([3, 4])})
     first, again, other = (hlo_bundle.initial_value(bundle, 0, seed) for seed in (0, 0, 1))
     assert first.dtype == np.float32 and np.all(first == again) and np.all(first[2:] != other[2:])
@@ -163,13 +232,18 @@ def test_differences():
     one_off = np.float32([1] * 999 + [3])
     assert hlo_bundle.difference(one_off, np.ones(1000, np.float32)) == 2
     assert hlo_bundle.difference(one_off, np.ones(1000, np.float32), share=0.999) == 0
-    assert len(hlo_bundle.sample(np.zeros((999, 999)))) < 2 * hlo_bundle.SAMPLED and len(hlo_bundle.sample(np.zeros((9, 9)))) == 81
+    assert (
+        len(hlo_bundle.sample(np.zeros((999, 999)))) < 2 * hlo_bundle.SAMPLED
+        and len(hlo_bundle.sample(np.zeros((9, 9)))) == 81
+    )
 
 
 def test_what_is_no_bundle(tmp_path):
     (tmp_path / "text.zip").write_text("no zip")
     for name in ("text.zip", "absent.zip"):
-        with pytest.raises(InputError, match="expected a bundle of benchmarks/without_tensorflow/export_hlo.py"):
+        with pytest.raises(
+            InputError, match="expected a bundle of benchmarks/without_tensorflow/export_hlo.py"
+        ):
             hlo_bundle.read(tmp_path / name)
 
 
@@ -188,7 +262,7 @@ HloModule jit_train
 %outer (p: (s32[], f32[4])) -> (s32[], f32[4]) {
   %p = (s32[], f32[4]) parameter(0)
   %add = (f32[4]{0}, /*index=1*/f32[4]{0}) fusion(%p), kind=kLoop, calls=%f
-  ROOT %w = (s32[], f32[4]) while(%add), condition=%c, body=%inner, backend_config={"known_trip_count":{"n":"35"}}
+  ROOT %w = (s32[], f32[4]) while(%add), condition=%c, body=%inner, BACKEND
 }
 
 ENTRY %main (a: f32[4]) -> f32[4] {
@@ -196,7 +270,7 @@ ENTRY %main (a: f32[4]) -> f32[4] {
   %copy.1 = f32[4] copy(%a)
   ROOT %w = (s32[], f32[4]) while(%copy.1), condition=%c, body=%outer
 }
-"""
+""".replace("BACKEND", 'backend_config={"known_trip_count":{"n":"35"}}')
 
 
 def test_what_a_compiled_program_launches(capsys):
@@ -207,4 +281,7 @@ def test_what_a_compiled_program_launches(capsys):
     assert length == 35 and inner.kernels == 2
     assert entry.custom_calls == {"__cublas$gemm": 1} and entry.launches() == 1 + 1 + 35 * 2
     entry.describe()
-    assert capsys.readouterr().out.splitlines()[1] == "  loop of 35 steps, in each 2 kernels and 0 loops"
+    assert (
+        capsys.readouterr().out.splitlines()[1]
+        == "  loop of 35 steps, in each 2 kernels and 0 loops"
+    )

@@ -1,4 +1,6 @@
-"""Every reader of files: random bytes and random changes of valid files end in an `InputError` or are read, 1,000 for each reader."""
+"""Every reader of files: random bytes and random changes of valid files end in an `InputError` or
+are read, 1,000 for each reader.
+"""
 
 import gzip
 import io
@@ -57,7 +59,9 @@ def trees_zip():
 
 
 def binary_vectors(words=WORDS, end=b"\n"):
-    rows = b"".join(word.encode() + b" " + np.arange(3, dtype="<f4").tobytes() + end for word in words)
+    rows = b"".join(
+        word.encode() + b" " + np.arange(3, dtype="<f4").tobytes() + end for word in words
+    )
     return b"%d 3\n" % len(words) + rows
 
 
@@ -67,7 +71,11 @@ def vectors(path):
     assert matrix.shape == (7, 3) and np.abs(matrix).max() <= 1e9
 
 
-REVIEWS = {f"aclImdb__{part}__{sign}__1_9_TXT": b"A <br />fine film." for part in ("train", "test") for sign in ("pos", "neg")}
+REVIEWS = {
+    f"aclImdb__{part}__{sign}__1_9_TXT": b"A <br />fine film."
+    for part in ("train", "test")
+    for sign in ("pos", "neg")
+}
 PTB = {f"simple-examples__data__ptb.{split}_TXT": TEXT for split in ("train", "valid", "test")}
 
 
@@ -82,7 +90,9 @@ def number_data(tmp):
 
 
 def saved_encoder(tmp):
-    ner_reader.Encoder.build([ner_reader.Sentence(["a", "b1"], ["O", "B-PER"])]).save(tmp / "made.json")
+    ner_reader.Encoder.build([ner_reader.Sentence(["a", "b1"], ["O", "B-PER"])]).save(
+        tmp / "made.json"
+    )
     return (tmp / "made.json").read_bytes()
 
 
@@ -102,24 +112,77 @@ READERS = {
     "vectors.gz": ("a.txt.gz", gzip.compress(VECTORS), vectors),
     "vectors.bin": ("a.bin", binary_vectors(), vectors),
     "vectors.bin without lines": ("a.bin", binary_vectors(end=b""), vectors),
-    "vectors.npz": ("a.npz", npz(words=np.array(WORDS), vectors=np.ones((6, 3))), lambda path: load_vectors(path, WORDS)),
+    "vectors.npz": (
+        "a.npz",
+        npz(words=np.array(WORDS), vectors=np.ones((6, 3))),
+        lambda path: load_vectors(path, WORDS),
+    ),
     "language.txt": ("train.txt", TEXT, lambda path: language_reader.load(path.parent)),
-    "language.tgz": ("simple-examples.tgz", archive("w:gz", **PTB), lambda path: language_reader.load(path.parent)),
-    "imdb": ("aclImdb_v1.tar.gz", archive("w:gz", **REVIEWS), lambda path: sentiment_reader.read_imdb(path, per_class=1)),
-    "imdb.tar": ("aclImdb_v1.tar.gz", archive("w", **REVIEWS), lambda path: sentiment_reader.read_imdb(path, per_class=1)),
-    "trees": ("train.txt", TREES, lambda path: sentiment_reader.load("sst5", path.parent, phrases=True)),
-    "trees.zip": (sentiment_reader.SST_ARCHIVE, trees_zip(), lambda path: sentiment_reader.load("sst5", path.parent)),
+    "language.tgz": (
+        "simple-examples.tgz",
+        archive("w:gz", **PTB),
+        lambda path: language_reader.load(path.parent),
+    ),
+    "imdb": (
+        "aclImdb_v1.tar.gz",
+        archive("w:gz", **REVIEWS),
+        lambda path: sentiment_reader.read_imdb(path, per_class=1),
+    ),
+    "imdb.tar": (
+        "aclImdb_v1.tar.gz",
+        archive("w", **REVIEWS),
+        lambda path: sentiment_reader.read_imdb(path, per_class=1),
+    ),
+    "trees": (
+        "train.txt",
+        TREES,
+        lambda path: sentiment_reader.load("sst5", path.parent, phrases=True),
+    ),
+    "trees.zip": (
+        sentiment_reader.SST_ARCHIVE,
+        trees_zip(),
+        lambda path: sentiment_reader.load("sst5", path.parent),
+    ),
     "numbers": ("train.npz", number_data, lambda path: number_reader._read(path, 10, "paper")),
     "checkpoint": ("checkpoint-3.npz", saved_checkpoint, checkpoint.load),
-    "checkpoint's arrays": ("a.npz", saved_checkpoint, lambda path: checkpoint._read(open(path, "rb"), path)),
+    "checkpoint's arrays": (
+        "a.npz",
+        saved_checkpoint,
+        lambda path: checkpoint._read(open(path, "rb"), path),
+    ),
     "flags": ("flags.json", flags_of, lambda path: load_config(path.parent, RunConfig)),
-    "metrics": ("metrics.jsonl", json.dumps({"epoch": 1}).encode() + b"\n{}\n", lambda path: RunDirectory(path.parent).read_metrics()),
+    "metrics": (
+        "metrics.jsonl",
+        json.dumps({"epoch": 1}).encode() + b"\n{}\n",
+        lambda path: RunDirectory(path.parent).read_metrics(),
+    ),
     "result": ("result.json", b'{"a": [1, null]}', lambda path: RunDirectory(path.parent).result),
 }
 PIECES = [
-    b"\0", b"\n", b"\r\n", b"\xef\xbb\xbf", b"\xff", b" ", b"\t", b"(", b")", b'"', b"{", b"}", b"9" * 30, b"-1", b"nan", b"\x80" * 5,
-    b"<eos>", b" <pad> ", b"1 ", "\u00a0\u2028".encode(), b"\x0c", b"\x1f\x8b", b"-DOCSTART-",
-]  # fmt: skip
+    b"\0",
+    b"\n",
+    b"\r\n",
+    b"\xef\xbb\xbf",
+    b"\xff",
+    b" ",
+    b"\t",
+    b"(",
+    b")",
+    b'"',
+    b"{",
+    b"}",
+    b"9" * 30,
+    b"-1",
+    b"nan",
+    b"\x80" * 5,
+    b"<eos>",
+    b" <pad> ",
+    b"1 ",
+    "\u00a0\u2028".encode(),
+    b"\x0c",
+    b"\x1f\x8b",
+    b"-DOCSTART-",
+]
 
 
 def changed(content: bytes, chance: random.Random) -> bytes:
@@ -162,11 +225,17 @@ def test_reader(name, tmp_path):
     read(path)  # it is valid
     seen = set()
 
-    @settings(max_examples=1000, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=1000, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+    )
     @given(st.integers(0, 2**48))
     def check(seed):
         chance = random.Random(seed)
-        content = chance.randbytes(chance.randrange(200)) if chance.random() < 0.2 else changed(valid, chance)
+        content = (
+            chance.randbytes(chance.randrange(200))
+            if chance.random() < 0.2
+            else changed(valid, chance)
+        )
         path.write_bytes(content)
         try:
             with warnings.catch_warnings():

@@ -1,4 +1,6 @@
-"""The generated text against its grammar, by a parser of its own, and against readers that look at words one by one."""
+"""The generated text against its grammar, by a parser of its own, and against readers that look at
+words one by one.
+"""
 
 import collections
 
@@ -10,11 +12,20 @@ from common.errors import InputError
 
 
 class Parser:
-    """Recursive descent over the grammar in the module's docstring. Counts noun-verb pairs and the words between."""
+    """Recursive descent over the grammar in the module's docstring.
 
-    nouns = {noun: False for noun in corpus.NOUNS} | {corpus.plural(noun): True for noun in corpus.NOUNS}
-    transitive = {corpus.third_person(v): False for v in corpus.TRANSITIVE} | {v: True for v in corpus.TRANSITIVE}
-    intransitive = {corpus.third_person(v): False for v in corpus.INTRANSITIVE} | {v: True for v in corpus.INTRANSITIVE}
+    Counts noun-verb pairs and the words between.
+    """
+
+    nouns = {noun: False for noun in corpus.NOUNS} | {
+        corpus.plural(noun): True for noun in corpus.NOUNS
+    }
+    transitive = {corpus.third_person(v): False for v in corpus.TRANSITIVE} | {
+        v: True for v in corpus.TRANSITIVE
+    }
+    intransitive = {corpus.third_person(v): False for v in corpus.INTRANSITIVE} | {
+        v: True for v in corpus.INTRANSITIVE
+    }
 
     def __init__(self, line):
         self.words, self.at, self.pairs = line.split(), 0, []
@@ -77,9 +88,16 @@ class Parser:
 
 def test_word_classes_do_not_overlap():
     classes = [
-        Parser.nouns, Parser.transitive, Parser.intransitive, corpus.ADJECTIVES, corpus.ADVERBS, corpus.PREPOSITIONS,
-        corpus.TOPICS, {*corpus.DETERMINERS[False], *corpus.DETERMINERS[True]}, ["is", "are", "that", "about", "so"],
-    ]  # fmt: skip
+        Parser.nouns,
+        Parser.transitive,
+        Parser.intransitive,
+        corpus.ADJECTIVES,
+        corpus.ADVERBS,
+        corpus.PREPOSITIONS,
+        corpus.TOPICS,
+        {*corpus.DETERMINERS[False], *corpus.DETERMINERS[True]},
+        ["is", "are", "that", "about", "so"],
+    ]
     assert max(collections.Counter(word for words in classes for word in words).values()) == 1
     assert corpus.plural("child") == "children" and corpus.plural("dog") == "dogs"
     assert corpus.third_person("watch") == "watches" and corpus.third_person("see") == "sees"
@@ -88,15 +106,21 @@ def test_word_classes_do_not_overlap():
 def test_every_sentence_agrees():
     lines = corpus.language_model_text(3000, 0)
     distances = [distance for line in lines for distance in Parser(line).sentence()]
-    assert np.mean(np.array(distances) >= 4) > 0.15  # a good part of the verbs stand far from their nouns
+    # a good part of the verbs stand far from their nouns
+    assert np.mean(np.array(distances) >= 4) > 0.15
     words = collections.Counter(word for line in lines for word in line.split())
     assert 200 < len(words) < 500 and max(map(len, map(str.split, lines))) < 40
 
 
 def test_the_parser_can_fail():
     assert Parser("the dog that the men see sleeps").sentence() == [1, 5]
-    for wrong in ("the dog that the men see sleep", "the dogs that the men see sleeps", "the dog sleeps the",
-                  "about the harbor the dog sleeps so the budget stays old", "a dogs sleep"):  # fmt: skip
+    for wrong in (
+        "the dog that the men see sleep",
+        "the dogs that the men see sleeps",
+        "the dog sleeps the",
+        "about the harbor the dog sleeps so the budget stays old",
+        "a dogs sleep",
+    ):
         with pytest.raises(AssertionError):
             Parser(wrong).sentence()
 
@@ -120,7 +144,10 @@ def test_tagged_sentences():
         assert len(words) == len(tags) and words[0][0].isupper() and words[-1] == "."
         assert [tag != "O" for tag in tags] == [word in corpus.NAMES for word in words]
         found = entities(tags)
-        clauses = [clause.split(" , ") for clause in " ".join(words[:-1]).replace(" while ", " and ").split(" and ")]
+        clauses = [
+            clause.split(" , ")
+            for clause in " ".join(words[:-1]).replace(" while ", " and ").split(" and ")
+        ]
         assert len(found) == len(clauses)
         for (first, end, kind), (start, filler, last) in zip(found, clauses, strict=True):
             kinds[kind] += 1
@@ -130,7 +157,9 @@ def test_tagged_sentences():
                 assert start.lower() in [cue.lower() for cue in corpus.BEFORE[kind]]
             else:
                 assert start == name and last in corpus.AFTER[kind]
-    assert set(kinds) == {"PER", "LOC", "ORG", "MISC"} and min(kinds.values()) > 0.2 * sum(kinds.values())
+    assert set(kinds) == {"PER", "LOC", "ORG", "MISC"} and min(kinds.values()) > 0.2 * sum(
+        kinds.values()
+    )
     assert min(distances) == 4 and np.mean(distances) > 7
 
 
@@ -174,10 +203,13 @@ def test_counts_of_words_say_something_about_the_label_and_not_all():
     labels = np.array([label for _, label in reviews])
     assert abs(labels.mean() - 0.5) < 0.05
     weights = np.linalg.lstsq(counts[:2000], labels[:2000] - 0.5, rcond=None)[0]
-    assert 0.58 < np.mean((counts[2000:] @ weights > 0) == labels[2000:]) < 0.72  # 0.5 would be a parity, which no network here learns
+    # 0.5 would be a parity, which no network here learns
+    assert 0.58 < np.mean((counts[2000:] @ weights > 0) == labels[2000:]) < 0.72
 
 
-@pytest.mark.parametrize("make", [corpus.language_model_text, corpus.tagged_sentences, corpus.labelled_reviews])
+@pytest.mark.parametrize(
+    "make", [corpus.language_model_text, corpus.tagged_sentences, corpus.labelled_reviews]
+)
 def test_seeds(make):
     assert make(50, 3) == make(50, 3) == make(80, 3)[:50]
     assert make(50, 3) != make(50, 4) and make(50, [3, 0]) != make(50, [3, 1])

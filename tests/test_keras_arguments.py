@@ -241,7 +241,7 @@ def test_old_configurations_keep_their_forget_bias():
     assert not norm.cell.norm_weights.gate_offset.numpy().any()
 
 
-# --------------------------------------------------------------------------------- call arguments
+# ----------------------------------------------------------------------------------- call arguments
 
 
 def test_what_is_refused_before_there_are_values():

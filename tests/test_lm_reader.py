@@ -73,7 +73,9 @@ def test_missing_files(tmp_path):
     with pytest.raises(InputError, match=r"found neither; get .*simple-examples\.tgz"):
         load(str(tmp_path))
     for prefix in ("", "ptb."):
-        with pytest.raises(InputError, match=f"found no {prefix}valid.txt and no {prefix}test.txt;"):
+        with pytest.raises(
+            InputError, match=f"found no {prefix}valid.txt and no {prefix}test.txt;"
+        ):
             load(write(tmp_path, prefix, valid=None, test=None))
 
 
@@ -85,7 +87,9 @@ def test_empty_file(tmp_path):
 def test_generated_corpus():
     corpus = load("")
     assert corpus.name == "generated"
-    assert 90_000 < len(corpus.train) < 150_000 and 9_000 < len(corpus.valid) < 15_000 < 2 * len(corpus.test)
+    assert 90_000 < len(corpus.train) < 150_000 and 9_000 < len(corpus.valid) < 15_000 < 2 * len(
+        corpus.test
+    )
     assert 200 < len(corpus.vocabulary) < 500 and "<unk>" not in corpus.vocabulary
     assert (corpus.train == corpus.vocabulary.ids["<eos>"]).sum() == 10_000
     assert not np.array_equal(corpus.valid[:500], corpus.test[:500])
@@ -105,7 +109,11 @@ def test_ptb(data_dir):
         pytest.skip(f"no ptb.train.txt in {folder}")
     corpus = load(str(folder))
     assert (len(corpus.train), len(corpus.valid), len(corpus.test)) == (929_589, 73_760, 82_430)
-    assert len(corpus.vocabulary) == 10_000 and corpus.vocabulary.words[:3] == ("the", "<unk>", "<eos>")
+    assert len(corpus.vocabulary) == 10_000 and corpus.vocabulary.words[:3] == (
+        "the",
+        "<unk>",
+        "<eos>",
+    )
     text = (folder / "ptb.test.txt").read_text().replace("\n", "<eos>").split()
     assert corpus.vocabulary.decode(corpus.test) == text
     inputs, _ = streams(corpus.test, 20, 35)

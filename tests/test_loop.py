@@ -1,6 +1,8 @@
-"""common/training/loop.py: a run cut off anywhere ends as one that was not; bounds, numbers that are not finite, a finished run.
+"""common/training/loop.py: a run cut off anywhere ends as one that was not; bounds, numbers that
+are not finite, a finished run.
 
-The network is a small regression, so that what is tested here costs little; tests/test_number_prediction.py and its like train the tasks.
+The network is a small regression, so that what is tested here costs little;
+tests/test_number_prediction.py and its like train the tasks.
 """
 
 import dataclasses
@@ -41,11 +43,20 @@ class ToyConfig(RunConfig):
     pause: float = setting(0.0, "seconds a step takes", affects_result=False)
 
 
-FLAGS = dict(max_epochs=EPOCHS, batch_size=BATCH, checkpoint_seconds=0.0, tensorboard=False, jit_compile=False, learning_rate=0.05)
+FLAGS = dict(
+    max_epochs=EPOCHS,
+    batch_size=BATCH,
+    checkpoint_seconds=0.0,
+    tensorboard=False,
+    jit_compile=False,
+    learning_rate=0.05,
+)
 
 
 class Toy(keras.Model):
-    """y = D(x) w; carries the sum of the inputs from batch to batch, and a momentum in its optimizer."""
+    """y = D(x) w; carries the sum of the inputs from batch to batch, and a momentum in its
+    optimizer.
+    """
 
     def __init__(self):
         super().__init__(name="toy")
@@ -59,10 +70,16 @@ class Toy(keras.Model):
         x = dropout(batch["x"], 0.3, seed) + 0.01 * tf.cast(state[0], tf.float32)
         loss = tf.reduce_mean(((x @ tf.convert_to_tensor(self.w))[:, 0] - batch["y"]) ** 2)
         extra = schedule["learning_rate"] * batch["y"][0] * 0
-        return loss + extra, {"task_loss": (loss, 1.0), "extra": (extra, 1.0)}, [state[0] + tf.cast(batch["x"], state[0].dtype)]
+        return (
+            loss + extra,
+            {"task_loss": (loss, 1.0), "extra": (extra, 1.0)},
+            [state[0] + tf.cast(batch["x"], state[0].dtype)],
+        )
 
     def evaluation_metrics(self, batch, state, seed, greedy):
-        error = tf.reduce_sum(tf.abs((batch["x"] @ tf.convert_to_tensor(self.w))[:, 0] - batch["y"]))
+        error = tf.reduce_sum(
+            tf.abs((batch["x"] @ tf.convert_to_tensor(self.w))[:, 0] - batch["y"])
+        )
         return {"error": (error, tf.cast(BATCH, tf.float32))}, state
 
 
@@ -77,7 +94,11 @@ def build(config, spoil=None):
     model = Toy()
 
     def evaluate(trainer, split):
-        return {f"{split}_error": means(trainer.evaluate(data(1000), model.initial_state(BATCH)))["error"]}
+        return {
+            f"{split}_error": means(trainer.evaluate(data(1000), model.initial_state(BATCH)))[
+                "error"
+            ]
+        }
 
     def train_batches(epoch):
         time.sleep(config.pause)
@@ -88,7 +109,9 @@ def build(config, spoil=None):
         optimizer=keras.optimizers.SGD(config.learning_rate, 0.5),
         train_batches=train_batches,
         initial_state=model.initial_state(BATCH),
-        schedule=lambda epoch, records: {"learning_rate": config.learning_rate * 0.9 ** len(records)},
+        schedule=lambda epoch, records: {
+            "learning_rate": config.learning_rate * 0.9 ** len(records)
+        },
         evaluate=evaluate,
         monitor="-dev_error",
         steps_per_call=3,
@@ -108,15 +131,21 @@ def start(root, run_dir, *more):
     flags = [f"--{name}={value}" for name, value in FLAGS.items()] + [f"--run_dir={run_dir}", *more]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(root), str(root / "tests")])}
     command = [sys.executable, "-m", "test_loop", *flags]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    )
 
 
 def saved_steps(run_dir):
-    return sorted(int(path.stem.split("-")[1]) for path in run_dir.glob("checkpoints/checkpoint-*.npz"))
+    return sorted(
+        int(path.stem.split("-")[1]) for path in run_dir.glob("checkpoints/checkpoint-*.npz")
+    )
 
 
 def cut_off(process, run_dir, step, number):
-    """Send the signal as soon as a checkpoint of at least `step` is there; returns exit status and stderr."""
+    """Send the signal as soon as a checkpoint of at least `step` is there; returns exit status and
+    stderr.
+    """
     deadline = time.monotonic() + 120
     while max(saved_steps(run_dir), default=0) < step:
         assert process.poll() is None, process.stderr.read()
@@ -128,12 +157,20 @@ def cut_off(process, run_dir, step, number):
 
 
 def records(run_dir):
-    return [{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in open(run_dir / "metrics.jsonl")]
+    return [
+        {k: v for k, v in json.loads(line).items() if k != "seconds"}
+        for line in open(run_dir / "metrics.jsonl")
+    ]
 
 
 def result(run_dir):
     found = json.loads((run_dir / "result.json").read_text())
-    return {k: v for k, v in found.items() if k.startswith(("dev_", "test_")) or k in ("best_epoch", "epochs", "n_weights", "recoveries")}
+    return {
+        k: v
+        for k, v in found.items()
+        if k.startswith(("dev_", "test_"))
+        or k in ("best_epoch", "epochs", "n_weights", "recoveries")
+    }
 
 
 def weights(run_dir, name):
@@ -159,7 +196,7 @@ def whole(tmp_path_factory):
     return run_dir
 
 
-# ------------------------------------------------------------------------------------------------------- cut off and gone on
+# ------------------------------------------------------------------------------ cut off and gone on
 
 
 def test_signals_end_a_process_that_goes_on_later(root, whole, tmp_path):
@@ -178,7 +215,9 @@ class Killed(BaseException):
 
 
 def kill_at(monkeypatch, moment):
-    """Kill at the `moment`-th of all the places where a run touches the disk, or begins an evaluation. Returns what was counted."""
+    """Kill at the `moment`-th of all the places where a run touches the disk, or begins an
+    evaluation. Returns what was counted.
+    """
     count = [0]
 
     def counted(function):
@@ -190,16 +229,20 @@ def kill_at(monkeypatch, moment):
 
         return call
 
-    monkeypatch.setattr(files.os, "fsync", counted(os.fsync))  # a file is written, under its temporary name
+    # a file is written, under its temporary name
+    monkeypatch.setattr(files.os, "fsync", counted(os.fsync))
     monkeypatch.setattr(files.os, "replace", counted(os.replace))  # it gets its name
-    monkeypatch.setattr(files.pathlib.Path, "unlink", lambda self, missing_ok=False: None)  # dead processes do not clean up
+    # dead processes do not clean up
+    monkeypatch.setattr(files.pathlib.Path, "unlink", lambda self, missing_ok=False: None)
     monkeypatch.setattr(Trainer, "evaluate", counted(Trainer.evaluate))
     return count
 
 
 def test_killed_at_any_of_the_places_where_it_hurts(whole, tmp_path, monkeypatch):
-    """Killed again and again, each time a little later in what the process does: in the middle of a checkpoint, between it and its name,
-    between the metrics and the checkpoint, in an evaluation, before the result. Bit for bit the same in the end."""
+    """Killed again and again, each time a little later in what the process does: in the middle of a
+    checkpoint, between it and its name, between the metrics and the checkpoint, in an evaluation,
+    before the result. Bit for bit the same in the end.
+    """
     run_dir, starts, moment = tmp_path / "run", 0, 2
     while not (run_dir / "result.json").exists():
         starts += 1
@@ -241,27 +284,36 @@ def test_metrics_that_are_lost_are_damage(tmp_path):
     with pytest.raises(InputError, match="spoiled"):
         loop.run(toy(tmp_path / "run"), lambda config: build(config, spoil_at(2)))
     (tmp_path / "run" / "metrics.jsonl").unlink()
-    with pytest.raises(InputError, match="metrics.jsonl: expected 2 epochs, .* found 0; delete the run"):
+    with pytest.raises(
+        InputError, match="metrics.jsonl: expected 2 epochs, .* found 0; delete the run"
+    ):
         train(toy(tmp_path / "run"))
     assert not (tmp_path / "run" / "result.json").exists()
 
 
 def test_a_state_in_16_bits_goes_on(tmp_path, monkeypatch):
-    """Mixed precision: NumPy has no bfloat16, a checkpoint nonetheless holds the state that is carried."""
+    """Mixed precision: NumPy has no bfloat16, a checkpoint nonetheless holds the state that is
+    carried.
+    """
     try:
         train(toy(tmp_path / "whole", mixed_precision=True))
         with monkeypatch.context() as patch, pytest.raises(Killed):
             kill_at(patch, 20)
             train(toy(tmp_path / "run", mixed_precision=True))
-        state = weights(tmp_path / "run", f"checkpoint-{max(saved_steps(tmp_path / 'run'))}")["state/0"]
+        state = weights(tmp_path / "run", f"checkpoint-{max(saved_steps(tmp_path / 'run'))}")[
+            "state/0"
+        ]
         train(toy(tmp_path / "run", mixed_precision=True))
         assert_same_end(tmp_path / "run", tmp_path / "whole")
     finally:
         keras.mixed_precision.set_global_policy("float32")
-    assert np.any(state) and np.array_equal(state, tf.cast(tf.cast(state, tf.bfloat16), tf.float32))  # numbers of 16 bits
+    # numbers of 16 bits
+    assert np.any(state) and np.array_equal(state, tf.cast(tf.cast(state, tf.bfloat16), tf.float32))
 
 
-def test_a_damaged_checkpoint_is_told_and_the_one_before_it_is_used(whole, tmp_path, monkeypatch, capsys):
+def test_a_damaged_checkpoint_is_told_and_the_one_before_it_is_used(
+    whole, tmp_path, monkeypatch, capsys
+):
     run_dir = tmp_path / "run"
     with pytest.raises(InputError, match="spoiled"):
         loop.run(toy(run_dir), lambda config: build(config, spoil_at(2)))
@@ -277,12 +329,17 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_it_is_used(whole, tmp_p
     assert f"resuming after step {saved_before(newest)}\n" in out
     assert_same_end(run_dir, whole)
     found = json.loads((run_dir / "result.json").read_text())
-    assert [start.get("step") for start in found["starts"]] == [None, saved_before(newest)] and "step" not in found
+    assert [start.get("step") for start in found["starts"]] == [
+        None,
+        saved_before(newest),
+    ] and "step" not in found
     assert (run_dir / "checkpoints" / "best.npz").exists()  # for who evaluates it later
 
 
 def saved_before(step):
-    """The checkpoint before that of `step`: the last call of an epoch is one of two steps, all others of three."""
+    """The checkpoint before that of `step`: the last call of an epoch is one of two steps, all
+    others of three.
+    """
     return step - (2 if step % STEPS == 0 else 3)
 
 
@@ -298,8 +355,11 @@ def spoil_at(epoch):
 
 
 def test_a_signal_waits_for_the_number_of_its_step(tmp_path, monkeypatch):
-    """The signal comes while the compiled call runs: what is saved must be the step after it, with its weights."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # tests in the background of a shell begin with it ignored
+    """The signal comes while the compiled call runs: what is saved must be the step after it, with
+    its weights.
+    """
+    # tests in the background of a shell begin with it ignored
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     trains = Trainer.train
 
     def train_(self, *args):
@@ -337,7 +397,9 @@ def test_what_is_ignored_stays_so():
 
 def test_a_finished_run_is_left_alone(whole, capsys):
     def times():
-        return {path: path.stat().st_mtime_ns for path in whole.rglob("*.*") if path.name != ".lock"}
+        return {
+            path: path.stat().st_mtime_ns for path in whole.rglob("*.*") if path.name != ".lock"
+        }
 
     before = times()
     found = loop.run(toy(whole), build)
@@ -356,12 +418,14 @@ def test_max_train_steps(whole, tmp_path):
     assert result(tmp_path / "run")["epochs"] == 2
 
 
-# ------------------------------------------------------------------------------------------------------------------ the disk
+# ----------------------------------------------------------------------------------------- the disk
 
 
 @pytest.mark.parametrize("place", ["write", "fsync"])
 def test_a_full_disk(place, whole, tmp_path, monkeypatch, capsys):
-    """One line, status 2, nothing half-written; with room again the same command goes on to the same end."""
+    """One line, status 2, nothing half-written; with room again the same command goes on to the
+    same end.
+    """
     run_dir, n = tmp_path / "run", [0]
 
     def full(*args, **kwargs):
@@ -371,7 +435,11 @@ def test_a_full_disk(place, whole, tmp_path, monkeypatch, capsys):
         return (real if place == "fsync" else savez)(*args, **kwargs)
 
     real, savez = os.fsync, np.savez
-    argv = ["RL_train.py", *(f"--{name}={value}" for name, value in FLAGS.items()), f"--run_dir={run_dir}"]
+    argv = [
+        "RL_train.py",
+        *(f"--{name}={value}" for name, value in FLAGS.items()),
+        f"--run_dir={run_dir}",
+    ]
     with monkeypatch.context() as patch:
         if place == "fsync":
             patch.setattr(files.os, "fsync", full)
@@ -380,14 +448,18 @@ def test_a_full_disk(place, whole, tmp_path, monkeypatch, capsys):
         with pytest.raises(SystemExit) as left:
             main(ToyConfig, {"paper": {}}, train, argv)
     assert left.value.code == 2
-    assert capsys.readouterr().err == "error: No space left on device; make room or give access there, then run the same command again\n"
+    assert (
+        capsys.readouterr().err
+        == "error: No space left on device; make room or give access there, then run the same"
+        " command again\n"
+    )
     assert not list(run_dir.rglob("*.tmp")) and not (run_dir / "result.json").exists()
     assert checkpoint.load_latest(run_dir / "checkpoints")[0] == max(saved_steps(run_dir)) > 0
     train(toy(run_dir))
     assert_same_end(run_dir, whole)
 
 
-# ------------------------------------------------------------------------------------------------------ numbers not finite
+# ------------------------------------------------------------------------------- numbers not finite
 
 
 def not_finite(epoch, step, times=10**9):
@@ -406,7 +478,8 @@ def not_finite(epoch, step, times=10**9):
 def test_a_loss_that_is_not_finite(tmp_path):
     """One line that says where; the last good checkpoint stays as it was."""
     expected = (
-        rf"^step {STEPS + 5}: task_loss, extra, loss, gradient_norm not finite; the last good checkpoint stays in .*checkpoints: "
+        rf"^step {STEPS + 5}: task_loss, extra, loss, gradient_norm not finite; the last good"
+        r" checkpoint stays in .*checkpoints: "
         "--recover 3 with the same flags .*, or try a smaller --learning_rate"
     )
     with pytest.raises(InputError, match=expected):
@@ -417,13 +490,17 @@ def test_a_loss_that_is_not_finite(tmp_path):
 
 
 def test_recover_goes_back_with_half_the_learning_rate(whole, tmp_path, capsys):
-    """In the second epoch, twice; the metrics say so, and a run that is killed in between ends the same."""
+    """In the second epoch, twice; the metrics say so, and a run that is killed in between ends the
+    same.
+    """
     run_dir = tmp_path / "run"
     loop.run(toy(run_dir, recover=2), lambda config: build(config, not_finite(1, 5, times=2)))
     assert f"went back to step {STEPS + 3}, learning rate times 0.25" in capsys.readouterr().out
     found = records(run_dir)
     assert found[0] == records(whole)[0]
-    assert [record["learning_rate"] for record in found] == pytest.approx([0.05, 0.05 * 0.9 / 4, 0.05 * 0.81 / 4])
+    assert [record["learning_rate"] for record in found] == pytest.approx(
+        [0.05, 0.05 * 0.9 / 4, 0.05 * 0.81 / 4]
+    )
     what = f"step {STEPS + 5}: task_loss, extra, loss, gradient_norm not finite"
     assert found[1]["recoveries"] == [{"what": what, "epoch": 2}] * 2
     assert [n for n, record in enumerate(found) if "recoveries" in record] == [1]
@@ -432,12 +509,18 @@ def test_recover_goes_back_with_half_the_learning_rate(whole, tmp_path, capsys):
 
 def test_recover_gives_up_and_starts_from_step_0(tmp_path, capsys):
     """Before the first checkpoint of its own a run goes back to its beginning."""
-    with pytest.raises(InputError, match="^step 0: .* not finite after 2 recoveries; .*--recover 5 with the same flags"):
+    with pytest.raises(
+        InputError,
+        match="^step 0: .* not finite after 2 recoveries; .*--recover 5 with the same flags",
+    ):
         loop.run(toy(tmp_path / "run", recover=2), lambda config: build(config, not_finite(0, 0)))
     assert capsys.readouterr().out.count("went back to step 0") == 2
 
 
-@pytest.mark.parametrize("value, expected", [(np.nan, "dev_error not finite"), (None, "the loss on dev is too large for a number")])
+@pytest.mark.parametrize(
+    "value, expected",
+    [(np.nan, "dev_error not finite"), (None, "the loss on dev is too large for a number")],
+)
 def test_an_evaluation_that_is_not_finite(value, expected, tmp_path):
     def evaluate(trainer, split):
         if value is None:
@@ -445,13 +528,24 @@ def test_an_evaluation_that_is_not_finite(value, expected, tmp_path):
         return {f"{split}_error": value}
 
     with pytest.raises(InputError, match=f"^step {STEPS}: {expected}; the last good checkpoint"):
-        loop.run(toy(tmp_path / "run"), lambda config: dataclasses.replace(build(config), evaluate=evaluate))
+        loop.run(
+            toy(tmp_path / "run"),
+            lambda config: dataclasses.replace(build(config), evaluate=evaluate),
+        )
 
 
 def test_weights_that_are_not_finite_are_not_saved(tmp_path):
     """A step too large for the weights: its loss and its gradient were finite."""
-    with pytest.raises(InputError, match=r"^step 1: w not finite; no checkpoint was written yet: --recover 3 with the same flags"):
-        loop.run(toy(tmp_path / "run", learning_rate=3e38, max_grad_norm=100.0, max_train_steps=1), too_far)
+    with pytest.raises(
+        InputError,
+        match=(
+            r"^step 1: w not finite; no checkpoint was written yet: --recover 3 with the same flags"
+        ),
+    ):
+        loop.run(
+            toy(tmp_path / "run", learning_rate=3e38, max_grad_norm=100.0, max_train_steps=1),
+            too_far,
+        )
     assert (tmp_path / "run" / "flags.json").exists() and not saved_steps(tmp_path / "run")
 
 
@@ -477,11 +571,21 @@ def test_a_test_that_is_not_finite_is_the_end(tmp_path, capsys):
         experiment = build(config)
 
         def evaluate(trainer, split):
-            return {f"{split}_error": np.nan} if split == "test" else experiment.evaluate(trainer, split)
+            return (
+                {f"{split}_error": np.nan}
+                if split == "test"
+                else experiment.evaluate(trainer, split)
+            )
 
         return dataclasses.replace(experiment, evaluate=evaluate)
 
-    with pytest.raises(InputError, match="test_error not finite, with the weights of the best epoch, which stay in .*best.npz: try"):
+    with pytest.raises(
+        InputError,
+        match=(
+            "test_error not finite, with the weights of the best epoch, which stay in"
+            " .*best.npz: try"
+        ),
+    ):
         loop.run(toy(tmp_path / "run", recover=2, max_epochs=1), spoilt)
     assert "went back" not in capsys.readouterr().out
 
@@ -500,7 +604,7 @@ def test_a_signal_is_heard_though_the_step_was_not_finite(tmp_path, monkeypatch,
     assert "went back" not in capsys.readouterr().out
 
 
-# ------------------------------------------------------------------------------------------------------------- determinism
+# -------------------------------------------------------------------------------------- determinism
 
 
 def test_the_seed_alone_decides(whole, tmp_path):
@@ -523,7 +627,7 @@ def test_a_step_is_compiled_once(tmp_path, monkeypatch):
     assert traced[0] == 1
 
 
-# -------------------------------------------------------------------------------------------------------------------- devices
+# ------------------------------------------------------------------------------------------ devices
 
 
 def test_a_strategy_with_one_device_and_its_resumption(whole, tmp_path, capsys):
@@ -539,7 +643,7 @@ def test_a_strategy_with_one_device_and_its_resumption(whole, tmp_path, capsys):
     assert result(run_dir) == pytest.approx(result(whole), rel=1e-5)
 
 
-# --------------------------------------------------------------------------------------------------------------------- parts
+# -------------------------------------------------------------------------------------------- parts
 
 
 def test_best_epoch():
@@ -551,13 +655,17 @@ def test_a_checkpoint_of_another_model(whole):
     class Variable:
         path, shape = "other", (5, 3)
 
-    with pytest.raises(InputError, match=r"another model: expected other of shape \(5, 3\), found shape"):
+    with pytest.raises(
+        InputError, match=r"another model: expected other of shape \(5, 3\), found shape"
+    ):
         restore([Variable()], weights(whole, "best"))
 
 
 def test_records_are_as_they_will_be_read(whole):
     """What a schedule sees is the same in a run that goes on from the file."""
-    assert RunDirectory(whole).read_metrics() == [json.loads(line) for line in open(whole / "metrics.jsonl")]
+    assert RunDirectory(whole).read_metrics() == [
+        json.loads(line) for line in open(whole / "metrics.jsonl")
+    ]
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
-"""common/losses.py: by hand, and against the exact gradient of the expectation over every sequence of choices.
+"""common/losses.py: by hand, and against the exact gradient of the expectation over every sequence
+of choices.
 
-The enumeration runs the real recurrence (`DynamicSkipLSTM` with forced distances) over all K^T sequences of distances of a tiny layer, so
-that rewards depend on what was chosen before, through the states.
+The enumeration runs the real recurrence (`DynamicSkipLSTM` with forced distances) over all K^T
+sequences of distances of a tiny layer, so that rewards depend on what was chosen before, through
+the states.
 """
 
 import itertools
@@ -14,7 +16,7 @@ from common import losses
 from common.layers.dynamic_skip_lstm import DynamicSkipLSTM
 from common.ops.agent import Trace
 
-# ---------------------------------------------------------------------------------------------------------------- by hand
+# ------------------------------------------------------------------------------------------ by hand
 
 REWARDS = tf.constant([[1.0, 2.0, 4.0], [8.0, 16.0, 0.0]])
 MASK = tf.constant([[1.0, 1.0, 1.0], [1.0, 1.0, 0.0]])
@@ -53,14 +55,18 @@ def test_policy_gradient_to_go_analytic_leave_one_out():
     advantage = np.array([[3.68 - 12.17, 3.13 - 8.09, 2.07], [12.17 - 3.68, 8.09 - 3.13, 0]])
     assert np.allclose(value[0], 0.5 * np.array([7, 6, 4]) + 0.1 * np.array([1.8, 1.3, 0.7]))
     expected = -(LOG_PROBS * advantage).numpy().sum() / 5 - 0.1 * (0.5 + 0.6 + 0.7 + 0.8 + 0.9) / 5
-    found = losses.policy_gradient(TRACE, REWARDS, baseline="leave_one_out", rl_weight=0.5, entropy_weight=0.1)
+    found = losses.policy_gradient(
+        TRACE, REWARDS, baseline="leave_one_out", rl_weight=0.5, entropy_weight=0.1
+    )
     assert found.numpy() == pytest.approx(expected, rel=1e-6)
 
 
 def test_policy_gradient_total_sampled():
     # R - sum log pi - 1: 7 + 3.5 - 1 and 24 + 1 - 1
     expected = -((-3.5) * 9.5 + (-1.0) * 24) / 5
-    found = losses.policy_gradient(TRACE, REWARDS, credit="total", entropy="sampled", entropy_weight=1.0)
+    found = losses.policy_gradient(
+        TRACE, REWARDS, credit="total", entropy="sampled", entropy_weight=1.0
+    )
     assert found.numpy() == pytest.approx(expected, rel=1e-6)
 
 
@@ -71,9 +77,12 @@ def test_unknown_options(option):
 
 
 def test_released_number_loss():
-    probs = tf.constant([[[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]], [[0.5, 0.5], [0.7, 0.3], [1.0, 0.0]]])
+    probs = tf.constant(
+        [[[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]], [[0.5, 0.5], [0.7, 0.3], [1.0, 0.0]]]
+    )
     distances = tf.constant([[1, 2, 1], [2, 2, 1]])
-    expected = -(np.log(1.8) + np.log(1.6) - np.log(1.3) - np.log(2.0)) / 4  # step 0 has no action in the release
+    # step 0 has no action in the release
+    expected = -(np.log(1.8) + np.log(1.6) - np.log(1.3) - np.log(2.0)) / 4
     zeros = tf.zeros([2, 3])
     trace = Trace(distances, zeros, zeros, probs, zeros + 1)
     rewards = tf.constant([[0.0, 0.0, 1.0], [0.0, 0.0, -1.0]])
@@ -87,37 +96,50 @@ def test_only_the_log_probabilities_carry_a_gradient():
     rewards, trace = tape.gradient(loss, (REWARDS, TRACE))
     assert rewards is None
     np.testing.assert_allclose(trace.entropies, -0.1 * MASK / 5, rtol=1e-6)
-    value = 0.5 * np.array([[7, 6, 4], [24, 16, 0]]) + 0.1 * np.array([[1.8, 1.3, 0.7], [1.7, 0.9, 0]])
+    value = 0.5 * np.array([[7, 6, 4], [24, 16, 0]]) + 0.1 * np.array(
+        [[1.8, 1.3, 0.7], [1.7, 0.9, 0]]
+    )
     np.testing.assert_allclose(trace.log_probs, -value / 5, rtol=1e-6)
 
 
-# ------------------------------------------------------------------------------------------------------------ by enumeration
+# ----------------------------------------------------------------------------------- by enumeration
 
 T, K, D, H, A = 4, 3, 2, 3, 3
 RL_WEIGHT, ENTROPY_WEIGHT = 0.7, 0.3
 
 
 class Enumeration:
-    """Every sequence of distances over one sequence of inputs of `n_steps` steps (the rest masked): [n, T] arrays."""
+    """Every sequence of distances over one sequence of inputs of `n_steps` steps (the rest masked):
+    [n, T] arrays.
+    """
 
     def __init__(self, layer, n_steps, seed, rewards):
         choices = np.array(list(itertools.product(range(1, K + 1), repeat=n_steps)))
         self.n = len(choices)
         distances = np.pad(choices, [(0, 0), (0, T - n_steps)], constant_values=1).astype(np.int32)
-        x = np.tile(np.random.default_rng(seed).normal(size=(1, T, D), scale=2).astype(np.float32), (self.n, 1, 1))
+        x = np.tile(
+            np.random.default_rng(seed).normal(size=(1, T, D), scale=2).astype(np.float32),
+            (self.n, 1, 1),
+        )
         mask = np.tile(np.arange(T) < n_steps, (self.n, 1))
         outputs = layer(x, distances=distances, mask=tf.constant(mask))
         self.trace = layer.trace
-        per_step = tf.reduce_sum(tf.sin(5 * outputs), -1)  # any function of the states: depends on all choices up to the step
+        # any function of the states: depends on all choices up to the step
+        per_step = tf.reduce_sum(tf.sin(5 * outputs), -1)
         if rewards == "end":
             self.rewards = losses.at_last_step(per_step[:, -1], self.trace.mask)
         else:
             self.rewards = tf.stop_gradient(per_step) * self.trace.mask
-        self.probs = tf.exp(tf.reduce_sum(self.trace.log_probs, 1))  # of each sequence, with its gradient
+        # of each sequence, with its gradient
+        self.probs = tf.exp(tf.reduce_sum(self.trace.log_probs, 1))
 
     def objective(self, n_counted):
-        """J's share of this sequence, exactly: E[rl_weight sum r + entropy_weight sum H] over `n_counted` steps."""
-        value = RL_WEIGHT * tf.reduce_sum(self.rewards, 1) + ENTROPY_WEIGHT * tf.reduce_sum(self.trace.entropies, 1)
+        """J's share of this sequence, exactly: E[rl_weight sum r + entropy_weight sum H] over
+        `n_counted` steps.
+        """
+        value = RL_WEIGHT * tf.reduce_sum(self.rewards, 1) + ENTROPY_WEIGHT * tf.reduce_sum(
+            self.trace.entropies, 1
+        )
         return tf.reduce_sum(self.probs * value) / n_counted
 
 
@@ -126,21 +148,33 @@ def pick(trace, indices):
 
 
 def mean_estimates(trace, rewards, probs, baseline):
-    """For each of OPTIONS the mean of `policy_gradient` over batches: trace and rewards [n, B, T], their probabilities [n]."""
+    """For each of OPTIONS the mean of `policy_gradient` over batches: trace and rewards [n, B, T],
+    their probabilities [n].
+    """
     return [
-        tf.reduce_sum(probs * tf.vectorized_map(
-            lambda a, o=options: losses.policy_gradient(
-                Trace(*a[0]), a[1], **o, baseline=baseline, rl_weight=RL_WEIGHT, entropy_weight=ENTROPY_WEIGHT
-            ),
-            (tuple(trace), rewards),
-        ))
+        tf.reduce_sum(
+            probs
+            * tf.vectorized_map(
+                lambda a, o=options: losses.policy_gradient(
+                    Trace(*a[0]),
+                    a[1],
+                    **o,
+                    baseline=baseline,
+                    rl_weight=RL_WEIGHT,
+                    entropy_weight=ENTROPY_WEIGHT,
+                ),
+                (tuple(trace), rewards),
+            )
+        )
         for options in OPTIONS
-    ]  # fmt: skip
+    ]
 
 
 @pytest.fixture(scope="module")
 def layer():
-    layer = DynamicSkipLSTM(H, n_actions=K, agent_units=A, lamda=0.7, return_sequences=True, jit_compile=False)
+    layer = DynamicSkipLSTM(
+        H, n_actions=K, agent_units=A, lamda=0.7, return_sequences=True, jit_compile=False
+    )
     layer.build((1, T, D))
     for n, v in enumerate(layer.trainable_variables):
         v.assign(np.random.default_rng(n).normal(size=v.shape))
@@ -170,9 +204,13 @@ def test_unbiased_for_one_sequence(layer, rewards):
         with tf.GradientTape(persistent=True) as tape:
             every = Enumeration(layer, T, 11, rewards)
             alone = Trace(*(a[:, None] for a in every.trace))
-            estimates = mean_estimates(alone, every.rewards[:, None], tf.stop_gradient(every.probs), "leave_one_out")
+            estimates = mean_estimates(
+                alone, every.rewards[:, None], tf.stop_gradient(every.probs), "leave_one_out"
+            )
             objective = -every.objective(T)
-        return tf.reduce_sum(every.probs), [tape.gradient(a, agent_weights(layer)) for a in (objective, *estimates)]
+        return tf.reduce_sum(every.probs), [
+            tape.gradient(a, agent_weights(layer)) for a in (objective, *estimates)
+        ]
 
     total, (wanted, *found) = gradients()
     assert float(total) == pytest.approx(1, abs=1e-5)
@@ -181,9 +219,16 @@ def test_unbiased_for_one_sequence(layer, rewards):
 
 
 def pairs(first, second):
-    """All pairs of sequences of choices of two independent sequences: traces and rewards [pairs, 2, T], probabilities [pairs]."""
+    """All pairs of sequences of choices of two independent sequences: traces and rewards [pairs, 2,
+    T], probabilities [pairs].
+    """
     i, j = (a.ravel() for a in np.meshgrid(np.arange(first.n), np.arange(second.n), indexing="ij"))
-    trace = Trace(*(tf.stack([tf.gather(a, i), tf.gather(b, j)], 1) for a, b in zip(first.trace, second.trace, strict=True)))
+    trace = Trace(
+        *(
+            tf.stack([tf.gather(a, i), tf.gather(b, j)], 1)
+            for a, b in zip(first.trace, second.trace, strict=True)
+        )
+    )
     rewards = tf.stack([tf.gather(first.rewards, i), tf.gather(second.rewards, j)], 1)
     return trace, rewards, tf.stop_gradient(tf.gather(first.probs, i) * tf.gather(second.probs, j))
 
@@ -218,7 +263,9 @@ def test_the_papers_formula(layer):
             every = Enumeration(layer, T, 11, "end")
             one = pick(every.trace, [i])
             reward = tf.reduce_sum(every.rewards[i])
-            loss = losses.policy_gradient(one, every.rewards[i][None], credit="total", entropy="sampled", entropy_weight=1.0)
+            loss = losses.policy_gradient(
+                one, every.rewards[i][None], credit="total", entropy="sampled", entropy_weight=1.0
+            )
             steps = [one.log_probs[0, t] for t in range(T)]
         factor = reward - sum(steps) - 1
         grads = [tape.gradient(step, agent_weights(layer)) for step in steps]
@@ -237,7 +284,12 @@ def test_leave_one_out_lowers_the_variance(layer):
         probs = every.probs.numpy().astype(np.float64)
         for i, j in random.choice(every.n, (16, 2), p=probs / probs.sum()):
             pair = Trace(*(tf.stack([a[i, 0], a[j, 0]]) for a in trace))
-            draws.append([losses.policy_gradient(pair, tf.gather(rewards, [i, j]), baseline=b) for b in ("none", "leave_one_out")])
+            draws.append(
+                [
+                    losses.policy_gradient(pair, tf.gather(rewards, [i, j]), baseline=b)
+                    for b in ("none", "leave_one_out")
+                ]
+            )
     variances = []
     for b in range(2):
         found = np.array([tape.gradient(draw[b], agent_weights(layer)[-1]) for draw in draws])

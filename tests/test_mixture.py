@@ -20,7 +20,9 @@ def test_the_mean_of_probabilities(compiled):
     def mix(a):
         return mixture.log_mean(tf.reshape(a, [6, 4]), 3)
 
-    found = (mix if compiled is None else tf.function(mix, jit_compile=compiled))(tf.constant(log_p))
+    found = (mix if compiled is None else tf.function(mix, jit_compile=compiled))(
+        tf.constant(log_p)
+    )
     np.testing.assert_allclose(found, np.log(np.exp(log_p).mean(0)), rtol=1e-5)
     assert (found.numpy() >= log_p.mean(0)).all()  # Jensen
     rows = mixture.repeated(tf.constant([[1], [2]]), 3)
@@ -29,15 +31,20 @@ def test_the_mean_of_probabilities(compiled):
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """Of each task its experiment with an open policy, and one training batch as one for evaluation."""
+    """Of each task its experiment with an open policy, and one training batch as one for
+    evaluation.
+    """
     data, found = tiny_runs.write_texts(tmp_path_factory.mktemp("texts")), {}
     for task in TASKS:
         config_class, presets, build = tiny_runs.entrypoint(task)
         folder = tmp_path_factory.mktemp(task)
-        config = parse(config_class, presets, ["x", *tiny_runs.arguments(task, data), f"--run_dir={folder}"])
+        config = parse(
+            config_class, presets, ["x", *tiny_runs.arguments(task, data), f"--run_dir={folder}"]
+        )
         experiment = build(config)
         random = np.random.default_rng(1)
-        for variable in experiment.model.trainable_variables:  # chains that differ, and predictions that differ with them
+        # chains that differ, and predictions that differ with them
+        for variable in experiment.model.trainable_variables:
             variable.assign(random.normal(0, 0.5, variable.shape))
         batch = {name: tf.constant(a[0]) for name, a in experiment.train_batches(0)[0].items()}
         if task in ("LanguageModeling", "NumberPrediction"):
@@ -56,21 +63,35 @@ def test_against_the_same_chains(made, task):
     """The chains' own log-likelihoods by the network's other methods, mixed in NumPy."""
     _, model, batch = made[task]
     seed = tf.constant([3, 4])
-    metrics, _ = model.evaluation_metrics(batch, model.initial_state(S * rows_of(batch)), seed, False, S)
+    metrics, _ = model.evaluation_metrics(
+        batch, model.initial_state(S * rows_of(batch)), seed, False, S
+    )
     if task == "LanguageModeling":
         words = tf.tile(batch["words"], [S, 1])
         logits, _, trace = model(words, model.initial_state(len(words)), seed=seed)
         labels, weights = batch["targets"].numpy(), batch["weights"].numpy()
     else:
-        inputs = (batch["numbers"],) if task == "NumberPrediction" else (batch["words"], batch["lengths"])
-        logits, trace = model(*(tf.tile(a, [S] + [1] * (a.shape.rank - 1)) for a in inputs), seed=seed)
+        inputs = (
+            (batch["numbers"],)
+            if task == "NumberPrediction"
+            else (batch["words"], batch["lengths"])
+        )
+        logits, trace = model(
+            *(tf.tile(a, [S] + [1] * (a.shape.rank - 1)) for a in inputs), seed=seed
+        )
         labels, weights = batch["labels"].numpy(), batch["weights"].numpy()
     assert len(np.unique(trace.distances)) > 1
     probs = tf.nn.softmax(logits).numpy().astype(np.float64).reshape(S, *labels.shape, -1)
-    right = np.take_along_axis(probs, np.broadcast_to(labels, probs.shape[:-1])[..., None], -1)[..., 0]
+    right = np.take_along_axis(probs, np.broadcast_to(labels, probs.shape[:-1])[..., None], -1)[
+        ..., 0
+    ]
     found = {name: float(a / b) for name, (a, b) in metrics.items()}
-    assert found["loss"] == pytest.approx(-np.average(np.log(right.mean(0)), weights=weights), rel=1e-4)
-    assert found["chain_loss"] == pytest.approx(-np.average(np.log(right).mean(0), weights=weights), rel=1e-4)
+    assert found["loss"] == pytest.approx(
+        -np.average(np.log(right.mean(0)), weights=weights), rel=1e-4
+    )
+    assert found["chain_loss"] == pytest.approx(
+        -np.average(np.log(right).mean(0), weights=weights), rel=1e-4
+    )
     assert found["loss"] < found["chain_loss"]  # Jensen, strictly: the chains differ
     if task != "LanguageModeling":
         hits = probs.mean(0).argmax(-1) == labels
@@ -82,7 +103,10 @@ def test_tags_of_a_mixture(made):
     _, model, batch = made["NER"]
     seed = tf.constant([3, 4])
     found = model.infer(batch, seed, False, S)
-    inputs = [tf.tile(batch[name], [S] + [1] * (batch[name].shape.rank - 1)) for name in ("words", "chars", "lengths")]
+    inputs = [
+        tf.tile(batch[name], [S] + [1] * (batch[name].shape.rank - 1))
+        for name in ("words", "chars", "lengths")
+    ]
     scores, _ = model(*inputs, seed=seed)
     n_rows, n_steps = batch["words"].shape
     mask = tf.sequence_mask(inputs[2], n_steps)
@@ -93,20 +117,31 @@ def test_tags_of_a_mixture(made):
         def p(path, chains=chains, row=row):
             tags = tf.tile(tf.constant(path)[None], [S, 1])
             real = tf.reshape(mask, [S, n_rows, n_steps])[:, row]
-            return np.exp(model.crf.log_likelihood(chains, tags, real).numpy().astype(np.float64)).mean()
+            return np.exp(
+                model.crf.log_likelihood(chains, tags, real).numpy().astype(np.float64)
+            ).mean()
 
         values = [p(path) for path in paths[:, row]]
         assert p(found["tags"][row].numpy()) == pytest.approx(max(values), rel=1e-5)
-        assert float(found["log_likelihood"][row]) == pytest.approx(np.log(p(batch["tags"][row].numpy())), rel=1e-4)
+        assert float(found["log_likelihood"][row]) == pytest.approx(
+            np.log(p(batch["tags"][row].numpy())), rel=1e-4
+        )
 
 
 @pytest.mark.parametrize("task", TASKS)
 def test_chains_that_agree_are_one(made, task):
     """A policy that is certain: the mixture is the single chain."""
     _, model, batch = made[task]
-    layers = [model.forward, model.backward] if task == "NER" else [model.recurrent[-1] if task == "LanguageModeling" else model.recurrent]
+    layers = (
+        [model.forward, model.backward]
+        if task == "NER"
+        else [model.recurrent[-1] if task == "LanguageModeling" else model.recurrent]
+    )
     before = [layer.cell.agent_weights.action_bias.numpy() for layer in layers]
-    variables = [next(v for v in layer.cell.trainable_variables if v.name == "action_bias") for layer in layers]
+    variables = [
+        next(v for v in layer.cell.trainable_variables if v.name == "action_bias")
+        for layer in layers
+    ]
     for variable in variables:
         variable.assign([0.0, 200.0, 0.0])
     seed, n = tf.constant([3, 4]), rows_of(batch)
@@ -128,12 +163,25 @@ def test_chains_that_agree_are_one(made, task):
 )
 def test_the_final_evaluation_mixes_what_is_random(cell, expected, tmp_path):
     config_class, presets, build = tiny_runs.entrypoint("NumberPrediction")
-    flags = [flag for flag in tiny_runs.arguments("NumberPrediction", tmp_path, f"--cell={cell}") if "agent_units" not in flag]
-    config = parse(config_class, presets, ["x", *flags, "--eval_samples=3", f"--run_dir={tmp_path / 'run'}"])
+    flags = [
+        flag
+        for flag in tiny_runs.arguments("NumberPrediction", tmp_path, f"--cell={cell}")
+        if "agent_units" not in flag
+    ]
+    config = parse(
+        config_class, presets, ["x", *flags, "--eval_samples=3", f"--run_dir={tmp_path / 'run'}"]
+    )
     result = loop.run(config, build)
-    names = {"dev_accuracy_mixture3", "dev_loss_mixture3", "test_accuracy_mixture3", "test_loss_mixture3"}
+    names = {
+        "dev_accuracy_mixture3",
+        "dev_loss_mixture3",
+        "test_accuracy_mixture3",
+        "test_loss_mixture3",
+    }
     assert (names <= set(result)) == expected and (names & set(result) != set()) == expected
     from NumberPrediction.evaluate import EvaluateConfig, evaluate
 
     later = evaluate(EvaluateConfig(run_dir=str(tmp_path / "run"), samples=3))
-    assert {name: result[name] for name in later} == later and ("test_loss_mixture3" in later) == expected
+    assert {name: result[name] for name in later} == later and (
+        "test_loss_mixture3" in later
+    ) == expected

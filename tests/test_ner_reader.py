@@ -59,7 +59,9 @@ def test_bad_lines_are_named(tmp_path, line, message):
 
 
 def test_files_that_are_not_there_or_hold_nothing(tmp_path):
-    with pytest.raises(InputError, match="expected eng.train eng.testa eng.testb or train.txt .* found neither"):
+    with pytest.raises(
+        InputError, match="expected eng.train eng.testa eng.testb or train.txt .* found neither"
+    ):
         load(tmp_path)
     (tmp_path / "eng.train").write_text("-DOCSTART- -X- O O\n\n")
     with pytest.raises(InputError, match="expected sentences, found none"):
@@ -73,7 +75,11 @@ def test_both_sets_of_file_names(tmp_path):
     (tmp_path / "conll2003").mkdir()
     for name in ("train.txt", "valid.txt", "test.txt"):
         (tmp_path / "conll2003" / name).write_text(IOB1)
-    assert [len(part) for part in load(tmp_path)] == [len(part) for part in load(tmp_path / "conll2003")] == [2, 2, 2]
+    assert (
+        [len(part) for part in load(tmp_path)]
+        == [len(part) for part in load(tmp_path / "conll2003")]
+        == [2, 2, 2]
+    )
 
 
 def test_counts_of_the_distributed_files(data_dir):
@@ -93,7 +99,12 @@ def test_little_of_the_distributed_files_is_padded(data_dir):
     config = NERConfig()
     lengths = [len(sentence.words) for sentence in load(data_dir).train]
     buckets = bucketing.bucket_lengths(lengths, config.n_buckets)
-    assert bucketing.padding_share(lengths, bucketing.batches(lengths, config.batch_size, 0, 0, buckets)) < 0.10
+    assert (
+        bucketing.padding_share(
+            lengths, bucketing.batches(lengths, config.batch_size, 0, 0, buckets)
+        )
+        < 0.10
+    )
 
 
 def test_generated_corpus():
@@ -105,20 +116,28 @@ def test_generated_corpus():
     assert entity_types(corpus.dev) == entity_types(corpus.train)
 
 
-TRAIN = [Sentence(["Anna", "saw", "Oslo", "saw"], ["S-PER", "O", "S-LOC", "O"]), Sentence(["anna"], ["S-PER"])]
+TRAIN = [
+    Sentence(["Anna", "saw", "Oslo", "saw"], ["S-PER", "O", "S-LOC", "O"]),
+    Sentence(["anna"], ["S-PER"]),
+]
 
 
 def test_encoder_by_hand():
     encoder = Encoder.build(TRAIN, extra_words=["7th"], max_chars=3)
-    assert encoder.words.words == ("<pad>", "<unk>", "anna", "saw", "0th")  # "oslo", seen once, stands for the unknown
+    # "oslo", seen once, stands for the unknown
+    assert encoder.words.words == ("<pad>", "<unk>", "anna", "saw", "0th")
     assert encoder.tags == ("O", *(f"{p}-{kind}" for kind in ("LOC", "PER") for p in "BIES"))
-    arrays = encoder.encode([Sentence(["8th", "Saw", "Zoë"], ["O", "O", "E-PER"]), Sentence(["Anna"])], length=4)
+    arrays = encoder.encode(
+        [Sentence(["8th", "Saw", "Zoë"], ["O", "O", "E-PER"]), Sentence(["Anna"])], length=4
+    )
     assert arrays.words.tolist() == [[4, 3, 1, 0], [2, 0, 0, 0]]
     assert arrays.tags.tolist() == [[0, 0, encoder.tags.index("E-PER"), 0], [0, 0, 0, 0]]
     assert arrays.lengths.tolist() == [3, 1]
     assert arrays.chars.shape == (2, 4, 3) and {a.dtype for a in arrays} == {np.dtype("int32")}
-    assert encoder.chars.decode(arrays.chars[1, 0]) == ["A", "n", "n"]  # characters keep their case; cut to three
-    assert encoder.chars.decode(arrays.chars[0, 2]) == ["<unk>", "o", "<unk>"]  # "Z", "ë" are not in training
+    # characters keep their case; cut to three
+    assert encoder.chars.decode(arrays.chars[1, 0]) == ["A", "n", "n"]
+    # "Z", "ë" are not in training
+    assert encoder.chars.decode(arrays.chars[0, 2]) == ["<unk>", "o", "<unk>"]
     assert not arrays.chars[1, 1:].any()
 
 
@@ -158,28 +177,56 @@ def test_normalise():
 
 @pytest.mark.parametrize("first", [0, 1])
 def test_columns_are_not_taken_on_trust(first, tmp_path):
-    """GermEval has index, word, outer and inner tag; others have the kinds of phrase last, or no entity at all."""
-    counted = "".join(f"{i}\t{word}\tO\tO\n" for i, word in enumerate(["Anna", "left", "Rome"], first))
+    """GermEval has index, word, outer and inner tag; others have the kinds of phrase last, or no
+    entity at all.
+    """
+    counted = "".join(
+        f"{i}\t{word}\tO\tO\n" for i, word in enumerate(["Anna", "left", "Rome"], first)
+    )
     (tmp_path / "a").write_text(counted + "\n" + counted.splitlines()[0] + "\n")
-    with pytest.raises(InputError, match=rf"a: expected the word in column 1, found {first}, {first + 1}, \.\.\. in every sentence; write"):
+    with pytest.raises(
+        InputError,
+        match=(
+            rf"a: expected the word in column 1, found {first}, {first + 1}, \.\.\. in every"
+            r" sentence; write"
+        ),
+    ):
         read_conll(tmp_path / "a")
     (tmp_path / "a").write_text(counted + "\nRome NNP B-NP I-LOC\n")
     assert [len(sentence.words) for sentence in read_conll(tmp_path / "a")] == [3, 1]
-    (tmp_path / "a").write_text("1 CD B-NP O\n\n1 CD B-NP O\n")  # sentences of one word may be numbers
+    # sentences of one word may be numbers
+    (tmp_path / "a").write_text("1 CD B-NP O\n\n1 CD B-NP O\n")
     assert len(read_conll(tmp_path / "a")) == 2
 
 
 def test_a_file_without_blank_lines_is_noticed(tmp_path, capsys):
-    for n, said in ((1000, ""), (1001, f"warning: {tmp_path / 'a'}: a sentence has 1,001 words: is there a blank line between the ")):
+    for n, said in (
+        (1000, ""),
+        (
+            1001,
+            (
+                f"warning: {tmp_path / 'a'}: a sentence has 1,001 words: is there a blank line"
+                " between the "
+            ),
+        ),
+    ):
         (tmp_path / "a").write_text("Rome NNP B-NP I-LOC\n" * n)
         assert len(read_conll(tmp_path / "a")) == 1 and capsys.readouterr().err.startswith(said)
 
 
-@pytest.mark.parametrize("tags, found", [("O O O", "the tag O alone"), ("I-NP B-VP I-NP", r"kinds of phrase \(NP, VP\)")])
+@pytest.mark.parametrize(
+    "tags, found", [("O O O", "the tag O alone"), ("I-NP B-VP I-NP", r"kinds of phrase \(NP, VP\)")]
+)
 def test_training_without_an_entity_is_refused(tags, found, tmp_path):
     for name in FILE_NAMES[0]:
         (tmp_path / name).write_text("".join(f"w NN B-NP {tag}\n" for tag in tags.split()))
-    with pytest.raises(InputError, match=rf"eng\.train: expected entity tags such as I-PER in column 4, found {found}; write the columns"):
+    with pytest.raises(
+        InputError,
+        match=(
+            rf"eng\.train: expected entity tags such as I-PER in column 4, found {found}; write the"
+            r" columns"
+        ),
+    ):
         load(tmp_path)
     (tmp_path / "eng.train").write_text("Rome NNP B-NP I-LOC\n")
     assert len(load(tmp_path).dev) == 1  # what is tagged need not have any

@@ -34,19 +34,24 @@ def test_the_two_rules_differ_beyond_ten_digits():
 
 
 def test_the_released_rows():
-    """The rows of the release are 100 digits, index, label; its trainer reads twelve columns of them."""
+    """The rows of the release are 100 digits, index, label; its trainer reads twelve columns of
+    them.
+    """
     numbers, labels = generate(100, "released", 2000, 0, "train")
     assert [row[90 + row[100]] for row in numbers.tolist()] == labels.tolist()
     for length in (10, 20, 99):
         part, next_digit = generate(length, "released", 2000, 0, "train")
-        assert np.array_equal(part, numbers[:, : length + 1]) and np.array_equal(next_digit, numbers[:, length + 1])
+        assert np.array_equal(part, numbers[:, : length + 1]) and np.array_equal(
+            next_digit, numbers[:, length + 1]
+        )
 
 
 def test_released_labels_are_noise():
     numbers, labels = generate(10, "released", 40_000, 0, "test")
     assert rule_labels(numbers, "released") is None
     assert np.mean(rule_labels(numbers, "paper") == labels) == pytest.approx(0.1, abs=0.01)
-    for column in range(11):  # no input tells anything: every digit pair is about as frequent as every other
+    # no input tells anything: every digit pair is about as frequent as every other
+    for column in range(11):
         counts = np.bincount(10 * numbers[:, column].astype(int) + labels, minlength=100)
         assert np.all(np.abs(counts - 400) < 6 * 20)
 
@@ -58,7 +63,9 @@ def test_digits_are_uniform_and_splits_differ():
             assert np.all(np.abs(np.bincount(column, minlength=10) - 2000) < 6 * 45)
     for one, other in (("train", "dev"), ("train", "test"), ("dev", "test")):
         assert np.mean(rows[one] == rows[other]) == pytest.approx(0.1, abs=0.01)
-    assert np.mean(rows["train"] == generate(10, "paper", 20_000, 1, "train")[0]) == pytest.approx(0.1, abs=0.01)
+    assert np.mean(rows["train"] == generate(10, "paper", 20_000, 1, "train")[0]) == pytest.approx(
+        0.1, abs=0.01
+    )
 
 
 @pytest.mark.parametrize("rule", reader.LABEL_RULES)
@@ -105,10 +112,14 @@ def test_recall():
 
 
 def small(folder, **changes):
-    return produce_data.ProduceConfig(**{"data_dir": str(folder), "n_train": 30, "n_dev": 20, "n_test": 10} | changes)
+    return produce_data.ProduceConfig(
+        **{"data_dir": str(folder), "n_train": 30, "n_dev": 20, "n_test": 10} | changes
+    )
 
 
-@pytest.mark.parametrize(("length", "rule"), [(10, "paper"), (20, "last_ten"), (10, "released"), (100, "released")])
+@pytest.mark.parametrize(
+    ("length", "rule"), [(10, "paper"), (20, "last_ten"), (10, "released"), (100, "released")]
+)
 def test_files_and_memory_agree(tmp_path, length, rule):
     produce_data.produce(small(tmp_path, length=length, label_rule=rule, seed=5))
     read = load(str(tmp_path), length, rule)
@@ -116,8 +127,16 @@ def test_files_and_memory_agree(tmp_path, length, rule):
     assert (read.length, read.label_rule) == (made.length, made.label_rule) == (length, rule)
     for split in reader.SPLITS:
         one, other = getattr(read, split), getattr(made, split)
-        assert np.array_equal(one.numbers, other.numbers) and np.array_equal(one.labels, other.labels)
-        assert one.numbers.dtype == other.numbers.dtype == one.labels.dtype == other.labels.dtype == np.int8
+        assert np.array_equal(one.numbers, other.numbers) and np.array_equal(
+            one.labels, other.labels
+        )
+        assert (
+            one.numbers.dtype
+            == other.numbers.dtype
+            == one.labels.dtype
+            == other.labels.dtype
+            == np.int8
+        )
 
 
 def test_the_same_seed_gives_the_same_bytes(tmp_path):
@@ -147,11 +166,17 @@ def rewrite(folder, **changes):
         ({"labels": np.zeros(19, np.int8)}, r"expected numbers \[N, 11\]"),
         ({"labels": np.int8(0)}, r"expected numbers \[N, 11\]"),
         ({"numbers": np.zeros((20, 10), np.int8)}, r"expected numbers \[N, 11\]"),
-        ({"numbers": np.zeros((0, 11), np.int8), "labels": np.zeros(0, np.int8)}, r"expected numbers \[N, 11\]"),
+        (
+            {"numbers": np.zeros((0, 11), np.int8), "labels": np.zeros(0, np.int8)},
+            r"expected numbers \[N, 11\]",
+        ),
         ({"numbers": np.full((20, 11), 10)}, "digits 0 to 9 in numbers"),
         ({"numbers": np.full((20, 11), -1)}, "digits 0 to 9 in numbers"),
         ({"labels": np.zeros(20)}, "digits 0 to 9 in labels, found float64"),
-        ({"numbers": np.zeros((20, 11), np.int8), "labels": np.eye(20, dtype=int)[3]}, "row 3 the label 0, found 1"),
+        (
+            {"numbers": np.zeros((20, 11), np.int8), "labels": np.eye(20, dtype=int)[3]},
+            "row 3 the label 0, found 1",
+        ),
     ],
 )
 def test_bad_files(tmp_path, changes, message):
@@ -162,12 +187,18 @@ def test_bad_files(tmp_path, changes, message):
 
 
 def test_missing_truncated_and_other_data(tmp_path):
-    with pytest.raises(InputError, match="produce_data.py --length 10 --label_rule paper --data_dir"):
+    with pytest.raises(
+        InputError, match="produce_data.py --length 10 --label_rule paper --data_dir"
+    ):
         load(str(tmp_path), 10)
     produce_data.produce(small(tmp_path))
-    with pytest.raises(InputError, match="expected length 20 and label rule paper, found 10 and paper"):
+    with pytest.raises(
+        InputError, match="expected length 20 and label rule paper, found 10 and paper"
+    ):
         load(str(tmp_path), 20)
-    with pytest.raises(InputError, match="expected length 10 and label rule released, found 10 and paper"):
+    with pytest.raises(
+        InputError, match="expected length 10 and label rule released, found 10 and paper"
+    ):
         load(str(tmp_path), 10, "released")
     path = tmp_path / "test.npz"
     for data in (path.read_bytes()[:100], b"", b"\x80\x04K\x01."):
@@ -182,7 +213,15 @@ def script(root, folder, *flags):
 
 
 def test_script_from_another_folder(root, tmp_path):
-    done = script(root, tmp_path, "--length=20", "--n_train=30", "--n_dev=20", "--n_test=10", "--label_rule=last_ten")
+    done = script(
+        root,
+        tmp_path,
+        "--length=20",
+        "--n_train=30",
+        "--n_dev=20",
+        "--n_test=10",
+        "--label_rule=last_ten",
+    )
     assert done.returncode == 0, done.stderr
     folder = tmp_path / "data" / "numbers-20-last_ten"
     assert sorted(path.name for path in folder.iterdir()) == ["dev.npz", "test.npz", "train.npz"]

@@ -24,9 +24,15 @@ from NumberPrediction.presets import PRESETS, NumberConfig
 from NumberPrediction.produce_data import ProduceConfig, produce
 from NumberPrediction.show_skips import ShowConfig, asked_distance, show
 
-LEARNS = "--rnn_size=32 --agent_units=20 --learning_rate=1e-2 --batch_size=50 --n_train=10000 --n_dev=500 --n_test=700".split()
+LEARNS = (
+    "--rnn_size=32 --agent_units=20 --learning_rate=1e-2 --batch_size=50 --n_train=10000"
+    " --n_dev=500 --n_test=700".split()
+)
 LEARNS += ["--nojit_compile"]
-TINY = "--rnn_size=4 --agent_units=3 --batch_size=10 --n_train=50 --n_dev=20 --n_test=20 --max_epochs=1 --nojit_compile".split()
+TINY = (
+    "--rnn_size=4 --agent_units=3 --batch_size=10 --n_train=50 --n_dev=20 --n_test=20"
+    " --max_epochs=1 --nojit_compile".split()
+)
 
 
 def config(*arguments) -> NumberConfig:
@@ -41,7 +47,8 @@ def train(folder, *arguments):
 def learned(tmp_path_factory):
     """The folder of a small run that has learned the task."""
     folder = tmp_path_factory.mktemp("learned") / "run"
-    train(folder, *LEARNS, "--max_epochs=3", "--entropy_weight=0.02")  # else so small an agent may settle on its first guess
+    # else so small an agent may settle on its first guess
+    train(folder, *LEARNS, "--max_epochs=3", "--entropy_weight=0.02")
     return folder
 
 
@@ -57,13 +64,14 @@ def result(folder) -> dict:
     return json.loads((folder / "result.json").read_text())
 
 
-# -------------------------------------------------------------------------------------------------------------- learning
+# ----------------------------------------------------------------------------------------- learning
 
 
 def test_it_learns_where_to_look_and_a_plain_lstm_does_not(learned, plain):
     dynamic, lstm = result(learned), result(plain)
     assert dynamic["test_accuracy_greedy"] > 0.8 and dynamic["test_accuracy_sampled"] > 0.75
-    assert 0.15 < lstm["test_accuracy_greedy"] < 0.6  # far more than chance, far less than the above
+    # far more than chance, far less than the above
+    assert 0.15 < lstm["test_accuracy_greedy"] < 0.6
     assert lstm["test_accuracy_greedy"] == lstm["test_accuracy_sampled"]  # nothing to sample
     weights_of_lstm = 4 * 32 * (10 + 32 + 1) + 10 * (32 + 1)
     assert lstm["n_weights"] == weights_of_lstm
@@ -87,11 +95,26 @@ def test_presets(preset, tmp_path):
 
 def test_the_paper_s_preset_is_the_paper_s_network():
     paper = config()
-    assert (paper.length, paper.rnn_size, paper.n_actions, paper.lamda, paper.agent_units) == (10, 200, 10, 1.0, 50)
-    assert (paper.batch_size, paper.learning_rate, paper.n_train, paper.n_dev, paper.n_test) == (100, 1e-3, 100_000, 10_000, 10_000)
+    assert (paper.length, paper.rnn_size, paper.n_actions, paper.lamda, paper.agent_units) == (
+        10,
+        200,
+        10,
+        1.0,
+        50,
+    )
+    assert (paper.batch_size, paper.learning_rate, paper.n_train, paper.n_dev, paper.n_test) == (
+        100,
+        1e-3,
+        100_000,
+        10_000,
+        10_000,
+    )
 
 
-@pytest.mark.parametrize("flag, bias", [("--preset=released", 0.1), ("--initializers=released", 0.1), ("--preset=paper", 0.0)])
+@pytest.mark.parametrize(
+    "flag, bias",
+    [("--preset=released", 0.1), ("--initializers=released", 0.1), ("--preset=paper", 0.0)],
+)
 def test_first_weights_of_the_release(flag, bias):
     cell = number_model.NumberModel(config(*TINY, flag)).recurrent.cell
     gate = cell.recurrent_kernel.numpy()[:, :4]
@@ -99,7 +122,7 @@ def test_first_weights_of_the_release(flag, bias):
     assert np.allclose(gate.T @ gate, np.eye(4), atol=1e-5) == bool(bias)
 
 
-# --------------------------------------------------------------------------------------------------------------- the loss
+# ----------------------------------------------------------------------------------------- the loss
 
 
 @pytest.mark.parametrize("reward", ["log_likelihood", "sign"])
@@ -111,7 +134,13 @@ def test_loss_by_hand(reward, baseline):
     distances = rng.integers(1, n_actions + 1, (n_batch, n_steps))
     log_probs = np.log(np.take_along_axis(policy, distances[..., None] - 1, -1)[..., 0])
     entropies = -(policy * np.log(policy)).sum(-1)
-    trace = Trace(distances, *(tf.constant(a, tf.float32) for a in (log_probs, entropies, policy, np.ones_like(log_probs))))
+    trace = Trace(
+        distances,
+        *(
+            tf.constant(a, tf.float32)
+            for a in (log_probs, entropies, policy, np.ones_like(log_probs))
+        ),
+    )
     logits, labels = rng.normal(size=(n_batch, 10)), np.array([3, 1, 4, 1])
     logits[0, 3] = 9  # the first one is right
 
@@ -127,9 +156,13 @@ def test_loss_by_hand(reward, baseline):
     for b in range(n_batch):
         for t in range(n_steps):
             others = np.delete(value[:, t], b).mean() if baseline == "leave_one_out" else 0.0
-            agent -= (log_probs[b, t] * (value[b, t] - others) + weight * entropies[b, t]) / (n_batch * n_steps)
+            agent -= (log_probs[b, t] * (value[b, t] - others) + weight * entropies[b, t]) / (
+                n_batch * n_steps
+            )
 
-    model = number_model.NumberModel(config(*TINY, f"--reward={reward}", f"--baseline={baseline}", f"--rl_weight={rl_weight}"))
+    model = number_model.NumberModel(
+        config(*TINY, f"--reward={reward}", f"--baseline={baseline}", f"--rl_weight={rl_weight}")
+    )
     loss, metrics = model.loss_terms(tf.constant(logits, tf.float32), trace, labels, weight)
     assert float(metrics["task_loss"][0]) == pytest.approx(task, rel=1e-5)
     assert float(metrics["agent_loss"][0]) == pytest.approx(agent, rel=1e-4)
@@ -137,7 +170,7 @@ def test_loss_by_hand(reward, baseline):
     assert float(metrics["accuracy"][0]) == (logits.argmax(1) == labels).mean()
 
 
-# --------------------------------------------------------------------------------------------------------------- batches
+# ------------------------------------------------------------------------------------------ batches
 
 
 def test_an_epoch_is_every_example_once_in_an_order_of_its_own():
@@ -166,25 +199,37 @@ def test_evaluation_counts_every_example_once(learned, monkeypatch):
     found = number_experiment.evaluate(trainer, data, "dev")
     assert found["dev_accuracy_greedy"] == pytest.approx(right.mean(), abs=1e-6)
     log_p = logits - np.log(np.exp(logits).sum(1, keepdims=True))
-    assert found["dev_loss_greedy"] == pytest.approx(-log_p[np.arange(100), data.labels].mean(), rel=1e-4)
+    assert found["dev_loss_greedy"] == pytest.approx(
+        -log_p[np.arange(100), data.labels].mean(), rel=1e-4
+    )
 
 
-# ----------------------------------------------------------------------------------------------------------------- tools
+# -------------------------------------------------------------------------------------------- tools
 
 
 def test_evaluate_gives_the_numbers_of_the_result(learned, capsys):
     metrics = evaluate(EvaluateConfig(run_dir=str(learned)))
     assert {name: result(learned)[name] for name in metrics} == metrics
     printed = capsys.readouterr().out
-    assert "700 test examples of 11 inputs" in printed and f"test_accuracy_greedy {metrics['test_accuracy_greedy']:.5g}" in printed
+    assert (
+        "700 test examples of 11 inputs" in printed
+        and f"test_accuracy_greedy {metrics['test_accuracy_greedy']:.5g}" in printed
+    )
 
 
 def test_evaluate_on_other_data(learned, tmp_path):
     produce(ProduceConfig(data_dir=str(tmp_path / "new"), seed=7, n_train=1, n_dev=1, n_test=400))
-    assert evaluate(EvaluateConfig(run_dir=str(learned), data_dir=str(tmp_path / "new")))["test_accuracy_greedy"] > 0.75
+    assert (
+        evaluate(EvaluateConfig(run_dir=str(learned), data_dir=str(tmp_path / "new")))[
+            "test_accuracy_greedy"
+        ]
+        > 0.75
+    )
     noise = evaluate(EvaluateConfig(run_dir=str(learned), length=10, label_rule="released"))
     assert noise["test_accuracy_greedy"] < 0.2
-    with pytest.raises(InputError, match="expected length 20 and label rule paper, found 10 and paper"):
+    with pytest.raises(
+        InputError, match="expected length 20 and label rule paper, found 10 and paper"
+    ):
         evaluate(EvaluateConfig(run_dir=str(learned), data_dir=str(tmp_path / "new"), length=20))
 
 
@@ -218,23 +263,39 @@ def test_the_picture_and_its_numbers(learned, tmp_path):
     assert xml.etree.ElementTree.parse(paths[1]).getroot().tag.endswith("svg")
     with open(paths[2], newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [(row["index"], row["distance"]) for row in rows] == [(str(i), str(k)) for i in range(10) for k in range(1, 11)]
-    assert np.reshape([float(row["probability"]) for row in rows], (10, 10)).sum(1) == pytest.approx(np.ones(10), abs=1e-4)
+    assert [(row["index"], row["distance"]) for row in rows] == [
+        (str(i), str(k)) for i in range(10) for k in range(1, 11)
+    ]
+    assert np.reshape([float(row["probability"]) for row in rows], (10, 10)).sum(
+        1
+    ) == pytest.approx(np.ones(10), abs=1e-4)
     with open(paths[3], newline="") as file:
         assert [row["step"] for row in csv.DictReader(file)] == [str(t) for t in range(1, 12)]
     before = [path.read_bytes() for path in paths]
-    assert [path.read_bytes() for path in show(ShowConfig(run_dir=str(learned), out=str(tmp_path / "new folder" / "look")))] == before
+    assert [
+        path.read_bytes()
+        for path in show(
+            ShowConfig(run_dir=str(learned), out=str(tmp_path / "new folder" / "look"))
+        )
+    ] == before
 
 
 def test_a_cell_that_does_not_choose_has_no_picture(plain):
-    with pytest.raises(InputError, match="expected a run whose network chooses where to look, found one with --cell lstm"):
+    with pytest.raises(
+        InputError,
+        match="expected a run whose network chooses where to look, found one with --cell lstm",
+    ):
         show(ShowConfig(run_dir=str(plain)))
 
 
 def test_all_scripts_from_another_directory(root, tmp_path, monkeypatch, capsys):
     def script(name, *arguments):
-        """What a script prints; in this process, since starting TensorFlow takes longest (test_bad_input.py starts them all)."""
-        monkeypatch.setattr(sys, "argv", [str(root / "NumberPrediction" / name), *map(str, arguments)])
+        """What a script prints; in this process, since starting TensorFlow takes longest
+        (test_bad_input.py starts them all).
+        """
+        monkeypatch.setattr(
+            sys, "argv", [str(root / "NumberPrediction" / name), *map(str, arguments)]
+        )
         capsys.readouterr()
         runpy.run_path(sys.argv[0], run_name="__main__")
         return capsys.readouterr().out

@@ -1,4 +1,6 @@
-"""common/objective.py: the sum and its metrics by hand, and that every training step comes through it."""
+"""common/objective.py: the sum and its metrics by hand, and that every training step comes through
+it.
+"""
 
 import functools
 
@@ -15,12 +17,19 @@ from common.ops.agent import Trace
 rng = np.random.default_rng(0)
 MASK = np.array([[1, 1, 0], [1, 1, 1]], np.float32)
 LOG_P, ENTROPY = rng.normal(size=(2, 2, 3)).astype(np.float32) * MASK
-TRACE = Trace(tf.ones([2, 3], tf.int32), *map(tf.constant, (LOG_P, ENTROPY)), tf.ones([2, 3, 1]), tf.constant(MASK))
+TRACE = Trace(
+    tf.ones([2, 3], tf.int32),
+    *map(tf.constant, (LOG_P, ENTROPY)),
+    tf.ones([2, 3, 1]),
+    tf.constant(MASK),
+)
 
 
 @pytest.mark.parametrize("compiled", [None, False, True])
 def test_the_sum_by_hand(compiled):
-    """Two agents: one rewarded at each step, the other after the last; the second row only fills up the batch."""
+    """Two agents: one rewarded at each step, the other after the last; the second row only fills up
+    the batch.
+    """
     each = functools.partial(losses.policy_gradient, rl_weight=0.5, entropy_weight=0.1)
 
     def combine():
@@ -29,7 +38,9 @@ def test_the_sum_by_hand(compiled):
             "b": objective.Agent(TRACE, tf.constant([3.0, 5.0])),
         }
         weights = tf.constant([1.0, 0.0])
-        return objective.combine(tf.constant(7.0), agents, task_weight=2.0, auxiliary_loss=0.25, weights=weights)
+        return objective.combine(
+            tf.constant(7.0), agents, task_weight=2.0, auxiliary_loss=0.25, weights=weights
+        )
 
     loss, metrics = (combine if compiled is None else tf.function(combine, jit_compile=compiled))()
     p, h = LOG_P[0, :2], ENTROPY[0, :2]
@@ -38,7 +49,13 @@ def test_the_sum_by_hand(compiled):
     b = -np.mean(p * 3.0)
     assert loss.numpy() == pytest.approx(2 * 7 + a + b + 0.25, rel=1e-5)
     found = {name: float(total) / float(weight) for name, (total, weight) in metrics.items()}
-    expected = {"task_loss": 7.0, "agent_loss_a": a, "entropy_a": h.mean(), "agent_loss_b": b, "entropy_b": h.mean()}
+    expected = {
+        "task_loss": 7.0,
+        "agent_loss_a": a,
+        "entropy_a": h.mean(),
+        "agent_loss_b": b,
+        "entropy_b": h.mean(),
+    }
     assert found == pytest.approx(expected, rel=1e-5)
 
 
@@ -59,7 +76,9 @@ def test_without_agents_it_is_the_task_s_loss():
 def calls(monkeypatch):
     """Counts the calls of `combine`."""
     seen, combine = [], objective.combine
-    monkeypatch.setattr(objective, "combine", lambda *args, **kwargs: seen.append(1) or combine(*args, **kwargs))
+    monkeypatch.setattr(
+        objective, "combine", lambda *args, **kwargs: seen.append(1) or combine(*args, **kwargs)
+    )
     return seen
 
 
@@ -72,7 +91,9 @@ def test_every_task_comes_through_it(task, calls, tmp_path):
     experiment = build(parse(config_class, presets, flags))
     batch = {name: tf.constant(a[0]) for name, a in experiment.train_batches(0)[0].items()}
     schedule = {name: tf.constant(value) for name, value in experiment.schedule(0, []).items()}
-    loss, metrics, _ = experiment.model.training_loss(batch, experiment.initial_state, tf.constant([0, 1]), schedule)
+    loss, metrics, _ = experiment.model.training_loss(
+        batch, experiment.initial_state, tf.constant([0, 1]), schedule
+    )
     assert len(calls) == 1 and np.isfinite(loss) and "task_loss" in metrics
 
 
@@ -85,7 +106,9 @@ def test_the_recall_task_and_keras_models_come_through_it(calls):
     model.training_loss(batch, (), tf.constant([0, 1]), {})
     assert len(calls) == 1
     x = keras.Input([3, 2])
-    model = PolicyGradientModel(x, keras.layers.Dense(1)(DynamicSkipLSTM(3, n_actions=2, jit_compile=False)(x)))
+    model = PolicyGradientModel(
+        x, keras.layers.Dense(1)(DynamicSkipLSTM(3, n_actions=2, jit_compile=False)(x))
+    )
     model.compile("sgd", "mse", run_eagerly=True)
     model.train_on_batch(np.ones([2, 3, 2], np.float32), np.ones([2, 1], np.float32))
     assert len(calls) == 2

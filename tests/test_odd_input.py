@@ -1,4 +1,6 @@
-"""Input that is unusual and yet good: line ends, byte order marks, very long lines, empty sentences, unseen tags, texts of one word."""
+"""Input that is unusual and yet good: line ends, byte order marks, very long lines, empty
+sentences, unseen tags, texts of one word.
+"""
 
 import io
 import os
@@ -65,9 +67,21 @@ def read_corpus(content: bytes, folder) -> language_reader.Corpus:
         ("2 2\nthe 1 2\ncat 3 4\n", read_vectors),
         ("the\ncat\n", Vocabulary.load),
         ("A fine\nfilm.\n", lambda path: read_review(path.read_bytes(), path.parent)),
-        ("the cat\n\nthe\n", lambda path: read_corpus(path.read_bytes(), path.parent).train.tolist()),
+        (
+            "the cat\n\nthe\n",
+            lambda path: read_corpus(path.read_bytes(), path.parent).train.tolist(),
+        ),
     ],
-    ids=["text", "conll", "trees", "vectors", "vectors with a header", "vocabulary", "review", "corpus"],
+    ids=[
+        "text",
+        "conll",
+        "trees",
+        "vectors",
+        "vectors with a header",
+        "vocabulary",
+        "review",
+        "corpus",
+    ],
 )
 def test_line_ends_and_byte_order_marks_change_nothing(text, read, tmp_path):
     (tmp_path / "plain").write_text(text)
@@ -90,9 +104,16 @@ def test_line_ends_and_byte_order_marks_change_nothing(text, read, tmp_path):
     ids=["text", "conll", "trees", "vocabulary", "vectors", "review", "corpus"],
 )
 def test_a_nul_byte_is_named_with_its_line(line, read, tmp_path):
-    first = {ner_reader.read_conll: "Rome NNP B-NP I-LOC", read_trees: "(3 good)", read_vectors: "the 1 2"}.get(read, "the")
+    first = {
+        ner_reader.read_conll: "Rome NNP B-NP I-LOC",
+        read_trees: "(3 good)",
+        read_vectors: "the 1 2",
+    }.get(read, "the")
     (tmp_path / "a").write_text(f"{first}\n{line}\n")
-    with pytest.raises(InputError, match=r"[\w/]:2: expected (UTF-8 text, found a NUL byte|2 numbers after the word)"):
+    with pytest.raises(
+        InputError,
+        match=r"[\w/]:2: expected (UTF-8 text, found a NUL byte|2 numbers after the word)",
+    ):
         read(tmp_path / "a")
 
 
@@ -107,19 +128,28 @@ def test_one_rule_of_white_space(tmp_path):
     assert corpus.vocabulary.decode(corpus.train) == [*ODD_WORDS, "<eos>"]
     corpus.vocabulary.save(tmp_path / "vocabulary")
     assert Vocabulary.load(tmp_path / "vocabulary") == corpus.vocabulary
-    assert language_reader.read_tokens(str(tmp_path / "train.txt"), corpus.vocabulary).tolist() == corpus.train.tolist()
-    (tmp_path / "conll").write_text("".join(f"{word} NN\tB-NP  O \n" for word in ODD_WORDS), encoding="utf-8", newline="")
+    assert (
+        language_reader.read_tokens(str(tmp_path / "train.txt"), corpus.vocabulary).tolist()
+        == corpus.train.tolist()
+    )
+    (tmp_path / "conll").write_text(
+        "".join(f"{word} NN\tB-NP  O \n" for word in ODD_WORDS), encoding="utf-8", newline=""
+    )
     assert ner_reader.read_conll(tmp_path / "conll")[0].words == ODD_WORDS
     tree = f"(2 (2 {ODD_WORDS[1]})\t(2 {ODD_WORDS[2]}) )"
     assert sentiment_reader.read_trees("a", ["\t ", tree])[0].words == ODD_WORDS[1:3]
     assert sentiment_reader.split_text(ODD_SPACES, "sst5", 400) == ODD_WORDS
     vectors = "".join(f"{word} {i}\t1 \n" for i, word in enumerate(ODD_WORDS))
     (tmp_path / "vectors").write_text(vectors, encoding="utf-8", newline="")
-    assert load_vectors(tmp_path / "vectors", ODD_WORDS).matrix.tolist() == [[i, 1] for i in range(4)]
+    assert load_vectors(tmp_path / "vectors", ODD_WORDS).matrix.tolist() == [
+        [i, 1] for i in range(4)
+    ]
 
 
 def test_reserved_words_are_noticed(tmp_path, capsys):
-    """An `<eos>` at the end of a line is not put there twice; padding and unknown words of a text are unknown words."""
+    """An `<eos>` at the end of a line is not put there twice; padding and unknown words of a text
+    are unknown words.
+    """
     plain, ended = (tmp_path / name for name in ("plain", "ended"))
     for folder, text in ((plain, b"a b\n\nb\n"), (ended, b"a b <eos>\n<eos>\nb\n")):
         folder.mkdir()
@@ -127,31 +157,55 @@ def test_reserved_words_are_noticed(tmp_path, capsys):
         assert corpus.vocabulary.decode(corpus.train) == ["a", "b", "<eos>", "<eos>", "b", "<eos>"]
         said = capsys.readouterr().err.splitlines()
         assert len(said) == (3 if folder == ended else 0)
-    assert said[0] == f"warning: {ended}/train.txt: 2 of 3 lines end in <eos> already: it is not put there again"
+    assert (
+        said[0]
+        == f"warning: {ended}/train.txt: 2 of 3 lines end in <eos> already: it is not put there"
+        " again"
+    )
     read_corpus(b"a <eos> b <eos>\n", ended)
-    assert "<eos> occurs 1 times: inside a line, it is read as the end of a sentence" in capsys.readouterr().err
+    assert (
+        "<eos> occurs 1 times: inside a line, it is read as the end of a sentence"
+        in capsys.readouterr().err
+    )
 
     (tmp_path / "conll").write_text("<PAD> NN B-NP O\n<unk> NN B-NP O\nRome NNP B-NP I-LOC\n")
     sentences = ner_reader.read_conll(tmp_path / "conll")
     said = capsys.readouterr().err
-    assert "the reserved word <pad> occurs 1 times: it is read as the unknown word" in said and "<unk> occurs 1" in said
-    assert ner_reader.Encoder.build(sentences, min_count=1).encode(sentences).words.tolist() == [[1, 1, 2]]
+    assert (
+        "the reserved word <pad> occurs 1 times: it is read as the unknown word" in said
+        and "<unk> occurs 1" in said
+    )
+    assert ner_reader.Encoder.build(sentences, min_count=1).encode(sentences).words.tolist() == [
+        [1, 1, 2]
+    ]
     examples = sentiment_reader.read_trees("a", ["(3 (2 <pad>) (2 good))"])
     assert "<pad> occurs 1" in capsys.readouterr().err
-    assert sentiment_reader.encode(examples, sentiment_reader.vocabulary(examples)).words.tolist() == [[1, 2]]
+    assert sentiment_reader.encode(
+        examples, sentiment_reader.vocabulary(examples)
+    ).words.tolist() == [[1, 2]]
 
 
 def test_a_home_that_cannot_be_written_is_no_news(root, tmp_path):
     """Matplotlib, which Keras imports, says so in three lines."""
     (tmp_path / "home").touch()
-    kept = {name: value for name, value in os.environ.items() if name not in ("MPLCONFIGDIR", "XDG_CONFIG_HOME", "XDG_CACHE_HOME")}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("MPLCONFIGDIR", "XDG_CONFIG_HOME", "XDG_CACHE_HOME")
+    }
     environment = kept | {"HOME": str(tmp_path / "home"), "PYTHONPATH": str(root)}
-    done = subprocess.run([sys.executable, "-c", PROGRAM.format("import matplotlib.pyplot")], capture_output=True, env=environment)
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM.format("import matplotlib.pyplot")],
+        capture_output=True,
+        env=environment,
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
 
 def test_very_long_lines(tmp_path):
-    """A million words on a line, a word of a million letters, a sentence of 100,000 words, a tree of 5,000 levels."""
+    """A million words on a line, a word of a million letters, a sentence of 100,000 words, a tree
+    of 5,000 levels.
+    """
     words = ["the", "cat", "sees", "the", "dog"] * 200_000
     corpus = read_corpus(" ".join(words).encode(), tmp_path)
     assert len(corpus.train) == len(words) + 1 and len(corpus.vocabulary) == 5
@@ -169,9 +223,16 @@ def test_very_long_lines(tmp_path):
 
 
 def test_empty_sentences(tmp_path):
-    """None where a blank line stands between sentences; one without words where each line or file is one."""
-    (tmp_path / "a").write_text("\n\n-DOCSTART- -X- O O\n\n\nRome NNP B-NP I-LOC\n\n\n \nShe PRP B-NP O\n")
-    assert [sentence.words for sentence in ner_reader.read_conll(tmp_path / "a")] == [["Rome"], ["She"]]
+    """None where a blank line stands between sentences; one without words where each line or file
+    is one.
+    """
+    (tmp_path / "a").write_text(
+        "\n\n-DOCSTART- -X- O O\n\n\nRome NNP B-NP I-LOC\n\n\n \nShe PRP B-NP O\n"
+    )
+    assert [sentence.words for sentence in ner_reader.read_conll(tmp_path / "a")] == [
+        ["Rome"],
+        ["She"],
+    ]
     assert sentiment_reader.read_trees("a", ["", "(3 good)", "  ", ""]) == [(["good"], 3)]
     corpus = read_corpus(b"a\n\n \na\n", tmp_path)
     assert corpus.vocabulary.decode(corpus.train) == ["a", "<eos>", "<eos>", "<eos>", "a", "<eos>"]
@@ -191,10 +252,16 @@ def test_unseen_tags_and_sentences_of_one_word(data, tmp_path, capsys, monkeypat
     """A type of entity that training lacks cannot be found: it counts as missed."""
     run_dir = tiny_runs.make("NER", tmp_path / "run", data)
     (tmp_path / "new").write_text("Monday NNP B-NP I-DATE\n\nRome NNP B-NP I-LOC\n\n")
-    metrics = ner_evaluate.evaluate(ner_evaluate.EvaluateConfig(run_dir=str(run_dir), file=str(tmp_path / "new")))
+    metrics = ner_evaluate.evaluate(
+        ner_evaluate.EvaluateConfig(run_dir=str(run_dir), file=str(tmp_path / "new"))
+    )
     assert metrics["new_recall_greedy"] <= 50
     assert "DATE" in capsys.readouterr().out
-    ner_tag.tag(ner_tag.TagConfig(run_dir=str(run_dir), file=str(tmp_path / "new"), output=str(tmp_path / "tagged")))
+    ner_tag.tag(
+        ner_tag.TagConfig(
+            run_dir=str(run_dir), file=str(tmp_path / "new"), output=str(tmp_path / "tagged")
+        )
+    )
     assert (tmp_path / "tagged").read_text().splitlines()[0].split()[:1] == ["Monday"]
     monkeypatch.setattr(sys, "stdin", io.StringIO("Monday\n\n \t\nRome\n"))
     capsys.readouterr()
@@ -207,18 +274,30 @@ def test_a_text_of_one_word_and_one_without(data, tmp_path, monkeypatch, capsys)
     run_dir = tiny_runs.make("Sentiment", tmp_path / "run", data)
     monkeypatch.setattr(sys, "stdin", io.StringIO("\n   \nunheard-of\r\n"))
     capsys.readouterr()
-    sentiment_predict.predict(sentiment_predict.PredictConfig(run_dir=str(run_dir), connections=False))
+    sentiment_predict.predict(
+        sentiment_predict.PredictConfig(run_dir=str(run_dir), connections=False)
+    )
     *blank, line = capsys.readouterr().out.splitlines()
     assert blank == ["", ""]  # a line out for a line in
     assert line.startswith("very negative 0.") and line.split()[-1] in ("unheard-of", "of")
     (tmp_path / "six").write_text("film\n\n  \nthe\n\t\na\n")
     config = {"run_dir": str(run_dir), "file": str(tmp_path / "six"), "connections": False}
     sentiment_predict.predict(sentiment_predict.PredictConfig(**config))
-    assert [line.split()[-1:] for line in capsys.readouterr().out.splitlines()] == [["film"], [], [], ["the"], [], ["a"]]
+    assert [line.split()[-1:] for line in capsys.readouterr().out.splitlines()] == [
+        ["film"],
+        [],
+        [],
+        ["the"],
+        [],
+        ["a"],
+    ]
 
 
 # What Windows, cron and some containers say of input and output.
-LOCALES = [{"PYTHONIOENCODING": "cp1252", "LC_ALL": "C"}, {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C"}]
+LOCALES = [
+    {"PYTHONIOENCODING": "cp1252", "LC_ALL": "C"},
+    {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C"},
+]
 PROGRAM = """import sys
 from common.config import RunConfig, main
 from common.errors import InputError
@@ -232,10 +311,16 @@ main(RunConfig, {{'paper': {{}}}}, work, ['x'])
 def test_what_is_typed_and_printed_is_utf8_whatever_the_locale(locale, root):
     code = PROGRAM.format("for line in sys.stdin: print(ascii(line), line, end='')")
     environment = os.environ | {"PYTHONPATH": str(root)} | locale
-    typed = "\ufeffZo\u00eb \u0101\u2028\r\u0103\n".encode()  # 0x81, which cp1252 does not have, is in the second word
-    done = subprocess.run([sys.executable, "-c", code], input=typed, capture_output=True, env=environment)
+    # 0x81, which cp1252 does not have, is in the second word
+    typed = "\ufeffZo\u00eb \u0101\u2028\r\u0103\n".encode()
+    done = subprocess.run(
+        [sys.executable, "-c", code], input=typed, capture_output=True, env=environment
+    )
     assert (done.returncode, done.stderr) == (0, b"")
-    assert done.stdout.decode() == "'Zo\\xeb \\u0101\\u2028\\r\\u0103\\n' Zo\u00eb \u0101\u2028\r\u0103\n"
+    assert (
+        done.stdout.decode()
+        == "'Zo\\xeb \\u0101\\u2028\\r\\u0103\\n' Zo\u00eb \u0101\u2028\r\u0103\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -245,7 +330,7 @@ def test_what_is_typed_and_printed_is_utf8_whatever_the_locale(locale, root):
         ("print('x' * 10**6, flush=True)", 141, ""),
         ("raise InputError('caf\\u00e9')", 2, "error: caf\u00e9\n"),
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("locale", LOCALES, ids=str)
 def test_pipes(program, status, error, locale, root):
     """What is typed is not UTF-8; whoever reads the output has left."""
@@ -253,6 +338,12 @@ def test_pipes(program, status, error, locale, root):
     read, write = os.pipe()
     os.close(read)
     environment = os.environ | {"PYTHONPATH": str(root)} | locale
-    done = subprocess.run([sys.executable, "-c", code], input=b"caf\xe9 x\n", stdout=write, stderr=subprocess.PIPE, env=environment)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        input=b"caf\xe9 x\n",
+        stdout=write,
+        stderr=subprocess.PIPE,
+        env=environment,
+    )
     os.close(write)
     assert (done.returncode, done.stderr.decode()) == (status, error)

@@ -32,11 +32,15 @@ def requirements(text: str) -> list[str]:
 
 def test_one_set_of_bounds():
     listed = requirements((ROOT / "requirements.txt").read_text())
-    assert sorted(listed) == sorted(PROJECT["project"]["dependencies"] + PROJECT["project"]["optional-dependencies"]["test"])
+    assert sorted(listed) == sorted(
+        PROJECT["project"]["dependencies"] + PROJECT["project"]["optional-dependencies"]["test"]
+    )
 
 
 def test_every_room_that_is_installed_is_listed():
-    names = {".".join(["dynamic_skip_lstm", *room.relative_to(ROOT / "common").parts]) for room in ROOMS}
+    names = {
+        ".".join(["dynamic_skip_lstm", *room.relative_to(ROOT / "common").parts]) for room in ROOMS
+    }
     assert set(PROJECT["tool"]["setuptools"]["packages"]) == names
     with_code = {path.parent for path in (ROOT / "common").rglob("*.py")}
     assert with_code == {path.parent for path in (ROOT / "common").rglob("__init__.py")}
@@ -60,17 +64,32 @@ def imported(path: pathlib.Path) -> set[pathlib.Path]:
 
 
 def test_no_circle_of_imports():
-    folders = ("common", "LanguageModeling", "NumberPrediction", "NER", "Sentiment", "experiments", "benchmarks")
+    folders = (
+        "common",
+        "LanguageModeling",
+        "NumberPrediction",
+        "NER",
+        "Sentiment",
+        "experiments",
+        "benchmarks",
+    )
     graph = {path: imported(path) for folder in folders for path in (ROOT / folder).rglob("*.py")}
     assert sum(map(len, graph.values())) > 300  # the imports are seen
     while free := {path for path, needs in graph.items() if not needs & set(graph)}:
         graph = {path: needs for path, needs in graph.items() if path not in free}
-    assert not graph, f"these import each other: {', '.join(sorted(str(path.relative_to(ROOT)) for path in graph))}"
+    assert not graph, (
+        "these import each other:"
+        f" {', '.join(sorted(str(path.relative_to(ROOT)) for path in graph))}"
+    )
 
 
 def test_nothing_in_common_knows_where_it_is_installed():
     """Inside `common` all imports of it are relative, and none is of a task."""
-    ours = {"common", "dynamic_skip_lstm", *(path.parent.name for path in ROOT.glob("*/__init__.py"))}
+    ours = {
+        "common",
+        "dynamic_skip_lstm",
+        *(path.parent.name for path in ROOT.glob("*/__init__.py")),
+    }
     for path in (ROOT / "common").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
@@ -81,21 +100,40 @@ def test_nothing_in_common_knows_where_it_is_installed():
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory) -> pathlib.Path:
-    """A folder into which the package was installed from a copy of the sources (a build writes beside them)."""
-    pytest.importorskip("setuptools", minversion="77", reason="building the package needs setuptools 77")
+    """A folder into which the package was installed from a copy of the sources (a build writes
+    beside them).
+    """
+    pytest.importorskip(
+        "setuptools", minversion="77", reason="building the package needs setuptools 77"
+    )
     source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("site")
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
-    shutil.copytree(ROOT / "common", source / "common", ignore=shutil.ignore_patterns("__pycache__"))
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--no-build-isolation"]
+    shutil.copytree(
+        ROOT / "common", source / "common", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--no-index",
+        "--no-build-isolation",
+    ]
     subprocess.run([*pip, "--target", str(target), str(source)], check=True, capture_output=True)
     return target
 
 
 def test_what_is_installed(installed):
-    assert sorted(path.name for path in installed.iterdir() if path.suffix != ".dist-info") == ["dynamic_skip_lstm"]
+    assert sorted(path.name for path in installed.iterdir() if path.suffix != ".dist-info") == [
+        "dynamic_skip_lstm"
+    ]
     theirs = {path.relative_to(installed / "dynamic_skip_lstm") for path in installed.rglob("*.py")}
-    assert theirs == {path.relative_to(ROOT / "common") for room in ROOMS for path in room.glob("*.py")}
+    assert theirs == {
+        path.relative_to(ROOT / "common") for room in ROOMS for path in room.glob("*.py")
+    }
 
 
 _ELSEWHERE = """
@@ -107,17 +145,19 @@ assert "common" not in sys.modules
 folder = sys.argv[1]
 inputs = np.load(folder + "/inputs.npy")
 model = keras.models.load_model(folder + "/ours.keras")
-print(*sorted(name for name in keras.saving.get_custom_objects() if name.startswith("dynamic_skip_lstm>")))
+ours = "dynamic_skip_lstm>"
+print(*sorted(name for name in keras.saving.get_custom_objects() if name.startswith(ours)))
 from dynamic_skip_lstm import DynamicSkipLSTM, DynamicSkipLSTMCell
-assert type(model.layers[1]) is DynamicSkipLSTM and type(model.layers[1].cell) is DynamicSkipLSTMCell
+assert type(model.layers[1]) is DynamicSkipLSTM
+assert type(model.layers[1].cell) is DynamicSkipLSTMCell
 np.save(folder + "/outputs.npy", model(inputs).numpy())
 model.save(folder + "/theirs.keras")
 """
 
 
 def test_models_move_between_checkout_and_installed_package(installed, tmp_path):
-    """A layer is registered under one name in both, so a file saved in one place loads in the other, where nothing but the package
-    was imported."""
+    """A layer is registered under one name in both, so a file saved in one place loads in the
+    other, where nothing but the package was imported."""
     layer = common.DynamicSkipLSTM
     assert keras.saving.get_registered_name(layer) == "dynamic_skip_lstm>DynamicSkipLSTM"
     x = keras.Input([7, 3])
@@ -127,10 +167,16 @@ def test_models_move_between_checkout_and_installed_package(installed, tmp_path)
     model.save(tmp_path / "ours.keras")
     environment = {"PYTHONPATH": str(installed), "PATH": "", "TF_CPP_MIN_LOG_LEVEL": "2"}
     program = [sys.executable, "-c", _ELSEWHERE, str(tmp_path)]
-    done = subprocess.run(program, cwd=tmp_path, env=environment, check=True, stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(
+        program, cwd=tmp_path, env=environment, check=True, stdout=subprocess.PIPE, text=True
+    )
     sources = "\n".join(path.read_text() for path in (ROOT / "common").rglob("*.py"))
-    ours = re.findall(r'register_keras_serializable\(package="dynamic_skip_lstm"\)\nclass (\w+)', sources)
-    assert len(ours) > 15 and done.stdout.split() == sorted(f"dynamic_skip_lstm>{name}" for name in ours)
+    ours = re.findall(
+        r'register_keras_serializable\(package="dynamic_skip_lstm"\)\nclass (\w+)', sources
+    )
+    assert len(ours) > 15 and done.stdout.split() == sorted(
+        f"dynamic_skip_lstm>{name}" for name in ours
+    )
     expected = model(inputs).numpy()
     assert np.load(tmp_path / "outputs.npy") == pytest.approx(expected, abs=1e-6)
     back = keras.models.load_model(tmp_path / "theirs.keras")
@@ -138,7 +184,10 @@ def test_models_move_between_checkout_and_installed_package(installed, tmp_path)
     assert back(inputs).numpy() == pytest.approx(expected, abs=1e-6)
 
 
-BACKEND = "expected Keras' backend tensorflow, found {}; set KERAS_BACKEND=tensorflow before Keras is imported"
+BACKEND = (
+    "expected Keras' backend tensorflow, found {}; set KERAS_BACKEND=tensorflow before Keras is"
+    " imported"
+)
 
 
 @pytest.mark.parametrize("how", ["environment", "file"])
@@ -147,30 +196,62 @@ def test_another_backend_of_keras_is_one_sentence(how, installed, tmp_path):
     (tmp_path / "keras.json").write_text('{"backend": "jax"}')
     chosen = {"environment": {"KERAS_BACKEND": "torch"}, "file": {"KERAS_HOME": str(tmp_path)}}[how]
     environment = {"PYTHONPATH": str(installed), "PATH": "", **chosen}
-    done = subprocess.run([sys.executable, "-c", "import dynamic_skip_lstm"], env=environment, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", "import dynamic_skip_lstm"],
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
     lines = done.stderr.splitlines()
-    assert lines[-1].endswith("BackendError: " + BACKEND.format("torch" if how == "environment" else "jax"))
+    assert lines[-1].endswith(
+        "BackendError: " + BACKEND.format("torch" if how == "environment" else "jax")
+    )
     assert len(lines) < 10 and done.returncode == 1
     program = "try: import dynamic_skip_lstm\nexcept ImportError: print('caught')"
-    assert subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True).stdout == "caught\n"
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", program], env=environment, capture_output=True, text=True
+        ).stdout
+        == "caught\n"
+    )
 
 
 def test_another_backend_of_keras_ends_a_script_with_one_line(monkeypatch, tmp_path):
     monkeypatch.setenv("KERAS_BACKEND", "jax")
-    done = subprocess.run([sys.executable, ROOT / "NumberPrediction" / "RL_train.py"], cwd=tmp_path, capture_output=True, text=True)
-    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"error: {BACKEND.format('jax')}\n")
+    done = subprocess.run(
+        [sys.executable, ROOT / "NumberPrediction" / "RL_train.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (
+        2,
+        "",
+        f"error: {BACKEND.format('jax')}\n",
+    )
     assert not list(tmp_path.iterdir())
-    done = subprocess.run([sys.executable, ROOT / "NumberPrediction" / "RL_train.py", "--help"], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, ROOT / "NumberPrediction" / "RL_train.py", "--help"],
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0 and "--n_actions" in done.stdout
 
 
-# ------------------------------------------------------------------------------------------------- what is written
+# ------------------------------------------------------------------------------------------------ -
+# what is written
 
 
 def commands() -> list[str]:
     """Every `python FOLDER/SCRIPT.py ...` in what is written and the Makefile, without comments."""
     texts = [path.read_text(encoding="utf-8") for path in PAGES]
-    texts.append((ROOT / "Makefile").read_text().replace("$(RUN)", "python").replace("$(DEMO_DATA)", "d").replace("$(DEMO)", "r"))
+    texts.append(
+        (ROOT / "Makefile")
+        .read_text()
+        .replace("$(RUN)", "python")
+        .replace("$(DEMO_DATA)", "d")
+        .replace("$(DEMO)", "r")
+    )
     found = re.findall(r"python ((?:\w+/)+\w+\.py[^\n`#|]*)", "\n".join(texts).replace("\\\n", " "))
     return sorted({" ".join(command.split()) for command in found})
 
@@ -204,18 +285,26 @@ def test_commands_parse(command, monkeypatch):
     for name in ("jax", "jax.numpy", "benchmarks.without_tensorflow.hlo_program"):
         monkeypatch.setitem(sys.modules, name, unittest.mock.MagicMock())
     with pytest.raises(Parsed):
-        exec(compile(source, str(ROOT / script), "exec"), {"__name__": "__main__", "__file__": str(ROOT / script)})
+        exec(
+            compile(source, str(ROOT / script), "exec"),
+            {"__name__": "__main__", "__file__": str(ROOT / script)},
+        )
 
 
 def test_the_readme_s_layer_examples(monkeypatch):
     """As they are printed, one after the other, where the package is installed."""
     monkeypatch.setitem(sys.modules, "dynamic_skip_lstm", common)
-    straight_through, by_reward = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    straight_through, by_reward = re.findall(
+        r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL
+    )
     values: dict = {}
     exec(straight_through, values)
     assert values["model"].history.history["accuracy"][-1] > 0.9  # it finds the digit
     exec(by_reward, values)
-    assert values["model"].history.history["accuracy"][-1] > 0.5 and "agent_loss" in values["model"].history.history
+    assert (
+        values["model"].history.history["accuracy"][-1] > 0.5
+        and "agent_loss" in values["model"].history.history
+    )
 
 
 def test_the_readme_is_short():

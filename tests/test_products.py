@@ -1,4 +1,6 @@
-"""common/ops/products.py against NumPy, and that a sequence's product has no gradient of T products."""
+"""common/ops/products.py against NumPy, and that a sequence's product has no gradient of T
+products.
+"""
 
 import numpy as np
 import pytest
@@ -9,7 +11,11 @@ from common.ops.products import product, weight_gradient
 
 def test_product_and_its_gradient():
     random = np.random.default_rng(0)
-    x, w, d = random.normal(size=(3, 2, 4)), random.normal(size=(4, 5)), random.normal(size=(3, 2, 5))
+    x, w, d = (
+        random.normal(size=(3, 2, 4)),
+        random.normal(size=(4, 5)),
+        random.normal(size=(3, 2, 5)),
+    )
     x, w = tf.constant(x), tf.constant(w)
     with tf.GradientTape() as tape:
         tape.watch([x, w])
@@ -26,9 +32,15 @@ def test_product_and_its_gradient():
 @pytest.mark.parametrize("mode", ["eager", "graph", "xla"])
 @pytest.mark.parametrize("transpose_b", [False, True])
 def test_narrow_products_have_wide_sums(mode, transpose_b):
-    """Of the numbers rounded to 16 bits the product is exact: it is not rounded again. Gradients are of 16 bits, as their weights are."""
+    """Of the numbers rounded to 16 bits the product is exact: it is not rounded again.
+
+    Gradients are of 16 bits, as their weights are.
+    """
     random = np.random.default_rng(0)
-    x, w, d = (tf.cast(random.normal(size=s), tf.bfloat16) for s in ((3, 2, 64), (5, 64) if transpose_b else (64, 5), (3, 2, 5)))
+    x, w, d = (
+        tf.cast(random.normal(size=s), tf.bfloat16)
+        for s in ((3, 2, 64), (5, 64) if transpose_b else (64, 5), (3, 2, 5))
+    )
     exact_x, exact_w, exact_d = (tf.cast(a, tf.float64).numpy() for a in (x, w, d))
     if transpose_b:
         exact_w = exact_w.T
@@ -40,12 +52,18 @@ def test_narrow_products_have_wide_sums(mode, transpose_b):
             loss = tf.reduce_sum(y * tf.cast(d, y.dtype))
         return y, *tape.gradient(loss, [x, w])
 
-    y, d_x, d_w = {"eager": lambda f: f, "graph": tf.function, "xla": lambda f: tf.function(f, jit_compile=True)}[mode](run)(x, w)
+    y, d_x, d_w = {
+        "eager": lambda f: f,
+        "graph": tf.function,
+        "xla": lambda f: tf.function(f, jit_compile=True),
+    }[mode](run)(x, w)
     assert y.dtype == tf.float32 and {d_x.dtype, d_w.dtype} == {tf.bfloat16}
     np.testing.assert_allclose(y, exact_x @ exact_w, atol=1e-5)
     np.testing.assert_allclose(tf.cast(d_x, tf.float64), exact_d @ exact_w.T, rtol=0.01, atol=1e-2)
     exact = np.einsum("tbm,tbn->mn", exact_x, exact_d)
-    np.testing.assert_allclose(tf.cast(d_w, tf.float64), exact.T if transpose_b else exact, rtol=0.01, atol=1e-2)
+    np.testing.assert_allclose(
+        tf.cast(d_w, tf.float64), exact.T if transpose_b else exact, rtol=0.01, atol=1e-2
+    )
 
 
 def test_one_product_for_each_gradient():

@@ -1,4 +1,6 @@
-"""Data order, dropout and actions: each a stream of its own that the seed decides, whatever the others do."""
+"""Data order, dropout and actions: each a stream of its own that the seed decides, whatever the
+others do.
+"""
 
 import numpy as np
 import tensorflow as tf
@@ -17,13 +19,16 @@ WORDS = tf.constant(np.random.default_rng(0).integers(0, 11, (4, 9)), tf.int32)
 def language_model(*flags) -> LanguageModel:
     tiny = ["--rnn_size=5", "--agent_units=3", "--rnn_layers=1", "--nojit_compile", *flags]
     model = LanguageModel(parse(LanguageConfig, PRESETS, ["RL_train.py", *tiny]), 11)
-    for weight in model.recurrent[-1].cell._agent[3:]:  # a uniform policy: what is chosen follows from the noise alone
+    # a uniform policy: what is chosen follows from the noise alone
+    for weight in model.recurrent[-1].cell._agent[3:]:
         weight.assign(tf.zeros_like(weight))
     return model
 
 
 def distances(model, seed) -> np.ndarray:
-    _, _, trace = model.features(WORDS, model.initial_state(4), training=True, seed=tf.constant(seed))
+    _, _, trace = model.features(
+        WORDS, model.initial_state(4), training=True, seed=tf.constant(seed)
+    )
     return trace.distances.numpy()
 
 
@@ -39,7 +44,9 @@ def test_dropout_does_not_depend_on_the_agent():
     zeros = []
     for flag in ("--n_actions=2", "--n_actions=5"):
         model = language_model("--dropout=.5", flag)
-        x, _, _ = model.features(WORDS, model.initial_state(4), training=True, seed=tf.constant([3, 0]))
+        x, _, _ = model.features(
+            WORDS, model.initial_state(4), training=True, seed=tf.constant([3, 0])
+        )
         zeros.append(x.numpy() == 0)
     np.testing.assert_array_equal(*zeros)
     assert 0.3 < zeros[0].mean() < 0.7
@@ -54,6 +61,8 @@ def test_the_masks_of_two_places_differ():
 def test_the_order_of_the_data_follows_from_seed_and_epoch_alone():
     examples = reader.Examples(*reader.generate(10, "paper", 40, 0, "train"))
     arrays = number_experiment.arrays(examples)
-    one, same, other = (bucketing.shuffled(arrays, 10, *pair)["numbers"] for pair in ((1, 2), (1, 2), (1, 3)))
+    one, same, other = (
+        bucketing.shuffled(arrays, 10, *pair)["numbers"] for pair in ((1, 2), (1, 2), (1, 3))
+    )
     np.testing.assert_array_equal(one, same)
     assert (one != other).any()

@@ -15,7 +15,10 @@ from common.training import loop
 from NumberPrediction import reader, recall_experiment, recall_model
 from NumberPrediction.recall_presets import PRESETS, RecallConfig
 
-TINY = "--rnn_size=8 --n_train=50 --n_dev=20 --n_test=30 --max_epochs=1 --batch_size=10 --nojit_compile --notensorboard".split()
+TINY = (
+    "--rnn_size=8 --n_train=50 --n_dev=20 --n_test=30 --max_epochs=1 --batch_size=10"
+    " --nojit_compile --notensorboard".split()
+)
 
 
 def config(*arguments) -> RecallConfig:
@@ -23,7 +26,14 @@ def config(*arguments) -> RecallConfig:
 
 
 def test_a_skip_recalls_a_short_sequence_s_first_input(tmp_path):
-    flags = ["--preset=C", "--length=5", "--n_train=2000", "--rnn_size=20", "--max_epochs=6", "--learning_rate=1e-2"]
+    flags = [
+        "--preset=C",
+        "--length=5",
+        "--n_train=2000",
+        "--rnn_size=20",
+        "--max_epochs=6",
+        "--learning_rate=1e-2",
+    ]
     result = loop.run(config(*flags, f"--run_dir={tmp_path / 'run'}"), recall_experiment.build)
     assert result["test_mse_greedy"] == result["test_mse_sampled"]  # nothing to sample
     assert result["test_mse_sampled"] < 0.2 * result["test_mse_trivial"]
@@ -31,7 +41,14 @@ def test_a_skip_recalls_a_short_sequence_s_first_input(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "preset, expected", [("A", (1, None, 100)), ("B", (2, None, 100)), ("C", (1, 2, 100)), ("D", (2, 2, 100)), ("special", (4, 4, 500))]
+    "preset, expected",
+    [
+        ("A", (1, None, 100)),
+        ("B", (2, None, 100)),
+        ("C", (1, 2, 100)),
+        ("D", (2, 2, 100)),
+        ("special", (4, 4, 500)),
+    ],
 )
 def test_the_source_s_versions(preset, expected):
     made = config(f"--preset={preset}")
@@ -43,14 +60,23 @@ def test_the_source_s_versions(preset, expected):
 
 def test_loss_by_hand():
     """Squared error; the agent is rewarded with its negative at the last step."""
-    flags = ["--cell=dynamic_skip", "--n_actions=2", "--length=3", "--baseline=none", "--rl_weight=0.5"]
+    flags = [
+        "--cell=dynamic_skip",
+        "--n_actions=2",
+        "--length=3",
+        "--baseline=none",
+        "--rl_weight=0.5",
+    ]
     model = recall_model.RecallModel(config(*flags))
     sequences, targets = reader.recall(4, 3, 1, "train")
     seed = tf.constant([1, 2])
     predictions, trace = model(sequences, training=True, seed=seed)
     error = (predictions.numpy() - targets) ** 2
-    loss, metrics, _ = model.training_loss({"sequences": tf.constant(sequences), "targets": tf.constant(targets)}, (), seed, {})
-    agent = (trace.log_probs.numpy() * 0.5 * error[:, None]).mean()  # less log pi times less the error
+    loss, metrics, _ = model.training_loss(
+        {"sequences": tf.constant(sequences), "targets": tf.constant(targets)}, (), seed, {}
+    )
+    # less log pi times less the error
+    agent = (trace.log_probs.numpy() * 0.5 * error[:, None]).mean()
     np.testing.assert_allclose(metrics["mse"][0], error.mean(), rtol=1e-5)
     np.testing.assert_allclose(loss, error.mean() + agent, rtol=1e-5)
 
@@ -65,16 +91,22 @@ def test_batches():
     with pytest.raises(InputError, match="at least --batch_size 58"):
         bucketing.shuffled(arrays, 58, 0, 0)
     many, their_targets = reader.recall(501, 2, 0, "dev")
-    batches = bucketing.in_order({"sequences": many, "targets": their_targets}, recall_experiment.EVALUATION_BATCH)
+    batches = bucketing.in_order(
+        {"sequences": many, "targets": their_targets}, recall_experiment.EVALUATION_BATCH
+    )
     assert batches["sequences"].shape == (2, 500, 2, 6) and batches["weights"].sum() == 501
-    np.testing.assert_array_equal(batches["targets"].ravel()[batches["weights"].ravel() == 1], their_targets)
+    np.testing.assert_array_equal(
+        batches["targets"].ravel()[batches["weights"].ravel() == 1], their_targets
+    )
 
 
 def test_script(root, tmp_path, monkeypatch, capsys):
     """In this process, since starting TensorFlow takes longest."""
 
     def script(*arguments):
-        monkeypatch.setattr(sys, "argv", [str(root / "NumberPrediction" / "train_recall.py"), *TINY, *arguments])
+        monkeypatch.setattr(
+            sys, "argv", [str(root / "NumberPrediction" / "train_recall.py"), *TINY, *arguments]
+        )
         runpy.run_path(sys.argv[0], run_name="__main__")
 
     monkeypatch.chdir(tmp_path)
@@ -83,5 +115,8 @@ def test_script(root, tmp_path, monkeypatch, capsys):
     capsys.readouterr()
     with pytest.raises(SystemExit) as left:
         script("--preset=C", "--cell=lstm", "--n_matrices=1")
-    expected = "error: --n_matrices belongs to --cell skip_rnn, the cell here is lstm: leave it out, or change the cell\n"
+    expected = (
+        "error: --n_matrices belongs to --cell skip_rnn, the cell here is lstm: leave it out, or"
+        " change the cell\n"
+    )
     assert (left.value.code, capsys.readouterr().err) == (2, expected)

@@ -1,4 +1,6 @@
-"""common/layers/release.py and release_parity.py: the port computes what the release computes, and the check can fail."""
+"""common/layers/release.py and release_parity.py: the port computes what the release computes, and
+the check can fail.
+"""
 
 import pathlib
 
@@ -28,7 +30,10 @@ def test_recordings_of_the_release(name, capsys):
     "make, sizes",
     [
         ("language_recording", {"n_basic": 1, "n_actions": 4, "batch": 2, "n_steps": 6}),
-        ("language_recording", {"n_basic": 0, "n_actions": 7, "batch": 1, "n_steps": 3, "lamda_flag": 0.5}),
+        (
+            "language_recording",
+            {"n_basic": 0, "n_actions": 7, "batch": 1, "n_steps": 3, "lamda_flag": 0.5},
+        ),
         ("language_recording", {"n_basic": 2, "n_actions": 1, "size": 2}),
         ("number_recording", {"n_actions": 6, "n_steps": 4, "size": 5}),
         ("number_recording", {"n_actions": 2, "layer_norm": True, "batch": 3}),
@@ -43,12 +48,21 @@ def test_any_size(make, sizes, tmp_path, capsys):
 
 
 def test_the_graph_in_numpy_is_the_release():
-    """The NumPy graph is right where the release recorded: so the recordings it makes of other sizes are to be trusted."""
+    """The NumPy graph is right where the release recorded: so the recordings it makes of other
+    sizes are to be trusted.
+    """
     recorded = release_parity.load(GOLDEN / "np_ln_a.npz")
-    v = {name: a.astype(np.float64) for name, a in release_parity.variables(recorded, "var").items()}
+    v = {
+        name: a.astype(np.float64) for name, a in release_parity.variables(recorded, "var").items()
+    }
     slots = np.pad(recorded["actions"], [(0, 0), (1, 0)])
-    xs, zeros = list(np.eye(10)[recorded["numbers"].T]), np.zeros_like(recorded["final_h"], np.float64)
-    outputs, h, c, probs = released_graph.skip_lstm(v, "rnn/LSTMCell", xs, zeros, zeros, slots, 4, 1.0)
+    xs, zeros = (
+        list(np.eye(10)[recorded["numbers"].T]),
+        np.zeros_like(recorded["final_h"], np.float64),
+    )
+    outputs, h, c, probs = released_graph.skip_lstm(
+        v, "rnn/LSTMCell", xs, zeros, zeros, slots, 4, 1.0
+    )
     np.testing.assert_allclose(np.stack(outputs, 1), recorded["outputs"], atol=1e-6)
     np.testing.assert_allclose(np.stack(probs[1:], 1), recorded["action_probs"], atol=1e-6)
 
@@ -116,14 +130,22 @@ def test_as_a_command(capsys):
 
 
 def test_conversions_by_hand():
-    np.testing.assert_array_equal(release.reorder_gates(np.array([[1, 2, 10, 20, 100, 200, 7, 8]])), [[1, 2, 100, 200, 10, 20, 7, 8]])
+    np.testing.assert_array_equal(
+        release.reorder_gates(np.array([[1, 2, 10, 20, 100, 200, 7, 8]])),
+        [[1, 2, 100, 200, 10, 20, 7, 8]],
+    )
     np.testing.assert_array_equal(release.add_forget_bias(np.arange(4.0), 0.5), [0, 1.5, 2, 3])
     np.testing.assert_array_equal(release.slots_to_distances(np.array([0, 4]), 5), [5, 1])
     weights = release.lstm_weights(np.arange(12.0).reshape(3, 4), np.zeros(4))
-    assert weights["kernel"].shape == (2, 4) and weights["recurrent_kernel"].tolist() == [[8, 10, 9, 11]]
+    assert weights["kernel"].shape == (2, 4) and weights["recurrent_kernel"].tolist() == [
+        [8, 10, 9, 11]
+    ]
     assert weights["bias"].tolist() == [0, 1, 0, 0]
     scope = "multi_rnn_cell/cell_{}/basic_lstm_cell/"
     found = {}
     for i in (10, 2, 1):
-        found |= {scope.format(i) + "kernel": np.full((2, 4), float(i)), scope.format(i) + "bias": np.zeros(4)}
+        found |= {
+            scope.format(i) + "kernel": np.full((2, 4), float(i)),
+            scope.format(i) + "bias": np.zeros(4),
+        }
     assert [w["kernel"][0, 0] for w in release.basic_lstms(found)] == [1, 2, 10]

@@ -1,4 +1,6 @@
-"""common/ops/replicas.py and the trainer on several devices: the same weights as on one, dropout and sampled distances included."""
+"""common/ops/replicas.py and the trainer on several devices: the same weights as on one, dropout
+and sampled distances included.
+"""
 
 import os
 import subprocess
@@ -15,13 +17,26 @@ LONG = os.environ.get("DYNAMIC_SKIP_LONG")
 
 
 @pytest.mark.parametrize(
-    "tasks", ["words fit", pytest.param(
-        "numbers tags texts numbers_random_skip numbers_skip_lstm tags_skip_lstm texts_skip_lstm fit_masked",
-        marks=pytest.mark.skipif(not LONG, reason="minutes: set DYNAMIC_SKIP_LONG=1"))],
-)  # fmt: skip
+    "tasks",
+    [
+        "words fit",
+        pytest.param(
+            "numbers tags texts numbers_random_skip numbers_skip_lstm tags_skip_lstm"
+            " texts_skip_lstm fit_masked",
+            marks=pytest.mark.skipif(not LONG, reason="minutes: set DYNAMIC_SKIP_LONG=1"),
+        ),
+    ],
+)
 def test_two_devices_train_the_weights_of_one(tasks, root, tmp_path):
-    """50 steps on the same batches; virtual devices have to be made before TensorFlow starts, hence the process."""
-    command = [sys.executable, str(root / "tests" / "on_replicas.py"), str(tmp_path), *tasks.split()]
+    """50 steps on the same batches; virtual devices have to be made before TensorFlow starts, hence
+    the process.
+    """
+    command = [
+        sys.executable,
+        str(root / "tests" / "on_replicas.py"),
+        str(tmp_path),
+        *tasks.split(),
+    ]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     lines = [line.split() for line in done.stdout.splitlines() if " weights " in line]
@@ -38,7 +53,9 @@ def test_outside_a_strategy_nothing_changes():
     drawn = []
     assert replicas.rows(lambda shape: drawn.append(shape) or a, [2, 2]) is a and drawn == [[2, 2]]
     workers = Workers(None)
-    assert workers.is_chief and workers.from_chief([1.0, 2.0]) == [1.0, 2.0] and not workers.any(False)
+    assert (
+        workers.is_chief and workers.from_chief([1.0, 2.0]) == [1.0, 2.0] and not workers.any(False)
+    )
 
 
 @pytest.mark.parametrize(
@@ -52,7 +69,12 @@ def test_outside_a_strategy_nothing_changes():
 def test_workers_that_slurm_names(nodes, tasks, place, expected, monkeypatch):
     """On machines without GPUs too."""
     monkeypatch.delenv("TF_CONFIG", raising=False)
-    for name, value in {"PROCID": place, "STEP_NODELIST": nodes, "STEP_TASKS_PER_NODE": tasks, "STEP_NUM_TASKS": len(expected)}.items():
+    for name, value in {
+        "PROCID": place,
+        "STEP_NODELIST": nodes,
+        "STEP_TASKS_PER_NODE": tasks,
+        "STEP_NUM_TASKS": len(expected),
+    }.items():
         monkeypatch.setenv(f"SLURM_{name}", str(value))
     resolver = _cluster()
     assert resolver.cluster_spec().as_dict() == {"worker": expected}

@@ -11,11 +11,26 @@ import stand_in_results
 
 from common.config import parse
 from common.errors import InputError
-from experiments import charts, html_report, read_results, report, row_flags, sentences, summary, tables, tasks
+from experiments import (
+    charts,
+    html_report,
+    read_results,
+    report,
+    row_flags,
+    sentences,
+    summary,
+    tables,
+    tasks,
+)
 from experiments import run as experiments
 from experiments.tables import TABLES
 
-ROWS = [(key, name) for key, table in TABLES.items() for name, row in table.rows.items() if not row.quoted]
+ROWS = [
+    (key, name)
+    for key, table in TABLES.items()
+    for name, row in table.rows.items()
+    if not row.quoted
+]
 
 
 @pytest.fixture
@@ -23,8 +38,15 @@ def three_seeds(tmp_path, monkeypatch):
     """Results of numbers11's lstm row: accuracies .90, .92, .97."""
     monkeypatch.setattr(read_results, "RESULTS", tmp_path)
     for seed, accuracy in enumerate((0.90, 0.92, 0.97)):
-        found = {"dev_accuracy_sampled": accuracy, "test_accuracy_sampled": accuracy, "test_accuracy_greedy": 1.0}
-        found["records"] = [{"epoch": i, "dev_accuracy_sampled": accuracy * i / 2, "train_task_loss": 1.0 / i} for i in (1, 2)]
+        found = {
+            "dev_accuracy_sampled": accuracy,
+            "test_accuracy_sampled": accuracy,
+            "test_accuracy_greedy": 1.0,
+        }
+        found["records"] = [
+            {"epoch": i, "dev_accuracy_sampled": accuracy * i / 2, "train_task_loss": 1.0 / i}
+            for i in (1, 2)
+        ]
         stand_in_results.write(tmp_path, "numbers11", "lstm", seed, **found)
     return tmp_path / "numbers11"
 
@@ -47,72 +69,147 @@ def test_what_is_committed_is_what_the_results_say():
 def test_the_page_is_written_where_it_is_asked_for(three_seeds, tmp_path, capsys):
     path = tmp_path / "new" / "page.html"
     report.run(report.ReportConfig(html=True, out=str(path)))
-    assert path.read_text(encoding="utf-8") == html_report.render() and capsys.readouterr().out == f"{path}\n"
+    assert (
+        path.read_text(encoding="utf-8") == html_report.render()
+        and capsys.readouterr().out == f"{path}\n"
+    )
 
 
 def test_the_report_asks_nothing_of_the_network():
     page = html_report.render()
-    outside = re.findall(r'(?:src|href)="(?!#|data:)([^"]*)"|url\((?!#)([^)]*)\)|@import|<script|<link', page)
+    outside = re.findall(
+        r'(?:src|href)="(?!#|data:)([^"]*)"|url\((?!#)([^)]*)\)|@import|<script|<link', page
+    )
     assert not outside
     ids = re.findall(r'\bid="([^"]+)"', page)
     assert len(ids) == len(set(ids))
 
 
 def test_summary(three_seeds):
-    """Of a table without results what the paper has and the command; the best learned row where it is another."""
+    """Of a table without results what the paper has and the command; the best learned row where it
+    is another.
+    """
     title = "| Number prediction, T = 11: accuracy (%) |"
-    assert f"{title} 93.00 ± 3.61 (3) |  |  |  | 70.4 → 90.5 | `python experiments/run.py numbers11` |" in report.in_short()
-    assert "CoNLL-2003: F1 (%) |  |  |  |  | 91.21 → 91.56 | `python experiments/run.py ner` |" in report.in_short()
-    for name, accuracy in (("dynamic_skip_lamda0.5", 0.5), ("dynamic_skip_lamda1", 0.6), ("released", 0.1)):
+    assert (
+        f"{title} 93.00 ± 3.61 (3) |  |  |  | 70.4 → 90.5 | `python experiments/run.py numbers11` |"
+        in report.in_short()
+    )
+    assert (
+        "CoNLL-2003: F1 (%) |  |  |  |  | 91.21 → 91.56 | `python experiments/run.py ner` |"
+        in report.in_short()
+    )
+    for name, accuracy in (
+        ("dynamic_skip_lamda0.5", 0.5),
+        ("dynamic_skip_lamda1", 0.6),
+        ("released", 0.1),
+    ):
         for seed in (0, 1):
-            found = {"dev_accuracy_sampled": accuracy, "test_accuracy_sampled": accuracy + seed / 100, "test_accuracy_greedy": 1}
-            stand_in_results.write(three_seeds.parent, "numbers11", name, seed, records=[{"epoch": 1}], **found)
-    row = f"{title} 93.00 ± 3.61 (3) |  | 50.50 ± 0.71 (2) | 60.50 ± 0.71 (2): dynamic skips, lamda 1 | 70.4 → 90.5 |"
+            found = {
+                "dev_accuracy_sampled": accuracy,
+                "test_accuracy_sampled": accuracy + seed / 100,
+                "test_accuracy_greedy": 1,
+            }
+            stand_in_results.write(
+                three_seeds.parent, "numbers11", name, seed, records=[{"epoch": 1}], **found
+            )
+    row = (
+        f"{title} 93.00 ± 3.61 (3) |  | 50.50 ± 0.71 (2) | 60.50 ± 0.71 (2): dynamic skips, lamda 1"
+        " | 70.4 → 90.5 |"
+    )
     assert row in report.in_short()
-    said = "Compared with the LSTM, dynamic skips are worse in `numbers11` (by 42.50; 2 seeds tell 9.21 apart)."
+    said = (
+        "Compared with the LSTM, dynamic skips are worse in `numbers11` (by 42.50; 2 seeds tell"
+        " 9.21 apart)."
+    )
     assert said in report.in_short()
     page = html_report.render()
-    assert "<td>Number prediction, T = 11: accuracy (%)</td><td>93.00 ± 3.61 (3)</td><td></td><td>50.50" in page
-    assert "<code>numbers11</code> (by 42.50; 2 seeds" in page and "<small>paper: 70.4</small>" in page
+    assert (
+        "<td>Number prediction, T = 11: accuracy (%)</td><td>93.00 ± 3.61"
+        " (3)</td><td></td><td>50.50" in page
+    )
+    assert (
+        "<code>numbers11</code> (by 42.50; 2 seeds" in page and "<small>paper: 70.4</small>" in page
+    )
 
 
 def test_the_smallest_difference_that_values_tell_apart():
-    """By hand: sqrt(2/2 + 2/2) with 2 degrees of freedom; sqrt(2/2 + 4/3) with (7/3)^2 / (1 + 8/9) = 2.88, so 2."""
+    """By hand: sqrt(2/2 + 2/2) with 2 degrees of freedom; sqrt(2/2 + 4/3) with (7/3)^2 / (1 + 8/9)
+    = 2.88, so 2.
+    """
     assert sentences.resolution([1, 3], [5, 7]) == pytest.approx(4.303 * 2**0.5)
     assert sentences.resolution([1, 3], [0, 2, 4]) == pytest.approx(4.303 * (7 / 3) ** 0.5)
-    assert sentences.resolution([1, 3], [5, 5]) == pytest.approx(12.706)  # all that varies is one pair: 1 degree
-    assert sentences.resolution([1, 1], [5, 5]) == 0 and sentences.resolution([1], [5, 7]) == math.inf
+    # all that varies is one pair: 1 degree
+    assert sentences.resolution([1, 3], [5, 5]) == pytest.approx(12.706)
+    assert (
+        sentences.resolution([1, 1], [5, 5]) == 0 and sentences.resolution([1], [5, 7]) == math.inf
+    )
     many = [-1.0, 1.0] * 50  # their variance is 100/99
     assert sentences.resolution(many, many) == pytest.approx(2.228 * (2 / 99) ** 0.5)
 
 
 def test_what_a_table_shows(three_seeds):
-    """By hand: the variances of the means are 13/3 of LSTM, 0 and 1 of the others, each with 2 degrees of freedom."""
-    assert sentences.comparison("numbers11") == "*LSTM* alone was run: there is nothing to compare it with."
+    """By hand: the variances of the means are 13/3 of LSTM, 0 and 1 of the others, each with 2
+    degrees of freedom.
+    """
+    assert (
+        sentences.comparison("numbers11")
+        == "*LSTM* alone was run: there is nothing to compare it with."
+    )
     assert sentences.comparison("lm") == ""
-    accuracies = {"attention": (0.91, 0.93), "dynamic_skip_lamda1": (0.99,), "dynamic_skip_lamda0.5": (0.7, 0.7)}
+    accuracies = {
+        "attention": (0.91, 0.93),
+        "dynamic_skip_lamda1": (0.99,),
+        "dynamic_skip_lamda0.5": (0.7, 0.7),
+    }
     for name, values in accuracies.items():
         for seed, accuracy in enumerate(values):
-            stand_in_results.write(three_seeds.parent, "numbers11", name, seed, test_accuracy_sampled=accuracy, records=[{"epoch": 1}])
+            stand_in_results.write(
+                three_seeds.parent,
+                "numbers11",
+                name,
+                seed,
+                test_accuracy_sampled=accuracy,
+                records=[{"epoch": 1}],
+            )
     assert sentences.comparison("numbers11") == (
         "Compared with *LSTM* (3 seeds; test, sampled), "
-        "*dynamic skips, lamda 0.5* (by 23.00; 2 seeds tell 8.96 apart) is worse; "  # 4.303 sqrt(13 / 3)
-        "*attention over the K states* (1.00 worse; 2 seeds tell 9.94 apart) cannot be told apart from it; "  # 4.303 sqrt(16 / 3)
-        "with one seed nothing can be told apart: *dynamic skips, lamda 1* (6.00 better)."
+        # 4.303 sqrt(13 / 3)
+        "*dynamic skips, lamda 0.5* (by 23.00; 2 seeds tell 8.96 apart) is worse; "
+        # 4.303 sqrt(16 / 3)
+        "*attention over the K states* (1.00 worse; 2 seeds tell 9.94 apart) cannot be told apart"
+        " from it; with one seed nothing can be told apart: *dynamic skips, lamda 1* (6.00 better)."
     )
-    assert report.markdown("numbers11").count("Compared with") == html_report.render().count("Compared with <em>LSTM</em> (3") == 1
+    assert (
+        report.markdown("numbers11").count("Compared with")
+        == html_report.render().count("Compared with <em>LSTM</em> (3")
+        == 1
+    )
 
 
 def test_less_perplexity_is_better(three_seeds):
     for name, values in {"lstm": (113.0, 115.0), "dynamic_skip": (99.0, 101.0)}.items():
         for seed, perplexity in enumerate(values):
-            stand_in_results.write(three_seeds.parent, "lm", name, seed, test_perplexity=perplexity, valid_perplexity=1)
-    assert "*dynamic skips, K = 5, lamda 1* (by 14.0; 2 seeds tell 6.1 apart) is better." in report.markdown("lm")
+            stand_in_results.write(
+                three_seeds.parent, "lm", name, seed, test_perplexity=perplexity, valid_perplexity=1
+            )
+    assert (
+        "*dynamic skips, K = 5, lamda 1* (by 14.0; 2 seeds tell 6.1 apart) is better."
+        in report.markdown("lm")
+    )
     assert summary.best_learned("lm") == "dynamic_skip"
 
 
 def test_mean_and_deviation_over_seeds(three_seeds):
-    cells = ["LSTM", "93.00 ± 3.61 (69.6)", "93.00 ± 3.61 (70.4)", "100.00 ± 0.00", "3", "1,234", "8.0", "1.5"]
+    cells = [
+        "LSTM",
+        "93.00 ± 3.61 (69.6)",
+        "93.00 ± 3.61 (70.4)",
+        "100.00 ± 0.00",
+        "3",
+        "1,234",
+        "8.0",
+        "1.5",
+    ]
     assert row_of("numbers11", "lstm") == cells
     assert read_results.spread([1.0, None], 2) == "not finite"
     assert row_of("cells", "lstm")[1] == "93.00 ± 3.61"  # the same runs
@@ -121,17 +218,30 @@ def test_mean_and_deviation_over_seeds(three_seeds):
 def test_times_are_of_the_fastest_run_on_one_kind_of_machine(three_seeds):
     """Seed 2 ran on a faster machine than the others, and attention on that one alone."""
     assert "Times:" not in report.markdown("numbers11")
-    fast = {"hardware": {"cores": 8, "processor": "a processor", "gpus": ["a GPU"]}, "commit": "0123456789abcdef-dirty"}
-    stand_in_results.change(three_seeds / "lstm-seed1.json", seconds_per_epoch=6.0, wall_seconds=120.0)
-    stand_in_results.change(three_seeds / "lstm-seed2.json", seconds_per_epoch=1.0, wall_seconds=30.0, **fast)
+    fast = {
+        "hardware": {"cores": 8, "processor": "a processor", "gpus": ["a GPU"]},
+        "commit": "0123456789abcdef-dirty",
+    }
+    stand_in_results.change(
+        three_seeds / "lstm-seed1.json", seconds_per_epoch=6.0, wall_seconds=120.0
+    )
+    stand_in_results.change(
+        three_seeds / "lstm-seed2.json", seconds_per_epoch=1.0, wall_seconds=30.0, **fast
+    )
     metrics = {name: 0.5 for name, *_ in TABLES["numbers11"].metrics} | {"records": [{"epoch": 1}]}
     stand_in_results.write(three_seeds.parent, "numbers11", "attention", 0, **metrics, **fast)
     stand_in_results.write(three_seeds.parent, "numbers11", "dynamic_skip_lamda1", 0, **metrics)
     assert row_of("numbers11", "lstm")[-2:] == ["6.0", "1.5"]
     assert row_of("numbers11", "attention")[-4:] == ["1", "1,234", "", ""]
     text = report.markdown("numbers11")
-    assert "on 1 core, a processor; 8 cores, a processor, a GPU; commit 0123456789, 0123456789-dirty." in text
-    assert "Times: on 1 core, a processor, the fastest run." in text and "Times: on 1 core" in html_report.render()
+    assert (
+        "on 1 core, a processor; 8 cores, a processor, a GPU; commit 0123456789, 0123456789-dirty."
+        in text
+    )
+    assert (
+        "Times: on 1 core, a processor, the fastest run." in text
+        and "Times: on 1 core" in html_report.render()
+    )
 
 
 def test_a_metric_that_is_newer_than_a_result(three_seeds):
@@ -142,8 +252,15 @@ def test_a_metric_that_is_newer_than_a_result(three_seeds):
         del text["test_accuracy_greedy"]
         path.write_text(json.dumps(text))
     assert "| dev, sampled | test, sampled | seeds |" in report.markdown("numbers11")
-    stand_in_results.write(three_seeds.parent, "numbers11", "attention", 0, test_accuracy_greedy=0.5)
-    assert row_of("numbers11", "lstm")[1:5] == ["93.00 ± 3.61 (69.6)", "93.00 ± 3.61 (70.4)", "", "3"]
+    stand_in_results.write(
+        three_seeds.parent, "numbers11", "attention", 0, test_accuracy_greedy=0.5
+    )
+    assert row_of("numbers11", "lstm")[1:5] == [
+        "93.00 ± 3.61 (69.6)",
+        "93.00 ± 3.61 (70.4)",
+        "",
+        "3",
+    ]
     assert row_of("numbers11", "attention")[1:4] == ["(71.3)", "(72.5)", "50.00"]
     stand_in_results.change(paths[1], test_accuracy_greedy=0.25)
     assert row_of("numbers11", "lstm")[3] == "25.00, 1 of 3 seeds"
@@ -154,7 +271,10 @@ def test_what_is_missing_is_one_line_with_its_command(three_seeds):
     assert "Fewer seeds" not in text and "| attention" not in text
     others = ",".join(name for name in TABLES["numbers11"].rows if name != "lstm")
     (line,) = [line for line in text.splitlines() if line.startswith("Not run: ")]
-    assert line.startswith("Not run: *attention over the K states* (paper: 72.5), *dynamic skips, lamda 1* (paper: 80.5), ")
+    assert line.startswith(
+        "Not run: *attention over the K states* (paper: 72.5), *dynamic skips, lamda 1* (paper:"
+        " 80.5), "
+    )
     hours = f"about {TABLES['numbers11'].hours:g} hours a run on two CPU cores."
     assert line.endswith(f"; `python experiments/run.py numbers11 --rows {others}`, {hours}")
     (three_seeds / "lstm-seed1.json").unlink()
@@ -162,36 +282,68 @@ def test_what_is_missing_is_one_line_with_its_command(three_seeds):
     assert fewer in report.markdown("numbers11").splitlines()
     nothing = report.markdown("lm").splitlines()
     assert nothing[:2] == ["## lm", ""] and len(nothing) == 3
-    assert nothing[2].startswith("**Language modelling, PTB, 2 x 650: perplexity**. Not run: *LSTM* (paper: 82.7), ")
-    assert nothing[2].endswith(f"`python experiments/run.py lm`, about {TABLES['lm'].hours:g} hours a run on two CPU cores.")
+    assert nothing[2].startswith(
+        "**Language modelling, PTB, 2 x 650: perplexity**. Not run: *LSTM* (paper: 82.7), "
+    )
+    assert nothing[2].endswith(
+        f"`python experiments/run.py lm`, about {TABLES['lm'].hours:g} hours a run on two CPU"
+        " cores."
+    )
     page = html_report.render()
-    assert re.search("<code>python LanguageModeling/RL_train.py --preset=[^<]*--cell=lstm --seed=0", page)
+    assert re.search(
+        "<code>python LanguageModeling/RL_train.py --preset=[^<]*--cell=lstm --seed=0", page
+    )
     stand_in_results.write(three_seeds.parent, "imdb", "lstm", 0, test_accuracy_sampled=0.5)
     assert row_of("imdb", "jump_lstm") == ["Jump LSTM", "(89.4, Yu et al. 2017)", "", "", "", ""]
 
 
 def test_a_result_of_other_flags_says_so_and_is_not_done(three_seeds):
-    """Flags that the row leaves to preset and defaults count too; not the seed, nor what does not affect the result, nor an agent's."""
+    """Flags that the row leaves to preset and defaults count too; not the seed, nor what does not
+    affect the result, nor an agent's.
+    """
     flags = json.loads((three_seeds / "lstm-seed2.json").read_text())["flags"]
-    missing = functools.partial(experiments.missing, experiments.RunTableConfig(table="numbers11", rows=["lstm"]))
-    stand_in_results.change(three_seeds / "lstm-seed2.json", flags=flags | {"run_dir": "elsewhere", "print_every": 7, "rl_weight": 7})
+    missing = functools.partial(
+        experiments.missing, experiments.RunTableConfig(table="numbers11", rows=["lstm"])
+    )
+    stand_in_results.change(
+        three_seeds / "lstm-seed2.json",
+        flags=flags | {"run_dir": "elsewhere", "print_every": 7, "rl_weight": 7},
+    )
     assert missing() == []
-    for name, other, said in (("max_epochs", 5, "5"), ("batch_size", 7, "7"), ("of_old", None, "none")):
+    for name, other, said in (
+        ("max_epochs", 5, "5"),
+        ("batch_size", 7, "7"),
+        ("of_old", None, "none"),
+    ):
         stand_in_results.change(three_seeds / "lstm-seed2.json", flags=flags | {name: other})
         assert row_of("numbers11", "lstm")[0] == f"LSTM ({name} {said})"
         assert missing() == [("lstm", 2)]
-    for newer, is_missing in (("batch_size", []), ("length", []), ("max_epochs", []), ("cell", [("lstm", 2)])):  # its default is another
-        stand_in_results.change(three_seeds / "lstm-seed2.json", flags={name: flags[name] for name in flags if name != newer})
+    # its default is another
+    for newer, is_missing in (
+        ("batch_size", []),
+        ("length", []),
+        ("max_epochs", []),
+        ("cell", [("lstm", 2)]),
+    ):
+        stand_in_results.change(
+            three_seeds / "lstm-seed2.json",
+            flags={name: flags[name] for name in flags if name != newer},
+        )
         assert missing() == is_missing
 
 
 def test_of_data_and_vectors_the_names_count(tmp_path, monkeypatch):
     monkeypatch.setattr(read_results, "RESULTS", tmp_path)
-    flags = {"data_dir": "/elsewhere/conll2003", "vectors": "/elsewhere/glove.6B.100d.partial_conll.txt"}
+    flags = {
+        "data_dir": "/elsewhere/conll2003",
+        "vectors": "/elsewhere/glove.6B.100d.partial_conll.txt",
+    }
     stand_in_results.write(tmp_path, "ner", "lstm", 0, flags)
     config = {"table": "ner", "rows": ["lstm"], "seeds": 1}
     assert experiments.missing(experiments.RunTableConfig(**config)) == []
-    assert experiments.missing(experiments.RunTableConfig(**config, vectors="none")) == [("lstm", 0)]
+    assert experiments.missing(experiments.RunTableConfig(**config, vectors="none")) == [
+        ("lstm", 0)
+    ]
     metrics = {name: 0.5 for name, *_ in TABLES["ner"].metrics}
     stand_in_results.write(tmp_path, "ner", "lstm", 0, flags | {"vectors": ""}, **metrics)
     assert experiments.missing(experiments.RunTableConfig(**config, vectors="none")) == []
@@ -201,8 +353,13 @@ def test_of_data_and_vectors_the_names_count(tmp_path, monkeypatch):
 @pytest.mark.parametrize("text", ['{"flags": {"cell"', "[1]", '{"seed": 0}', '{"flags": 1}'])
 def test_a_broken_result_is_named(three_seeds, text):
     (three_seeds / "lstm-seed1.json").write_text(text)
-    for reads in (lambda: report.markdown("numbers11"), lambda: experiments.missing(experiments.RunTableConfig(table="numbers11"))):
-        with pytest.raises(InputError, match="lstm-seed1.json: expected the result of a run as JSON, found"):
+    for reads in (
+        lambda: report.markdown("numbers11"),
+        lambda: experiments.missing(experiments.RunTableConfig(table="numbers11")),
+    ):
+        with pytest.raises(
+            InputError, match="lstm-seed1.json: expected the result of a run as JSON, found"
+        ):
             reads()
 
 
@@ -213,7 +370,9 @@ def test_the_commands_of_a_table_are_accepted(key, tmp_path):
         assert parsed(key, name).seed == 1
 
 
-@pytest.mark.parametrize(("key", "name"), [(key, name) for key, name in ROWS if TABLES[key].rows[name].of])
+@pytest.mark.parametrize(
+    ("key", "name"), [(key, name) for key, name in ROWS if TABLES[key].rows[name].of]
+)
 def test_a_row_with_another_rows_runs_asks_for_the_same(key, name):
     assert parsed(key, name) == parsed(*tables.source(key, name))
 
@@ -228,21 +387,38 @@ def parsed(key, name):
 
 def test_every_table_is_of_a_task():
     assert {table.task for table in TABLES.values()} == set(tasks.TASKS)
-    with pytest.raises(InputError, match="expected a task, one of LanguageModeling.*; found 'Translation'"):
+    with pytest.raises(
+        InputError, match="expected a task, one of LanguageModeling.*; found 'Translation'"
+    ):
         tasks.module("Translation", "presets")
 
 
 def test_the_scale_names_the_table():
-    assert tables.at_scale("lm", "small") == tables.at_scale("lm_small", "small") == tables.at_scale("lm_small", "full") == "lm_small"
+    assert (
+        tables.at_scale("lm", "small")
+        == tables.at_scale("lm_small", "small")
+        == tables.at_scale("lm_small", "full")
+        == "lm_small"
+    )
     assert tables.at_scale("numbers11", "full") == "numbers11"
-    with pytest.raises(InputError, match="--scale small expects a table that has a small scale .lm"):
+    with pytest.raises(
+        InputError, match="--scale small expects a table that has a small scale .lm"
+    ):
         tables.at_scale("recall", "small")
 
 
 def test_a_chart_puts_values_where_they_belong():
-    svg = charts.line_chart({"a & b": [[(1, 0.0), (2, 10.0), (3, float("nan"))]], "c": [[(3, 5.0)]]}, "epoch", "y")
-    left, bottom, right, top = charts._LEFT, charts.HEIGHT - charts._BOTTOM, charts.WIDTH - charts._RIGHT, charts._TOP
-    assert f"M{left:.1f} {bottom:.1f}L{(left + right) / 2:.1f} {top:.1f}" in svg  # epoch 2 of 1 to 3 lies in the middle, 10 at the top
+    svg = charts.line_chart(
+        {"a & b": [[(1, 0.0), (2, 10.0), (3, float("nan"))]], "c": [[(3, 5.0)]]}, "epoch", "y"
+    )
+    left, bottom, right, top = (
+        charts._LEFT,
+        charts.HEIGHT - charts._BOTTOM,
+        charts.WIDTH - charts._RIGHT,
+        charts._TOP,
+    )
+    # epoch 2 of 1 to 3 lies in the middle, 10 at the top
+    assert f"M{left:.1f} {bottom:.1f}L{(left + right) / 2:.1f} {top:.1f}" in svg
     assert f'cx="{right:.1f}" cy="{(top + bottom) / 2:.1f}"' in svg
     assert "<title>a &amp; b</title>" in svg and charts.line_chart({"a": []}, "x", "y") == ""
     ticks, low, high = charts._log_axis([80.0, 700.0])

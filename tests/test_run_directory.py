@@ -1,4 +1,6 @@
-"""common/training/run_directory.py and common/training/progress.py: one folder, one run; lines that say how far it is."""
+"""common/training/run_directory.py and common/training/progress.py: one folder, one run; lines that
+say how far it is.
+"""
 
 import dataclasses
 import io
@@ -35,20 +37,32 @@ def flags_of(folder):
     return json.loads((folder / "flags.json").read_text())
 
 
-# ------------------------------------------------------------------------------------------------------------- opening
+# ------------------------------------------------------------------------------------------ opening
 
 
 def test_flags_json_says_what_ran_where(tmp_path, root):
     folder = tmp_path / "a" / "run"
-    RunDirectory.open(folder, Config(seed=3), [str(root / "Toy" / "RL_train.py"), "--seed", "3", "--data_dir=a b"])
+    RunDirectory.open(
+        folder, Config(seed=3), [str(root / "Toy" / "RL_train.py"), "--seed", "3", "--data_dir=a b"]
+    )
     stored = flags_of(folder)
     assert stored["task"] == "Toy" and stored["flags"] == dataclasses.asdict(Config(seed=3))
     [start] = stored["starts"]
     assert start["command"] == "python Toy/RL_train.py --seed 3 '--data_dir=a b'"
-    assert set(start["versions"]) == {"python", "tensorflow", "keras", "tensorflow-probability", "numpy"}
+    assert set(start["versions"]) == {
+        "python",
+        "tensorflow",
+        "keras",
+        "tensorflow-probability",
+        "numpy",
+    }
     assert start["versions"]["numpy"] == np.__version__
     assert start["versions"]["python"] == ".".join(map(str, sys.version_info[:3]))
-    assert start["hardware"]["cores"] >= 1 and start["hardware"]["memory_gib"] > 0 and start["hardware"]["processor"]
+    assert (
+        start["hardware"]["cores"] >= 1
+        and start["hardware"]["memory_gib"] > 0
+        and start["hardware"]["processor"]
+    )
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", start["started_at"])
 
 
@@ -63,7 +77,11 @@ def test_commit(root):
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 def test_a_commit_is_dirty_if_its_code_is_changed(tmp_path, monkeypatch):
     def git(*arguments):
-        subprocess.run(["git", "-C", tmp_path, "-c", "user.name=a", "-c", "user.email=a@b", *arguments], check=True, capture_output=True)
+        subprocess.run(
+            ["git", "-C", tmp_path, "-c", "user.name=a", "-c", "user.email=a@b", *arguments],
+            check=True,
+            capture_output=True,
+        )
 
     (tmp_path / "folder").mkdir()
     code, text = tmp_path / "folder" / "code.py", tmp_path / "README.md"
@@ -87,7 +105,9 @@ def test_no_commit_outside_a_checkout(tmp_path, monkeypatch):
 
 def test_the_same_flags_resume_and_harmless_ones_may_change(tmp_path):
     RunDirectory.open(tmp_path, Config(), ["x", "1"])
-    RunDirectory.open(tmp_path, Config(print_every=7, checkpoint_seconds=1.0, tensorboard=False), ["x", "2"])
+    RunDirectory.open(
+        tmp_path, Config(print_every=7, checkpoint_seconds=1.0, tensorboard=False), ["x", "2"]
+    )
     stored = flags_of(tmp_path)
     assert [start["command"] for start in stored["starts"]] == ["python x 1", "python x 2"]
     assert stored["flags"]["print_every"] == 7
@@ -98,9 +118,10 @@ def test_other_flags_are_named(tmp_path):
     before = (tmp_path / "flags.json").read_bytes()
     with pytest.raises(InputError) as caught:
         RunDirectory.open(tmp_path, Config(lamda=0.5, widths=[1], limit=3, print_every=1))
-    assert str(caught.value) == (
-        f"{tmp_path} belongs to other flags (--lamda was 1.0, now 0.5; --widths was [1, 2], now [1]; "
-        "--limit was None, now 3): give those, or another --run_dir"
+    assert (
+        str(caught.value)
+        == f"{tmp_path} belongs to other flags (--lamda was 1.0, now 0.5; --widths was [1, 2], now"
+        " [1]; --limit was None, now 3): give those, or another --run_dir"
     )
     assert (tmp_path / "flags.json").read_bytes() == before
 
@@ -125,7 +146,13 @@ def test_paths_that_lead_to_the_same_are_the_same_flags(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     RunDirectory.open("run", Config(data_dir="data/words"))
-    for same in ("data/words/", "./data/words", "data//x/../words", str(tmp_path / "data/words"), "~/data/words"):
+    for same in (
+        "data/words/",
+        "./data/words",
+        "data//x/../words",
+        str(tmp_path / "data/words"),
+        "~/data/words",
+    ):
         RunDirectory.open("run", Config(data_dir=same))
     for other in ("data", "words", ""):
         with pytest.raises(InputError, match=f"--data_dir was ~/data/words, now {other}"):
@@ -161,11 +188,14 @@ def test_another_task(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{", b"[]", b"{}", b'{"task": "Toy", "flags": {}, "starts": [1]}', b"\xff\xfe"]
+    "content",
+    [b"", b"{", b"[]", b"{}", b'{"task": "Toy", "flags": {}, "starts": [1]}', b"\xff\xfe"],
 )
 def test_damaged_flags(tmp_path, content):
     (tmp_path / "flags.json").write_bytes(content)
-    with pytest.raises(InputError, match="flags.json is damaged .*: delete the folder, or choose another --run_dir"):
+    with pytest.raises(
+        InputError, match="flags.json is damaged .*: delete the folder, or choose another --run_dir"
+    ):
         RunDirectory.open(tmp_path, Config())
     with pytest.raises(InputError, match="damaged"):
         load_config(tmp_path, Config)
@@ -192,15 +222,20 @@ def test_killed_while_it_wrote_its_first_file(tmp_path):
 def test_two_processes_do_not_share_a_run(tmp_path, root):
     held = RunDirectory.open(tmp_path, Config())
     program = (
-        "import sys; from common.config import RunConfig; from common.training.run_directory import RunDirectory\n"
-        "try: RunDirectory.open(sys.argv[1], RunConfig())\n"
-        "except ValueError as error: print(error)"
+        "import sys; from common.config import RunConfig; from common.training.run_directory import"
+        " RunDirectory\ntry: RunDirectory.open(sys.argv[1], RunConfig())\nexcept ValueError as"
+        " error: print(error)"
     )
-    done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], cwd=root, capture_output=True, text=True)
-    assert done.stdout == f"another process runs in {held.path}: wait for it, or choose another --run_dir\n"
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)], cwd=root, capture_output=True, text=True
+    )
+    assert (
+        done.stdout
+        == f"another process runs in {held.path}: wait for it, or choose another --run_dir\n"
+    )
 
 
-# ------------------------------------------------------------------------------------------------------------- metrics
+# ------------------------------------------------------------------------------------------ metrics
 
 
 def test_metrics(tmp_path):
@@ -208,9 +243,14 @@ def test_metrics(tmp_path):
     assert directory.read_metrics() == []
     directory.truncate_metrics(0)
     bad = {"bad": float("nan"), "worse": -np.inf}
-    directory.log_epoch({"epoch": np.int64(1), "loss": np.float32(0.5), **bad, "k": np.ones((1, 2))})
+    directory.log_epoch(
+        {"epoch": np.int64(1), "loss": np.float32(0.5), **bad, "k": np.ones((1, 2))}
+    )
     directory.log_epoch({"epoch": 2})
-    expected = [{"epoch": 1, "loss": 0.5, "bad": None, "worse": None, "k": [[1.0, 1.0]]}, {"epoch": 2}]
+    expected = [
+        {"epoch": 1, "loss": 0.5, "bad": None, "worse": None, "k": [[1.0, 1.0]]},
+        {"epoch": 2},
+    ]
     assert directory.read_metrics() == expected
     assert (tmp_path / "metrics.jsonl").read_text().count("\n") == 2
 
@@ -225,7 +265,9 @@ def test_truncate_to_the_checkpoint(tmp_path, tail):
     assert len(directory.read_metrics()) == 3
     directory.truncate_metrics(2)
     directory.log_epoch({"epoch": 3, "again": True})
-    assert (tmp_path / "metrics.jsonl").read_text() == '{"epoch": 1}\n{"epoch": 2}\n{"epoch": 3, "again": true}\n'
+    assert (
+        tmp_path / "metrics.jsonl"
+    ).read_text() == '{"epoch": 1}\n{"epoch": 2}\n{"epoch": 3, "again": true}\n'
 
 
 @pytest.mark.parametrize("left", [1, 0])
@@ -234,7 +276,13 @@ def test_epochs_that_are_missing_are_damage(left, tmp_path):
     directory = RunDirectory.open(tmp_path, Config())
     for _ in range(left):
         directory.log_epoch({"epoch": 1})
-    with pytest.raises(InputError, match=f"metrics.jsonl: expected 3 epochs, those of the last checkpoint, found {left}; delete the run"):
+    with pytest.raises(
+        InputError,
+        match=(
+            f"metrics.jsonl: expected 3 epochs, those of the last checkpoint, found {left}; delete"
+            " the run"
+        ),
+    ):
         directory.truncate_metrics(3)
     assert directory.read_metrics() == directory.read_metrics(left) == [{"epoch": 1}] * left
 
@@ -245,13 +293,15 @@ def test_damage_in_the_middle_is_named(tmp_path):
         RunDirectory(tmp_path).read_metrics()
 
 
-# -------------------------------------------------------------------------------------------------------------- result
+# ------------------------------------------------------------------------------------------- result
 
 
 def test_result(tmp_path):
     directory = RunDirectory.open(tmp_path, Config(seed=5), ["x", "--seed=5"])
     assert directory.result is None
-    directory = RunDirectory.open(tmp_path, Config(seed=5), ["x", "--seed=5", "--tensorboard=false"])
+    directory = RunDirectory.open(
+        tmp_path, Config(seed=5), ["x", "--seed=5", "--tensorboard=false"]
+    )
     directory.seconds_before = 100.0
     directory.write_result({"test_perplexity": np.float64(78.5), "nan": float("nan")})
     result = RunDirectory.open(tmp_path, Config(seed=5)).result
@@ -273,7 +323,7 @@ def test_a_result_does_not_hide_where_it_is_from(tmp_path):
         directory.result  # noqa: B018
 
 
-# --------------------------------------------------------------------------------------------------------- load_config
+# -------------------------------------------------------------------------------------- load_config
 
 
 def test_load_config(tmp_path):
@@ -296,7 +346,9 @@ def test_load_config_refuses(tmp_path):
         load_config(tmp_path, Config)
     stored["flags"] |= {"lamda": 1.0, "of_old": 1}
     (tmp_path / "flags.json").write_text(json.dumps(stored))
-    with pytest.raises(InputError, match=r"another version of this program \(differing in of_old\)"):
+    with pytest.raises(
+        InputError, match=r"another version of this program \(differing in of_old\)"
+    ):
         load_config(tmp_path, Config)
 
 
@@ -350,9 +402,14 @@ def test_a_retired_flag(tmp_path, monkeypatch):
 
 
 def test_nothing_here_imports_tensorflow(root):
-    modules = ", ".join(f"common.training.{name}" for name in ("run_directory", "progress", "checkpoint", "provenance"))
+    modules = ", ".join(
+        f"common.training.{name}"
+        for name in ("run_directory", "progress", "checkpoint", "provenance")
+    )
     program = f"import sys, {modules}; print('tensorflow' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True
+    )
     assert done.stdout == "False\n"
 
 
@@ -361,7 +418,7 @@ def test_command_outside_the_checkout():
     assert to_json({"path": pathlib.PurePosixPath("a/b")}) == '{"path": "a/b"}'
 
 
-# ------------------------------------------------------------------------------------------------------------ progress
+# ----------------------------------------------------------------------------------------- progress
 
 
 class Clock:
@@ -423,6 +480,8 @@ def test_bar_on_a_terminal(monkeypatch):
     assert all(text in stream.getvalue() for text in ("epoch [1/2]", "10/10", "loss 1.5", "left"))
 
 
-@pytest.mark.parametrize("seconds, text", [(0, "0:00:00"), (59.6, "0:01:00"), (3725, "1:02:05"), (360000, "100:00:00")])
+@pytest.mark.parametrize(
+    "seconds, text", [(0, "0:00:00"), (59.6, "0:01:00"), (3725, "1:02:05"), (360000, "100:00:00")]
+)
 def test_clock(seconds, text):
     assert progress.clock(seconds) == text

@@ -30,10 +30,12 @@ def test_flags_have_the_order_that_names_of_folders_have(task):
     config_class, _ = of_task(task)
     order = list(settings(config_class))
     chains = [
-        "lamda n_actions initializers previous_bias agent_units observation history estimator "
-        "reward credit baseline entropy rl_weight entropy_weight rnn_size max_epochs batch_size "
-        "learning_rate max_grad_norm dropout seed data_dir max_train_steps jit_compile "
-        "mixed_precision deterministic strategy",
+        (
+            "lamda n_actions initializers previous_bias agent_units observation history estimator"
+            " reward credit baseline entropy rl_weight entropy_weight rnn_size max_epochs"
+            " batch_size learning_rate max_grad_norm dropout seed data_dir max_train_steps"
+            " jit_compile mixed_precision deterministic strategy"
+        ),
         "lamda skip agent_units history rnn_size",
         "skip n_matrices base agent_units",
         "delay base agent_units",

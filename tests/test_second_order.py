@@ -74,8 +74,10 @@ def skip(**options):
     return (
         lambda x, s: layer(x, initial_state=s, distances=DISTANCES, training=True),
         lambda x, s: reference(tf.concat([x, given], -1), initial_state=[*zeros, *s]),
-        layer, reference, 1 if window else 3,
-    )  # fmt: skip
+        layer,
+        reference,
+        1 if window else 3,
+    )
 
 
 def attention(**options):
@@ -86,9 +88,12 @@ def attention(**options):
     randomise(layer)
     reference.cell.set_weights(layer.cell.get_weights())
     return (
-        lambda x, s: layer(x, initial_state=s), lambda x, s: reference(x, initial_state=s),
-        layer, reference, 3,
-    )  # fmt: skip
+        lambda x, s: layer(x, initial_state=s),
+        lambda x, s: reference(x, initial_state=s),
+        layer,
+        reference,
+        3,
+    )
 
 
 def plain(jit_compile=False):
@@ -222,15 +227,20 @@ def around_a_graph(layer):
 @pytest.mark.parametrize(
     "transformation, mode",
     [
-        (jacobian, "eager"), pytest.param(jacobian, "graph", marks=LONG),
-        pytest.param(hessian, "eager", marks=LONG), (third, "eager"),
-        (forward_mode, "eager"), (forward_mode, "graph"),
+        (jacobian, "eager"),
+        pytest.param(jacobian, "graph", marks=LONG),
+        pytest.param(hessian, "eager", marks=LONG),
+        (third, "eager"),
+        (forward_mode, "eager"),
+        (forward_mode, "graph"),
         pytest.param(forward_mode, "xla", marks=LONG),
         pytest.param(hessian_times_vector, "eager", marks=LONG),
-        (recomputed, "eager"), (recomputed, "graph"),
-        (persistent, "eager"), (around_a_graph, "eager"),
+        (recomputed, "eager"),
+        (recomputed, "graph"),
+        (persistent, "eager"),
+        (around_a_graph, "eager"),
     ],
-)  # fmt: skip
+)
 def test_transformations_are_right(transformation, mode):
     """Keras' own layer under the same, eagerly."""
     layer, lstm = plain(None)
@@ -291,7 +301,7 @@ def test_products_and_the_softmax(mode):
         np.testing.assert_allclose(tf.cast(a, tf.float32), b, atol=0.03 * np.abs(b).max())
 
 
-# ------------------------------------------------------------------------------------- compiling
+# ---------------------------------------------------------------------------------------- compiling
 
 
 def test_many_lengths_are_not_compiled_one_by_one(monkeypatch):
@@ -326,11 +336,15 @@ def test_many_lengths_are_not_compiled_one_by_one(monkeypatch):
 @pytest.mark.parametrize(
     "jit_compile, units, n_actions, length, by_xla",
     [
-        (None, H, 3, T, True), (None, H, 3, None, False), (None, H, 1, T, True),
-        (None, 512, 1, T, False), (None, 512, 3, T, True),
-        (True, H, 3, None, True), (False, H, 3, T, False),
+        (None, H, 3, T, True),
+        (None, H, 3, None, False),
+        (None, H, 1, T, True),
+        (None, 512, 1, T, False),
+        (None, 512, 3, T, True),
+        (True, H, 3, None, True),
+        (False, H, 3, T, False),
     ],
-)  # fmt: skip
+)
 def test_a_graph_for_one_length_is_compiled(jit_compile, units, n_actions, length, by_xla):
     """By static shape and settings, whatever the batch (`fit` does not know it)."""
     layer = DynamicSkipLSTM(units, n_actions=n_actions, jit_compile=jit_compile)
@@ -340,7 +354,7 @@ def test_a_graph_for_one_length_is_compiled(jit_compile, units, n_actions, lengt
     assert {op.get_attr("_XlaMustCompile") for op in calls} == {by_xla}
 
 
-# ---------------------------------------------------------------------- distances out of range
+# --------------------------------------------------------------------------- distances out of range
 
 WRONG = np.array([[1, 2, 3, 0], [1, 2, 3, 3]]), np.array([[1, 4, 1, 1], [1, 2, 3, 3]])
 REFUSED = r"distances must lie in 1\.\.3"

@@ -1,4 +1,6 @@
-"""Sentiment classification: its network against its parts, its loss by hand, its batches, and every script of the folder."""
+"""Sentiment classification: its network against its parts, its loss by hand, its batches, and every
+script of the folder.
+"""
 
 import io
 import json
@@ -26,13 +28,24 @@ from Sentiment.predict import PredictConfig, predict
 from Sentiment.presets import PRESETS, SentimentConfig
 
 TINY = (
-    "--dataset=sst5 --rnn_size=6 --word_size=5 --agent_units=4 --n_buckets=2 --batch_size=8 --max_epochs=8 --learning_rate=.05 "
-    "--patience=0 --nojit_compile --notensorboard"
+    "--dataset=sst5 --rnn_size=6 --word_size=5 --agent_units=4 --n_buckets=2 --batch_size=8"
+    " --max_epochs=8 --learning_rate=.05 --patience=0 --nojit_compile --notensorboard"
 ).split()
 GOOD, BAD = "(4 (4 fine) (3 work))", "(0 (0 awful) (2 film))"
 TREES = {  # what is said in the middle decides
-    "train": [f"(4 (2 the) {GOOD})", f"(0 (2 the) {BAD})", f"(4 {GOOD} (2 .))", f"(0 {BAD} (2 .))", "(2 (2 a) (2 film))"] * 6,
-    "dev": [f"(4 (2 a) (4 {GOOD} (2 .)))", f"(0 (2 a) (0 {BAD} (2 .)))", "(2 (2 the) (2 film))"] * 3,
+    "train": (
+        [
+            f"(4 (2 the) {GOOD})",
+            f"(0 (2 the) {BAD})",
+            f"(4 {GOOD} (2 .))",
+            f"(0 {BAD} (2 .))",
+            "(2 (2 a) (2 film))",
+        ]
+        * 6
+    ),
+    "dev": (
+        [f"(4 (2 a) (4 {GOOD} (2 .)))", f"(0 (2 a) (0 {BAD} (2 .)))", "(2 (2 the) (2 film))"] * 3
+    ),
     "test": [f"(4 (2 the) (4 {GOOD} (2 .)))", "(2 a)", f"(0 {BAD} (2 !))"] * 4,
 }
 
@@ -75,30 +88,59 @@ def make(*arguments, n_words=20, n_classes=3):
     return sentiment_model.SentimentModel(config(*arguments), n_words, n_classes)
 
 
-# --------------------------------------------------------------------------------------------------------------- a whole run
+# -------------------------------------------------------------------------------------- a whole run
 
 
 def test_a_run_and_its_result(trained):
     found = result(trained)
-    names = [f"{split}_{name}_{how}" for split in ("dev", "test") for name in ("accuracy", "loss") for how in ("greedy", "sampled")]
-    assert set(names) | {"seconds_per_epoch", "n_weights", "tokens_per_second", "best_epoch"} <= set(found)
+    names = [
+        f"{split}_{name}_{how}"
+        for split in ("dev", "test")
+        for name in ("accuracy", "loss")
+        for how in ("greedy", "sampled")
+    ]
+    assert set(names) | {
+        "seconds_per_epoch",
+        "n_weights",
+        "tokens_per_second",
+        "best_epoch",
+    } <= set(found)
     assert found["test_accuracy_greedy"] > 0.6  # chance is a third
     records = [json.loads(line) for line in (trained / "metrics.jsonl").read_text().splitlines()]
     assert [record["step"] for record in records] == [4, 8, 12, 16, 20, 24, 28, 32]
     assert records[-1]["train_task_loss"] < 0.8 * records[0]["train_task_loss"]
     words = Vocabulary.load(trained / "vocabulary.txt").words
-    assert words[:2] == ("<pad>", "<unk>") and set(words[2:]) == set("the a fine work awful film .".split())
+    assert words[:2] == ("<pad>", "<unk>") and set(words[2:]) == set(
+        "the a fine work awful film .".split()
+    )
 
 
 def test_the_paper_s_network():
     paper = parse(SentimentConfig, PRESETS, ["RL_train.py"])
-    assert (paper.dataset, paper.rnn_size, paper.n_actions, paper.lamda, paper.agent_units) == ("imdb", 128, 3, 0.5, 50)
-    assert (paper.word_size, paper.dropout, paper.batch_size, paper.learning_rate, paper.max_tokens) == (300, 0.2, 50, 2e-3, 400)
-    network = sentiment_model.SentimentModel(parse(SentimentConfig, PRESETS, ["", "--nojit_compile"]), 40, 2)
-    assert count_weights(network) == 300 * 40 + 4 * 128 * (300 + 128 + 1) + 50 * (300 + 128 + 1) + 3 * 51 + 2 * 129
+    assert (paper.dataset, paper.rnn_size, paper.n_actions, paper.lamda, paper.agent_units) == (
+        "imdb",
+        128,
+        3,
+        0.5,
+        50,
+    )
+    assert (
+        paper.word_size,
+        paper.dropout,
+        paper.batch_size,
+        paper.learning_rate,
+        paper.max_tokens,
+    ) == (300, 0.2, 50, 2e-3, 400)
+    network = sentiment_model.SentimentModel(
+        parse(SentimentConfig, PRESETS, ["", "--nojit_compile"]), 40, 2
+    )
+    assert (
+        count_weights(network)
+        == 300 * 40 + 4 * 128 * (300 + 128 + 1) + 50 * (300 + 128 + 1) + 3 * 51 + 2 * 129
+    )
 
 
-# --------------------------------------------------------------------------------------------------------------- the network
+# -------------------------------------------------------------------------------------- the network
 
 
 @pytest.mark.parametrize("pooling", ["last", "mean"])
@@ -111,7 +153,9 @@ def test_padding_reaches_nothing(pooling):
     for row, n in zip(words, lengths, strict=True):
         row[:n] = rng.integers(1, 20, n)
     logits, trace = network(tf.constant(words), tf.constant(lengths), greedy=True)
-    plain = DynamicSkipLSTM(6, n_actions=3, lamda=0.5, agent_units=4, return_sequences=True, jit_compile=False)
+    plain = DynamicSkipLSTM(
+        6, n_actions=3, lamda=0.5, agent_units=4, return_sequences=True, jit_compile=False
+    )
     for i, n in enumerate(lengths):
         x = network.word_vectors(words[i : i + 1, :n])
         plain(x)
@@ -119,16 +163,29 @@ def test_padding_reaches_nothing(pooling):
         outputs = plain(x, greedy=True)[0]
         h = outputs[-1] if pooling == "last" else tf.reduce_mean(outputs, 0)
         assert np.allclose(logits[i], network.classifier(h[None])[0], atol=1e-5)
-        assert np.array_equal(trace.distances[i, :n], plain.trace.distances[0]) and not trace.distances[i, n:].numpy().any()
+        assert (
+            np.array_equal(trace.distances[i, :n], plain.trace.distances[0])
+            and not trace.distances[i, n:].numpy().any()
+        )
 
 
-@pytest.mark.parametrize("cell", ["lstm", "fixed_skip", "random_skip", "attention", "gru", "skip_lstm", "clockwork"])
+@pytest.mark.parametrize(
+    "cell", ["lstm", "fixed_skip", "random_skip", "attention", "gru", "skip_lstm", "clockwork"]
+)
 def test_other_cells(cell):
     network = make(f"--cell={cell}", "--pooling=mean")
-    batch = {"words": tf.constant([[3, 4, 5], [6, 7, 0]]), "lengths": tf.constant([3, 2]), "labels": tf.constant([0, 2])}
+    batch = {
+        "words": tf.constant([[3, 4, 5], [6, 7, 0]]),
+        "lengths": tf.constant([3, 2]),
+        "labels": tf.constant([0, 2]),
+    }
     batch["weights"] = tf.ones(2)
     loss, metrics, _ = network.training_loss(batch, (), tf.constant([0, 1]), {})
-    assert np.isfinite(loss) and ("updates" in metrics) == (cell == "skip_lstm") and "agent_loss" not in metrics
+    assert (
+        np.isfinite(loss)
+        and ("updates" in metrics) == (cell == "skip_lstm")
+        and "agent_loss" not in metrics
+    )
 
 
 def test_loss_by_hand():
@@ -140,7 +197,9 @@ def test_loss_by_hand():
     distances = rng.integers(1, n_actions + 1, (3, 4))
     log_probs = np.log(np.take_along_axis(policy, distances[..., None] - 1, -1)[..., 0]) * mask
     entropies = -(policy * np.log(policy)).sum(-1) * mask
-    trace = Trace(distances, *(tf.constant(a, tf.float32) for a in (log_probs, entropies, policy, mask)))
+    trace = Trace(
+        distances, *(tf.constant(a, tf.float32) for a in (log_probs, entropies, policy, mask))
+    )
     logits, labels = rng.normal(size=(3, 5)), np.array([4, 0, 2])
     logits[0, 4] = 5  # the first one is right
     log_p = (logits - np.log(np.exp(logits).sum(1, keepdims=True)))[np.arange(3), labels]
@@ -148,17 +207,25 @@ def test_loss_by_hand():
     task = total = -(log_p[0] + log_p[1]) / 2
     for b in range(2):
         for t in range(4):
-            value = [rl_weight * log_p[i] + entropy_weight * entropies[i, t:].sum() for i in range(2)]
+            value = [
+                rl_weight * log_p[i] + entropy_weight * entropies[i, t:].sum() for i in range(2)
+            ]
             baseline = value[1 - b] if mask[1 - b, t] else 0.0
-            total -= mask[b, t] * (log_probs[b, t] * (value[b] - baseline) + entropy_weight * entropies[b, t]) / 6
+            total -= (
+                mask[b, t]
+                * (log_probs[b, t] * (value[b] - baseline) + entropy_weight * entropies[b, t])
+                / 6
+            )
     network = make(f"--entropy_weight={entropy_weight}", f"--rl_weight={rl_weight}")
-    loss, metrics = network.loss_terms(tf.constant(logits, tf.float32), trace, labels, tf.constant([1.0, 1.0, 0.0]))
+    loss, metrics = network.loss_terms(
+        tf.constant(logits, tf.float32), trace, labels, tf.constant([1.0, 1.0, 0.0])
+    )
     assert float(loss) == pytest.approx(total, rel=1e-4)
     assert [float(a) for a in metrics["task_loss"]] == pytest.approx([2 * task, 2.0], rel=1e-4)
     assert [float(a) for a in metrics["accuracy"]] == [1.0 + float(logits[1].argmax() == 0), 2.0]
 
 
-# ------------------------------------------------------------------------------------------------------------ data and batches
+# --------------------------------------------------------------------------------- data and batches
 
 
 def test_an_epoch_is_every_text_once_in_an_order_of_its_own():
@@ -170,10 +237,23 @@ def test_an_epoch_is_every_text_once_in_an_order_of_its_own():
     for seed, epoch in ((0, 0), (0, 1), (1, 0), (0, 0)):
         rows = []
         buckets, size = [10, 20, int(lengths.max())], sentiment_experiment.STEPS_PER_CALL
-        for stack in bucketing.epoch_chunks(data._asdict(), ("words",), buckets, 10, size, seed, epoch):
-            assert stack["words"].shape[1] == 10 and stack["words"].shape[2] in (10, 20, lengths.max())
+        for stack in bucketing.epoch_chunks(
+            data._asdict(), ("words",), buckets, 10, size, seed, epoch
+        ):
+            assert stack["words"].shape[1] == 10 and stack["words"].shape[2] in (
+                10,
+                20,
+                lengths.max(),
+            )
             counts = stack["weights"] == 1
-            rows += list(zip(stack["words"][counts][:, 0], stack["lengths"][counts], stack["labels"][counts], strict=True))
+            rows += list(
+                zip(
+                    stack["words"][counts][:, 0],
+                    stack["lengths"][counts],
+                    stack["labels"][counts],
+                    strict=True,
+                )
+            )
         assert sorted(rows) == sorted(zip(data.words[:, 0], data.lengths, data.labels, strict=True))
         orders.append(rows)
     assert orders[0] == orders[3] and orders[0] != orders[1] and orders[0] != orders[2]
@@ -182,39 +262,63 @@ def test_an_epoch_is_every_text_once_in_an_order_of_its_own():
 def test_evaluation_counts_every_text_once(loaded, monkeypatch):
     run_config, trainer, vocabulary = loaded
     examples = sentiment_experiment.load_data(run_config).test[:11]
-    one_by_one = sentiment_experiment.predict(trainer, vocabulary, [example.words for example in examples])
+    one_by_one = sentiment_experiment.predict(
+        trainer, vocabulary, [example.words for example in examples]
+    )
     labels = np.array([example.label for example in examples])
     monkeypatch.setattr(sentiment_experiment, "EVALUATION_BATCH", 4)
-    found = sentiment_experiment.evaluate(trainer, reader.encode(examples, vocabulary), "dev", n_buckets=2)
-    assert found["dev_accuracy_greedy"] == pytest.approx((one_by_one.probs.argmax(1) == labels).mean())
-    assert found["dev_loss_greedy"] == pytest.approx(-np.log(one_by_one.probs[np.arange(11), labels]).mean(), rel=1e-4)
-    assert [len(distances) for distances in one_by_one.distances] == [len(example.words) for example in examples]
+    found = sentiment_experiment.evaluate(
+        trainer, reader.encode(examples, vocabulary), "dev", n_buckets=2
+    )
+    assert found["dev_accuracy_greedy"] == pytest.approx(
+        (one_by_one.probs.argmax(1) == labels).mean()
+    )
+    assert found["dev_loss_greedy"] == pytest.approx(
+        -np.log(one_by_one.probs[np.arange(11), labels]).mean(), rel=1e-4
+    )
+    assert [len(distances) for distances in one_by_one.distances] == [
+        len(example.words) for example in examples
+    ]
 
 
 def test_a_sample_of_the_training_texts(data, tmp_path):
-    experiment = sentiment_experiment.build(config(f"--data_dir={data}", f"--run_dir={tmp_path}", "--max_train_examples=9"))
+    experiment = sentiment_experiment.build(
+        config(f"--data_dir={data}", f"--run_dir={tmp_path}", "--max_train_examples=9")
+    )
     assert sum(stack["weights"].sum() for stack in experiment.train_batches(0)) == 9
-    assert experiment.stop_early([{"dev_accuracy_sampled": a} for a in (3, 2, 1, 0)]) is False  # --patience=0
+    # --patience=0
+    assert experiment.stop_early([{"dev_accuracy_sampled": a} for a in (3, 2, 1, 0)]) is False
 
 
 def test_the_binary_task_leaves_neutral_texts_out(data, tmp_path):
-    experiment = sentiment_experiment.build(config("--dataset=sst2", f"--data_dir={data}", f"--run_dir={tmp_path}"))
+    experiment = sentiment_experiment.build(
+        config("--dataset=sst2", f"--data_dir={data}", f"--run_dir={tmp_path}")
+    )
     assert experiment.model.classifier.units == 2
     assert sum(stack["weights"].sum() for stack in experiment.train_batches(0)) == 24
 
 
 def test_pretrained_vectors(data, tmp_path):
     (tmp_path / "vectors.txt").write_text("the 1 2 3 4 5\nnowhere 0 0 0 0 0\n")
-    experiment = sentiment_experiment.build(config(f"--data_dir={data}", f"--run_dir={tmp_path}", f"--vectors={tmp_path / 'vectors.txt'}"))
-    rows, vocabulary = experiment.model.word_vectors.embeddings.numpy(), Vocabulary.load(tmp_path / "vocabulary.txt")
+    experiment = sentiment_experiment.build(
+        config(
+            f"--data_dir={data}", f"--run_dir={tmp_path}", f"--vectors={tmp_path / 'vectors.txt'}"
+        )
+    )
+    rows, vocabulary = (
+        experiment.model.word_vectors.embeddings.numpy(),
+        Vocabulary.load(tmp_path / "vocabulary.txt"),
+    )
     assert rows[vocabulary.ids["the"]].tolist() == [1, 2, 3, 4, 5]
     assert not rows[0].any() and 0 < np.abs(rows[vocabulary.ids["film"]]).max() <= 0.25
 
 
-# ------------------------------------------------------------------------------------------------------------------- resuming
+# ----------------------------------------------------------------------------------------- resuming
 
 
-def test_a_run_that_was_cut_off_among_batches_of_several_shapes_ends_the_same(data, trained, tmp_path, monkeypatch):
+def test_a_run_that_was_cut_off_among_batches_of_several_shapes_ends_the_same(
+    data, trained, tmp_path, monkeypatch
+):
     flags = config(f"--data_dir={data}", f"--run_dir={tmp_path / 'run'}", "--checkpoint_seconds=0")
     whole, calls = Trainer.train, []
 
@@ -224,19 +328,23 @@ def test_a_run_that_was_cut_off_among_batches_of_several_shapes_ends_the_same(da
             raise KeyboardInterrupt
         return whole(self, batches, *arguments, **named)
 
-    monkeypatch.setattr(sentiment_experiment, "evaluate", lambda *_: {"dev_accuracy_sampled": 0.0})  # takes longest, and changes no weights
+    # takes longest, and changes no weights
+    monkeypatch.setattr(sentiment_experiment, "evaluate", lambda *_: {"dev_accuracy_sampled": 0.0})
     monkeypatch.setattr(Trainer, "train", cut_off)
     with pytest.raises(KeyboardInterrupt):
         loop.run(flags, sentiment_experiment.build)
     assert len(set(calls)) > 1
     monkeypatch.setattr(Trainer, "train", whole)
     loop.run(flags, sentiment_experiment.build)
-    expected, found = (checkpoint.load(folder / "checkpoints" / "checkpoint-32.npz")[1] for folder in (trained, tmp_path / "run"))
+    expected, found = (
+        checkpoint.load(folder / "checkpoints" / "checkpoint-32.npz")[1]
+        for folder in (trained, tmp_path / "run")
+    )
     assert len(expected) == len(found) > 20  # weights, and what Adam keeps of each
     assert all(np.array_equal(a, b) for a, b in zip(expected.values(), found.values(), strict=True))
 
 
-# --------------------------------------------------------------------------------------------------------------------- tools
+# -------------------------------------------------------------------------------------------- tools
 
 
 def test_all_scripts_from_another_directory(root, trained, data, tmp_path, monkeypatch, capsys):
@@ -249,22 +357,33 @@ def test_all_scripts_from_another_directory(root, trained, data, tmp_path, monke
         return capsys.readouterr().out
 
     monkeypatch.chdir(tmp_path)
-    printed = script("predict.py", "--run_dir", trained, "--picture", "picture", typed="The FINE work .\n\nunheard of\n").splitlines()
+    printed = script(
+        "predict.py",
+        "--run_dir",
+        trained,
+        "--picture",
+        "picture",
+        typed="The FINE work .\n\nunheard of\n",
+    ).splitlines()
     judged = [line for line in printed if line.startswith("very negative")]
     assert len(judged) == 2 and judged[0].endswith("the fine work .")
     shares = [float(share) for share in re.findall(r"\d\.\d{3}", judged[0])]
     assert len(shares) == 5 and sum(shares) == pytest.approx(1, abs=0.003)
     assert printed[1].split()[:2] == ["the", "<-"]
-    assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG") and (tmp_path / "picture.csv").exists()
+    assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG") and (
+        tmp_path / "picture.csv"
+    ).exists()
 
     printed = script("evaluate.py", "--run_dir", trained).splitlines()
     assert printed[0].endswith("12 texts of test")
     for name in ("accuracy_greedy", "accuracy_sampled", "loss_greedy", "loss_sampled"):
         assert f"test_{name} {result(trained)[f'test_{name}']:.5g}" in printed
-    assert "finished before" in script("RL_train.py", f"--data_dir={data}", f"--run_dir={trained}", *TINY)
+    assert "finished before" in script(
+        "RL_train.py", f"--data_dir={data}", f"--run_dir={trained}", *TINY
+    )
 
 
-# ------------------------------------------------------------------------------------------------------------------ bad input
+# ---------------------------------------------------------------------------------------- bad input
 
 
 @pytest.mark.parametrize(
@@ -278,13 +397,21 @@ def test_all_scripts_from_another_directory(root, trained, data, tmp_path, monke
 def test_bad_data(changed, expected, tmp_path):
     write_data(tmp_path / "data", **changed)
     with pytest.raises(InputError, match=expected):
-        sentiment_experiment.build(config(f"--data_dir={tmp_path / 'data'}", f"--run_dir={tmp_path}"))
+        sentiment_experiment.build(
+            config(f"--data_dir={tmp_path / 'data'}", f"--run_dir={tmp_path}")
+        )
 
 
 def test_vectors_of_another_size(data, tmp_path):
     (tmp_path / "vectors.txt").write_text("the 1 2 3\n")
     with pytest.raises(InputError, match="expected vectors of dimension 5, found 3"):
-        sentiment_experiment.build(config(f"--data_dir={data}", f"--run_dir={tmp_path}", f"--vectors={tmp_path / 'vectors.txt'}"))
+        sentiment_experiment.build(
+            config(
+                f"--data_dir={data}",
+                f"--run_dir={tmp_path}",
+                f"--vectors={tmp_path / 'vectors.txt'}",
+            )
+        )
 
 
 def test_tools_refuse_what_they_cannot_use(trained, loaded, tmp_path):

@@ -9,7 +9,16 @@ import pytest
 
 from common.errors import InputError
 from Sentiment import reader
-from Sentiment.reader import Example, encode, load, read_imdb, read_trees, split, tokenise, vocabulary
+from Sentiment.reader import (
+    Example,
+    encode,
+    load,
+    read_imdb,
+    read_trees,
+    split,
+    tokenise,
+    vocabulary,
+)
 
 REVIEWS = {
     "train/neg/0_2.txt": "It's <br /><br />BAD...",
@@ -26,7 +35,12 @@ TREE = r"(3 (2 It) (4 (2 (2 's) (1 so)) (4 (2 -LRB-) (2 good\/bad))))"
 
 def write_archive(path, reviews=REVIEWS, root="aclImdb/"):
     """As distributed: with files that are no labelled reviews, the parts in another order."""
-    others = {"README": "read me", "train/unsup/0_0.txt": "x", "train/labeledBow.feat": "0:1", "imdb.vocab": "the"}
+    others = {
+        "README": "read me",
+        "train/unsup/0_0.txt": "x",
+        "train/labeledBow.feat": "0:1",
+        "imdb.vocab": "the",
+    }
     with tarfile.open(path, "w:gz") as archive:
         for name, text in reversed((others | reviews).items()):
             member = tarfile.TarInfo(root + name)
@@ -42,8 +56,22 @@ def write_folder(path):
 
 def test_tokenise():
     assert tokenise("It's <br /><br />BAD... don\u2019t_go 10/10 na\u00efve (x)") == [
-        "it's", "bad", ".", ".", ".", "don\u2019t", "_", "go", "10", "/", "10", "na\u00efve", "(", "x", ")"
-    ]  # fmt: skip
+        "it's",
+        "bad",
+        ".",
+        ".",
+        ".",
+        "don\u2019t",
+        "_",
+        "go",
+        "10",
+        "/",
+        "10",
+        "na\u00efve",
+        "(",
+        "x",
+        ")",
+    ]
     assert tokenise("'quoted' rock'n'roll") == ["'", "quoted", "'", "rock'n'roll"]
 
 
@@ -52,8 +80,11 @@ def test_imdb_by_hand_from_archive_and_folder(tmp_path):
     write_folder(tmp_path / "aclImdb")
     train, test = read_imdb(tmp_path / "aclImdb_v1.tar.gz", max_tokens=4, per_class=2)
     assert train == [
-        (["bad", ".", ".", "."], 0), (["bad", "bad"], 0), (["caf\u00e9", ",", "i'd", "say"], 1), (["good"], 1)
-    ]  # fmt: skip
+        (["bad", ".", ".", "."], 0),
+        (["bad", "bad"], 0),
+        (["caf\u00e9", ",", "i'd", "say"], 1),
+        (["good"], 1),
+    ]
     assert test == [(["boring"], 0), (["dull"], 0), (["fine"], 1), (["great"], 1)]
     assert read_imdb(tmp_path / "aclImdb", max_tokens=4, per_class=2) == (train, test)
 
@@ -71,14 +102,20 @@ def test_imdb_cache(tmp_path, monkeypatch):
     kept.write_bytes(b"")
     assert read_imdb(archive, per_class=2, cache_dir=cache) == expected
     write_archive(archive, REVIEWS | {"test/pos/1_7.txt": "a longer review"})
-    assert read_imdb(archive, per_class=2, cache_dir=cache)[1][-1].words == ["a", "longer", "review"]
+    assert read_imdb(archive, per_class=2, cache_dir=cache)[1][-1].words == [
+        "a",
+        "longer",
+        "review",
+    ]
     write_folder(tmp_path / "aclImdb")
     assert read_imdb(tmp_path / "aclImdb", per_class=2, cache_dir=cache) == expected
 
 
 def test_imdb_that_is_not_whole(tmp_path):
     archive = tmp_path / "aclImdb_v1.tar.gz"
-    write_archive(archive, {name: text for name, text in REVIEWS.items() if name != "test/neg/1_3.txt"})
+    write_archive(
+        archive, {name: text for name, text in REVIEWS.items() if name != "test/neg/1_3.txt"}
+    )
     with pytest.raises(InputError, match="expected 2 reviews in test/neg, found 1; get it again"):
         read_imdb(archive, per_class=2)
     assert len(read_imdb(archive, per_class=None)[1]) == 3
@@ -105,18 +142,33 @@ def test_imdb_names_what_is_not_text(tmp_path):
 
 def test_what_lies_beside_the_reviews_is_not_read(tmp_path):
     """Resource forks of macOS, in an archive and in a folder, and what editors leave."""
-    beside = {f"{folder}/{name}": "\0\5\x16\7" for folder in ("train/neg", "test/pos") for name in ("._0_2.txt", ".hidden.txt")}
-    write_archive(tmp_path / "a.tar.gz", REVIEWS | {f"__MACOSX/{name}": "\0" for name in REVIEWS} | beside, root="")
+    beside = {
+        f"{folder}/{name}": "\0\5\x16\7"
+        for folder in ("train/neg", "test/pos")
+        for name in ("._0_2.txt", ".hidden.txt")
+    }
+    write_archive(
+        tmp_path / "a.tar.gz",
+        REVIEWS | {f"__MACOSX/{name}": "\0" for name in REVIEWS} | beside,
+        root="",
+    )
     write_folder(tmp_path / "aclImdb")
     plain = read_imdb(tmp_path / "aclImdb", per_class=2)
-    for name, text in (beside | {"train/neg/.ipynb_checkpoints/0_2.txt": "x", "train/neg/0_2.txt~": "x"}).items():
+    for name, text in (
+        beside | {"train/neg/.ipynb_checkpoints/0_2.txt": "x", "train/neg/0_2.txt~": "x"}
+    ).items():
         (tmp_path / "aclImdb" / name).parent.mkdir(exist_ok=True)
         (tmp_path / "aclImdb" / name).write_text(text)
     assert read_imdb(tmp_path / "a.tar.gz", per_class=2) == plain
     assert read_imdb(tmp_path / "aclImdb", per_class=2, cache_dir=tmp_path / "cache") == plain
 
 
-PACKED = [("imdb", "aclImdb_v1.tar"), ("imdb", "aclImdb.zip"), ("sst5", "train.txt.gz"), ("sst5", "trees.zip")]
+PACKED = [
+    ("imdb", "aclImdb_v1.tar"),
+    ("imdb", "aclImdb.zip"),
+    ("sst5", "train.txt.gz"),
+    ("sst5", "trees.zip"),
+]
 
 
 @pytest.mark.parametrize("dataset, name", PACKED)
@@ -124,18 +176,28 @@ def test_what_is_still_packed_is_named_and_nothing_fetched(dataset, name, tmp_pa
     monkeypatch.setattr(reader, "fetch", lambda *_: pytest.fail("fetched"))
     (tmp_path / name).touch()
     (tmp_path / "holiday.zip").touch()
-    with pytest.raises(InputError, match=f"found neither, but {name}, still packed: unpack it there"):
+    with pytest.raises(
+        InputError, match=f"found neither, but {name}, still packed: unpack it there"
+    ):
         load(dataset, tmp_path)
 
 
 def test_an_archive_that_is_a_web_page(tmp_path):
     (tmp_path / "aclImdb_v1.tar.gz").write_bytes(b"<!DOCTYPE html>\n<title>404</title>\n")
-    with pytest.raises(InputError, match=r"aclImdb_v1\.tar\.gz: expected a tar archive, found a web page; download the file itself"):
+    with pytest.raises(
+        InputError,
+        match=(
+            r"aclImdb_v1\.tar\.gz: expected a tar archive, found a web page; download the file"
+            r" itself"
+        ),
+    ):
         load("imdb", tmp_path)
 
 
 def test_nothing_outside_the_review_folders_is_read(tmp_path):
-    """A member that would climb out of a folder, were it extracted, is at most read; nothing is written."""
+    """A member that would climb out of a folder, were it extracted, is at most read; nothing is
+    written.
+    """
     write_archive(tmp_path / "a.tar.gz", {f"../../{name}": text for name, text in REVIEWS.items()})
     read_imdb(tmp_path / "a.tar.gz", per_class=2)
     assert [path.name for path in tmp_path.iterdir()] == ["a.tar.gz"]
@@ -165,14 +227,25 @@ def test_split_takes_its_share_of_each_class():
 
 
 def test_trees_by_hand():
-    assert read_trees("t", [TREE, "", "(0 bad)"]) == [(["it", "'s", "so", "(", "good/bad"], 3), (["bad"], 0)]
+    assert read_trees("t", [TREE, "", "(0 bad)"]) == [
+        (["it", "'s", "so", "(", "good/bad"], 3),
+        (["bad"], 0),
+    ]
     phrases = read_trees("t", [TREE, TREE], phrases=True)
     expected = [
-        (["it", "'s", "so", "(", "good/bad"], 3), (["'s", "so", "(", "good/bad"], 4), (["(", "good/bad"], 4),
-        (["good/bad"], 2), (["("], 2), (["'s", "so"], 2), (["so"], 1), (["'s"], 2), (["it"], 2)
-    ]  # fmt: skip
+        (["it", "'s", "so", "(", "good/bad"], 3),
+        (["'s", "so", "(", "good/bad"], 4),
+        (["(", "good/bad"], 4),
+        (["good/bad"], 2),
+        (["("], 2),
+        (["'s", "so"], 2),
+        (["so"], 1),
+        (["'s"], 2),
+        (["it"], 2),
+    ]
     assert phrases == expected
-    assert read_trees("t", ["(2 8\u00a01\\/2)"])[0].words == ["8\u00a01/2"]  # a no-break space is part of a word
+    # a no-break space is part of a word
+    assert read_trees("t", ["(2 8\u00a01\\/2)"])[0].words == ["8\u00a01/2"]
 
 
 @pytest.mark.parametrize(
@@ -193,12 +266,18 @@ def test_trees_by_hand():
     ],
 )
 def test_malformed_trees_are_named_with_their_line(tree, found):
-    with pytest.raises(InputError, match=rf"train\.txt:2: expected a tree .*, found {found}; repair the line"):
+    with pytest.raises(
+        InputError, match=rf"train\.txt:2: expected a tree .*, found {found}; repair the line"
+    ):
         read_trees("train.txt", ["(2 a)", tree])
 
 
 def test_trees_from_files_and_from_the_archive(tmp_path):
-    files = {"train.txt": f"{TREE}\n(2 it)\n(0 bad)\n", "dev.txt": "(1 bad)\n(4 good)\n", "test.txt": "(3 ok)\n"}
+    files = {
+        "train.txt": f"{TREE}\n(2 it)\n(0 bad)\n",
+        "dev.txt": "(1 bad)\n(4 good)\n",
+        "test.txt": "(3 ok)\n",
+    }
     (tmp_path / "files" / "sst").mkdir(parents=True)
     (tmp_path / "zip").mkdir()
     with zipfile.ZipFile(tmp_path / "zip" / "trainDevTestTrees_PTB.zip", "w") as archive:
@@ -209,7 +288,11 @@ def test_trees_from_files_and_from_the_archive(tmp_path):
         for phrases in (False, True):
             corpus = load(dataset, tmp_path / "files", phrases=phrases)
             assert corpus == load(dataset, tmp_path / "zip", phrases=phrases)
-            assert corpus.dev == ([(["bad"], 1), (["good"], 4)] if dataset == "sst5" else [(["bad"], 0), (["good"], 1)])
+            assert corpus.dev == (
+                [(["bad"], 1), (["good"], 4)]
+                if dataset == "sst5"
+                else [(["bad"], 0), (["good"], 1)]
+            )
             assert len(corpus.train) == {"sst5": (3, 10), "sst2": (2, 5)}[dataset][phrases]
     assert load("sst2", tmp_path / "zip", max_tokens=2).train[0].words == ["(", "good/bad"]
     (tmp_path / "files" / "sst" / "dev.txt").write_text("\n")
@@ -238,7 +321,10 @@ def test_generated_corpus(dataset):
     corpus = load(dataset, seed=1)
     assert load(dataset, seed=2) == corpus  # runs of other seeds are asked the same
     assert [len(part) for part in corpus[:3]] == list(reader.GENERATED) and corpus.classes == 2
-    assert 0.4 < np.mean([e.label for e in corpus.train]) < 0.6 and min(len(e.words) for e in corpus.train) > 0
+    assert (
+        0.4 < np.mean([e.label for e in corpus.train]) < 0.6
+        and min(len(e.words) for e in corpus.train) > 0
+    )
 
 
 def test_counts_of_the_distributed_trees(data_dir):

@@ -1,4 +1,4 @@
-"""The log-likelihood of the softmax against TensorFlow's own cross-entropy, values and gradients."""
+"""The log-likelihood of the softmax against TensorFlow's cross-entropy, values and gradients."""
 
 import numpy as np
 import pytest
@@ -21,26 +21,40 @@ def values_and_gradients(function, h, kernel, bias, weights):
 @pytest.mark.parametrize("scale", [1.0, 100.0])
 def test_equals_tensorflows_cross_entropy(mode, scale):
     random = np.random.default_rng(0)
-    h, kernel, bias, weights = (tf.constant(random.normal(size=s), tf.float32) for s in ((N, H), (H, V), (V,), (N,)))
+    h, kernel, bias, weights = (
+        tf.constant(random.normal(size=s), tf.float32) for s in ((N, H), (H, V), (V,), (N,))
+    )
     targets = tf.constant(random.integers(0, V, N), tf.int32)
 
     def expected(h, kernel, bias):
         return -tf.nn.sparse_softmax_cross_entropy_with_logits(targets, h @ kernel + bias)
 
     def ours(*arguments):
-        return values_and_gradients(lambda h, kernel, bias: log_likelihood(h, kernel, bias, targets), *arguments)
+        return values_and_gradients(
+            lambda h, kernel, bias: log_likelihood(h, kernel, bias, targets), *arguments
+        )
 
-    run = {"eager": lambda f: f, "graph": tf.function, "xla": lambda f: tf.function(f, jit_compile=True)}[mode](ours)
+    run = {
+        "eager": lambda f: f,
+        "graph": tf.function,
+        "xla": lambda f: tf.function(f, jit_compile=True),
+    }[mode](ours)
     arguments = scale * h, kernel, bias, weights
-    for found, wanted in zip(run(*arguments), values_and_gradients(expected, *arguments), strict=True):
+    for found, wanted in zip(
+        run(*arguments), values_and_gradients(expected, *arguments), strict=True
+    ):
         np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=2e-5 * scale)
 
 
 def test_bfloat16_products_keep_float32_sums():
     random = np.random.default_rng(0)
-    h, kernel, bias = (tf.constant(random.normal(size=s), tf.float32) for s in ((N, H), (H, V), (V,)))
+    h, kernel, bias = (
+        tf.constant(random.normal(size=s), tf.float32) for s in ((N, H), (H, V), (V,))
+    )
     targets = tf.constant(random.integers(0, V, N), tf.int32)
     rounded = [tf.cast(a, tf.bfloat16) for a in (h, kernel, bias)]
     narrow = log_likelihood(*rounded, targets)
     assert narrow.dtype == tf.float32
-    np.testing.assert_allclose(narrow, log_likelihood(*(tf.cast(a, tf.float32) for a in rounded), targets), atol=1e-5)
+    np.testing.assert_allclose(
+        narrow, log_likelihood(*(tf.cast(a, tf.float32) for a in rounded), targets), atol=1e-5
+    )

@@ -1,4 +1,6 @@
-"""Span F1 against cases counted by hand, against seqeval on random tags, and against an alignment by definition."""
+"""Span F1 against cases counted by hand, against seqeval on random tags, and against an alignment
+by definition.
+"""
 
 import itertools
 
@@ -17,7 +19,8 @@ from NER.span_f1 import Counts, spans, to_tags, write_conll
         ("B-PER I-PER O B-LOC", [("PER", 0, 2), ("LOC", 3, 4)]),
         ("B-PER B-PER", [("PER", 0, 1), ("PER", 1, 2)]),
         ("I-PER I-PER B-PER I-LOC", [("PER", 0, 2), ("PER", 2, 3), ("LOC", 3, 4)]),  # IOB1
-        ("B-PER I-PER E-PER S-PER B-LOC E-LOC", [("PER", 0, 3), ("PER", 3, 4), ("LOC", 4, 6)]),  # BIOES
+        # BIOES
+        ("B-PER I-PER E-PER S-PER B-LOC E-LOC", [("PER", 0, 3), ("PER", 3, 4), ("LOC", 4, 6)]),
         ("O I-PER", [("PER", 1, 2)]),  # broken: no B
         ("B-LOC I-PER", [("LOC", 0, 1), ("PER", 1, 2)]),  # broken: the type changes
         ("S-PER I-PER", [("PER", 0, 1), ("PER", 1, 2)]),  # broken: S is over
@@ -49,13 +52,20 @@ def test_scores_by_hand():
     assert scores.overall == Counts(gold=3, predicted=3, correct=1)
     assert scores.overall.f1 == pytest.approx(100 / 3)
     assert scores.by_type == {
-        "LOC": Counts(1, 1, 0), "MISC": Counts(0, 1, 0), "ORG": Counts(1, 0, 0), "PER": Counts(1, 1, 1)
-    }  # fmt: skip
+        "LOC": Counts(1, 1, 0),
+        "MISC": Counts(0, 1, 0),
+        "ORG": Counts(1, 0, 0),
+        "PER": Counts(1, 1, 1),
+    }
 
 
 def test_scores_in_percent_and_their_empty_cases():
     counts = Counts(gold=8, predicted=5, correct=4)
-    assert (counts.precision, counts.recall, counts.f1) == (80.0, 50.0, pytest.approx(2 * 80 * 50 / 130))
+    assert (counts.precision, counts.recall, counts.f1) == (
+        80.0,
+        50.0,
+        pytest.approx(2 * 80 * 50 / 130),
+    )
     assert Counts(0, 0, 0)[:] == (0, 0, 0) and Counts(0, 0, 0).f1 == 0.0
     assert (Counts(0, 3, 0).recall, Counts(3, 0, 0).precision) == (0.0, 0.0)
 
@@ -68,7 +78,10 @@ def random_tags(rng, prefixes, n):
 def corrupt(rng, sentences, prefixes):
     noise = random_tags(rng, prefixes, len(sentences))
     return [
-        [new if rng.random() < 0.2 else tag for tag, new in zip(tags, itertools.cycle(other), strict=False)]
+        [
+            new if rng.random() < 0.2 else tag
+            for tag, new in zip(tags, itertools.cycle(other), strict=False)
+        ]
         for tags, other in zip(sentences, noise, strict=True)
     ]
 
@@ -81,7 +94,9 @@ def test_equals_seqeval_on_random_mostly_broken_sequences(prefixes):
     gold = random_tags(rng, prefixes, 300)
     guess = corrupt(rng, gold, prefixes)
     for tags in gold:
-        assert spans(tags) == [(kind, first, last + 1) for kind, first, last in labeling.get_entities(tags)]
+        assert spans(tags) == [
+            (kind, first, last + 1) for kind, first, last in labeling.get_entities(tags)
+        ]
     overall, by_type = span_f1.span_f1(gold, guess)
     assert 0 < overall.correct < overall.gold
     assert overall.precision == pytest.approx(100 * seqeval.precision_score(gold, guess))
@@ -94,7 +109,9 @@ def test_equals_seqeval_on_random_mostly_broken_sequences(prefixes):
 
 
 def test_spans_equal_the_rules_of_conlleval():
-    """The script's own two tables (when a chunk ends, when one starts) over all pairs of neighbouring BIO tags."""
+    """The script's own two tables (when a chunk ends, when one starts) over all pairs of
+    neighbouring BIO tags.
+    """
     ends = {("B", "B"), ("B", "O"), ("I", "B"), ("I", "O")}
     starts = {("B", "B"), ("I", "B"), ("O", "B"), ("O", "I")}
     for tags in itertools.product(["O", "B-X", "I-X", "B-Y", "I-Y"], repeat=4):
@@ -119,4 +136,6 @@ def test_write_conll(tmp_path):
     words, gold = [["U.N.", "chief", "Annan"], ["Oslo"]], [["S-ORG", "O", "S-PER"], ["S-LOC"]]
     guess = [["S-ORG", "O", "O"], ["I-LOC"]]
     write_conll(tmp_path / "out.txt", words, gold, guess)
-    assert (tmp_path / "out.txt").read_text() == "U.N. B-ORG B-ORG\nchief O O\nAnnan B-PER O\n\nOslo B-LOC B-LOC\n\n"
+    assert (
+        tmp_path / "out.txt"
+    ).read_text() == "U.N. B-ORG B-ORG\nchief O O\nAnnan B-PER O\n\nOslo B-LOC B-LOC\n\n"

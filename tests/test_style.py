@@ -1,4 +1,4 @@
-"""What ruff says of the code: style, unused names, annotations (pyproject.toml)."""
+"""What ruff says of the code: format, style, unused names, annotations (pyproject.toml)."""
 
 import subprocess
 import sys
@@ -6,7 +6,12 @@ import sys
 import pytest
 
 
-def test_ruff(root):
+@pytest.mark.parametrize("command", ["check", "format --check"])
+def test_ruff(root, command):
     pytest.importorskip("ruff")
-    done = subprocess.run([sys.executable, "-m", "ruff", "check", "--no-cache", str(root)], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "ruff", *command.split(), "--no-cache", str(root)],
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stdout

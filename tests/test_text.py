@@ -68,8 +68,17 @@ def test_specials_counts_and_size():
     tokens = "b b b <unk> <unk> a a c".split()
     built = Vocabulary.build(tokens, specials=("<pad>", "<unk>"))
     assert built.words == ("<pad>", "<unk>", "b", "a", "c")
-    assert Vocabulary.build(tokens, min_count=2, specials=("<pad>",)).words == ("<pad>", "b", "<unk>", "a")
-    assert Vocabulary.build(tokens, max_size=3, specials=("<pad>",)).words == ("<pad>", "b", "<unk>")
+    assert Vocabulary.build(tokens, min_count=2, specials=("<pad>",)).words == (
+        "<pad>",
+        "b",
+        "<unk>",
+        "a",
+    )
+    assert Vocabulary.build(tokens, max_size=3, specials=("<pad>",)).words == (
+        "<pad>",
+        "b",
+        "<unk>",
+    )
     with pytest.raises(InputError, match="max_size of at least 2, found 1"):
         Vocabulary.build(tokens, max_size=1, specials=("<pad>", "<unk>"))
 
@@ -109,7 +118,9 @@ def test_words_that_a_file_could_not_hold(words):
         Vocabulary(words)
 
 
-WORD = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n\r\0"), min_size=1, max_size=4)
+WORD = st.text(
+    st.characters(exclude_categories=["Cs"], exclude_characters="\n\r\0"), min_size=1, max_size=4
+)
 
 
 @given(st.lists(WORD, min_size=1, unique=True, max_size=20))
@@ -140,8 +151,17 @@ def test_archive_members_are_named(tmp_path):
 def test_what_is_still_packed_is_named(tmp_path):
     for name in ("a.txt.gz", "._a.txt.zip", "b.txt.gz"):
         (tmp_path / name).touch()
-    with pytest.raises(InputError, match=r"a\.txt: expected a text file, found nothing there, but a\.txt\.gz, still packed: unpack"):
+    with pytest.raises(
+        InputError,
+        match=(
+            r"a\.txt: expected a text file, found nothing there, but a\.txt\.gz, still packed:"
+            r" unpack"
+        ),
+    ):
         read_lines(tmp_path / "a.txt")
     (tmp_path / "a.txt").write_bytes(b"\x1f\x8b\x08")
-    with pytest.raises(InputError, match=r"a\.txt: expected UTF-8 text, found a gzip file; unpack it and give what was in it$"):
+    with pytest.raises(
+        InputError,
+        match=r"a\.txt: expected UTF-8 text, found a gzip file; unpack it and give what was in it$",
+    ):
         read_lines(tmp_path / "a.txt")

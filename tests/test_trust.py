@@ -1,4 +1,6 @@
-"""Nothing that is read can run code: no pickles, archives by the data filter, Keras' safe mode, no download without a checksum."""
+"""Nothing that is read can run code: no pickles, archives by the data filter, Keras' safe mode, no
+download without a checksum.
+"""
 
 import ast
 
@@ -10,7 +12,15 @@ FORBIDDEN_CALLS = {"eval", "exec", "enable_unsafe_deserialization"}
 
 
 def sources(root):
-    for folder in ("common", "LanguageModeling", "NumberPrediction", "NER", "Sentiment", "experiments", "benchmarks"):
+    for folder in (
+        "common",
+        "LanguageModeling",
+        "NumberPrediction",
+        "NER",
+        "Sentiment",
+        "experiments",
+        "benchmarks",
+    ):
         for path in (root / folder).rglob("*.py"):
             yield path, ast.parse(path.read_text())
 
@@ -19,7 +29,9 @@ def test_what_the_code_never_does(root):
     for path, tree in sources(root):
         for node in ast.walk(tree):
             if isinstance(node, ast.Import | ast.ImportFrom):
-                names = {name.name.split(".")[0] for name in node.names} | {(getattr(node, "module", "") or "").split(".")[0]}
+                names = {name.name.split(".")[0] for name in node.names} | {
+                    (getattr(node, "module", "") or "").split(".")[0]
+                }
                 assert not names & FORBIDDEN_MODULES, (path, node.lineno)
             if not isinstance(node, ast.Call):
                 continue
@@ -27,7 +39,10 @@ def test_what_the_code_never_does(root):
             given = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
             place = (path, node.lineno)
             assert name not in FORBIDDEN_CALLS, place
-            assert given.get("safe_mode", "True") == "True" and given.get("allow_pickle", "False") == "False", place
+            assert (
+                given.get("safe_mode", "True") == "True"
+                and given.get("allow_pickle", "False") == "False"
+            ), place
             assert given.get("shell", "False") == "False", place
             if name in ("extractall", "extract"):
                 assert given.get("filter") == "'data'", place

@@ -144,7 +144,7 @@ def test_no_warning_at_inference():
     assert warned(look) == []
 
 
-# -------------------------------------------------------------------------------------- the trace
+# ---------------------------------------------------------------------------------------- the trace
 
 
 def test_a_trace_without_values_is_refused():

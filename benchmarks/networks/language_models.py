@@ -20,9 +20,15 @@ N_CHARS, LONGEST = 51, 21  # of the Penn Treebank
 
 
 def random_words(shape: int | tuple[int, ...], n_words: int = N_WORDS, seed: int = 0) -> np.ndarray:
-    """Words int32, each as often as in text (Zipf's law): a model may take advantage of what comes twice in a batch."""
+    """Words int32, each as often as in text (Zipf's law): a model may take advantage of what comes
+    twice in a batch.
+    """
     weights = 1 / np.arange(1, n_words + 1)
-    return np.random.default_rng(seed).choice(n_words, shape, p=weights / weights.sum()).astype(np.int32)
+    return (
+        np.random.default_rng(seed)
+        .choice(n_words, shape, p=weights / weights.sum())
+        .astype(np.int32)
+    )
 
 
 def tokens(config: LanguageConfig) -> np.ndarray:
@@ -34,7 +40,9 @@ def spellings() -> Spellings:
     """Random letters for every word."""
     random = np.random.default_rng(0)
     letters = random.integers(1, N_CHARS, (N_WORDS, LONGEST))
-    ids = np.where(np.arange(LONGEST) < random.integers(3, LONGEST + 1, (N_WORDS, 1)), letters, 0).astype(np.int32)
+    ids = np.where(
+        np.arange(LONGEST) < random.integers(3, LONGEST + 1, (N_WORDS, 1)), letters, 0
+    ).astype(np.int32)
     return Spellings(ids, tuple(map(chr, range(N_CHARS))), LONGEST - 2)
 
 
@@ -54,32 +62,49 @@ def our_steps(config: LanguageConfig) -> Callable[[], object]:
 
 
 def keras_steps(config: LanguageConfig) -> Callable[[], object]:
-    """The same network of `keras.layers.LSTM` layers under `fit`, behind the same convolutions if words are made of characters."""
+    """The same network of `keras.layers.LSTM` layers under `fit`, behind the same convolutions if
+    words are made of characters.
+    """
     set_precision(config)
     if config.model == "char":
         chars = WordsFromCharacters(spellings().ids, N_CHARS, "glorot_uniform", **config.char_flags)
         layers = [keras.Input([config.num_unroll_steps], dtype="int32"), chars]
     else:
-        layers = [keras.layers.Embedding(N_WORDS, config.rnn_size), keras.layers.Dropout(config.dropout)]
+        layers = [
+            keras.layers.Embedding(N_WORDS, config.rnn_size),
+            keras.layers.Dropout(config.dropout),
+        ]
     for _ in range(config.rnn_layers):
-        layers += [keras.layers.LSTM(config.rnn_size, return_sequences=True), keras.layers.Dropout(config.dropout)]
+        layers += [
+            keras.layers.LSTM(config.rnn_size, return_sequences=True),
+            keras.layers.Dropout(config.dropout),
+        ]
     model = keras.Sequential([*layers, keras.layers.Dense(N_WORDS)])
     optimizer = keras.optimizers.SGD(1e-3, global_clipnorm=5.0)
     model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     words = tokens(config).reshape(-1, config.num_unroll_steps + 1)
-    return lambda: model.fit(words[:, :-1], words[:, 1:], batch_size=config.batch_size, shuffle=False, verbose=0)
+    return lambda: model.fit(
+        words[:, :-1], words[:, 1:], batch_size=config.batch_size, shuffle=False, verbose=0
+    )
 
 
 def product_floor(config: LanguageConfig) -> Callable[[], object]:
-    """The matrix products alone of STEPS training steps of a word-level model: its layers', and three of the softmax."""
+    """The matrix products alone of STEPS training steps of a word-level model: its layers', and
+    three of the softmax.
+    """
     rows, size = config.batch_size * config.num_unroll_steps, config.rnn_size
-    layer = layers.product_floor(layers.Size(config.batch_size, config.num_unroll_steps, size, size, 1, 1))
+    layer = layers.product_floor(
+        layers.Size(config.batch_size, config.num_unroll_steps, size, size, 1, 1)
+    )
     h, weights = tf.random.normal([rows, size]), tf.random.normal([size, N_WORDS])
 
     @tf.function
     def softmax():
         logits = h @ weights
-        return tf.matmul(h, logits, transpose_a=True)[0, 0] + tf.matmul(logits, weights, transpose_b=True)[0, 0]
+        return (
+            tf.matmul(h, logits, transpose_a=True)[0, 0]
+            + tf.matmul(logits, weights, transpose_b=True)[0, 0]
+        )
 
     def run():
         for _ in range(STEPS):
@@ -100,5 +125,8 @@ def candidates(preset: str) -> dict[str, Callable[[], object]]:
         "keras LSTM, fit": keras_steps(config),
     }
     if config.model == "word":
-        found |= {"torch LSTM": torch_language_model.steps(config, tokens(config), N_WORDS), "matrix products alone": product_floor(config)}
+        found |= {
+            "torch LSTM": torch_language_model.steps(config, tokens(config), N_WORDS),
+            "matrix products alone": product_floor(config),
+        }
     return {name: function for name, function in found.items() if function is not None}

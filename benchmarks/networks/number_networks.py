@@ -28,7 +28,9 @@ def our_steps(**flags: Any) -> Callable[[], object]:
     model = NumberModel(config)
     trainer = make_trainer(model, config, keras.optimizers.Adam(config.learning_rate))
     batches = examples()
-    return lambda: trainer.train(batches, (), 0, {"learning_rate": config.learning_rate, "entropy_weight": 0.0})
+    return lambda: trainer.train(
+        batches, (), 0, {"learning_rate": config.learning_rate, "entropy_weight": 0.0}
+    )
 
 
 def keras_steps() -> Callable[[], object]:
@@ -36,7 +38,10 @@ def keras_steps() -> Callable[[], object]:
     model = keras.Sequential([keras.layers.LSTM(200), keras.layers.Dense(10)])
     model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     batches = examples()
-    x, y = np.eye(10, dtype=np.float32)[batches["numbers"].reshape(STEPS * 100, -1)], batches["labels"].reshape(-1)
+    x, y = (
+        np.eye(10, dtype=np.float32)[batches["numbers"].reshape(STEPS * 100, -1)],
+        batches["labels"].reshape(-1),
+    )
     return lambda: model.fit(x, y, batch_size=100, shuffle=False, verbose=0)
 
 
@@ -46,19 +51,30 @@ def torch_steps() -> Callable[[], object] | None:
         import torch
     except ImportError:
         return None
-    network = torch.nn.ModuleDict({"lstm": torch.nn.LSTM(10, 200, batch_first=True), "classifier": torch.nn.Linear(200, 10)})
+    network = torch.nn.ModuleDict(
+        {"lstm": torch.nn.LSTM(10, 200, batch_first=True), "classifier": torch.nn.Linear(200, 10)}
+    )
     batches = examples()
     x = torch.nn.functional.one_hot(torch.tensor(batches["numbers"].astype(np.int64)), 10).float()
     y = torch.tensor(batches["labels"].astype(np.int64))
 
     def loss(x: torch.Tensor, y: torch.Tensor):
-        return torch.nn.functional.cross_entropy(network["classifier"](network["lstm"](x)[0][:, -1]), y)
+        return torch.nn.functional.cross_entropy(
+            network["classifier"](network["lstm"](x)[0][:, -1]), y
+        )
 
     parameters = [*network.parameters()]
-    return torch_training.steps(parameters, torch.optim.Adam(parameters, 1e-3), loss, list(zip(x, y, strict=True)))
+    return torch_training.steps(
+        parameters, torch.optim.Adam(parameters, 1e-3), loss, list(zip(x, y, strict=True))
+    )
 
 
 def candidates() -> dict[str, Callable[[], object]]:
     """All that are compared, by name."""
-    found = {"dynamic_skip": our_steps(), "lstm": our_steps(cell="lstm"), "keras LSTM, fit": keras_steps(), "torch LSTM": torch_steps()}
+    found = {
+        "dynamic_skip": our_steps(),
+        "lstm": our_steps(cell="lstm"),
+        "keras LSTM, fit": keras_steps(),
+        "torch LSTM": torch_steps(),
+    }
     return {name: function for name, function in found.items() if function is not None}

@@ -39,8 +39,13 @@ def keras_steps() -> Callable[[], object]:
     """The same network with `keras.layers.LSTM` under `fit`."""
     config = SentimentConfig()
     words = keras.layers.Embedding(N_WORDS, config.word_size)
-    recurrent = [keras.layers.LSTM(config.rnn_size, return_sequences=True), keras.layers.GlobalAveragePooling1D()]
-    model = keras.Sequential([words, *recurrent, keras.layers.Dropout(config.dropout), keras.layers.Dense(N_CLASSES)])
+    recurrent = [
+        keras.layers.LSTM(config.rnn_size, return_sequences=True),
+        keras.layers.GlobalAveragePooling1D(),
+    ]
+    model = keras.Sequential(
+        [words, *recurrent, keras.layers.Dropout(config.dropout), keras.layers.Dense(N_CLASSES)]
+    )
     model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     batches = examples(config)
     x, y = batches["words"].reshape(-1, config.max_tokens), batches["labels"].reshape(-1)
@@ -58,10 +63,14 @@ def torch_steps() -> Callable[[], object] | None:
         {
             "words": torch.nn.Embedding(N_WORDS, config.word_size),
             "lstm": torch.nn.LSTM(config.word_size, config.rnn_size, batch_first=True),
-            "head": torch.nn.Sequential(torch.nn.Dropout(config.dropout), torch.nn.Linear(config.rnn_size, N_CLASSES)),
+            "head": torch.nn.Sequential(
+                torch.nn.Dropout(config.dropout), torch.nn.Linear(config.rnn_size, N_CLASSES)
+            ),
         }
     )
-    batches = {name: torch.tensor(array.astype(np.int64)) for name, array in examples(config).items()}
+    batches = {
+        name: torch.tensor(array.astype(np.int64)) for name, array in examples(config).items()
+    }
 
     def loss(words: torch.Tensor, labels: torch.Tensor):
         outputs = network["lstm"](network["words"](words))[0]
@@ -69,10 +78,17 @@ def torch_steps() -> Callable[[], object] | None:
 
     parameters = [*network.parameters()]
     optimizer = torch.optim.Adam(parameters, config.learning_rate)
-    return torch_training.steps(parameters, optimizer, loss, list(zip(batches["words"], batches["labels"], strict=True)))
+    return torch_training.steps(
+        parameters, optimizer, loss, list(zip(batches["words"], batches["labels"], strict=True))
+    )
 
 
 def candidates() -> dict[str, Callable[[], object]]:
     """All that are compared, by name."""
-    found = {"dynamic_skip": our_steps(), "lstm": our_steps(cell="lstm"), "keras LSTM, fit": keras_steps(), "torch LSTM": torch_steps()}
+    found = {
+        "dynamic_skip": our_steps(),
+        "lstm": our_steps(cell="lstm"),
+        "keras LSTM, fit": keras_steps(),
+        "torch LSTM": torch_steps(),
+    }
     return {name: function for name, function in found.items() if function is not None}

@@ -15,14 +15,22 @@ from NER.model import NERModel
 from NER.presets import NERConfig
 from NER.reader import Encoder
 
-N_WORDS, N_STEPS, STEPS = 17_000, 25, 10  # vocabulary; words of a sentence; training steps in one call
+# vocabulary; words of a sentence; training steps in one call
+N_WORDS, N_STEPS, STEPS = 17_000, 25, 10
 
 
 def encoder(config: NERConfig) -> Encoder:
     """Of as many words, characters and tags as CoNLL-2003 has."""
     words = Vocabulary((PADDING, UNKNOWN, *map(str, range(2, N_WORDS))))
     chars = Vocabulary((PADDING, UNKNOWN, *map(chr, range(ord("!"), ord("!") + 83))))
-    tags = ("O", *(f"{prefix}-{kind}" for kind in ("LOC", "MISC", "ORG", "PER") for prefix in config.scheme.replace("O", "")))
+    tags = (
+        "O",
+        *(
+            f"{prefix}-{kind}"
+            for kind in ("LOC", "MISC", "ORG", "PER")
+            for prefix in config.scheme.replace("O", "")
+        ),
+    )
     return Encoder(words, chars, tags, config.scheme, max_chars=config.max_chars)
 
 
@@ -53,7 +61,9 @@ def keras_steps(**flags: Any) -> Callable[[], object]:
     """The same tagger, whose recurrent layers are `keras.layers.LSTM`."""
 
     def layer(_: object, units: int, **kwargs: Any):
-        return keras.layers.LSTM(units, return_sequences=True, return_state=True, use_cudnn=False, **kwargs)
+        return keras.layers.LSTM(
+            units, return_sequences=True, return_state=True, use_cudnn=False, **kwargs
+        )
 
     with mock.patch.object(NER.model, "make_layer", layer):
         return our_steps(cell="lstm", **flags)
@@ -74,13 +84,24 @@ def torch_steps() -> Callable[[], object] | None:
     class Tagger(nn.Module):
         def __init__(self):
             super().__init__()
-            self.words, self.chars = nn.Embedding(N_WORDS, config.word_size), nn.Embedding(len(words.chars), config.char_size)
-            self.convolution = nn.Conv1d(config.char_size, config.char_filters, config.char_width, padding=1)
+            self.words, self.chars = (
+                nn.Embedding(N_WORDS, config.word_size),
+                nn.Embedding(len(words.chars), config.char_size),
+            )
+            self.convolution = nn.Conv1d(
+                config.char_size, config.char_filters, config.char_width, padding=1
+            )
             features = config.word_size + config.char_filters
             self.lstm = nn.LSTM(features, config.rnn_size, bidirectional=True, batch_first=True)
-            self.scores, self.dropout = nn.Linear(2 * config.rnn_size, n_tags), nn.Dropout(config.dropout)
+            self.scores, self.dropout = (
+                nn.Linear(2 * config.rnn_size, n_tags),
+                nn.Dropout(config.dropout),
+            )
             self.transitions = nn.Parameter(torch.zeros(n_tags, n_tags))
-            self.start, self.end = nn.Parameter(torch.zeros(n_tags)), nn.Parameter(torch.zeros(n_tags))
+            self.start, self.end = (
+                nn.Parameter(torch.zeros(n_tags)),
+                nn.Parameter(torch.zeros(n_tags)),
+            )
 
         def forward(self, word_ids: torch.Tensor, char_ids: torch.Tensor, tags: torch.Tensor):
             letters = self.dropout(self.chars(char_ids.flatten(0, 1))).transpose(1, 2)
@@ -90,7 +111,9 @@ def torch_steps() -> Callable[[], object] | None:
             alpha = self.start + e[:, 0]
             for t in range(1, e.shape[1]):
                 alpha = torch.logsumexp(alpha[:, :, None] + self.transitions, 1) + e[:, t]
-            gold = e.gather(2, tags[:, :, None]).sum((1, 2)) + self.transitions[tags[:, :-1], tags[:, 1:]].sum(1)
+            gold = e.gather(2, tags[:, :, None]).sum((1, 2)) + self.transitions[
+                tags[:, :-1], tags[:, 1:]
+            ].sum(1)
             gold = gold + self.start[tags[:, 0]] + self.end[tags[:, -1]]
             return (torch.logsumexp(alpha + self.end, 1) - gold).mean()
 
@@ -98,10 +121,17 @@ def torch_steps() -> Callable[[], object] | None:
     optimizer = torch.optim.SGD(model.parameters(), 1e-5, config.momentum)
     batches = examples(config, len(words.chars), n_tags)
     batches = [torch.tensor(batches[name].astype(np.int64)) for name in ("words", "chars", "tags")]
-    return torch_training.steps(model.parameters(), optimizer, model, list(zip(*batches, strict=True)), config.max_grad_norm)
+    return torch_training.steps(
+        model.parameters(), optimizer, model, list(zip(*batches, strict=True)), config.max_grad_norm
+    )
 
 
 def candidates() -> dict[str, Callable[[], object]]:
     """All that are compared, by name."""
-    found = {"dynamic_skip": our_steps(), "lstm": our_steps(cell="lstm"), "keras LSTM": keras_steps(), "torch LSTM": torch_steps()}
+    found = {
+        "dynamic_skip": our_steps(),
+        "lstm": our_steps(cell="lstm"),
+        "keras LSTM": keras_steps(),
+        "torch LSTM": torch_steps(),
+    }
     return {name: function for name, function in found.items() if function is not None}

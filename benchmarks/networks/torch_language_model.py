@@ -1,4 +1,7 @@
-"""One training step of a plain LSTM language model in PyTorch, on a CPU or a GPU. It needs no TensorFlow."""
+"""One training step of a plain LSTM language model in PyTorch, on a CPU or a GPU.
+
+It needs no TensorFlow.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,8 +13,11 @@ from benchmarks.networks import torch_training
 MAX_GRAD_NORM = 5.0
 
 
-def steps(config: Any, words: np.ndarray, n_words: int, device: str = "cpu", tf32: bool = False) -> Callable[[], object] | None:
-    """Training steps with dropout, clipping and update, one for each of the batches; None where PyTorch is not installed.
+def steps(
+    config: Any, words: np.ndarray, n_words: int, device: str = "cpu", tf32: bool = False
+) -> Callable[[], object] | None:
+    """Training steps with dropout, clipping and update, one for each of the batches; None where
+    PyTorch is not installed.
 
     Args:
         config: rnn_size, rnn_layers and dropout of the network. words: [N, B, T + 1]. n_words: V.
@@ -26,7 +32,13 @@ def steps(config: Any, words: np.ndarray, n_words: int, device: str = "cpu", tf3
         def __init__(self):
             super().__init__()
             self.embedding = torch.nn.Embedding(n_words, config.rnn_size)
-            self.lstm = torch.nn.LSTM(config.rnn_size, config.rnn_size, config.rnn_layers, dropout=config.dropout, batch_first=True)
+            self.lstm = torch.nn.LSTM(
+                config.rnn_size,
+                config.rnn_size,
+                config.rnn_layers,
+                dropout=config.dropout,
+                batch_first=True,
+            )
             self.dropout = torch.nn.Dropout(config.dropout)
             self.softmax = torch.nn.Linear(config.rnn_size, n_words)
 
@@ -38,12 +50,15 @@ def steps(config: Any, words: np.ndarray, n_words: int, device: str = "cpu", tf3
     batches = [(batch,) for batch in torch.tensor(words.astype(np.int64), device=device)]
 
     def loss(batch: torch.Tensor):
-        return torch.nn.functional.cross_entropy(model(batch[:, :-1]).flatten(0, 1), batch[:, 1:].flatten())
+        return torch.nn.functional.cross_entropy(
+            model(batch[:, :-1]).flatten(0, 1), batch[:, 1:].flatten()
+        )
 
     train = torch_training.steps(model.parameters(), optimizer, loss, batches, MAX_GRAD_NORM)
 
     def run() -> float:
-        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32  # settings of the process
+        # settings of the process
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
         return train()
 
     return run

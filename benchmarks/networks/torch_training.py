@@ -1,11 +1,22 @@
-"""PyTorch's side of the comparisons: a plain training loop. PyTorch is optional and is imported by those who have it."""
+"""PyTorch's side of the comparisons: a plain training loop.
+
+PyTorch is optional and is imported by those who have it.
+"""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 
-def steps(parameters: Iterable[Any], optimizer: Any, loss: Callable[..., Any], batches: Sequence, max_grad_norm: float = 0.0) -> Callable:
-    """One training step for each batch, `loss(*batch)`; gradients are clipped to a global norm where one is given."""
+def steps(
+    parameters: Iterable[Any],
+    optimizer: Any,
+    loss: Callable[..., Any],
+    batches: Sequence,
+    max_grad_norm: float = 0.0,
+) -> Callable:
+    """One training step for each batch, `loss(*batch)`; gradients are clipped to a global norm
+    where one is given.
+    """
     import torch
 
     parameters = list(parameters)

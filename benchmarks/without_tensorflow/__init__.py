@@ -1,1 +1,1 @@
-"""A language model's compiled epoch, exported, and run with JAX where TensorFlow is not installed."""
+"""A language model's compiled epoch, exported and run with JAX where there is no TensorFlow."""

@@ -1,6 +1,8 @@
-"""Compiles a bundle for an H200 on a machine without a GPU:  python benchmarks/without_tensorflow/compile_for_gpu.py paper.zip
+"""Compiles a bundle for an H200 on a machine without a GPU:  python
+benchmarks/without_tensorflow/compile_for_gpu.py paper.zip
 
-It needs JAX with its CUDA plugin. Nothing is run: what is shown is whether XLA takes the program, and what it makes of it.
+It needs JAX with its CUDA plugin. Nothing is run: what is shown is whether XLA takes the program,
+and what it makes of it.
 """
 
 import argparse
@@ -44,24 +46,40 @@ gpu_device_info {
 }
 """
 
-NO_KERNEL = ("parameter", "constant", "tuple", "get-tuple-element", "bitcast", "fusion-done", "copy-done", "async-done")
-VENDOR = ("__cublas", "__cudnn")  # NVIDIA's matrix products and convolutions, the only calls out of the program that are expected
+NO_KERNEL = (
+    "parameter",
+    "constant",
+    "tuple",
+    "get-tuple-element",
+    "bitcast",
+    "fusion-done",
+    "copy-done",
+    "async-done",
+)
+# NVIDIA's matrix products and convolutions, the only calls out of the program that are expected
+VENDOR = ("__cublas", "__cudnn")
 
 
 def compile_program(bundle: hlo_bundle.Bundle, name: str) -> object:
     """The executable of a program, for the H200."""
     os.environ |= {"JAX_PLATFORMS": "cpu", "JAX_SKIP_CUDA_CONSTRAINTS_CHECK": "1"}
-    os.environ.setdefault("XLA_FLAGS", "--xla_gpu_autotune_level=0")  # there is no GPU to try kernels on
+    # there is no GPU to try kernels on
+    os.environ.setdefault("XLA_FLAGS", "--xla_gpu_autotune_level=0")
     import jax
     from jax.experimental import topologies
 
     from benchmarks.without_tensorflow.hlo_program import Program
 
-    device = topologies.get_topology_desc(platform="cuda", target_config=H200, topology="1x1x1").devices[0]
+    device = topologies.get_topology_desc(
+        platform="cuda", target_config=H200, topology="1x1x1"
+    ).devices[0]
     sharding = jax.sharding.SingleDeviceSharding(device)
     program = Program(bundle, name, "cuda")
     variables, arguments = (
-        {key: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=sharding) for key, s in program.shapes(kind).items()}
+        {
+            key: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=sharding)
+            for key, s in program.shapes(kind).items()
+        }
         for kind in ("variable", "argument")
     )
     return jax.jit(program, donate_argnums=0).lower(variables, arguments).compile()
@@ -76,8 +94,10 @@ class Computation:
 
     def __init__(self, lines: dict[str, list[str]], name: str):
         self.kernels = 0  # launched once, outside the loops
-        self.custom_calls: collections.Counter = collections.Counter()  # of code that is not the program's own, here and in the loops
-        self.loops: list[tuple[int | None, Computation]] = []  # their lengths, None for one that is not known, and bodies
+        # of code that is not the program's own, here and in the loops
+        self.custom_calls: collections.Counter = collections.Counter()
+        # their lengths, None for one that is not known, and bodies
+        self.loops: list[tuple[int | None, Computation]] = []
         for line in lines[name]:
             # The type in front of the operation has no word right before a bracket.
             operation = re.search(r" ([a-z][a-z\-]*)\(", line)[1]
@@ -103,7 +123,10 @@ class Computation:
     def describe(self, indent: str = "") -> None:
         """Print the loops."""
         for length, body in self.loops:
-            print(f"{indent}loop of {length or 'any number of'} steps, in each {body.kernels} kernels and {len(body.loops)} loops")
+            print(
+                f"{indent}loop of {length or 'any number of'} steps, in each {body.kernels} kernels"
+                f" and {len(body.loops)} loops"
+            )
             body.describe(indent + "  ")
 
 
@@ -127,8 +150,17 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("bundle", help="of export_hlo.py")
-    parser.add_argument("--programs", nargs="+", default=["train"], help="of the bundle: train (unless given), evaluate, ...")
-    parser.add_argument("--text", type=lambda path: pathlib.Path(path).expanduser(), help="folder for the compiled programs, to be read")
+    parser.add_argument(
+        "--programs",
+        nargs="+",
+        default=["train"],
+        help="of the bundle: train (unless given), evaluate, ...",
+    )
+    parser.add_argument(
+        "--text",
+        type=lambda path: pathlib.Path(path).expanduser(),
+        help="folder for the compiled programs, to be read",
+    )
     args = parser.parse_args()
     bundle, good = hlo_bundle.read(args.bundle), True
     for name in args.programs:
@@ -137,9 +169,16 @@ def main() -> None:
         text, memory = compiled.as_text(), compiled.memory_analysis()
         entry = read(text)
         print(f"{name}: compiled for an H200 in {time.perf_counter() - start:.0f} s")
-        print(f"  {memory.argument_size_in_bytes / 1e6:.1f} MB of inputs, {memory.temp_size_in_bytes / 1e6:.1f} MB beside them")
+        print(
+            f"  {memory.argument_size_in_bytes / 1e6:.1f} MB of inputs,"
+            f" {memory.temp_size_in_bytes / 1e6:.1f} MB beside them"
+        )
         entry.describe("  ")
-        print(f"  {entry.launches()} kernels for a single step, custom calls: {dict(entry.custom_calls) or 'none'}", flush=True)
+        print(
+            f"  {entry.launches()} kernels for a single step, custom calls:"
+            f" {dict(entry.custom_calls) or 'none'}",
+            flush=True,
+        )
         unknown = [length for _, body in entry.loops for length, _ in body.loops if length is None]
         good &= not unknown and all(target.startswith(VENDOR) for target in entry.custom_calls)
         if args.text:

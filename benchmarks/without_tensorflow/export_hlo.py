@@ -2,7 +2,8 @@
 
     python benchmarks/without_tensorflow/export_hlo.py --preset paper --out paper.zip
 
-What is written is the trainer's own loop over many batches, as XLA gets it; `run_hlo.py` runs it with JAX, on a CPU or a GPU.
+What is written is the trainer's own loop over many batches, as XLA gets it; `run_hlo.py` runs it
+with JAX, on a CPU or a GPU.
 """
 
 import dataclasses
@@ -18,15 +19,25 @@ from LanguageModeling.presets import PRESETS, LanguageConfig  # noqa: E402
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ExportConfig(LanguageConfig):
-    """Export a language model's training as HLO; all flags of LanguageModeling/RL_train.py, and a few more."""
+    """Export a language model's training as HLO; all flags of LanguageModeling/RL_train.py, and a
+    few more.
+    """
 
     out: str = setting("language_model.zip", "bundle to write", path=True)
-    data_dir: str = setting("", "folder with the text, as for training (empty: random words)", path=True)
-    n_words: int = setting(10_000, "how many different ones there are, of random words", minimum=2, maximum=10_000)
+    data_dir: str = setting(
+        "", "folder with the text, as for training (empty: random words)", path=True
+    )
+    n_words: int = setting(
+        10_000, "how many different ones there are, of random words", minimum=2, maximum=10_000
+    )
     n_batches: int = setting(50, "batches of random words", minimum=1)
     steps: int = setting(0, "batches in one call (0: all of an epoch)", minimum=0)
-    reference: int = setting(0, "training steps that TensorFlow makes on this machine, to compare with", minimum=0)
-    tf32: bool = setting(True, "let a GPU round the inputs of its float32 products, as TensorFlow does by default")
+    reference: int = setting(
+        0, "training steps that TensorFlow makes on this machine, to compare with", minimum=0
+    )
+    tf32: bool = setting(
+        True, "let a GPU round the inputs of its float32 products, as TensorFlow does by default"
+    )
 
 
 if __name__ == "__main__":

@@ -1,13 +1,15 @@
-"""Compiled programs in one file, to be run where TensorFlow is not installed. NumPy is all that reading it takes.
+"""Compiled programs in one file, to be run where TensorFlow is not installed. NumPy is all that
+reading it takes.
 
 A bundle is a zip of
 
-    meta.json         flags; variables; of each program where its inputs come from and what its outputs are
+    meta.json         flags; variables; of each program where its inputs come from, what it returns
     <program>.hlo     a serialized HloModuleProto
     arrays.npz        values of variables, constants, the data, what TensorFlow computed on it
 
-Initial weights that are random are not carried but drawn when they are needed (81 MB in the paper's language model), by a rule that stands
-in `meta["variables"]`: the same numbers everywhere, and others for another seed.
+Initial weights that are random are not carried but drawn when they are needed (81 MB in the paper's
+language model), by a rule that stands in `meta["variables"]`: the same numbers everywhere, and
+others for another seed.
 """
 
 import io
@@ -55,11 +57,16 @@ def read(path: str | os.PathLike) -> Bundle:
             modules = {name: archive.read(f"{name}.hlo") for name in meta["programs"]}
             return Bundle(meta, modules, read_npz(io.BytesIO(archive.read("arrays.npz"))))
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: expected a bundle of benchmarks/without_tensorflow/export_hlo.py ({error}); write it anew") from None
+        raise InputError(
+            f"{path}: expected a bundle of benchmarks/without_tensorflow/export_hlo.py ({error});"
+            " write it anew"
+        ) from None
 
 
 def rule(value: np.ndarray, bound: float) -> dict[str, Any]:
-    """How to draw an initial value that was drawn from U(-bound, bound), behind leading rows of zeros; {} for one that was not."""
+    """How to draw an initial value that was drawn from U(-bound, bound), behind leading rows of
+    zeros; {} for one that was not.
+    """
     if value.dtype != np.float32 or value.ndim == 0:
         return {}
     drawn = np.flatnonzero(np.any(value != 0, axis=tuple(range(1, value.ndim))))
@@ -86,7 +93,8 @@ def sample(value: np.ndarray) -> np.ndarray:
 
 
 def difference(found: np.ndarray, expected: np.ndarray, share: float = 1.0) -> float:
-    """The largest one of two arrays, in proportion to the largest number expected; infinite where a number is none.
+    """The largest one of two arrays, in proportion to the largest number expected; infinite where a
+    number is none.
 
     With a `share` below 1, the largest among that share of the numbers which are closest.
     """

@@ -1,4 +1,4 @@
-"""A function of TensorFlow as an HLO module, which XLA can compile on a machine without TensorFlow."""
+"""A function of TensorFlow as an HLO module, which XLA compiles on a machine without TensorFlow."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -9,7 +9,18 @@ import tensorflow as tf
 from tensorflow.compiler.xla.service.hlo_pb2 import HloModuleProto
 
 # What StableHLO has no word for, or other machines no meaning.
-NOT_PORTABLE = ("custom-call", "copy", "rng", "rng-get-and-update-state", "infeed", "outfeed", "send", "recv", "domain", "fusion")
+NOT_PORTABLE = (
+    "custom-call",
+    "copy",
+    "rng",
+    "rng-get-and-update-state",
+    "infeed",
+    "outfeed",
+    "send",
+    "recv",
+    "domain",
+    "fusion",
+)
 
 
 class Module(NamedTuple):
@@ -21,13 +32,17 @@ class Module(NamedTuple):
     run: Callable[..., dict[str, np.ndarray]]
 
 
-def make_module(function: Callable, arguments: Mapping[str, Any], variables: Mapping[str, Any], name: str) -> Module:
+def make_module(
+    function: Callable, arguments: Mapping[str, Any], variables: Mapping[str, Any], name: str
+) -> Module:
     """Compile `function(**arguments)`, which returns a nest of tensors and may assign variables.
 
-    In the module a variable's value stands for the variable, as input and, if it was assigned, as output.
+    In the module a variable's value stands for the variable, as input and, if it was assigned, as
+    output.
 
     Args:
-        arguments: nests of arrays of the shapes that the program will take. variables: all that `function` uses, by name.
+        arguments: nests of arrays of the shapes that the program will take. variables: all that
+            `function` uses, by name.
     Raises:
         ValueError: an operation that only TensorFlow can run.
     """
@@ -39,14 +54,20 @@ def make_module(function: Callable, arguments: Mapping[str, Any], variables: Map
 
     @tf.function(jit_compile=True, autograph=False)
     def flat(*tensors: tf.Tensor):
-        found = keras.tree.flatten_with_path(function(**keras.tree.pack_sequence_as(dict(arguments), tensors)))
+        found = keras.tree.flatten_with_path(
+            function(**keras.tree.pack_sequence_as(dict(arguments), tensors))
+        )
         returned[:] = [_joined(path) for path, _ in found]
         return [value for _, value in found]
 
     graph = flat.get_concrete_function(*specs)
-    proto = HloModuleProto.FromString(flat.experimental_get_compiler_ir(*specs)(stage="hlo_serialized", platform_name="CPU"))
+    proto = HloModuleProto.FromString(
+        flat.experimental_get_compiler_ir(*specs)(stage="hlo_serialized", platform_name="CPU")
+    )
     _simplify(proto)
-    if found := sorted({i.opcode for c in proto.computations for i in c.instructions} & {*NOT_PORTABLE}):
+    if found := sorted(
+        {i.opcode for c in proto.computations for i in c.instructions} & {*NOT_PORTABLE}
+    ):
         raise ValueError(f"{name}: XLA on other machines has no {', '.join(found)}")
 
     parameters = [_entry("argument", path, spec) for path, spec in zip(names, specs, strict=True)]
@@ -59,21 +80,36 @@ def make_module(function: Callable, arguments: Mapping[str, Any], variables: Map
         else:
             constants[f"constant/{name}/{i}"] = tensor.numpy()
             parameters.append(_entry("constant", f"constant/{name}/{i}", tensor))
-    results = [_entry("result", path, tensor) for path, tensor in zip(returned, graph.outputs, strict=True)]
-    assigned = {e.output_shape_index[0]: e.parameter_number for e in proto.input_output_alias.entries}
+    results = [
+        _entry("result", path, tensor) for path, tensor in zip(returned, graph.outputs, strict=True)
+    ]
+    assigned = {
+        e.output_shape_index[0]: e.parameter_number for e in proto.input_output_alias.entries
+    }
     results += [parameters[assigned[i]] for i in range(len(results), len(results) + len(assigned))]
     shapes = proto.host_program_shape
-    for entries, found in ((parameters, shapes.parameters), (results, shapes.result.tuple_shapes or [shapes.result])):
+    for entries, found in (
+        (parameters, shapes.parameters),
+        (results, shapes.result.tuple_shapes or [shapes.result]),
+    ):
         for entry, shape in zip(entries, found, strict=True):
             if not tf.TensorShape(entry["shape"]).is_compatible_with(list(shape.dimensions)):
-                raise AssertionError(f"{name}: {entry} has the shape {list(shape.dimensions)} in the module: another order than expected")
+                raise AssertionError(
+                    f"{name}: {entry} has the shape {list(shape.dimensions)} in the module: another"
+                    " order than expected"
+                )
             entry["shape"] = list(shape.dimensions)
 
     def run(**given: Any) -> dict[str, np.ndarray]:
         found = graph(*map(tf.convert_to_tensor, keras.tree.flatten(given)))
         return {path: value.numpy() for path, value in zip(returned, found, strict=True)}
 
-    return Module(proto, {"parameters": parameters, "results": results, "loops": trip_counts(proto)}, constants, run)
+    return Module(
+        proto,
+        {"parameters": parameters, "results": results, "loops": trip_counts(proto)},
+        constants,
+        run,
+    )
 
 
 def _joined(path: tuple) -> str:
@@ -89,7 +125,9 @@ def _entry(kind: str, name: str, tensor: Any) -> dict[str, Any]:
 
 
 def _simplify(proto: HloModuleProto) -> None:
-    """Without the lines of code that it came from, which are most of it, and the copies that TensorFlow makes of what it assigns."""
+    """Without the lines of code that it came from, which are most of it, and the copies that
+    TensorFlow makes of what it assigns.
+    """
     proto.ClearField("stack_frame_index")
     for computation in proto.computations:
         for instruction in computation.instructions:
@@ -98,21 +136,26 @@ def _simplify(proto: HloModuleProto) -> None:
                 instruction.opcode = "reshape"  # to the shape that it has
 
 
-# ------------------------------------------------------------------------------------------------------------------ loops
+# -------------------------------------------------------------------------------------------- loops
 
 
 def trip_counts(proto: HloModuleProto) -> list[int | None]:
     """How often the body of each loop runs; None where the module does not say so.
 
-    It does for a counter that starts at a constant, goes up by one and stays below a constant. Only such a loop is one to XLA on a GPU;
-    for any other it asks the host after every step whether to go on.
+    It does for a counter that starts at a constant, goes up by one and stays below a constant. Only
+    such a loop is one to XLA on a GPU; for any other it asks the host after every step whether to
+    go on.
     """
     computations = {c.id: c for c in proto.computations}
 
     def value(computation: Any, of: int, arguments: Sequence[Callable] | None, path: tuple = ()):
-        """What instruction `of` computes (at `path`, if it is a tuple): a number, an expression, or None if it is not of interest."""
+        """What instruction `of` computes (at `path`, if it is a tuple): a number, an expression, or
+        None if it is not of interest.
+        """
         one = next(i for i in computation.instructions if i.id == of)
-        operands = [lambda path=(), o=o: value(computation, o, arguments, path) for o in one.operand_ids]
+        operands = [
+            lambda path=(), o=o: value(computation, o, arguments, path) for o in one.operand_ids
+        ]
         if one.opcode == "parameter":
             return arguments[one.parameter_number](path) if arguments else None
         if one.opcode == "tuple":
@@ -149,9 +192,16 @@ def trip_counts(proto: HloModuleProto) -> list[int | None]:
                     counts = of(one), of(other)
                     return None if None in counts else min(counts)
                 case ("LT", ("slot", counter), bound):
-                    if isinstance(bound, tuple) and bound[0] == "slot" and after(bound[1:]) == bound:
+                    if (
+                        isinstance(bound, tuple)
+                        and bound[0] == "slot"
+                        and after(bound[1:]) == bound
+                    ):
                         bound = initial(bound[1:])
-                    up = after((counter,)) in (("add", slot((counter,)), 1), ("add", 1, slot((counter,))))
+                    up = after((counter,)) in (
+                        ("add", slot((counter,)), 1),
+                        ("add", 1, slot((counter,))),
+                    )
                     start = initial((counter,))
                     known = up and isinstance(start, int) and isinstance(bound, int)
                     return max(bound - start, 0) if known else None

@@ -21,17 +21,25 @@ Arrays = dict[str, Any]  # by name
 
 
 class Program:
-    """variables, arguments -> variables, results; each a dict of arrays. What the program does not assign passes through.
+    """variables, arguments -> variables, results; each a dict of arrays. What the program does not
+    assign passes through.
 
     Args:
-        bundle, name: where from. platform: to be compiled for, "cpu" or "cuda"; that of this machine unless given.
+        bundle, name: where from. platform: to be compiled for, "cpu" or "cuda"; that of this
+            machine unless given.
     """
 
     def __init__(self, bundle: Bundle, name: str, platform: str | None = None):
         self.__name__ = name
         layout = bundle.meta["programs"][name]
-        self.parameters, self.results, self.stream = layout["parameters"], layout["results"], layout["stream"]
-        self.constants = {p["name"]: bundle.arrays[p["name"]] for p in self.parameters if p["kind"] == "constant"}
+        self.parameters, self.results, self.stream = (
+            layout["parameters"],
+            layout["results"],
+            layout["stream"],
+        )
+        self.constants = {
+            p["name"]: bundle.arrays[p["name"]] for p in self.parameters if p["kind"] == "constant"
+        }
         self.module = jax.extend.mlir.hlo_to_stablehlo(bundle.modules[name])
         platform = platform or {"gpu": "cuda"}.get(jax.default_backend(), jax.default_backend())
         self._call = _exported(name, self.module, self.parameters, self.results, platform).call
@@ -46,22 +54,35 @@ class Program:
 
     def shapes(self, kind: str) -> dict[str, jax.ShapeDtypeStruct]:
         """Of its inputs of that kind, by name."""
-        return {p["name"]: jax.ShapeDtypeStruct(p["shape"], p["dtype"]) for p in self.parameters if p["kind"] == kind}
+        return {
+            p["name"]: jax.ShapeDtypeStruct(p["shape"], p["dtype"])
+            for p in self.parameters
+            if p["kind"] == kind
+        }
 
     def portable_size(self) -> int:
-        """Bytes of the program in the form that any later compiler reads; raises an exception if an operation has none."""
+        """Bytes of the program in the form that any later compiler reads; raises an exception if an
+        operation has none.
+        """
         from jax.interpreters import mlir
         from jaxlib.mlir import ir
         from jaxlib.mlir.dialects import stablehlo
 
         with mlir.make_ir_context():
             version = stablehlo.get_current_version()
-            return len(jax.extend.mlir.serialize_portable_artifact(ir.Module.parse(self.module), version))
+            return len(
+                jax.extend.mlir.serialize_portable_artifact(ir.Module.parse(self.module), version)
+            )
 
 
-def _exported(name: str, module: bytes, parameters: list, results: list, platform: str) -> jax.export.Exported:
+def _exported(
+    name: str, module: bytes, parameters: list, results: list, platform: str
+) -> jax.export.Exported:
     """The module as if JAX had exported it, which is how JAX takes foreign programs."""
-    inputs, outputs = (tuple(jax.core.ShapedArray(one["shape"], jnp.dtype(one["dtype"])) for one in ones) for ones in (parameters, results))
+    inputs, outputs = (
+        tuple(jax.core.ShapedArray(one["shape"], jnp.dtype(one["dtype"])) for one in ones)
+        for ones in (parameters, results)
+    )
     tree = jax.tree.structure
     known = types.SimpleNamespace(
         fun_name=name,
@@ -77,13 +98,19 @@ def _exported(name: str, module: bytes, parameters: list, results: list, platfor
         uses_global_constants=False,
         _get_vjp=None,
     )
-    for direction, values in (("in", inputs), ("out", outputs)):  # on one device there is nothing to say of shardings
+    # on one device there is nothing to say of shardings
+    for direction, values in (("in", inputs), ("out", outputs)):
         for field in (f"{direction}_shardings_hlo", f"_{direction}_named_shardings"):
             setattr(known, field, (None,) * len(values))
     for field in ("ordered_effects", "unordered_effects", "disabled_safety_checks"):
         setattr(known, field, ())
     known._has_named_shardings = True
-    return jax.export.Exported(**{field.name: getattr(known, field.name) for field in dataclasses.fields(jax.export.Exported)})
+    return jax.export.Exported(
+        **{
+            field.name: getattr(known, field.name)
+            for field in dataclasses.fields(jax.export.Exported)
+        }
+    )
 
 
 class Network:
@@ -93,17 +120,26 @@ class Network:
         self.bundle, self.meta = bundle, bundle.meta
         self.config = types.SimpleNamespace(**bundle.meta["flags"])
         self.programs = {name: Program(bundle, name) for name in bundle.modules}
-        self._compiled = {name: jax.jit(program, donate_argnums=0) for name, program in self.programs.items()}
-        self.put = functools.partial(jax.device_put, device=jax.devices()[0])  # as results are: one compilation serves both
+        self._compiled = {
+            name: jax.jit(program, donate_argnums=0) for name, program in self.programs.items()
+        }
+        # as results are: one compilation serves both
+        self.put = functools.partial(jax.device_put, device=jax.devices()[0])
         self.begin(self.config.seed)
 
     def begin(self, seed: int) -> None:
-        """Take the initial weights of a seed, from which every random number of a run follows too."""
+        """Take the initial weights of a seed, from which all random numbers of a run follow."""
         self.seed = seed
-        self.variables = {v["name"]: self.put(initial_value(self.bundle, i, seed)) for i, v in enumerate(self.meta["variables"])}
+        self.variables = {
+            v["name"]: self.put(initial_value(self.bundle, i, seed))
+            for i, v in enumerate(self.meta["variables"])
+        }
 
     def run(self, name: str, arguments: Arrays) -> Arrays:
-        """Results of a program; the variables are new afterwards. State and seed are those of a beginning unless they are given."""
+        """Results of a program; the variables are new afterwards.
+
+        State and seed are those of a beginning unless they are given.
+        """
         program = self.programs[name]
         beginning = {"seed": np.int32([self.seed, program.stream])}
         for key, shape in program.shapes("argument").items():
@@ -113,7 +149,9 @@ class Network:
         return results
 
     def stacks(self, name: str, batches: Mapping[str, np.ndarray]) -> list[tuple[int, Arrays]]:
-        """Batches [N, B, ...] in parts of as many as the program takes, on the device; how many there are of each, which is filled up."""
+        """Batches [N, B, ...] in parts of as many as the program takes, on the device; how many
+        there are of each, which is filled up.
+        """
         size = self.programs[name].shapes("argument")["batches/words"].shape[0]
         n_batches = len(batches["words"])
         found = []

@@ -1,4 +1,6 @@
-"""The bundle of a language model: training and evaluation as the trainer compiles them, the text, what TensorFlow makes of it here."""
+"""The bundle of a language model: training and evaluation as the trainer compiles them, the text,
+what TensorFlow makes of it here.
+"""
 
 import dataclasses
 import os
@@ -16,17 +18,28 @@ from benchmarks.without_tensorflow.hlo_bundle import Bundle
 from benchmarks.without_tensorflow.hlo_module import Module
 from common.errors import InputError
 from common.ops.random import fold
-from common.training.compiled_steps import EVALUATE, TRAIN, Trainer, count_weights, make_trainer, set_precision
+from common.training.compiled_steps import (
+    EVALUATE,
+    TRAIN,
+    Trainer,
+    count_weights,
+    make_trainer,
+    set_precision,
+)
 from common.training.provenance import describe_start
 from common.training.task_model import Tensors
 from LanguageModeling import reader
 from LanguageModeling.model import LanguageModel
 
-Programs = dict[str, tuple[Callable, dict[str, Any]]]  # functions with arguments of the shapes that they take
+# functions with arguments of the shapes that they take
+Programs = dict[str, tuple[Callable, dict[str, Any]]]
 
 
 def export(config: ExportConfig) -> dict[str, Module]:
-    """Write the bundle and say what is in it. Raises `InputError` for flags or a text that cannot be used."""
+    """Write the bundle and say what is in it.
+
+    Raises `InputError` for flags or a text that cannot be used.
+    """
     config = dataclasses.replace(config, jit_compile=True)
     tf.config.experimental.enable_tensor_float_32_execution(config.tf32)
     set_precision(config)
@@ -36,33 +49,56 @@ def export(config: ExportConfig) -> dict[str, Module]:
         model.embedding.distinct = False  # XLA wants to know how many there are
     trainer = make_trainer(model, config, keras.optimizers.SGD(config.learning_rate))
     variables = {  # named as in a checkpoint
-        f"variable/{i}/{v.path.split('/', 1)[-1]}": v for i, v in enumerate([*model.variables, *trainer.optimizer.variables])
+        f"variable/{i}/{v.path.split('/', 1)[-1]}": v
+        for i, v in enumerate([*model.variables, *trainer.optimizer.variables])
     }
     functions = programs(config, trainer, texts)
-    modules = {name: hlo_module.make_module(*program, variables, name) for name, program in functions.items()}
+    modules = {
+        name: hlo_module.make_module(*program, variables, name)
+        for name, program in functions.items()
+    }
 
     rules = {name: hlo_bundle.rule(v.numpy(), config.param_init) for name, v in variables.items()}
     meta = {
         "flags": dataclasses.asdict(config),
         "n_words": n_words,
         "n_weights": count_weights(model),
-        "variables": [{"name": name, "shape": list(v.shape), **rules[name]} for name, v in variables.items()],
-        "programs": {name: module.layout | {"stream": int(functions[name][1]["seed"][1])} for name, module in modules.items()},
+        "variables": [
+            {"name": name, "shape": list(v.shape), **rules[name]} for name, v in variables.items()
+        ],
+        "programs": {
+            name: module.layout | {"stream": int(functions[name][1]["seed"][1])}
+            for name, module in modules.items()
+        },
         **describe_start(),
     }
     arrays = {name: v.numpy() for name, v in variables.items() if not rules[name]}
-    arrays |= {f"data/{split}": text.astype(np.min_scalar_type(n_words - 1)) for split, text in texts.items()}
+    arrays |= {
+        f"data/{split}": text.astype(np.min_scalar_type(n_words - 1))
+        for split, text in texts.items()
+    }
     for module in modules.values():
         arrays |= module.constants
-    bundle = Bundle(meta, {name: module.proto.SerializeToString() for name, module in modules.items()}, arrays)
+    bundle = Bundle(
+        meta, {name: module.proto.SerializeToString() for name, module in modules.items()}, arrays
+    )
     if config.reference:
-        arrays |= reference(config, bundle, {name: module.run for name, module in modules.items()}, functions, variables)
+        arrays |= reference(
+            config,
+            bundle,
+            {name: module.run for name, module in modules.items()},
+            functions,
+            variables,
+        )
     hlo_bundle.write(config.out, bundle)
 
     for name, module in modules.items():
         counts = module.layout["loops"]
         known = ", ".join(str(n) for n in counts if n is not None)
-        print(f"{name}: {len(bundle.modules[name]) / 1e3:.0f} kB, loops of {known} steps and {counts.count(None)} of any number")
+        print(
+            f"{name}: {len(bundle.modules[name]) / 1e3:.0f} kB, loops of {known} steps and"
+            f" {counts.count(None)} of any number"
+        )
     print(f"{config.out}: {os.path.getsize(config.out) / 1e3:.0f} kB", flush=True)
     return modules
 
@@ -71,11 +107,20 @@ def read_texts(config: ExportConfig) -> tuple[dict[str, np.ndarray], int, reader
     """Word ids of the splits, the number of words, their spellings if the model wants them."""
     if not config.data_dir:
         n_tokens = config.batch_size * (config.n_batches * config.num_unroll_steps + 1)
-        texts = {split: language_models.random_words(n_tokens, config.n_words, seed) for seed, split in enumerate(reader.SPLITS)}
+        texts = {
+            split: language_models.random_words(n_tokens, config.n_words, seed)
+            for seed, split in enumerate(reader.SPLITS)
+        }
         return texts, config.n_words, language_models.spellings()
     corpus = reader.load(config.data_dir)
-    spellings = reader.spell(corpus.vocabulary, config.max_chars) if config.model == "char" else None
-    return {split: getattr(corpus, split) for split in reader.SPLITS}, len(corpus.vocabulary), spellings
+    spellings = (
+        reader.spell(corpus.vocabulary, config.max_chars) if config.model == "char" else None
+    )
+    return (
+        {split: getattr(corpus, split) for split in reader.SPLITS},
+        len(corpus.vocabulary),
+        spellings,
+    )
 
 
 def programs(config: ExportConfig, trainer: Trainer, texts: dict[str, np.ndarray]) -> Programs:
@@ -89,15 +134,39 @@ def programs(config: ExportConfig, trainer: Trainer, texts: dict[str, np.ndarray
     words, targets = reader.streams(texts["train"], *size)
     n_batches = config.steps or len(words)
     if config.reference > n_batches:
-        raise InputError(f"--reference {config.reference} expects as many batches in a call, found {n_batches}; choose fewer")
-    evaluated = max((reader.padded_streams(texts[split], *size) for split in ("valid", "test")), key=lambda arrays: len(arrays[0]))
+        raise InputError(
+            f"--reference {config.reference} expects as many batches in a call, found {n_batches};"
+            " choose fewer"
+        )
+    evaluated = max(
+        (reader.padded_streams(texts[split], *size) for split in ("valid", "test")),
+        key=lambda arrays: len(arrays[0]),
+    )
 
-    def train(batches: Tensors, n: tf.Tensor, state: list, seed: tf.Tensor, first_step: tf.Tensor, learning_rate: tf.Tensor):
-        state, metrics, bad = trainer.train_steps(batches, n, state, seed, first_step, {"learning_rate": learning_rate})
+    def train(
+        batches: Tensors,
+        n: tf.Tensor,
+        state: list,
+        seed: tf.Tensor,
+        first_step: tf.Tensor,
+        learning_rate: tf.Tensor,
+    ):
+        state, metrics, bad = trainer.train_steps(
+            batches, n, state, seed, first_step, {"learning_rate": learning_rate}
+        )
         return {"state": state, "metrics": metrics, "bad": bad}
 
-    def evaluate(batches: Tensors, n: tf.Tensor, state: list, seed: tf.Tensor, sample: tf.Tensor, greedy: bool = False):
-        return {"metrics": trainer.evaluate_steps(batches, n, state, fold(seed, sample), 0, greedy)[1]}
+    def evaluate(
+        batches: Tensors,
+        n: tf.Tensor,
+        state: list,
+        seed: tf.Tensor,
+        sample: tf.Tensor,
+        greedy: bool = False,
+    ):
+        return {
+            "metrics": trainer.evaluate_steps(batches, n, state, fold(seed, sample), 0, greedy)[1]
+        }
 
     def connections(words: tf.Tensor, state: list, seed: tf.Tensor):
         return {"distances": model.features(words, state, seed=seed)[2].distances}
@@ -124,15 +193,23 @@ def programs(config: ExportConfig, trainer: Trainer, texts: dict[str, np.ndarray
         "evaluate_greedy": (lambda **arguments: evaluate(**arguments, greedy=True), of_evaluation),
     }
     if config.cell == "dynamic_skip" and config.n_actions > 1:
-        found["connections"] = (connections, {"words": words[0], "state": state, "seed": of_training["seed"]})
+        found["connections"] = (
+            connections,
+            {"words": words[0], "state": state, "seed": of_training["seed"]},
+        )
     return found
 
 
 def reference(
-    config: ExportConfig, bundle: Bundle, run: dict[str, Callable], functions: Programs, variables: dict
+    config: ExportConfig,
+    bundle: Bundle,
+    run: dict[str, Callable],
+    functions: Programs,
+    variables: dict,
 ) -> dict[str, np.ndarray]:
-    """What TensorFlow computes on this machine, starting with the bundle's initial weights: metrics of each of the first training steps,
-    and after them the state, the weights, distances and an evaluation.
+    """What TensorFlow computes on this machine, starting with the bundle's initial weights: metrics
+    of each of the first training steps, and after them the state, the weights, distances and an
+    evaluation.
     """
     for number, variable in enumerate(variables.values()):
         variable.assign(hlo_bundle.initial_value(bundle, number, config.seed))
@@ -143,9 +220,13 @@ def reference(
         found = run["train"](**arguments | {"batches": batches, "n": 1, "first_step": step})
         state = [value for name, value in found.items() if name.startswith("state/")]
         arguments = arguments | {"state": keras.tree.pack_sequence_as(arguments["state"], state)}
-        metrics.append({name: value for name, value in found.items() if name.startswith("metrics/")})
+        metrics.append(
+            {name: value for name, value in found.items() if name.startswith("metrics/")}
+        )
     arrays = {f"steps/{name}": np.stack([one[name] for one in metrics]) for name in metrics[0]}
-    arrays |= {name: value.astype(np.float32) for name, value in found.items() if name.startswith("state/")}
+    arrays |= {
+        name: value.astype(np.float32) for name, value in found.items() if name.startswith("state/")
+    }
     arrays |= {name: hlo_bundle.sample(v.numpy()) for name, v in variables.items()}
     for name in functions.keys() - {"train"}:
         function, arguments = functions[name]

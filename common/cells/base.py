@@ -16,17 +16,20 @@ Constraint = Callable | dict | str | None
 
 
 class RecurrentCell(Settings, keras.layers.Layer):
-    """A step for `keras.layers.RNN`: inputs [B, D] and the states -> output [B, H] and the new states.
+    """A step for `keras.layers.RNN`: inputs [B, D] and the states -> output [B, H] and the new
+    states.
 
-    A subclass sets `state_size`, creates its weights in `build` and names its own constructor arguments in `arguments`. Zero states
-    stand for the time before the sequence.
+    A subclass sets `state_size`, creates its weights in `build` and names its own constructor
+    arguments in `arguments`. Zero states stand for the time before the sequence.
 
     Args:
-        units: H. kernel_initializer, recurrent_initializer, bias_initializer: as for `keras.layers.LSTMCell`.
+        units: H. kernel_initializer, recurrent_initializer, bias_initializer: as for
+            `keras.layers.LSTMCell`.
     """
 
     arguments: tuple[str, ...] = ()
-    _settled = property(lambda self: getattr(self, "built", False))  # the weights have the shapes that the arguments ask for
+    # the weights have the shapes that the arguments ask for
+    _settled = property(lambda self: getattr(self, "built", False))
     setting_names = property(lambda self: ("units", *self.arguments))
 
     def __init__(
@@ -45,16 +48,30 @@ class RecurrentCell(Settings, keras.layers.Layer):
 
     def add_kernel(self, name: str, n_inputs: int, n_blocks: int = 1) -> keras.Variable:
         """A weight [n_inputs, n_blocks * H] on inputs."""
-        return self.add_weight(name=name, shape=(n_inputs, n_blocks * self.units), initializer=fresh(self.kernel_initializer))
+        return self.add_weight(
+            name=name,
+            shape=(n_inputs, n_blocks * self.units),
+            initializer=fresh(self.kernel_initializer),
+        )
 
-    def add_recurrent_kernel(self, name: str, n_blocks: int = 1, n_states: int = 1) -> keras.Variable:
+    def add_recurrent_kernel(
+        self, name: str, n_blocks: int = 1, n_states: int = 1
+    ) -> keras.Variable:
         """A weight [n_states * H, n_blocks * H] on states."""
         shape = (n_states * self.units, n_blocks * self.units)
-        return self.add_weight(name=name, shape=shape, initializer=fresh(self.recurrent_initializer))
+        return self.add_weight(
+            name=name, shape=shape, initializer=fresh(self.recurrent_initializer)
+        )
 
     def add_bias(self, name: str, n_blocks: int = 1, ones: int | None = None) -> keras.Variable:
-        """A weight [n_blocks * H], one in the block `ones` (that of the forget gate), elsewhere as `bias_initializer` says."""
-        initial = fresh(self.bias_initializer) if ones is None else with_block(self.bias_initializer, self.units, ones, 1.0)
+        """A weight [n_blocks * H], one in the block `ones` (that of the forget gate), elsewhere as
+        `bias_initializer` says.
+        """
+        initial = (
+            fresh(self.bias_initializer)
+            if ones is None
+            else with_block(self.bias_initializer, self.units, ones, 1.0)
+        )
         return self.add_weight(name=name, shape=(n_blocks * self.units,), initializer=initial)
 
     def get_initial_state(self, batch_size: int | tf.Tensor | None = None) -> list[tf.Tensor]:
@@ -64,14 +81,19 @@ class RecurrentCell(Settings, keras.layers.Layer):
     def get_config(self) -> dict:
         """The constructor's arguments."""
         config = {name: getattr(self, name) for name in ("units", *self.arguments)}
-        config = {name: list(value) if isinstance(value, tuple) else value for name, value in config.items()}
+        config = {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in config.items()
+        }
         for name in ("kernel_initializer", "recurrent_initializer", "bias_initializer"):
             config[name] = keras.initializers.serialize(getattr(self, name))
         return {**super().get_config(), **config}
 
 
 def shift(history: tf.Tensor, new: tf.Tensor) -> tf.Tensor:
-    """The past n states, flat [B, n * H] with the oldest first, one step later: `new` [B, H] comes in, the oldest goes."""
+    """The past n states, flat [B, n * H] with the oldest first, one step later: `new` [B, H] comes
+    in, the oldest goes.
+    """
     return tf.concat([history[:, new.shape[-1] :], new], -1)
 
 
@@ -82,12 +104,20 @@ def tick(clock: tf.Tensor, periods: tuple[int, ...]) -> tf.Tensor:
 
 
 def fresh(initializer: Callable) -> Callable:
-    """The initializer with a seed of its own unless it was given one, because Keras' repeat their numbers for each weight."""
-    return initializer.clone() if isinstance(initializer, keras.initializers.Initializer) else initializer
+    """The initializer with a seed of its own unless it was given one, because Keras' repeat their
+    numbers for each weight.
+    """
+    return (
+        initializer.clone()
+        if isinstance(initializer, keras.initializers.Initializer)
+        else initializer
+    )
 
 
 def with_block(initializer: Callable, units: int, block: int, value: float) -> Callable:
-    """The initializer of a bias [n * units] that is `value` in one block and elsewhere as `initializer` says."""
+    """The initializer of a bias [n * units] that is `value` in one block and elsewhere as
+    `initializer` says.
+    """
 
     def initial(shape: tuple[int, ...], dtype: str | None = None):
         drawn = fresh(initializer)(shape, dtype=dtype)

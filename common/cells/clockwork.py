@@ -16,13 +16,16 @@ class ClockworkCell(RecurrentCell):
         h_t[g] = tanh(W x_t + (M * U) h_{t-1} + b)[g]      if t mod T_g = 0, t = 0, 1, ...
         h_t[g] = h_{t-1}[g]                                otherwise
 
-    The H units are in groups g of equal size (the first ones larger by one where H does not divide), group g of period T_g. M lets a unit
-    read the units of its own group and of slower ones: block-upper-triangular in the paper's layout, where a row is the unit that reads.
+    The H units are in groups g of equal size (the first ones larger by one where H does not
+    divide), group g of period T_g. M lets a unit read the units of its own group and of slower
+    ones: block-upper-triangular in the paper's layout, where a row is the unit that reads.
 
-    Weights: `kernel` W [D, H], `recurrent_kernel` U [H, H] (from, to), `bias` b [H]. States: h [B, H] and t mod T_g [B, number of groups].
+    Weights: `kernel` W [D, H], `recurrent_kernel` U [H, H] (from, to), `bias` b [H]. States: h [B,
+    H] and t mod T_g [B, number of groups].
 
     Args:
-        units: H. periods: T_g, any whole numbers, in the order of the groups (up to 256 in 16 bits).
+        units: H. periods: T_g, any whole numbers, in the order of the groups (up to 256 in 16
+            bits).
         The rest as for `RecurrentCell`.
     """
 
@@ -34,8 +37,16 @@ class ClockworkCell(RecurrentCell):
             raise ValueError(f"periods must be a list of whole numbers; received {periods!r}")
         self.periods = tuple(whole_number("periods", period) for period in periods)
         if not 1 <= len(self.periods) <= units:
-            raise ValueError(f"periods must be 1 to {units} numbers, one for each group of the {units} units; received {periods!r}")
-        self.group = np.concatenate([np.full(len(part), g) for g, part in enumerate(np.array_split(np.arange(units), len(self.periods)))])
+            raise ValueError(
+                f"periods must be 1 to {units} numbers, one for each group of the {units} units;"
+                f" received {periods!r}"
+            )
+        self.group = np.concatenate(
+            [
+                np.full(len(part), g)
+                for g, part in enumerate(np.array_split(np.arange(units), len(self.periods)))
+            ]
+        )
         self.state_size = [units, len(self.periods)]
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:

@@ -8,7 +8,15 @@ import tensorflow as tf
 from .base import whole_number
 from .dynamic_skip import DynamicSkipLSTMCell
 
-_OF_THE_AGENT = ("agent_units", "observation", "greedy", "agent_initializer", "agent_bias_initializer", "previous_bias", "estimator")
+_OF_THE_AGENT = (
+    "agent_units",
+    "observation",
+    "greedy",
+    "agent_initializer",
+    "agent_bias_initializer",
+    "previous_bias",
+    "estimator",
+)
 
 
 def without_agent(config: dict) -> dict:
@@ -18,16 +26,17 @@ def without_agent(config: dict) -> dict:
 
 @keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
 class FixedSkipLSTMCell(DynamicSkipLSTMCell):
-    """One step of the LSTM with a fixed skip connection (Zhang et al. 2016, "Architectural complexity measures of RNNs").
+    """One step of the LSTM with a fixed skip connection (Zhang et al. 2016, "Architectural
+    complexity measures of RNNs").
 
         h~, c~   = lamda (h, c)_{t-s} + (1 - lamda) (h, c)_{t-1}
         h_t, c_t = LSTM(x_t, h~, c~)
 
-    lamda = 1 replaces the recurrent edge, lamda = 0.5 adds one. `skip = 1` is the plain LSTM. For whole sequences `FixedSkipLSTM`
-    computes the same much faster.
+    lamda = 1 replaces the recurrent edge, lamda = 0.5 adds one. `skip = 1` is the plain LSTM. For
+    whole sequences `FixedSkipLSTM` computes the same much faster.
 
-    Weights: `kernel` [D, 4H], `recurrent_kernel` [H, 4H], `bias` [4H], as `keras.layers.LSTM` lays them out. States: h and c of the past
-    s steps, flat [B, s * H] each, oldest first.
+    Weights: `kernel` [D, 4H], `recurrent_kernel` [H, 4H], `bias` [4H], as `keras.layers.LSTM` lays
+    them out. States: h and c of the past s steps, flat [B, s * H] each, oldest first.
 
     Args:
         units: H. skip: s. lamda: weight of the state of s steps ago, in [0, 1].

@@ -11,18 +11,20 @@ from .checks import flag, whole_number
 
 @keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
 class GridLSTMCell(RecurrentCell):
-    """One step of a two-dimensional Grid LSTM of L levels (Kalchbrenner et al. 2016, "Grid long short-term memory", sections 3.1-3.2).
+    """One step of a two-dimensional Grid LSTM of L levels (Kalchbrenner et al. 2016, "Grid long
+    short-term memory", sections 3.1-3.2).
 
-        h_d^0, m_d^0 = W x_t                                     the input enters along depth
-        H            = [h_t^l ; h_d^{l-1}]                       level l: from the step before, and from the level below
-        h_t^l, m_t^l = T(H, m_t^l)                               the transform along time
-        h_d^l, m_d^l = T'(H, m_d^{l-1})                          the transform along depth
+        h_d^0, m_d^0 = W x_t                  the input enters along depth
+        H            = [h_t^l ; h_d^{l-1}]    level l: from the step before and the level below
+        h_t^l, m_t^l = T(H, m_t^l)            the transform along time
+        h_d^l, m_d^l = T'(H, m_d^{l-1})       the transform along depth
         T: i, f, g, o = V H + b,  m' = sigmoid(f) m + sigmoid(i) tanh(g),  h' = tanh(sigmoid(o) m')
 
     The output is h_d^L.
 
-    Weights: `input_kernel` W [D, 2H]; for level l = 0, 1, ..., or one for all where `tied`: `time_kernel_l`, `depth_kernel_l` V [2H, 4H],
-    `time_bias_l`, `depth_bias_l` b [4H], gates in the order i f g o, biases of f initially 1. States: h_t and m_t [B, H] of each level.
+    Weights: `input_kernel` W [D, 2H]; for level l = 0, 1, ..., or one for all where `tied`:
+    `time_kernel_l`, `depth_kernel_l` V [2H, 4H], `time_bias_l`, `depth_bias_l` b [4H], gates in the
+    order i f g o, biases of f initially 1. States: h_t and m_t [B, H] of each level.
 
     Args:
         units: H. depth: L. tied: the levels share their weights.
@@ -41,7 +43,10 @@ class GridLSTMCell(RecurrentCell):
         self.input_kernel = self.add_kernel("input_kernel", input_shape[-1], 2)
         self.levels = [
             [
-                (self.add_recurrent_kernel(f"{along}_kernel_{n}", 4, n_states=2), self.add_bias(f"{along}_bias_{n}", 4, ones=1))
+                (
+                    self.add_recurrent_kernel(f"{along}_kernel_{n}", 4, n_states=2),
+                    self.add_bias(f"{along}_bias_{n}", 4, ones=1),
+                )
                 for along in ("time", "depth")
             ]
             for n in range(1 if self.tied else self.depth)
@@ -61,7 +66,9 @@ class GridLSTMCell(RecurrentCell):
 
 
 def _transform(h: tf.Tensor, m: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor):
-    """The hidden and the memory vector [B, H] of all hidden vectors [B, 2H] and one memory vector [B, H]."""
+    """The hidden and the memory vector [B, H] of all hidden vectors [B, 2H] and one memory vector
+    [B, H].
+    """
     i, f, g, o = tf.split(h @ kernel + bias, 4, -1)
     m = tf.sigmoid(f) * m + tf.sigmoid(i) * tf.tanh(g)
     return [tf.tanh(tf.sigmoid(o) * m), m]

@@ -11,22 +11,25 @@ from .checks import number, whole_number
 
 @keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
 class HighwayLSTMCell(RecurrentCell):
-    """One step of a Highway LSTM of L layers (Zhang et al. 2015, "Highway LSTM RNNs for distant speech recognition").
+    """One step of a Highway LSTM of L layers (Zhang et al. 2015, "Highway LSTM RNNs for distant
+    speech recognition").
 
-        i, f, g, o = W^l x^l_t + U^l h^l_{t-1} + b^l                            x^1_t = x_t,  x^l_t = h^{l-1}_t
-        d     = sigmoid(W_d^l x^l_t + p^l c^l_{t-1} + q^l c^{l-1}_t + b_d^l)    from the second layer on
+        i, f, g, o = W^l x^l_t + U^l h^l_{t-1} + b^l        x^1_t = x_t,  x^l_t = h^{l-1}_t
+        d     = sigmoid(W_d^l x^l_t + p^l c^l_{t-1} + q^l c^{l-1}_t + b_d^l)    for l > 1
         c^l_t = d c^{l-1}_t + sigmoid(f) c^l_{t-1} + sigmoid(i) tanh(g)
         h^l_t = sigmoid(o) tanh(c^l_t)
 
-    The output is h^L_t. With the depth gates d closed (the idea is Srivastava's, 2015) these are stacked LSTMs. Those of Zhang et al. have
-    peepholes and projections, these have not.
+    The output is h^L_t. With the depth gates d closed (the idea is Srivastava's, 2015) these are
+    stacked LSTMs. Those of Zhang et al. have peepholes and projections, these have not.
 
-    Weights of layer l = 0, 1, ...: `kernel_l` [D or H, 4H], `recurrent_kernel_l` [H, 4H], `bias_l` [4H] as `keras.layers.LSTM` lays them
-    out; from l = 1 on `depth_kernel_l` W_d [H, H], `depth_peephole_l` p and q [2, H] (initially 0), `depth_bias_l` b_d [H] (initially
+    Weights of layer l = 0, 1, ...: `kernel_l` [D or H, 4H], `recurrent_kernel_l` [H, 4H], `bias_l`
+    [4H] as `keras.layers.LSTM` lays them out; from l = 1 on `depth_kernel_l` W_d [H, H],
+    `depth_peephole_l` p and q [2, H] (initially 0), `depth_bias_l` b_d [H] (initially
     `depth_bias`). States: h and c [B, H] of each layer.
 
     Args:
-        units: H. depth: L. depth_bias: initial bias of the depth gates; negative values begin near the stacked LSTM.
+        units: H. depth: L. depth_bias: initial bias of the depth gates; negative values begin near
+            the stacked LSTM.
         The rest as for `RecurrentCell`.
     """
 
@@ -42,12 +45,26 @@ class HighwayLSTMCell(RecurrentCell):
         self.lstms, self.depth_gates = [], []
         for n in range(self.depth):
             kernel = self.add_kernel(f"kernel_{n}", self.units if n else input_shape[-1], 4)
-            self.lstms.append((kernel, self.add_recurrent_kernel(f"recurrent_kernel_{n}", 4), self.add_bias(f"bias_{n}", 4, ones=1)))
+            self.lstms.append(
+                (
+                    kernel,
+                    self.add_recurrent_kernel(f"recurrent_kernel_{n}", 4),
+                    self.add_bias(f"bias_{n}", 4, ones=1),
+                )
+            )
         for n in range(1, self.depth):
             kernel = self.add_kernel(f"depth_kernel_{n}", self.units)
-            peephole = self.add_weight(name=f"depth_peephole_{n}", shape=(2, self.units), initializer="zeros")
+            peephole = self.add_weight(
+                name=f"depth_peephole_{n}", shape=(2, self.units), initializer="zeros"
+            )
             bias = keras.initializers.Constant(self.depth_bias)
-            self.depth_gates.append((kernel, peephole, self.add_weight(name=f"depth_bias_{n}", shape=(self.units,), initializer=bias)))
+            self.depth_gates.append(
+                (
+                    kernel,
+                    peephole,
+                    self.add_weight(name=f"depth_bias_{n}", shape=(self.units,), initializer=bias),
+                )
+            )
 
     def call(self, inputs: tf.Tensor, states: list[tf.Tensor]) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """inputs [B, D], states -> h of the last layer [B, H] and the new states."""

@@ -13,15 +13,17 @@ LEAKS = ("fixed", "learned")
 
 @keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
 class LeakyCell(RecurrentCell):
-    """One step of a recurrent network of leaky units (Mozer 1992; Goodfellow et al. 2016, section 10.9.2).
+    """One step of a recurrent network of leaky units (Mozer 1992; Goodfellow et al. 2016, section
+    10.9.2).
 
         v_t  = tanh(W x_t + U mu_{t-1} + b)
         mu_t = a mu_{t-1} + (1 - a) v_t                    the output
 
-    Each unit has its a in (0, 1): drawn once, uniformly, and fixed; or learned from there, as the sigmoid of a weight.
+    Each unit has its a in (0, 1): drawn once, uniformly, and fixed; or learned from there, as the
+    sigmoid of a weight.
 
-    Weights: `kernel` W [D, H], `recurrent_kernel` U [H, H], `bias` b [H], `leak` [H]: a ("fixed", not trainable) or log(a / (1 - a))
-    ("learned"). State: mu [B, H].
+    Weights: `kernel` W [D, H], `recurrent_kernel` U [H, H], `bias` b [H], `leak` [H]: a ("fixed",
+    not trainable) or log(a / (1 - a)) ("learned"). State: mu [B, H].
 
     Args:
         units: H. leak: "fixed" or "learned". leak_initializer: of a.
@@ -30,10 +32,18 @@ class LeakyCell(RecurrentCell):
 
     arguments = ("leak",)
 
-    def __init__(self, units: int, leak: str = "fixed", leak_initializer: Initializer | None = None, **kwargs: Any):
+    def __init__(
+        self,
+        units: int,
+        leak: str = "fixed",
+        leak_initializer: Initializer | None = None,
+        **kwargs: Any,
+    ):
         super().__init__(units, **kwargs)
         self.leak = one_of("leak", leak, LEAKS)
-        self.leak_initializer = keras.initializers.get(leak_initializer or keras.initializers.RandomUniform(0.0, 1.0))
+        self.leak_initializer = keras.initializers.get(
+            leak_initializer or keras.initializers.RandomUniform(0.0, 1.0)
+        )
         self.state_size = [units]
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
@@ -50,16 +60,23 @@ class LeakyCell(RecurrentCell):
             a = tf.clip_by_value(a, 1e-3, 1 - 1e-3)
             return tf.math.log(a / (1 - a))
 
-        self.leak_weight = self.add_weight(name="leak", shape=(self.units,), initializer=initial, trainable=learned)
+        self.leak_weight = self.add_weight(
+            name="leak", shape=(self.units,), initializer=initial, trainable=learned
+        )
 
     def call(self, inputs: tf.Tensor, states: list[tf.Tensor]) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """inputs [B, D], states -> mu [B, H] and the new states."""
         (mu,) = states
         a = tf.convert_to_tensor(self.leak_weight)
         a = tf.sigmoid(a) if self.leak == "learned" else a
-        mu = a * mu + (1 - a) * tf.tanh(inputs @ self.kernel + mu @ self.recurrent_kernel + self.bias)
+        mu = a * mu + (1 - a) * tf.tanh(
+            inputs @ self.kernel + mu @ self.recurrent_kernel + self.bias
+        )
         return mu, [mu]
 
     def get_config(self) -> dict:
         """The constructor's arguments."""
-        return {**super().get_config(), "leak_initializer": keras.initializers.serialize(self.leak_initializer)}
+        return {
+            **super().get_config(),
+            "leak_initializer": keras.initializers.serialize(self.leak_initializer),
+        }

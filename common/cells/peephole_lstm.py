@@ -14,7 +14,8 @@ _WITHOUT = {"NIG": "i", "NFG": "f", "NOG": "o", "CIFG": "f"}  # the gate that ha
 
 @keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
 class PeepholeLSTMCell(RecurrentCell):
-    """One step of the vanilla LSTM or one of its eight variants (Greff et al. 2015, "LSTM: a search space odyssey").
+    """One step of the vanilla LSTM or one of its eight variants (Greff et al. 2015, "LSTM: a search
+    space odyssey").
 
         i   = sigmoid(W_i x_t + U_i h_{t-1} + p_i c_{t-1} + b_i)
         f   = sigmoid(W_f x_t + U_f h_{t-1} + p_f c_{t-1} + b_f)
@@ -23,12 +24,13 @@ class PeepholeLSTMCell(RecurrentCell):
         o   = sigmoid(W_o x_t + U_o h_{t-1} + p_o c_t + b_o)
         h_t = o tanh(c_t)
 
-    NIG: i = 1. NFG: f = 1. NOG: o = 1. NIAF: g without its tanh. NOAF: h_t = o c_t. NP: no peepholes, the LSTM of Keras. CIFG: f = 1 - i.
+    NIG: i = 1. NFG: f = 1. NOG: o = 1. NIAF: g without its tanh. NOAF: h_t = o c_t. NP: no
+    peepholes, the LSTM of Keras. CIFG: f = 1 - i.
     FGR: each of i, f and o also sees the three of the step before.
 
-    Weights, n = 4 blocks in the order i f g o, less that of a gate that is left out: `kernel` W [D, nH], `recurrent_kernel` U [H, nH],
-    `bias` b [nH] (that of f initially 1); `peephole` p [n - 1, H], initially 0 (none for NP); `gate_kernel` [3H, 3H], from and to i f o
-    (FGR alone).
+    Weights, n = 4 blocks in the order i f g o, less that of a gate that is left out: `kernel` W [D,
+    nH], `recurrent_kernel` U [H, nH], `bias` b [nH] (that of f initially 1); `peephole` p [n - 1,
+    H], initially 0 (none for NP); `gate_kernel` [3H, 3H], from and to i f o (FGR alone).
     States: h and c [B, H]; for FGR the gates i f o [B, 3H].
 
     Args:
@@ -49,9 +51,13 @@ class PeepholeLSTMCell(RecurrentCell):
         n = len(self.blocks)
         self.kernel = self.add_kernel("kernel", input_shape[-1], n)
         self.recurrent_kernel = self.add_recurrent_kernel("recurrent_kernel", n)
-        self.bias = self.add_bias("bias", n, ones=self.blocks.index("f") if "f" in self.blocks else None)
+        self.bias = self.add_bias(
+            "bias", n, ones=self.blocks.index("f") if "f" in self.blocks else None
+        )
         if self.variant != "NP":
-            self.peephole = self.add_weight(name="peephole", shape=(n - 1, self.units), initializer="zeros")
+            self.peephole = self.add_weight(
+                name="peephole", shape=(n - 1, self.units), initializer="zeros"
+            )
         if self.variant == "FGR":
             self.gate_kernel = self.add_recurrent_kernel("gate_kernel", 3, n_states=3)
 
@@ -65,7 +71,13 @@ class PeepholeLSTMCell(RecurrentCell):
                 z[name] += add
         peephole = {}
         if variant != "NP":
-            peephole = dict(zip(self.blocks.replace("g", ""), tf.unstack(tf.convert_to_tensor(self.peephole)), strict=True))
+            peephole = dict(
+                zip(
+                    self.blocks.replace("g", ""),
+                    tf.unstack(tf.convert_to_tensor(self.peephole)),
+                    strict=True,
+                )
+            )
 
         def gate(name: str, c: tf.Tensor):
             """A gate that sees c; 1 where the variant has none."""

@@ -1,4 +1,6 @@
-"""An LSTM step that connects to one of its K past states at random: the control of what an agent learns."""
+"""An LSTM step that connects to one of its K past states at random: the control of what an agent
+learns.
+"""
 
 from typing import Any
 
@@ -18,11 +20,14 @@ class RandomSkipLSTMCell(DynamicSkipLSTMCell):
         h~, c~   = lamda (h, c)_{t-k_t} + (1 - lamda) (h, c)_{t-1}
         h_t, c_t = LSTM(x_t, h~, c~)
 
-    Weights: `kernel` [D, 4H], `recurrent_kernel` [H, 4H], `bias` [4H], as `keras.layers.LSTM` lays them out. States: h and c of the past
-    K steps, flat [B, K * H] each, oldest first. For whole sequences `RandomSkipLSTM` computes the same much faster.
+    Weights: `kernel` [D, 4H], `recurrent_kernel` [H, 4H], `bias` [4H], as `keras.layers.LSTM` lays
+    them out. States: h and c of the past K steps, flat [B, K * H] each, oldest first. For whole
+    sequences `RandomSkipLSTM` computes the same much faster.
 
-    At inference the draws are always the same, those of `seed`, so that two evaluations agree. The cell by itself does not know which
-    step it is at: there each sequence keeps one distance for all steps, where `RandomSkipLSTM` has one for each step.
+    At inference the draws are always the same, those of `seed`, so that two evaluations agree. The
+    cell by itself does not know which
+    step it is at: there each sequence keeps one distance for all steps, where `RandomSkipLSTM` has
+    one for each step.
 
     Args:
         units: H. n_actions: K. lamda: weight of the state that was drawn, in [0, 1].
@@ -39,12 +44,18 @@ class RandomSkipLSTMCell(DynamicSkipLSTMCell):
         return super().draws(training, decided) or bool(training and self.n_actions > 1)
 
     def given_distances(self, shape: tf.Tensor | list, seed: tf.Tensor | None) -> tf.Tensor | None:
-        """Uniform draws; without a seed of the call always the same ones, which the cell's seed decides."""
+        """Uniform draws; without a seed of the call always the same ones, which the cell's seed
+        decides.
+        """
         if self.n_actions == 1:
             return None
         if seed is None:
             seed = tf.constant([(self.seed or 0) % 2**31, 0])
-        return rows(lambda shape: tf.random.stateless_uniform(shape, seed, 1, self.n_actions + 1, tf.int32), shape, axis=-1)
+        return rows(
+            lambda shape: tf.random.stateless_uniform(shape, seed, 1, self.n_actions + 1, tf.int32),
+            shape,
+            axis=-1,
+        )
 
     def get_config(self) -> dict:
         """The constructor's arguments."""

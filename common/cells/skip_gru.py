@@ -8,13 +8,16 @@ from .skip_lstm import UpdateSkippingCell
 
 @keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
 class SkipGRUCell(UpdateSkippingCell):
-    """One step of the Skip GRU: `UpdateSkippingCell`, where S is the GRU of Cho et al. (2014) and du is computed from h.
+    """One step of the Skip GRU: `UpdateSkippingCell`, where S is the GRU of Cho et al. (2014) and
+    du is computed from h.
 
         z, r = sigmoid(W_zr x_t + U_zr h + b_zr)
         h'   = z h + (1 - z) tanh(W_h x_t + U_h (r h) + b_h)
 
-    Weights: `kernel` [D, 3H], `recurrent_kernel` [H, 3H], `bias` [3H] as `keras.layers.GRU(reset_after=False)` lays them out (z r h);
-    `update_kernel` [H, 1], `update_bias` [1] (initially 1), `initial_state_0` [H] (initially 0). States: h and the three counters.
+    Weights: `kernel` [D, 3H], `recurrent_kernel` [H, 3H], `bias` [3H] as
+    `keras.layers.GRU(reset_after=False)` lays them out (z r h); `update_kernel` [H, 1],
+    `update_bias` [1] (initially 1), `initial_state_0` [H] (initially 0). States: h and the three
+    counters.
     """
 
     n_states = 1

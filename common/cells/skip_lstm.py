@@ -1,4 +1,7 @@
-"""Skip RNN: a step that decides whether the state is updated or copied. The LSTM's form, and what it shares with the GRU's."""
+"""Skip RNN: a step that decides whether the state is updated or copied.
+
+The LSTM's form, and what it shares with the GRU's.
+"""
 
 from typing import Any
 
@@ -16,7 +19,9 @@ def binarise(u: tf.Tensor) -> tf.Tensor:
 
 
 def counted(count: tf.Tensor, u: tf.Tensor) -> tf.Tensor:
-    """A count [B, 2], ones and 128s, with u [B, 1] more: in small numbers, because 16 bits stop counting at 256."""
+    """A count [B, 2], ones and 128s, with u [B, 1] more: in small numbers, because 16 bits stop
+    counting at 256.
+    """
     ones, carries = tf.split(count, 2, -1)
     ones += u
     carry = tf.stop_gradient(tf.floor(ones / 128))
@@ -29,18 +34,21 @@ def n_updates(count: tf.Tensor) -> tf.Tensor:
 
 
 class UpdateSkippingCell(RecurrentCell):
-    """A step s_t = S(x_t, s_{t-1}) that is taken or left out (Campos et al. 2018, "Skip RNN", eq. 2-6).
+    """A step s_t = S(x_t, s_{t-1}) that is taken or left out (Campos et al. 2018, "Skip RNN", eq.
+    2-6).
 
-        u_t      = round(u~_t)                                                  its gradient is that of u~_t
+        u_t      = round(u~_t)                        its gradient is that of u~_t
         s_t      = u_t S(x_t, s_{t-1}) + (1 - u_t) s_{t-1}
         du_t     = sigmoid(w s_t + b)
         u~_{t+1} = u_t du_t + (1 - u_t) (u~_t + min(du_t, 1 - u~_t)),           u~_1 = 1
         s_0      learned
 
-    States: those of S; then u~ of the next step [B, 1], whether the sequence has begun [B, 1], and how many updates there were, [B, 2]
-    for `n_updates`. All zeros is the time before the sequence, so that the learned s_0 needs no state of its own.
+    States: those of S; then u~ of the next step [B, 1], whether the sequence has begun [B, 1], and
+    how many updates there were, [B, 2] for `n_updates`. All zeros is the time before the sequence,
+    so that the learned s_0 needs no state of its own.
 
-    A subclass has `n_states` and a method `update(x, states) -> new states`, h first; du is computed from the last of them.
+    A subclass has `n_states` and a method `update(x, states) -> new states`, h first; du is
+    computed from the last of them.
     """
 
     n_states: int
@@ -52,18 +60,27 @@ class UpdateSkippingCell(RecurrentCell):
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create the weights for inputs [..., D]."""
         self.initial_states = [
-            self.add_weight(name=f"initial_state_{n}", shape=(self.units,), initializer="zeros") for n in range(self.n_states)
+            self.add_weight(name=f"initial_state_{n}", shape=(self.units,), initializer="zeros")
+            for n in range(self.n_states)
         ]
-        self.update_kernel = self.add_weight(name="update_kernel", shape=(self.units, 1), initializer=fresh(self.kernel_initializer))
+        self.update_kernel = self.add_weight(
+            name="update_kernel", shape=(self.units, 1), initializer=fresh(self.kernel_initializer)
+        )
         self.update_bias = self.add_weight(name="update_bias", shape=(1,), initializer="ones")
 
     def call(self, inputs: tf.Tensor, states: list[tf.Tensor]) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """inputs [B, D], states -> h [B, H] and the new states."""
         *states, pending, begun, count = states
-        states = [s + (1 - begun) * initial for s, initial in zip(states, self.initial_states, strict=True)]
+        states = [
+            s + (1 - begun) * initial
+            for s, initial in zip(states, self.initial_states, strict=True)
+        ]
         pending += 1 - begun
         u = binarise(pending)
-        states = [u * new + (1 - u) * old for new, old in zip(self.update(inputs, states), states, strict=True)]
+        states = [
+            u * new + (1 - u) * old
+            for new, old in zip(self.update(inputs, states), states, strict=True)
+        ]
         increment = tf.sigmoid(states[-1] @ self.update_kernel + self.update_bias)
         pending = u * increment + (1 - u) * (pending + tf.minimum(increment, 1 - pending))
         return states[0], [*states, pending, tf.ones_like(begun), counted(count, u)]
@@ -71,10 +88,12 @@ class UpdateSkippingCell(RecurrentCell):
 
 @keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
 class SkipLSTMCell(UpdateSkippingCell):
-    """One step of the Skip LSTM: `UpdateSkippingCell`, where S is the LSTM and du is computed from c.
+    """One step of the Skip LSTM: `UpdateSkippingCell`, where S is the LSTM and du is computed from
+    c.
 
-    Weights: `kernel` [D, 4H], `recurrent_kernel` [H, 4H], `bias` [4H] as `keras.layers.LSTM` lays them out; `update_kernel` [H, 1],
-    `update_bias` [1] (initially 1), `initial_state_0`, `initial_state_1` [H] (h and c, initially 0). States: h, c and the three counters.
+    Weights: `kernel` [D, 4H], `recurrent_kernel` [H, 4H], `bias` [4H] as `keras.layers.LSTM` lays
+    them out; `update_kernel` [H, 1], `update_bias` [1] (initially 1), `initial_state_0`,
+    `initial_state_1` [H] (h and c, initially 0). States: h, c and the three counters.
     """
 
     n_states = 2

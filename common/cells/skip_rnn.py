@@ -14,29 +14,44 @@ BASES = ("rnn", "lstm")
 
 @keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
 class SkipRNNCell(RecurrentCell):
-    """One step of a recurrent network with skip connections (Mongia, "Recurrent neural networks with skip connections").
+    """One step of a recurrent network with skip connections (Mongia, "Recurrent neural networks
+    with skip connections").
 
-        h_t = ReLU(U_{t mod m} h_{t-1} + W x_t + b)                             base "rnn", t = 0, 1, ...
+        h_t = ReLU(U_{t mod m} h_{t-1} + W x_t + b)                             base "rnn"
         h_t, c_t = LSTM gates of U_{t mod m} h_{t-1} + W x_t + b and c_{t-1}    base "lstm"
         h_t += h_{t-s}                                                          where t mod s = 0
+        for t = 0, 1, ...
 
-    The source's versions: A m = 1 and no skip, B m = 2, C s = 2, D m = 2 and s = 2, "special" m = 4 and s = 4. It gives the skip for the
-    plain network; that of the LSTM is ours. (Of the same name and another kind: Campos' Skip RNN, `SkipLSTMCell`.)
+    The source's versions: A m = 1 and no skip, B m = 2, C s = 2, D m = 2 and s = 2, "special" m = 4
+    and s = 4. It gives the skip for the plain network; that of the LSTM is ours. (Of the same name
+    and another kind: Campos' Skip RNN, `SkipLSTMCell`.)
 
-    Weights, n = 1 ("rnn") or 4 ("lstm", Keras' order i f c o): `kernel` W [D, nH], `recurrent_kernel_0` ... U_0 ... [H, nH] each,
-    `bias` b [nH], that of the LSTM's forget gate initially 1. States: the past s states h, flat [B, s * H], oldest first; with "lstm"
-    c [B, H]; t mod m and t mod s, [B, 2].
+    Weights, n = 1 ("rnn") or 4 ("lstm", Keras' order i f c o): `kernel` W [D, nH],
+    `recurrent_kernel_0` ... U_0 ... [H, nH] each, `bias` b [nH], that of the LSTM's forget gate
+    initially 1. States: the past s states h, flat [B, s * H], oldest first; with "lstm" c [B, H]; t
+    mod m and t mod s, [B, 2].
 
     Args:
-        units: H. n_matrices: m. skip: s, or None for no skip (up to 256 both in 16 bits). base: "rnn" or "lstm".
+        units: H. n_matrices: m. skip: s, or None for no skip (up to 256 both in 16 bits). base:
+            "rnn" or "lstm".
         The rest as for `RecurrentCell`.
     """
 
     arguments = ("n_matrices", "skip", "base")
 
-    def __init__(self, units: int, n_matrices: int = 1, skip: int | None = None, base: str = "rnn", **kwargs: Any):
+    def __init__(
+        self,
+        units: int,
+        n_matrices: int = 1,
+        skip: int | None = None,
+        base: str = "rnn",
+        **kwargs: Any,
+    ):
         super().__init__(units, **kwargs)
-        self.n_matrices, self.base = whole_number("n_matrices", n_matrices), one_of("base", base, BASES)
+        self.n_matrices, self.base = (
+            whole_number("n_matrices", n_matrices),
+            one_of("base", base, BASES),
+        )
         self.skip = None if skip is None else whole_number("skip", skip)
         self.state_size = [(skip or 1) * units] + [units] * (base == "lstm") + [2]
 
@@ -44,7 +59,10 @@ class SkipRNNCell(RecurrentCell):
         """Create the weights for inputs [..., D]."""
         n_blocks = 4 if self.base == "lstm" else 1
         self.kernel = self.add_kernel("kernel", input_shape[-1], n_blocks)
-        self.recurrent_kernels = [self.add_recurrent_kernel(f"recurrent_kernel_{n}", n_blocks) for n in range(self.n_matrices)]
+        self.recurrent_kernels = [
+            self.add_recurrent_kernel(f"recurrent_kernel_{n}", n_blocks)
+            for n in range(self.n_matrices)
+        ]
         self.bias = self.add_bias("bias", n_blocks, ones=1 if self.base == "lstm" else None)
 
     def call(self, inputs: tf.Tensor, states: list[tf.Tensor]) -> tuple[tf.Tensor, list[tf.Tensor]]:
@@ -52,7 +70,8 @@ class SkipRNNCell(RecurrentCell):
         history, *c, clock = states
         latest = history[:, -self.units :]
         z = inputs @ self.kernel + self.bias
-        for n, kernel in enumerate(self.recurrent_kernels):  # rows of a batch can be at different t, where steps are masked
+        # rows of a batch can be at different t, where steps are masked
+        for n, kernel in enumerate(self.recurrent_kernels):
             z += tf.where(clock[:, :1] == n, latest @ kernel, 0)
         h, *c = lstm_gates(z, *c) if c else [tf.nn.relu(z)]
         if self.skip is not None:

@@ -14,15 +14,17 @@ BASES = ("rnn", "lstm")
 
 @keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
 class TimeDelayCell(RecurrentCell):
-    """One step of a recurrent network with two delays, 1 and d (Lin et al. 1996; Goodfellow et al. 2016, section 10.9.1).
+    """One step of a recurrent network with two delays, 1 and d (Lin et al. 1996; Goodfellow et al.
+    2016, section 10.9.1).
 
         z_t = W x_t + U h_{t-1} + V h_{t-d} + b
         h_t = tanh(z_t)                                    base "rnn"
         h_t, c_t = LSTM gates of z_t and c_{t-1}           base "lstm"
 
-    Weights, n = 1 ("rnn") or 4 ("lstm", Keras' order i f c o): `kernel` W [D, nH], `recurrent_kernel` U [H, nH], `delayed_kernel`
-    V [H, nH], `bias` b [nH], that of the LSTM's forget gate initially 1. States: the past d states h, flat [B, d * H], oldest first;
-    with "lstm" c [B, H].
+    Weights, n = 1 ("rnn") or 4 ("lstm", Keras' order i f c o): `kernel` W [D, nH],
+    `recurrent_kernel` U [H, nH], `delayed_kernel` V [H, nH], `bias` b [nH], that of the LSTM's
+    forget gate initially 1. States: the past d states h, flat [B, d * H], oldest first; with "lstm"
+    c [B, H].
 
     Args:
         units: H. delay: d, at least 2. base: "rnn" or "lstm".
@@ -48,6 +50,11 @@ class TimeDelayCell(RecurrentCell):
         """inputs [B, D], states -> h [B, H] and the new states."""
         history, *c = states
         delayed, latest = history[:, : self.units], history[:, -self.units :]
-        z = inputs @ self.kernel + latest @ self.recurrent_kernel + delayed @ self.delayed_kernel + self.bias
+        z = (
+            inputs @ self.kernel
+            + latest @ self.recurrent_kernel
+            + delayed @ self.delayed_kernel
+            + self.bias
+        )
         h, *c = lstm_gates(z, *c) if c else [tf.tanh(z)]
         return h, [shift(history, h), *c]

@@ -1,11 +1,18 @@
-"""From a command line to a config: flags, presets, cells, entrypoints. Nothing here imports TensorFlow."""
+"""From a command line to a config: flags, presets, cells, entrypoints.
+
+Nothing here imports TensorFlow.
+"""
 
 import sys
 from types import TracebackType
 
 
-def _excepthook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Ctrl-C while a script still imports what it needs ends it with one line, as `main` does afterwards."""
+def _excepthook(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    """Ctrl-C while a script still imports what it needs ends it with one line, as `main` does
+    afterwards.
+    """
     if issubclass(kind, KeyboardInterrupt):
         print("interrupted", file=sys.stderr)
     else:

@@ -44,7 +44,7 @@ class Agent:
         "hidden state the agent conditions on: h_{t-1} (paper), or the mean of the last K "
         "(release)",
         choices=OBSERVATIONS,
-    )  # fmt: skip
+    )
 
 
 @options
@@ -156,9 +156,10 @@ class SkipRNN:
 @options
 class Peephole:
     variant: str = setting(
-        "vanilla", "variant of the LSTM (Greff et al. 2015)",
+        "vanilla",
+        "variant of the LSTM (Greff et al. 2015)",
         choices=("vanilla", "NIG", "NFG", "NOG", "NIAF", "NOAF", "NP", "CIFG", "FGR"),
-    )  # fmt: skip
+    )
 
 
 @options

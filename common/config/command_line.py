@@ -116,7 +116,9 @@ def _run_name(config: RunConfig, changed: Mapping[str, Any]) -> str:
 
 
 def _name_part(name: str, value: Any) -> str:
-    """One flag in the name of a folder: lamda0.5, nojit_compile, reward_sign, data_dir_ptb (of a path the last part)."""
+    """One flag in the name of a folder: lamda0.5, nojit_compile, reward_sign, data_dir_ptb (of a
+    path the last part).
+    """
     if isinstance(value, bool):
         return name if value else f"no{name}"
     text = f"{value:.15g}" if isinstance(value, float) else show(value)
@@ -131,7 +133,9 @@ def _name_part(name: str, value: Any) -> str:
 def _given(
     known: dict[str, Setting], argv: list[str], bare: Sequence[str]
 ) -> dict[str, str | list[str]]:
-    """The text of every flag on the command line, and of the words that stand for those flags of `bare` that it has not."""
+    """The text of every flag on the command line, and of the words that stand for those flags of
+    `bare` that it has not.
+    """
     values = (
         flags.FlagValues()
     )  # not the process-wide one: several configs can be read in one process
@@ -160,7 +164,8 @@ def _given(
             given[name], *rest = rest
     if rest:
         raise InputError(
-            f"expected {'flags' if bare else 'flags only'} (--name=value; --name or --noname for a switch), found {rest[0]!r}"
+            f"expected {'flags' if bare else 'flags only'} (--name=value; --name or --noname for a"
+            f" switch), found {rest[0]!r}"
         )
     return given
 

@@ -1,7 +1,7 @@
 """The wrapper around every entrypoint: one line and an exit status for whatever ends it.
 
-An entrypoint is a config dataclass, its presets and one call of `main`. What travels further is the config, never a
-flag. Nothing here imports TensorFlow, so a mistyped flag is answered at once.
+An entrypoint is a config dataclass, its presets and one call of `main`. What travels further is the
+config, never a flag. Nothing here imports TensorFlow, so a mistyped flag is answered at once.
 """
 
 import contextlib
@@ -25,12 +25,17 @@ from .run_config import RunConfig
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM has come. A trainer catches `KeyboardInterrupt`, saves, and raises it again: that covers both."""
+    """SIGTERM has come.
+
+    A trainer catches `KeyboardInterrupt`, saves, and raises it again: that covers both.
+    """
 
 
-# What the machine, not the program, is to be blamed for: no space, over quota, no permission, read-only ...
+# What the machine, not the program, is to be blamed for: no space, over quota, no permission,
+# read-only ...
 _ENVIRONMENT = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
-# ... and what a path that was given is: in the way of a folder, no folder, a folder, nowhere, too long.
+# ... and what a path that was given is: in the way of a folder, no folder, a folder, nowhere, too
+# long.
 _PATH = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENOENT, errno.ENAMETOOLONG)
 
 
@@ -43,11 +48,11 @@ def main(
 ) -> None:
     """Read the flags, then call `train(config)`: the whole body of an entrypoint.
 
-    `train` is the function, or "module:function", imported only once the flags are accepted (TensorFlow takes seconds).
-    The other arguments are those of `parse`.
-    Bad input, a full disk or a missing permission end with one line on stderr and status 2; Ctrl-C and SIGTERM with
-    status 130 and 143, after the trainer had its chance to save (see `Terminated`). Errors of the program itself keep
-    their traceback.
+    `train` is the function, or "module:function", imported only once the flags are accepted
+    (TensorFlow takes seconds). The other arguments are those of `parse`.
+    Bad input, a full disk or a missing permission end with one line on stderr and status 2; Ctrl-C
+    and SIGTERM with status 130 and 143, after the trainer had its chance to save (see
+    `Terminated`). Errors of the program itself keep their traceback.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     # Where a home cannot be written it says so in three lines, at every start: Keras imports it.
@@ -69,9 +74,14 @@ def main(
     except KeyboardInterrupt as error:
         how = ": run the same command to go on" if isinstance(config, RunConfig) else ""
         _leave(f"interrupted{how}", 143 if isinstance(error, Terminated) else 130)
-    except UnicodeDecodeError as error:  # files are read by `text.py`, which names the line: this is standard input
+    # files are read by `text.py`, which names the line: this is standard input
+    except UnicodeDecodeError as error:
         byte = error.object[error.start]
-        _leave(f"error: standard input: expected UTF-8 text, found byte 0x{byte:02x} ({error.reason}); convert it to UTF-8", 2)
+        _leave(
+            f"error: standard input: expected UTF-8 text, found byte 0x{byte:02x} ({error.reason});"
+            " convert it to UTF-8",
+            2,
+        )
     except BrokenPipeError:  # whoever read the output has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(141) from None
@@ -81,14 +91,19 @@ def main(
             _leave(f"error: {error.strerror}{where}; name another file or folder", 2)
         if error.errno not in _ENVIRONMENT:
             raise
-        _leave(f"error: {error.strerror}{where}; make room or give access there, then run the same command again", 2)
+        _leave(
+            f"error: {error.strerror}{where}; make room or give access there, then run the same"
+            " command again",
+            2,
+        )
 
 
 def _speak_utf8() -> None:
-    """Standard input and output are UTF-8 whatever the locale says (Windows, cron and some containers say otherwise).
+    """Standard input and output are UTF-8 whatever the locale says (Windows, cron and some
+    containers say otherwise).
 
-    What is read is what the same bytes in a file would be: checked, without a byte order mark, lines ending in a newline
-    alone. Names of files that are no UTF-8 are written as they are.
+    What is read is what the same bytes in a file would be: checked, without a byte order mark,
+    lines ending in a newline alone. Names of files that are no UTF-8 are written as they are.
     """
     settings = {
         sys.stdin: {"encoding": "utf-8-sig", "errors": "strict", "newline": "\n"},

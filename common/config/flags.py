@@ -1,4 +1,6 @@
-"""A dataclass field that is a flag: its type, default, help, bounds and choices, and how a text becomes its value."""
+"""A dataclass field that is a flag: its type, default, help, bounds and choices, and how a text
+becomes its value.
+"""
 
 import dataclasses
 import difflib
@@ -25,13 +27,17 @@ def setting(
     """A dataclass field that is a flag: its default, help text, bounds (inclusive) and choices.
 
     `affects_result=False` marks what may change when a run is resumed, `path=True` what names files
-    or folders: `~` is a home there, and data/x, ./data/x and data/x/ are the same. A subclass that declares the field anew, with
-    `setting` or a bare default, inherits whatever it does not give.
+    or folders: `~` is a home there, and data/x, ./data/x and data/x/ are the same. A subclass that
+    declares the field anew, with `setting` or a bare default, inherits whatever it does not give.
     """
     given = {
-        "help": help, "minimum": minimum, "maximum": maximum, "choices": choices, "affects_result": affects_result,
+        "help": help,
+        "minimum": minimum,
+        "maximum": maximum,
+        "choices": choices,
+        "affects_result": affects_result,
         "path": path,
-    }  # fmt: skip
+    }
     metadata = {name: value for name, value in given.items() if value is not None}
     if isinstance(default, list):
         return dataclasses.field(default_factory=lambda: list(default), metadata=metadata)
@@ -75,23 +81,36 @@ class Setting:
         try:
             value = _convert(self.type, value)
         except (KeyError, ValueError, TypeError, OverflowError):
-            raise InputError(f"--{self.name} expects {_describe(self.type)}, got {value!r}") from None
+            raise InputError(
+                f"--{self.name} expects {_describe(self.type)}, got {value!r}"
+            ) from None
         for text in value if isinstance(value, list | tuple) else [value]:
             if isinstance(text, str) and not text.isprintable() and not _is_utf8(text):
                 raise InputError(
-                    f"--{self.name} expects text in UTF-8, got {text!r}: rename it, or set PYTHONUTF8=1 if it is UTF-8"
+                    f"--{self.name} expects text in UTF-8, got {text!r}: rename it, or set"
+                    " PYTHONUTF8=1 if it is UTF-8"
                 )
         if self.path and value is not None:
-            value = os.path.expanduser(value) if isinstance(value, str) else type(value)(map(os.path.expanduser, value))
+            value = (
+                os.path.expanduser(value)
+                if isinstance(value, str)
+                else type(value)(map(os.path.expanduser, value))
+            )
         for one in value if isinstance(value, list | tuple) else [value]:
             self._check(one)
         return value
 
     def comparable(self, value: Any) -> Any:
-        """What two values have in common that mean the same; the value may be of an older version, or of none."""
+        """What two values have in common that mean the same; the value may be of an older version,
+        or of none.
+        """
         if self.path and isinstance(value, list):
             return [self.comparable(one) for one in value]
-        return os.path.abspath(os.path.expanduser(value)) if self.path and isinstance(value, str) and value else value
+        return (
+            os.path.abspath(os.path.expanduser(value))
+            if self.path and isinstance(value, str) and value
+            else value
+        )
 
     def _check(self, value: Any) -> None:
         if value is None:
@@ -107,7 +126,9 @@ class Setting:
 
 
 def _is_utf8(text: str) -> bool:
-    """Not so where an argument had bytes that the locale's encoding has not (Python keeps them as surrogates)."""
+    """Not so where an argument had bytes that the locale's encoding has not (Python keeps them as
+    surrogates).
+    """
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -122,11 +143,15 @@ def _convert(kind: Any, value: Any) -> Any:
             return None
         return _convert(next(option for option in options if option is not type(None)), value)
     if typing.get_origin(kind) in (list, tuple):
-        parts = [part for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+        parts = (
+            [part for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+        )
         return typing.get_origin(kind)(_convert(options[0], part) for part in parts)
     if kind is bool:
         if isinstance(value, str):
-            return {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}[value.lower()]
+            return {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}[
+                value.lower()
+            ]
         if not isinstance(value, bool):
             raise TypeError
         return value
@@ -145,18 +170,21 @@ def _describe(kind: Any) -> str:
         return names[kind]
     parts = [part for part in typing.get_args(kind) if part not in (type(None), Ellipsis)]
     if typing.get_origin(kind) in (list, tuple):
-        return f"{ {int: 'whole numbers', float: 'numbers'}.get(parts[0], 'values') } separated by commas"
+        return (
+            f"{ {int: 'whole numbers', float: 'numbers'}.get(parts[0], 'values') } separated by"
+            " commas"
+        )
     return f"{_describe(parts[0])} or none"
 
 
 def hint(word: str, known: Iterable[Any]) -> str:
-    """" (did you mean ...?)" where one of the known words is close."""
+    """ " (did you mean ...?)" where one of the known words is close."""
     close = difflib.get_close_matches(word, list(map(str, known)), n=1)
     return f" (did you mean {close[0]}?)" if close else ""
 
 
 def settings(config_class: type) -> dict[str, Setting]:
-    """The settings of a config class by name, with their defaults, help texts, bounds and choices."""
+    """The settings of a config class by name, with defaults, help texts, bounds and choices."""
     hints = typing.get_type_hints(config_class)
     found = {}
     for field in dataclasses.fields(config_class):
@@ -164,10 +192,16 @@ def settings(config_class: type) -> dict[str, Setting]:
         for base in reversed(config_class.__mro__):
             declared = vars(base).get("__dataclass_fields__", {}).get(field.name)
             metadata |= declared.metadata if declared else {}
-        default = field.default_factory() if field.default_factory is not dataclasses.MISSING else field.default
+        default = (
+            field.default_factory()
+            if field.default_factory is not dataclasses.MISSING
+            else field.default
+        )
         if default is dataclasses.MISSING:
             raise TypeError(f"{config_class.__name__}.{field.name} needs a default")
-        found[field.name] = Setting(name=field.name, type=hints[field.name], default=default, **metadata)
+        found[field.name] = Setting(
+            name=field.name, type=hints[field.name], default=default, **metadata
+        )
     return found
 
 
@@ -180,7 +214,9 @@ def from_dict(config_class: type, values: Mapping[str, Any]) -> Any:
     for name in values:
         if name not in known:
             raise InputError(f"{config_class.__name__} has no setting {name!r}{hint(name, known)}")
-    return config_class(**{name: one.convert(values.get(name, one.default)) for name, one in known.items()})
+    return config_class(
+        **{name: one.convert(values.get(name, one.default)) for name, one in known.items()}
+    )
 
 
 def show(value: Any) -> str:

@@ -71,8 +71,9 @@ class RunConfig(
         0,
         "maximum automatic recoveries after a NaN or Inf: reload the last good checkpoint, "
         "halve the learning rate",
-        minimum=0, affects_result=False,
-    )  # fmt: skip
+        minimum=0,
+        affects_result=False,
+    )
     eval_samples: int = setting(
         1,
         "sampled chains that the final evaluation averages, too (1: none)",
@@ -98,7 +99,7 @@ class RunConfig(
         "none",
         "one device, all GPUs of this machine, or the machines that TF_CONFIG or Slurm name",
         choices=("none", "mirrored", "multi_worker"),
-    )  # fmt: skip
+    )
 
     def __post_init__(self):
         """Gives the chosen options their defaults.

@@ -1,1 +1,3 @@
-"""Readers that several tasks share: text, word vectors, batches of like length, archives, a generated corpus."""
+"""Readers that several tasks share: text, word vectors, batches of like length, archives, a
+generated corpus.
+"""

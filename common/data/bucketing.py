@@ -1,4 +1,6 @@
-"""Batches of examples of like length, so that little is padded and a compiled step meets few shapes."""
+"""Batches of examples of like length, so that little is padded and a compiled step meets few
+shapes.
+"""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
@@ -11,7 +13,8 @@ from ..errors import InputError
 class Batch(NamedTuple):
     """Which examples, how much each counts, and how long to pad them.
 
-    indices: [B] int64. weights: [B] float32, 1, or 0 where an example only fills up the batch. length: T.
+    indices: [B] int64. weights: [B] float32, 1, or 0 where an example only fills up the batch.
+    length: T.
     """
 
     indices: np.ndarray
@@ -20,9 +23,11 @@ class Batch(NamedTuple):
 
 
 def bucket_lengths(lengths: Sequence[int] | np.ndarray, n_buckets: int) -> list[int]:
-    """The `n_buckets` lengths (fewer if there are fewer) that pad least when every example takes the next longer one.
+    """The `n_buckets` lengths (fewer if there are fewer) that pad least when every example takes
+    the next longer one.
 
-    Exact, by dynamic programming over the distinct lengths l_1 < l_2 < ..., n_i examples having length l_i:
+    Exact, by dynamic programming over the distinct lengths l_1 < l_2 < ..., n_i examples having
+    length l_i:
 
         cost(j, k) = min_{i<j} cost(i, k-1) + l_j * (n_{i+1} + ... + n_j)
 
@@ -30,9 +35,12 @@ def bucket_lengths(lengths: Sequence[int] | np.ndarray, n_buckets: int) -> list[
     """
     distinct, counts = np.unique(np.asarray(lengths), return_counts=True)
     up_to = np.concatenate([[0], np.cumsum(counts)])
-    # whole[i, j]: padded size of the distinct lengths i..j-1 in one bucket; infinite where that is none.
+    # whole[i, j]: padded size of the distinct lengths i..j-1 in one bucket; infinite where that is
+    # none.
     whole = np.where(
-        np.tri(len(distinct) + 1, k=-1).T > 0, np.append(0, distinct)[None] * (up_to[None] - up_to[:, None]), np.inf
+        np.tri(len(distinct) + 1, k=-1).T > 0,
+        np.append(0, distinct)[None] * (up_to[None] - up_to[:, None]),
+        np.inf,
     )
     cost, cuts = whole[0], []
     for _ in range(min(n_buckets, len(distinct)) - 1):
@@ -46,20 +54,27 @@ def bucket_lengths(lengths: Sequence[int] | np.ndarray, n_buckets: int) -> list[
 
 
 def batches(
-    lengths: Sequence[int] | np.ndarray, batch_size: int, seed: int, epoch: int, round_to: int | Sequence[int] = 1
+    lengths: Sequence[int] | np.ndarray,
+    batch_size: int,
+    seed: int,
+    epoch: int,
+    round_to: int | Sequence[int] = 1,
 ) -> list[Batch]:
-    """One epoch: every example once with weight 1, in batches of exactly `batch_size` examples of like length.
+    """One epoch: every example once with weight 1, in batches of exactly `batch_size` examples of
+    like length.
 
-    Which examples of one length meet in a batch, and the order of the batches, come from (seed, epoch) alone, so that
-    a resumed run sees the same epoch. Every batch has the same size, which keeps the shapes static: one batch, of the
-    shortest examples, is filled up by repeating its first with weight 0.
+    Which examples of one length meet in a batch, and the order of the batches, come from (seed,
+    epoch) alone, so that a resumed run sees the same epoch. Every batch has the same size, which
+    keeps the shapes static: one batch, of the shortest examples, is filled up by repeating its
+    first with weight 0.
 
     Args:
       lengths: of every example, at least 1 each.
       batch_size: B.
       seed, epoch: non-negative; they determine the result.
-      round_to: a padded length is rounded up to a multiple of this number, or, given a sequence, to the next of these
-        lengths (`bucket_lengths`) and, above the largest of them, to a multiple of that.
+      round_to: a padded length is rounded up to a multiple of this number, or, given a sequence, to
+        the next of these lengths (`bucket_lengths`) and, above the largest of them, to a multiple
+        of that.
 
     Raises:
       InputError: if there are no examples, or one is empty.
@@ -67,7 +82,9 @@ def batches(
     lengths = np.asarray(lengths)
     if not lengths.size or lengths.min() < 1:
         found = f"example {lengths.argmin()} is empty" if lengths.size else "there are none"
-        raise InputError(f"batches are made of examples with at least one token, but {found}: check the data")
+        raise InputError(
+            f"batches are made of examples with at least one token, but {found}: check the data"
+        )
     rng = np.random.default_rng([seed, epoch])
     shuffled = rng.permutation(len(lengths))
     longest_first = shuffled[np.argsort(-lengths[shuffled], kind="stable")]
@@ -82,7 +99,8 @@ def batches(
 
 
 def chunks(epoch: Sequence[Batch], size: int, seed: int, number: int) -> list[list[Batch]]:
-    """An epoch's batches in chunks of at most `size` batches of one length, the chunks in an order that (seed, number) decides.
+    """An epoch's batches in chunks of at most `size` batches of one length, the chunks in an order
+    that (seed, number) decides.
 
     A chunk is one call of a compiled step: batches of mixed lengths would need a call each.
     """
@@ -93,56 +111,86 @@ def chunks(epoch: Sequence[Batch], size: int, seed: int, number: int) -> list[li
     return [made[i] for i in np.random.default_rng([seed, number, 1]).permutation(len(made))]
 
 
-def stack(chunk: Sequence[Batch], arrays: Mapping[str, np.ndarray], padded: Collection[str]) -> dict[str, np.ndarray]:
-    """The examples of a chunk: arrays [N, B, ...] of the given [n, ...], and their `weights` [N, B].
+def stack(
+    chunk: Sequence[Batch], arrays: Mapping[str, np.ndarray], padded: Collection[str]
+) -> dict[str, np.ndarray]:
+    """The examples of a chunk: arrays [N, B, ...] of the given [n, ...], and their `weights` [N,
+    B].
 
     Those named in `padded`, [n, T, ...], are cut to the length of the chunk.
     """
     indices = np.stack([batch.indices for batch in chunk])
-    made = {name: (a[:, : chunk[0].length] if name in padded else a)[indices] for name, a in arrays.items()}
+    made = {
+        name: (a[:, : chunk[0].length] if name in padded else a)[indices]
+        for name, a in arrays.items()
+    }
     return made | {"weights": np.stack([batch.weights for batch in chunk])}
 
 
 def epoch_chunks(
-    arrays: Mapping[str, np.ndarray], padded: Collection[str], buckets: Sequence[int], batch_size: int, size: int, seed: int, epoch: int
+    arrays: Mapping[str, np.ndarray],
+    padded: Collection[str],
+    buckets: Sequence[int],
+    batch_size: int,
+    size: int,
+    seed: int,
+    epoch: int,
 ) -> list[dict[str, np.ndarray]]:
-    """One epoch of examples with `lengths` among their arrays [n, ...]: chunks of at most `size` batches, as `stack` makes them."""
+    """One epoch of examples with `lengths` among their arrays [n, ...]: chunks of at most `size`
+    batches, as `stack` makes them.
+    """
     made = chunks(batches(arrays["lengths"], batch_size, seed, epoch, buckets), size, seed, epoch)
     return [stack(chunk, arrays, padded) for chunk in made]
 
 
-def shuffled(arrays: Mapping[str, np.ndarray], batch_size: int, seed: int, epoch: int) -> dict[str, np.ndarray]:
-    """Examples [n, ...] of one length as batches [N, B, ...], in an order that (seed, epoch) decides.
+def shuffled(
+    arrays: Mapping[str, np.ndarray], batch_size: int, seed: int, epoch: int
+) -> dict[str, np.ndarray]:
+    """Examples [n, ...] of one length as batches [N, B, ...], in an order that (seed, epoch)
+    decides.
 
     A remainder waits for another epoch. Raises `InputError` for fewer examples than a batch.
     """
     n_examples = len(next(iter(arrays.values())))
     n = n_examples // batch_size
     if n < 1:
-        raise InputError(f"expected at least --batch_size {batch_size} training examples, found {n_examples}")
+        raise InputError(
+            f"expected at least --batch_size {batch_size} training examples, found {n_examples}"
+        )
     order = np.random.default_rng([seed, epoch]).permutation(n_examples)[: n * batch_size]
     return {name: a[order].reshape(n, batch_size, *a.shape[1:]) for name, a in arrays.items()}
 
 
 def in_order(arrays: Mapping[str, np.ndarray], batch_size: int) -> dict[str, np.ndarray]:
-    """Examples [n, ...] of one length as batches [N, B, ...] in their order, with `weights` [N, B]: 0 where a batch is filled up."""
+    """Examples [n, ...] of one length as batches [N, B, ...] in their order, with `weights` [N, B]:
+    0 where a batch is filled up.
+    """
     n_examples = len(next(iter(arrays.values())))
     size = min(batch_size, n_examples)
     n = -(-n_examples // size)
     counted = {**arrays, "weights": np.ones(n_examples, np.float32)}
     padding = (0, n * size - n_examples)
-    return {name: np.pad(a, [padding] + [(0, 0)] * (a.ndim - 1)).reshape(n, size, *a.shape[1:]) for name, a in counted.items()}
+    return {
+        name: np.pad(a, [padding] + [(0, 0)] * (a.ndim - 1)).reshape(n, size, *a.shape[1:])
+        for name, a in counted.items()
+    }
 
 
 def padded_rows(rows: Sequence[np.ndarray]) -> np.ndarray:
-    """Rows of numbers of several lengths as one int32 array [n, T], zeros behind the shorter ones."""
+    """Rows of numbers of several lengths as one int32 array [n, T], zeros behind shorter ones."""
     width = max(map(len, rows))
     return np.stack([np.pad(row, (0, width - len(row))) for row in rows]).astype(np.int32)
 
 
 def some(n_examples: int, limit: int, seed: int) -> np.ndarray:
-    """Which examples `--max_train_examples` keeps: `limit` of them, those that the seed picks; all of them for a limit of 0."""
-    return np.random.default_rng(seed).permutation(n_examples)[:limit] if limit else np.arange(n_examples)
+    """Which examples `--max_train_examples` keeps: `limit` of them, those that the seed picks; all
+    of them for a limit of 0.
+    """
+    return (
+        np.random.default_rng(seed).permutation(n_examples)[:limit]
+        if limit
+        else np.arange(n_examples)
+    )
 
 
 def padding_share(lengths: Sequence[int] | np.ndarray, epoch: Sequence[Batch]) -> float:
@@ -154,4 +202,7 @@ def padding_share(lengths: Sequence[int] | np.ndarray, epoch: Sequence[Batch]) -
 def _round_up(length: int, round_to: int | Sequence[int]) -> int:
     if np.ndim(round_to) == 0:
         return -(-length // round_to) * round_to
-    return min((bucket for bucket in round_to if bucket >= length), default=_round_up(length, max(round_to)))
+    return min(
+        (bucket for bucket in round_to if bucket >= length),
+        default=_round_up(length, max(round_to)),
+    )

@@ -27,14 +27,18 @@ def sha256_of(path: str | os.PathLike) -> str:
 def fetch(url: str, path: str | os.PathLike, sha256: str) -> pathlib.Path:
     """Download `url` to `path` unless it lies there already; either way its SHA-256 is checked.
 
-    The file appears under its name only when it is whole and right. Raises `InputError` that says what to get, from
-    where and where to put it, for whatever goes wrong; a file that was there before is never replaced.
+    The file appears under its name only when it is whole and right. Raises `InputError` that says
+    what to get, from where and where to put it, for whatever goes wrong; a file that was there
+    before is never replaced.
     """
     path, sha256 = pathlib.Path(path), sha256.lower()
     if path.exists():
         if not path.is_file() or (found := sha256_of(path)) != sha256:
             what = f"a file with SHA-256 {found}" if path.is_file() else "a folder"
-            raise InputError(f"{path}: expected SHA-256 {sha256}, found {what}; move it away to have {url} downloaded")
+            raise InputError(
+                f"{path}: expected SHA-256 {sha256}, found {what}; move it away to have {url}"
+                " downloaded"
+            )
         return path
 
     def download(file: BinaryIO) -> None:
@@ -52,13 +56,17 @@ def fetch(url: str, path: str | os.PathLike, sha256: str) -> pathlib.Path:
     except (OSError, ValueError, http.client.HTTPException) as error:
         reason = str(error) or type(error).__name__
         raise InputError(
-            f"could not download {url}: {reason}; get that file by hand (SHA-256 {sha256}) and put it at {path}"
+            f"could not download {url}: {reason}; get that file by hand (SHA-256 {sha256}) and put"
+            f" it at {path}"
         ) from None
     return path
 
 
-def read_tar(archive: str | os.PathLike, wanted: Callable[[str], object]) -> Iterator[tuple[str, bytes]]:
-    """Names and contents of the files in a tar archive, compressed or not, whose names are `wanted`; nothing is extracted.
+def read_tar(
+    archive: str | os.PathLike, wanted: Callable[[str], object]
+) -> Iterator[tuple[str, bytes]]:
+    """Names and contents of the files in a tar archive, compressed or not, whose names are
+    `wanted`; nothing is extracted.
 
     Raises `InputError` for an archive that is broken.
     """
@@ -72,6 +80,9 @@ def read_tar(archive: str | os.PathLike, wanted: Callable[[str], object]) -> Ite
                 for member in tar:
                     if member.isfile() and wanted(member.name):
                         yield member.name, tar.extractfile(member).read()
-        except Exception as error:  # what the readers of archives and of what is compressed stumble over is of a dozen kinds
+        # what the readers of archives and of what is compressed stumble over is of a dozen kinds
+        except Exception as error:
             reason = str(error) or type(error).__name__
-            raise InputError(f"{archive}: expected a whole tar archive, found: {reason}; get it again") from None
+            raise InputError(
+                f"{archive}: expected a whole tar archive, found: {reason}; get it again"
+            ) from None

@@ -1,4 +1,6 @@
-"""Pretrained word vectors for a vocabulary, from the files that GloVe and word2vec are distributed as."""
+"""Pretrained word vectors for a vocabulary, from the files that GloVe and word2vec are distributed
+as.
+"""
 
 import hashlib
 import os
@@ -18,14 +20,20 @@ _MISSING, _EXACT, _LOWER = 0, 1, 2
 
 
 class WordVectors(NamedTuple):
-    """matrix [V, D] float32; found [V] int8: 1 for a word found as written, 2 for one found in lower case, else 0."""
+    """matrix [V, D] float32; found [V] int8: 1 for a word found as written, 2 for one found in
+    lower case, else 0.
+    """
 
     matrix: np.ndarray
     found: np.ndarray
 
     def summary(self) -> str:
         """One line for the log: how many words have a vector."""
-        n, exact, lower = len(self.found), int(np.sum(self.found == _EXACT)), int(np.sum(self.found == _LOWER))
+        n, exact, lower = (
+            len(self.found),
+            int(np.sum(self.found == _EXACT)),
+            int(np.sum(self.found == _LOWER)),
+        )
         share = 100 * (exact + lower) / max(n, 1)
         return (
             f"{exact + lower:,} of {n:,} words ({share:.1f} %) have a pretrained vector: "
@@ -43,27 +51,33 @@ def load_vectors(
     cache_dir: str | os.PathLike = "",
     form: Callable[[str], str] = str,
 ) -> WordVectors:
-    """The vector of each word: as it is written, else of its lower-case form, else drawn from U(-bound, bound).
+    """The vector of each word: as it is written, else of its lower-case form, else drawn from
+    U(-bound, bound).
 
     The random rows depend on the seed, V and D alone, not on which words the file has.
 
     Args:
-      path: a text file of GloVe or word2vec ("word x_1 ... x_D" lines, word2vec's after a line "rows D"), word2vec's
-        binary file (`.bin`), either of them with `.gz`, or an `.npz` with `words [V]` (text) and `vectors [V, D]`. With
-        "" there is no file and every row is random. A word that is not UTF-8 is left out, with a warning.
+      path: a text file of GloVe or word2vec ("word x_1 ... x_D" lines, word2vec's after a line
+        "rows D"), word2vec's binary file (`.bin`), either of them with `.gz`, or an `.npz` with
+        `words [V]` (text) and `vectors [V, D]`. With "" there is no file and every row is random. A
+        word that is not UTF-8 is left out, with a warning.
       words: the vocabulary, in the order of the rows.
-      dim: D, checked against the file; needed without one. A text file that does not declare D is read by it, since
-        words may have spaces in them.
-      bound: half-width of the uniform distribution; .25 is Kim's (2014), None is sqrt(3 / D), Ma & Hovy's (2016).
+      dim: D, checked against the file; needed without one. A text file that does not declare D is
+        read by it, since words may have spaces in them.
+      bound: half-width of the uniform distribution; .25 is Kim's (2014), None is sqrt(3 / D), Ma &
+      Hovy's (2016).
       seed: of the random rows.
       zero_words: words whose row is zero.
-      cache_dir: where to keep the rows that were found, for the next run on the same file and words; "" keeps none.
-      form: how the vocabulary spells a word of the file, such as "0000" for "1996". Of words that become the same the
+      cache_dir: where to keep the rows that were found, for the next run on the same file and
+      words; "" keeps none.
+      form: how the vocabulary spells a word of the file, such as "0000" for "1996". Of words that
+      become the same the
         first counts: files are sorted by frequency.
 
     Raises:
-      InputError: if the file is missing, not of its format (with the line), or not of dimension `dim`. Numbers are
-        checked on the lines that are used, columns on all, and that the file ends where it says.
+      InputError: if the file is missing, not of its format (with the line), or not of dimension
+        `dim`. Numbers are checked on the lines that are used, columns on all, and that the file
+        ends where it says.
     """
     if path:
         found, vectors = _cached(pathlib.Path(path), words, dim, cache_dir, form)
@@ -88,13 +102,27 @@ def _cached(
     cache_dir: str | os.PathLike,
     form: Callable[[str], str],
 ) -> tuple[np.ndarray, np.ndarray]:
-    """`_look_up`, kept in `cache_dir` under a name made of the file's name, size and time, the vocabulary and the form's name."""
+    """`_look_up`, kept in `cache_dir` under a name made of the file's name, size and time, the
+    vocabulary and the form's name.
+    """
     if not path.is_file():
-        raise InputError(f"expected a file of word vectors at {path}, found nothing there{seen_from(path)}; check the path")
+        raise InputError(
+            f"expected a file of word vectors at {path}, found nothing there{seen_from(path)};"
+            " check the path"
+        )
     if not cache_dir:
         return _look_up(path, words, dim, form)
     stat = path.stat()
-    key = "\n".join([_CACHE_VERSION, path.name, str(stat.st_size), str(stat.st_mtime_ns), form.__qualname__, *words])
+    key = "\n".join(
+        [
+            _CACHE_VERSION,
+            path.name,
+            str(stat.st_size),
+            str(stat.st_mtime_ns),
+            form.__qualname__,
+            *words,
+        ]
+    )
     kept = pathlib.Path(cache_dir) / f"vectors-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npz"
     try:
         arrays = read_npz(kept)
@@ -109,11 +137,19 @@ def _cached(
 def _look_up(
     path: pathlib.Path, words: Sequence[str], dim: int | None, form: Callable[[str], str]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """How each word was found [V] int8, and the vectors of those that were, in order [number found, D] float32."""
+    """How each word was found [V] int8, and the vectors of those that were, in order [number found,
+    D] float32.
+    """
     dim, rows = read_vectors(path, set(words) | {word.lower() for word in words}, dim, form)
-    found = np.array([_EXACT if w in rows else _LOWER if w.lower() in rows else _MISSING for w in words], np.int8)
+    found = np.array(
+        [_EXACT if w in rows else _LOWER if w.lower() in rows else _MISSING for w in words], np.int8
+    )
     vectors = np.zeros((np.count_nonzero(found), dim), np.float32)
-    hits = (word if word in rows else word.lower() for word in words if word in rows or word.lower() in rows)
+    hits = (
+        word if word in rows else word.lower()
+        for word in words
+        if word in rows or word.lower() in rows
+    )
     for i, word in enumerate(hits):
         vectors[i] = rows[word]
     return found, vectors

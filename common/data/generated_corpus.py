@@ -1,34 +1,38 @@
-"""A small generated English for runs and tests without any download: what decides a word stands some words away.
+"""A small generated English for runs and tests without any download: what decides a word stands
+some words away.
 
-Drawn from a probabilistic grammar; the same seed gives the same text. Most words are the more frequent the earlier they
-stand in their list, as in real text. Three readings of it:
+Drawn from a probabilistic grammar; the same seed gives the same text. Most words are the more
+frequent the earlier they stand in their list, as in real text. Three readings of it:
 
-`language_model_text` - number agreement and a word that comes back (n is singular or plural, drawn anew for each NP
-unless given; "that" VP(n) agrees with the noun it follows, across whatever stands between noun and verb):
+`language_model_text` - number agreement and a word that comes back (n is singular or plural, drawn
+anew for each NP unless given; "that" VP(n) agrees with the noun it follows, across whatever stands
+between noun and verb):
 
-    S     -> Core 0.6 | "about the" TOPIC Core "so the" TOPIC "stays" ADJ 0.4       the same TOPIC twice
+    S     -> Core 0.6 | "about the" TOPIC Core "so the" TOPIC "stays" ADJ 0.4   the same TOPIC twice
     Core  -> NP(n) VP(n)
-    NP(n) -> DET(n) [ADJ 0.3] NOUN(n) [PP 0.25 | RC 0.25]                         the brackets end at depth 2
+    NP(n) -> DET(n) [ADJ 0.3] NOUN(n) [PP 0.25 | RC 0.25]   the brackets end at depth 2
     PP    -> PREPOSITION NP
     RC    -> "that" VP(n) 0.5 | "that" NP(m) TRANSITIVE(m) 0.5
     VP(n) -> INTRANSITIVE(n) [ADVERB 0.4] 0.4 | TRANSITIVE(n) NP 0.4 | "is"/"are" ADJ 0.2
 
-`tagged_sentences` - names that say nothing about their type, and a cue before or after them that does, some words away:
+`tagged_sentences` - names that say nothing about their type, and a cue before or after them that
+does, some words away:
 
     S      -> Clause "." | Clause ("and" | "while") Clause "."
     Clause -> BEFORE(type) "," Filler "," NAME | NAME "," Filler "," AFTER(type)
     Filler -> one to three phrases;   NAME -> one or two words;   type -> PER | LOC | ORG | MISC
 
-`labelled_reviews` - one verdict among neutral sentences, whose sign is that of its adjective times that of its opening,
-and perhaps a second verdict that does not count because it is the one conceded:
+`labelled_reviews` - one verdict among neutral sentences, whose sign is that of its adjective times
+that of its opening, and perhaps a second verdict that does not count because it is the one
+conceded:
 
     Review  -> Neutral{0,3} Verdict "." Neutral{0,3}
-    Verdict -> V 0.5 | "although" V' "," V | V "although" V' | V' "," "but" V        the label is the sign of V
+    Verdict -> V 0.5 | "although" V' "," V | V "although" V' | V' "," "but" V   label: sign of V
     V       -> Opening(+1 0.7 | -1 0.3) Filler Closing ADJECTIVE(+1 0.5 | -1 0.5)
 
-An adjective says which label is the more probable, and no more: counts of words get about two reviews in three right,
-who reads the whole verdict all. Were openings drawn evenly too, no word would say anything by itself: networks here do
-not learn such a parity from thousands of reviews.
+An adjective says which label is the more probable, and no more: counts of words get about two
+reviews in three right, who reads the whole verdict all. Were openings drawn evenly too, no word
+would say anything by itself: networks here do not learn such a parity from thousands of reviews.
 """
 
 from collections.abc import Sequence
@@ -37,60 +41,117 @@ import numpy as np
 
 from ..errors import InputError
 
-# ------------------------------------------------------------------------------------------------------------ the words
+# ---------------------------------------------------------------------------------------- the words
 
 NOUNS = (
-    "sailor captain teacher student farmer doctor lawyer writer singer baker banker driver painter soldier "
-    "worker manager child woman man neighbor visitor investor engineer gardener senator analyst reporter trader "
-    "broker owner cousin pilot house boat bridge garden window letter table picture story song book tower "
-    "machine engine market company office school train river mountain bird horse dog cat tree"
+    "sailor captain teacher student farmer doctor lawyer writer singer baker banker driver painter"
+    " soldier worker manager child woman man neighbor visitor investor engineer gardener senator"
+    " analyst reporter trader broker owner cousin pilot house boat bridge garden window letter"
+    " table picture story song book tower machine engine market company office school train river"
+    " mountain bird horse dog cat tree"
 ).split()
 _IRREGULAR = {"child": "children", "woman": "women", "man": "men"}
 
 TRANSITIVE = (
-    "see know like watch follow help meet hear remember admire draw visit find want leave praise blame ignore "
-    "support describe mention trust expect"
+    "see know like watch follow help meet hear remember admire draw visit find want leave praise"
+    " blame ignore support describe mention trust expect"
 ).split()
 INTRANSITIVE = (
-    "sleep wait smile laugh arrive work return sing vanish fall rise change move talk grow stop continue"
+    "sleep wait smile laugh arrive work return sing vanish fall rise change move talk grow stop"
+    " continue"
 ).split()
 
 ADJECTIVES = (
-    "old new small large young quiet strong famous cheap dark bright happy heavy honest early clever proud "
-    "strange gentle empty rich simple careful lonely"
+    "old new small large young quiet strong famous cheap dark bright happy heavy honest early"
+    " clever proud strange gentle empty rich simple careful lonely"
 ).split()
-ADVERBS = "slowly often today again quickly together loudly soon rarely everywhere abroad eventually twice".split()
+ADVERBS = (
+    "slowly often today again quickly together loudly soon rarely everywhere abroad eventually"
+    " twice".split()
+)
 PREPOSITIONS = "near behind with beside under from against without".split()
 TOPICS = (
-    "harbor budget weather election festival factory storm airport museum merger harvest strike hotel library"
+    "harbor budget weather election festival factory storm airport museum merger harvest strike"
+    " hotel library"
 ).split()
 DETERMINERS = {False: "the a this every".split(), True: "the some these many".split()}
 
 NAMES = (
-    "Jordan Lincoln Austin Chelsea Madison Florence Sydney Carter Houston Kent Santiago Victoria Marion Orlando "
-    "Denver Troy Salem Dover Marlow Preston Clifton Ashby Hilton Milton Paris Verona Alba Camden Jackson Monroe "
-    "Regina Lorenz Norton Wells Warwick Sterling Hudson Dallas Avon Mercer"
+    "Jordan Lincoln Austin Chelsea Madison Florence Sydney Carter Houston Kent Santiago Victoria"
+    " Marion Orlando Denver Troy Salem Dover Marlow Preston Clifton Ashby Hilton Milton Paris"
+    " Verona Alba Camden Jackson Monroe Regina Lorenz Norton Wells Warwick Sterling Hudson Dallas"
+    " Avon Mercer"
 ).split()
 BEFORE = {
-    "PER": ("the jury heard", "voters elected", "she married", "he thanked his uncle", "police arrested"),
+    "PER": (
+        "the jury heard",
+        "voters elected",
+        "she married",
+        "he thanked his uncle",
+        "police arrested",
+    ),
     "LOC": ("they flew to", "we live in", "it rained in", "the road leads to", "he was buried at"),
-    "ORG": ("she owns shares of", "he joined the board of", "workers left", "banks lent money to", "he sued"),
-    "MISC": ("he won the", "she translated the", "they celebrate the", "children learn", "it was written in"),
+    "ORG": (
+        "she owns shares of",
+        "he joined the board of",
+        "workers left",
+        "banks lent money to",
+        "he sued",
+    ),
+    "MISC": (
+        "he won the",
+        "she translated the",
+        "they celebrate the",
+        "children learn",
+        "it was written in",
+    ),
 }
 AFTER = {
     "PER": ("smiled", "retired at 60", "was born in May", "thanked the voters", "broke a leg"),
-    "LOC": ("was flooded", "has 40000 inhabitants", "lies in the north", "borders the sea", "was cut off by snow"),
-    "ORG": ("raised its dividend", "cut 300 jobs", "reported a loss", "was founded in 1990", "hired a new chairman"),
-    "MISC": ("is spoken by few", "was first held in 1970", "sold many copies", "is taught in schools", "is sung here"),
+    "LOC": (
+        "was flooded",
+        "has 40000 inhabitants",
+        "lies in the north",
+        "borders the sea",
+        "was cut off by snow",
+    ),
+    "ORG": (
+        "raised its dividend",
+        "cut 300 jobs",
+        "reported a loss",
+        "was founded in 1990",
+        "hired a new chairman",
+    ),
+    "MISC": (
+        "is spoken by few",
+        "was first held in 1970",
+        "sold many copies",
+        "is taught in schools",
+        "is sung here",
+    ),
 }
 FILLERS = (
-    "after a long delay", "on Monday", "with 20 others", "despite the rain", "for the second time",
-    "as everybody knows", "in spite of all warnings", "a week ago", "against all odds", "to nobody 's surprise",
-    "in the end", "once more",
-)  # fmt: skip
+    "after a long delay",
+    "on Monday",
+    "with 20 others",
+    "despite the rain",
+    "for the second time",
+    "as everybody knows",
+    "in spite of all warnings",
+    "a week ago",
+    "against all odds",
+    "to nobody 's surprise",
+    "in the end",
+    "once more",
+)
 
-POSITIVE = "wonderful moving brilliant charming gripping superb delightful fresh witty touching clever great".split()
-NEGATIVE = "awful boring stupid clumsy tedious terrible dreadful stale dull annoying shallow weak".split()
+POSITIVE = (
+    "wonderful moving brilliant charming gripping superb delightful fresh witty touching clever"
+    " great".split()
+)
+NEGATIVE = (
+    "awful boring stupid clumsy tedious terrible dreadful stale dull annoying shallow weak".split()
+)
 SUBJECTS = "film story script cast music ending plot dialogue".split()
 # opening (affirms, denies), closing
 OPENINGS = (
@@ -99,18 +160,32 @@ OPENINGS = (
     (("it is true", "it is false"), "that the {} {} was"),
     (("few will doubt", "few will believe"), "that the {} {} seems"),
 )
-CONCESSIONS = ("although {c} , {v}", "{v} although {c}", "{c} , but {v}")  # a verdict that counts, and one that does not
+# a verdict that counts, and one that does not
+CONCESSIONS = ("although {c} , {v}", "{v} although {c}", "{c} , but {v}")
 REVIEW_FILLERS = (
-    "with its many songs", "from the second hour on", "after all these years", "in the version that i know",
-    "for a work of this length", "on a small screen", "without the famous scene", "next to the book that it follows",
-)  # fmt: skip
+    "with its many songs",
+    "from the second hour on",
+    "after all these years",
+    "in the version that i know",
+    "for a work of this length",
+    "on a small screen",
+    "without the famous scene",
+    "next to the book that it follows",
+)
 NEUTRAL = (
-    "it runs for two hours", "i saw it on a rainy day", "it was shot in the desert", "the tickets were sold out",
-    "my brother had read the book", "the hero is a teacher from the south", "it opens with a long journey by train",
-    "the second half takes place at sea", "we sat in the last row", "it has been shown on television since",
-)  # fmt: skip
+    "it runs for two hours",
+    "i saw it on a rainy day",
+    "it was shot in the desert",
+    "the tickets were sold out",
+    "my brother had read the book",
+    "the hero is a teacher from the south",
+    "it opens with a long journey by train",
+    "the second half takes place at sea",
+    "we sat in the last row",
+    "it has been shown on television since",
+)
 
-# --------------------------------------------------------------------------------------------------------- the grammars
+# ------------------------------------------------------------------------------------- the grammars
 
 
 def plural(noun: str) -> str:
@@ -153,7 +228,17 @@ class _Agreement:
         if self.chance(0.6):
             return self.core()
         topic = self.pick(TOPICS)
-        return ["about", "the", topic, *self.core(), "so", "the", topic, "stays", self.pick(ADJECTIVES)]
+        return [
+            "about",
+            "the",
+            topic,
+            *self.core(),
+            "so",
+            "the",
+            topic,
+            "stays",
+            self.pick(ADJECTIVES),
+        ]
 
     def core(self) -> list[str]:
         many = self.chance(0.5)
@@ -179,7 +264,10 @@ class _Agreement:
     def verb_phrase(self, many: bool, depth: int) -> list[str]:
         kind = self.random.random()
         if kind < 0.4:
-            return [self.verb(INTRANSITIVE, many), *([self.pick(ADVERBS)] if self.chance(0.4) else [])]
+            return [
+                self.verb(INTRANSITIVE, many),
+                *([self.pick(ADVERBS)] if self.chance(0.4) else []),
+            ]
         if kind < 0.8:
             return [self.verb(TRANSITIVE, many), *self.noun_phrase(self.chance(0.5), depth + 1)]
         return ["are" if many else "is", self.pick(ADJECTIVES)]
@@ -190,7 +278,9 @@ class _Agreement:
 
 
 def language_model_text(n_sentences: int, seed: int | Sequence[int]) -> list[str]:
-    """Sentences without punctuation, one a line, as PTB's files have them; a vocabulary of a few hundred words."""
+    """Sentences without punctuation, one a line, as PTB's files have them; a vocabulary of a few
+    hundred words.
+    """
     grammar = _Agreement(_random(n_sentences, seed))
     return [" ".join(grammar.sentence()) for _ in range(n_sentences)]
 
@@ -198,8 +288,8 @@ def language_model_text(n_sentences: int, seed: int | Sequence[int]) -> list[str
 def tagged_sentences(n: int, seed: int | Sequence[int]) -> list[tuple[list[str], list[str]]]:
     """Sentences with PER, LOC, ORG and MISC entities, words and tags of the same length.
 
-    The tags are B- on an entity's first word and I- on its others, else O. No two entities touch, so a reader of IOB1
-    takes them for the same entities.
+    The tags are B- on an entity's first word and I- on its others, else O. No two entities touch,
+    so a reader of IOB1 takes them for the same entities.
     """
     random = _random(n, seed)
     sentences = []
@@ -219,7 +309,10 @@ def _clause(random: np.random.Generator) -> list[tuple[str, str]]:
     first = random.random() < 0.5
     cue = _outside(_pick(random, (BEFORE if first else AFTER)[kind]))
     filler = _outside(f", {_phrases(random, FILLERS)} ,")
-    name = [(_pick_skewed(random, NAMES), f"{mark}-{kind}") for mark in ("BI" if random.random() < 0.4 else "B")]
+    name = [
+        (_pick_skewed(random, NAMES), f"{mark}-{kind}")
+        for mark in ("BI" if random.random() < 0.4 else "B")
+    ]
     return cue + filler + name if first else name + filler + cue
 
 
@@ -229,11 +322,15 @@ def _outside(text: str) -> list[tuple[str, str]]:
 
 def _phrases(random: np.random.Generator, phrases: Sequence[str]) -> str:
     """One to three different phrases."""
-    return " ".join(phrases[place] for place in random.permutation(len(phrases))[: random.integers(1, 4)])
+    return " ".join(
+        phrases[place] for place in random.permutation(len(phrases))[: random.integers(1, 4)]
+    )
 
 
 def labelled_reviews(n: int, seed: int | Sequence[int]) -> list[tuple[str, int]]:
-    """Reviews, words and punctuation separated by spaces, with 1 for a favourable verdict and 0 for the other."""
+    """Reviews, words and punctuation separated by spaces, with 1 for a favourable verdict and 0 for
+    the other.
+    """
     random = _random(n, seed)
     return [_review(random) for _ in range(n)]
 
@@ -244,7 +341,11 @@ def _review(random: np.random.Generator) -> tuple[str, int]:
     form = _pick(random, CONCESSIONS) if random.random() < 0.5 else "{v}"
     neutral = [NEUTRAL[place] for place in random.permutation(len(NEUTRAL))]
     before, after = random.integers(0, 4, 2)
-    sentences = [*neutral[:before], form.format(v=verdict, c=conceded), *neutral[before : before + after]]
+    sentences = [
+        *neutral[:before],
+        form.format(v=verdict, c=conceded),
+        *neutral[before : before + after],
+    ]
     return " . ".join(sentences) + " .", favourable
 
 
@@ -252,4 +353,6 @@ def _verdict(random: np.random.Generator) -> tuple[str, int]:
     deny, good = random.random() < 0.3, random.random() < 0.5
     openings, closing = OPENINGS[int(len(OPENINGS) * random.random())]
     middle = closing.format(_pick(random, SUBJECTS), _phrases(random, REVIEW_FILLERS))
-    return f"{openings[deny]} {middle} {_pick(random, POSITIVE if good else NEGATIVE)}", int(good != deny)
+    return f"{openings[deny]} {middle} {_pick(random, POSITIVE if good else NEGATIVE)}", int(
+        good != deny
+    )

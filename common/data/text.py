@@ -29,25 +29,37 @@ _NO_TEXT = (
     (b"(\xb5/\xfd", "a zstd file", _UNPACK),
     (b"7z\xbc\xaf\x27\x1c", "a 7z file", _UNPACK),
     (b"Rar!", "a rar file", _UNPACK),
-    (b"\0\5\x16\7", "what macOS keeps beside a file (its name begins with ._)", "give the file itself"),
+    (
+        b"\0\5\x16\7",
+        "what macOS keeps beside a file (its name begins with ._)",
+        "give the file itself",
+    ),
     (b"\xba\x16O/", "a model in fastText's own format", "give its .vec file"),
-    (b"version https://git-lfs.github.com/", "a pointer of Git LFS", "fetch the file itself: git lfs pull"),
+    (
+        b"version https://git-lfs.github.com/",
+        "a pointer of Git LFS",
+        "fetch the file itself: git lfs pull",
+    ),
     (b"<!DOCTYPE html", "a web page", "download the file itself"),
     (b"<html", "a web page", "download the file itself"),
 )
 
 
 def no_text(head: bytes) -> str:
-    """What a file is, and what to do, if its first bytes (512 tell) are known to be of no text; else ""."""
+    """What a file is, and what to do, if its first bytes (512 tell) are known to be of no text;
+    else "".
+    """
     if head[257:262] == b"ustar":
         return f"a tar archive; {_UNPACK}"
     return next((f"{what}; {todo}" for magic, what, todo in _NO_TEXT if head.startswith(magic)), "")
 
 
 def decode(data: bytes, name: str) -> str:
-    """The text of a file or archive member: strict UTF-8, without the byte order mark, lines ending in a newline.
+    """The text of a file or archive member: strict UTF-8, without the byte order mark, lines ending
+    in a newline.
 
-    `name` is what error messages call it. Raises `InputError`, with the line number, for bytes that are not text.
+    `name` is what error messages call it. Raises `InputError`, with the line number, for bytes that
+    are not text.
     """
     if known := no_text(data[:512]):
         raise InputError(f"{name}: expected UTF-8 text, found {known}")
@@ -59,7 +71,9 @@ def decode(data: bytes, name: str) -> str:
             bad, what = error.start, f"byte 0x{data[error.start]:02x} ({error.reason})"
     if bad >= 0:
         line = data.count(b"\n", 0, bad) + 1
-        raise InputError(f"{name}:{line}: expected UTF-8 text, found {what}; convert the file to UTF-8")
+        raise InputError(
+            f"{name}:{line}: expected UTF-8 text, found {what}; convert the file to UTF-8"
+        )
     text = text.removeprefix("\ufeff").replace("\r\n", "\n")
     if not text:
         raise InputError(f"{name}: expected text, found an empty file; get or write it again")
@@ -67,14 +81,18 @@ def decode(data: bytes, name: str) -> str:
 
 
 def lines(text: str) -> list[str]:
-    """The lines of a text. Only a newline ends one: `str.splitlines` would break at U+0085 and U+2028 too."""
+    """The lines of a text.
+
+    Only a newline ends one: `str.splitlines` would break at U+0085 and U+2028 too.
+    """
     return text.removesuffix("\n").split("\n")
 
 
 def words_of(line: str) -> list[str]:
     """The words of a line, for every reader: they end at spaces, tabs and line ends alone.
 
-    `str.split` would break words at no-break spaces ("5\u00a0000 euros"), form feeds and U+2028 too.
+    `str.split` would break words at no-break spaces ("5\u00a0000 euros"), form feeds and U+2028
+    too.
     """
     return _WORD.findall(line)
 
@@ -82,8 +100,12 @@ def words_of(line: str) -> list[str]:
 READ_AS_UNKNOWN = dict.fromkeys((PADDING, UNKNOWN), "it is read as the unknown word")
 
 
-def notice_reserved(name: str, words: Iterable[str], meanings: Mapping[str, str] = READ_AS_UNKNOWN) -> None:
-    """Say which of the words that mean something here a text has itself, how often, and what becomes of them."""
+def notice_reserved(
+    name: str, words: Iterable[str], meanings: Mapping[str, str] = READ_AS_UNKNOWN
+) -> None:
+    """Say which of the words that mean something here a text has itself, how often, and what
+    becomes of them.
+    """
     counts = collections.Counter(words)
     for word, meaning in meanings.items():
         if counts[word]:
@@ -93,40 +115,61 @@ def notice_reserved(name: str, words: Iterable[str], meanings: Mapping[str, str]
 def read_lines(path: str | os.PathLike) -> list[str]:
     """The lines of a UTF-8 text file, without their ends.
 
-    Raises `InputError` naming the file (and the line, where there is one) if it is missing, empty or not UTF-8.
+    Raises `InputError` naming the file (and the line, where there is one) if it is missing, empty
+    or not UTF-8.
     """
     path = pathlib.Path(path)
     try:
         data = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         packed = still_packed(path.parent, path.name)
-        found = f"nothing there, {packed}" if packed else f"nothing there{seen_from(path)}; check the path"
+        found = (
+            f"nothing there, {packed}"
+            if packed
+            else f"nothing there{seen_from(path)}; check the path"
+        )
         raise InputError(f"{path}: expected a text file, found {found}") from None
     except IsADirectoryError:
-        raise InputError(f"{path}: expected a text file, found a folder; give the file itself") from None
+        raise InputError(
+            f"{path}: expected a text file, found a folder; give the file itself"
+        ) from None
     return lines(decode(data, str(path)))
 
 
 @dataclasses.dataclass(frozen=True)
 class Vocabulary:
-    """V words; the id of a word is its place. If `<unk>` is one of them, it stands for every unknown word."""
+    """V words; the id of a word is its place.
+
+    If `<unk>` is one of them, it stands for every unknown word.
+    """
 
     words: tuple[str, ...]
 
     def __post_init__(self):
         object.__setattr__(self, "words", tuple(self.words))
         if len(self.ids) != len(self.words):
-            twice = next(word for word, count in collections.Counter(self.words).items() if count > 1)
-            raise InputError(f"expected a list of different words, found {twice!r} more than once; remove it")
+            twice = next(
+                word for word, count in collections.Counter(self.words).items() if count > 1
+            )
+            raise InputError(
+                f"expected a list of different words, found {twice!r} more than once; remove it"
+            )
         for word in self.words:
             if not word or any(mark in word for mark in "\n\r\0"):
-                raise InputError(f"expected words that fit on a line each, found {word!r}; clean the text")
+                raise InputError(
+                    f"expected words that fit on a line each, found {word!r}; clean the text"
+                )
 
     @classmethod
     def build(
-        cls, tokens: Iterable[str], max_size: int | None = None, min_count: int = 1, specials: Sequence[str] = ()
+        cls,
+        tokens: Iterable[str],
+        max_size: int | None = None,
+        min_count: int = 1,
+        specials: Sequence[str] = (),
     ) -> "Vocabulary":
-        """`specials` in the order given, then the other words: the most frequent first, equals alphabetically.
+        """`specials` in the order given, then the other words: the most frequent first, equals
+        alphabetically.
 
         Args:
           tokens: the training text.
@@ -135,11 +178,16 @@ class Vocabulary:
           specials: words that are in the vocabulary whether the text has them or not.
         """
         if max_size is not None and max_size < max(1, len(specials)):
-            raise InputError(f"expected max_size of at least {max(1, len(specials))}, found {max_size}; raise it")
+            raise InputError(
+                f"expected max_size of at least {max(1, len(specials))}, found {max_size}; raise it"
+            )
         counts = collections.Counter(tokens)
         for word in specials:
             counts.pop(word, None)
-        kept = sorted((word for word, count in counts.items() if count >= min_count), key=lambda w: (-counts[w], w))
+        kept = sorted(
+            (word for word, count in counts.items() if count >= min_count),
+            key=lambda w: (-counts[w], w),
+        )
         return cls((*specials, *kept)[:max_size])
 
     @functools.cached_property
@@ -154,29 +202,37 @@ class Vocabulary:
         return word in self.ids
 
     def encode(self, tokens: Iterable[str], padding: str | None = None) -> np.ndarray:
-        """The ids of the tokens, int32 [N]. Raises `InputError` naming an unknown word if there is no `<unk>`.
+        """The ids of the tokens, int32 [N]. Raises `InputError` naming an unknown word if there is
+        no `<unk>`.
 
-        A text that has the word `padding` itself does not mean this vocabulary's padding: it is unknown there.
+        A text that has the word `padding` itself does not mean this vocabulary's padding: it is
+        unknown there.
         """
         unknown = self.ids.get(UNKNOWN)
         tokens = list(tokens)
         found = [unknown if token == padding else self.ids.get(token, unknown) for token in tokens]
         if unknown is None and None in found:
             word = tokens[found.index(None)]
-            raise InputError(f"the word {word!r} is not in the vocabulary, which has no {UNKNOWN} for it; add either")
+            raise InputError(
+                f"the word {word!r} is not in the vocabulary, which has no {UNKNOWN} for it; add"
+                " either"
+            )
         return np.array(found, np.int32)
 
     def decode(self, ids: Iterable[int]) -> list[str]:
         """The words of the ids."""
         ids = np.asarray(ids if isinstance(ids, np.ndarray) else list(ids), np.int64)
         if ids.size and not 0 <= ids.min() <= ids.max() < len(self):
-            raise InputError(f"expected word ids from 0 to {len(self) - 1}, found {ids.min()} to {ids.max()}")
+            raise InputError(
+                f"expected word ids from 0 to {len(self) - 1}, found {ids.min()} to {ids.max()}"
+            )
         return [self.words[place] for place in ids]
 
     def save(self, path: str | os.PathLike) -> None:
         """Write one word a line, in the order of the ids."""
         text = "".join(word + "\n" for word in self.words)
-        # A first word that starts with U+FEFF would be read as a byte order mark: put a real one before it.
+        # A first word that starts with U+FEFF would be read as a byte order mark: put a real one
+        # before it.
         atomic_write(path, "\ufeff" + text if text.startswith("\ufeff") else text)
 
     @classmethod
@@ -185,8 +241,13 @@ class Vocabulary:
         found: dict[str, int] = {}
         for number, word in enumerate(read_lines(path), 1):
             if not word:
-                raise InputError(f"{path}:{number}: expected one word a line, found an empty line; remove it")
+                raise InputError(
+                    f"{path}:{number}: expected one word a line, found an empty line; remove it"
+                )
             if word in found:
-                raise InputError(f"{path}:{number}: {word!r} is in line {found[word]} already; remove one of them")
+                raise InputError(
+                    f"{path}:{number}: {word!r} is in line {found[word]} already; remove one of"
+                    " them"
+                )
             found[word] = number
         return cls(tuple(found))

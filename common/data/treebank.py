@@ -1,7 +1,8 @@
-"""Text as the Penn Treebank splits it into words, and with it the corpora made in its manner (CoNLL-2003, SST).
+"""Text as the Penn Treebank splits it into words, and with it the corpora made in its manner
+(CoNLL-2003, SST).
 
-Marcus, Santorini & Marcinkiewicz (1993). Punctuation stands alone, and so do clitics: don't is do n't, Smith's is Smith 's. Text that is
-split already stays as it is.
+Marcus, Santorini & Marcinkiewicz (1993). Punctuation stands alone, and so do clitics: don't is do
+n't, Smith's is Smith 's. Text that is split already stays as it is.
 """
 
 import re

@@ -12,7 +12,9 @@ _WIDTH, _INCHES_A_LETTER = 11.0, 0.085
 
 
 def as_text(words: Sequence[str], distances: Sequence[int]) -> str:
-    """A line per word: the word, how far back it connects, and to which word's state (`-` before the beginning)."""
+    """A line per word: the word, how far back it connects, and to which word's state (`-` before
+    the beginning).
+    """
     width = max(map(len, words))
     lines = []
     for i, (word, distance) in enumerate(zip(words, distances, strict=True)):
@@ -21,10 +23,14 @@ def as_text(words: Sequence[str], distances: Sequence[int]) -> str:
     return "\n".join(lines)
 
 
-def draw(words: Sequence[str], distances: Sequence[int], stem: str | os.PathLike, caption: str) -> list[pathlib.Path]:
-    """Arcs over the sentence from each word to the one whose state it took; longer ones darker, the previous word left out.
+def draw(
+    words: Sequence[str], distances: Sequence[int], stem: str | os.PathLike, caption: str
+) -> list[pathlib.Path]:
+    """Arcs over the sentence from each word to the one whose state it took; longer ones darker, the
+    previous word left out.
 
-    Long sentences go over several lines. Writes `<stem>.png`, `.svg` and, with the numbers, `.csv`; returns the paths.
+    Long sentences go over several lines. Writes `<stem>.png`, `.svg` and, with the numbers, `.csv`;
+    returns the paths.
     """
     from matplotlib.patches import Arc
 
@@ -46,19 +52,44 @@ def draw(words: Sequence[str], distances: Sequence[int], stem: str | os.PathLike
         if line[source] == line[i]:
             width = x[i] - x[source]
             middle, height = (x[i] + x[source]) / 2, 0.25 + 0.7 * distance / longest
-            axes.add_patch(Arc((middle, y[i] + 0.05), width, height, theta2=180, color=shade, lw=1.3))
+            axes.add_patch(
+                Arc((middle, y[i] + 0.05), width, height, theta2=180, color=shade, lw=1.3)
+            )
             axes.plot([x[i]], [y[i] + 0.05], marker="v", color=shade, ms=4)
         else:  # the connection comes from the line above
             start = max(x[i] - 0.4, 0.1)
-            axes.annotate("", (x[i], y[i] + 0.03), (start, y[i] + 0.3), arrowprops={"arrowstyle": "-|>", "color": shade, "lw": 1.3})
-            label = {"ha": "center", "va": "bottom", "fontsize": 7, "color": shade, "style": "italic", "zorder": 5}
-            axes.text(start, y[i] + 0.31, words[source], bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8}, **label)
+            axes.annotate(
+                "",
+                (x[i], y[i] + 0.03),
+                (start, y[i] + 0.3),
+                arrowprops={"arrowstyle": "-|>", "color": shade, "lw": 1.3},
+            )
+            label = {
+                "ha": "center",
+                "va": "bottom",
+                "fontsize": 7,
+                "color": shade,
+                "style": "italic",
+                "zorder": 5,
+            }
+            axes.text(
+                start,
+                y[i] + 0.31,
+                words[source],
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8},
+                **label,
+            )
     axes.set_xlim(0, _WIDTH)
     axes.set_ylim(y[-1] - 0.3, 0.65)
     axes.axis("off")
     plots.caption(figure, caption)
     sources = [i - d if i >= d else "" for i, d in enumerate(distances)]
-    rows = {"position": range(len(words)), "word": words, "distance": distances, "source_position": sources}
+    rows = {
+        "position": range(len(words)),
+        "word": words,
+        "distance": distances,
+        "source_position": sources,
+    }
     return [*plots.save(figure, stem), plots.write_csv(f"{stem}.csv", rows)]
 
 

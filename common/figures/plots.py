@@ -1,4 +1,7 @@
-"""Pictures as PNG and SVG, with their data as CSV beside them. Drawn without a display; matplotlib is imported on first use."""
+"""Pictures as PNG and SVG, with their data as CSV beside them.
+
+Drawn without a display; matplotlib is imported on first use.
+"""
 
 import csv
 import io
@@ -27,24 +30,36 @@ _STYLE = {
 
 
 def figure(
-    width: float, height: float, columns: int = 1, rows: int = 1, share: bool = False, **gridspec: Any
+    width: float,
+    height: float,
+    columns: int = 1,
+    rows: int = 1,
+    share: bool = False,
+    **gridspec: Any,
 ) -> tuple["Figure", list["Axes"]]:
-    """A figure of that size in inches with its axes, row by row; `gridspec` as for `Figure.subplots`, e.g. width_ratios.
+    """A figure of that size in inches with its axes, row by row; `gridspec` as for
+    `Figure.subplots`, e.g. width_ratios.
 
     With `share`, all axes have the same limits, and ticks stand at the outer ones alone.
     """
     import matplotlib
-    from matplotlib.figure import Figure  # without pyplot there is no display to look for and nothing to close
+
+    # without pyplot there is no display to look for and nothing to close
+    from matplotlib.figure import Figure
 
     with matplotlib.rc_context(_STYLE):
         made = Figure(figsize=(width, height), layout="constrained")
-        axes = made.subplots(rows, columns, squeeze=False, sharex=share, sharey=share, gridspec_kw=gridspec or None)
+        axes = made.subplots(
+            rows, columns, squeeze=False, sharex=share, sharey=share, gridspec_kw=gridspec or None
+        )
     return made, list(axes.flat)
 
 
 def caption(made: "Figure", text: str) -> None:
     """A caption below the axes, in as many lines as the figure's width asks for."""
-    made.supxlabel(textwrap.fill(text, int(14.5 * made.get_size_inches()[0])), fontsize=9, color="0.35")
+    made.supxlabel(
+        textwrap.fill(text, int(14.5 * made.get_size_inches()[0])), fontsize=9, color="0.35"
+    )
 
 
 def heat_map(
@@ -58,8 +73,12 @@ def heat_map(
     value_label: str,
     maximum: float | None = None,
 ) -> "AxesImage":
-    """Values [rows, columns] from 0 to `maximum` as shades, with a scale; what is not a number is left white."""
-    image = axes.imshow(np.ma.masked_invalid(values), cmap="Blues", vmin=0, vmax=maximum, aspect="equal")
+    """Values [rows, columns] from 0 to `maximum` as shades, with a scale; what is not a number is
+    left white.
+    """
+    image = axes.imshow(
+        np.ma.masked_invalid(values), cmap="Blues", vmin=0, vmax=maximum, aspect="equal"
+    )
     axes.set_xticks(range(len(columns)), [str(one) for one in columns])
     axes.set_yticks(range(len(rows)), [str(one) for one in rows])
     axes.set_xlabel(column_label)
@@ -79,7 +98,10 @@ def save(made: "Figure", stem: str | os.PathLike) -> list[pathlib.Path]:
         path = pathlib.Path(f"{stem}.{kind}")
         path.parent.mkdir(parents=True, exist_ok=True)
         with matplotlib.rc_context(_STYLE):
-            atomic_write(path, lambda file, kind=kind, options=options: made.savefig(file, format=kind, **options))
+            atomic_write(
+                path,
+                lambda file, kind=kind, options=options: made.savefig(file, format=kind, **options),
+            )
         paths.append(path)
     return paths
 

@@ -6,7 +6,8 @@ import tensorflow as tf
 class Compaction:
     """Moves the unmasked steps of each sequence to its front, and back.
 
-    The steps behind them compute on padding and reach nothing: so the recurrence need not know about masks.
+    The steps behind them compute on padding and reach nothing: so the recurrence need not know
+    about masks.
 
     Args:
         mask: [B, T], true for the steps that count.
@@ -15,7 +16,8 @@ class Compaction:
     def __init__(self, mask: tf.Tensor):
         mask = tf.cast(mask, tf.bool)
         self.order = tf.argsort(tf.where(mask, 0, 1), axis=1, stable=True)
-        self.latest = tf.cumsum(tf.cast(mask, tf.int32), axis=1) - 1  # [B, T] where a step's result lies after compaction
+        # [B, T] where a step's result lies after compaction
+        self.latest = tf.cumsum(tf.cast(mask, tf.int32), axis=1) - 1
         self.lengths = self.latest[:, -1] + 1
         self.mask = tf.cast(mask, tf.float32)
 
@@ -24,7 +26,9 @@ class Compaction:
         return tf.gather(a, self.order, batch_dims=1)
 
     def spread(self, a: tf.Tensor, hold: bool) -> tf.Tensor:
-        """Results [B, T, ...] back in place; a masked step repeats the latest result (`hold`) or is zero."""
+        """Results [B, T, ...] back in place; a masked step repeats the latest result (`hold`) or is
+        zero.
+        """
         spread = tf.gather(a, tf.maximum(self.latest, 0), batch_dims=1)
         keep = self.latest >= 0 if hold else self.mask > 0
         keep = tf.reshape(keep, tf.concat([tf.shape(keep), tf.ones([tf.rank(a) - 2], tf.int32)], 0))

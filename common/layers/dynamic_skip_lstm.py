@@ -1,4 +1,6 @@
-"""The LSTM with dynamic skip connections over whole sequences: the layer that the tasks use and that a Keras user imports."""
+"""The LSTM with dynamic skip connections over whole sequences: the layer that the tasks use and
+that a Keras user imports.
+"""
 
 import inspect
 from typing import Any
@@ -22,58 +24,88 @@ from .traces import Traces
 
 @keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
 class DynamicSkipLSTM(Settings, keras.layers.RNN):
-    """LSTM with dynamic skip connections (Gui et al. 2019): `keras.layers.RNN(DynamicSkipLSTMCell(...))`, several times faster.
+    """LSTM with dynamic skip connections (Gui et al. 2019):
+    `keras.layers.RNN(DynamicSkipLSTMCell(...))`, several times faster.
 
         s_t    = stop_gradient([x_t ; h_{t-1}])
         pi_t   = softmax(W2 tanh(W1 s_t + b1) + b2),   k_t ~ Categorical(pi_t) in {1..K}
         h~, c~ = lamda (h, c)_{t-k_t} + (1 - lamda) (h, c)_{t-1}
         h_t, c_t = LSTM(x_t, h~, c~)
 
-    In place of `keras.layers.LSTM`: inputs [B, T, D], outputs [B, H] or [B, T, H]; masks, `go_backwards`, `Bidirectional`, `stateful`
-    and mixed precision as there. A masked step leaves everything as it is; distances count the steps that were not masked. Not there:
-    other activations than tanh and sigmoid, cuDNN, float64. Behind `units` comes `n_actions`, not an activation. Under the name
-    `recurrent_dropout` there is another method than in Keras, which `DynamicSkipLSTMCell` describes.
+    In place of `keras.layers.LSTM`: inputs [B, T, D], outputs [B, H] or [B, T, H]; masks,
+    `go_backwards`, `Bidirectional`, `stateful` and mixed precision as there. A masked step leaves
+    everything as it is; distances count the steps that were not masked. Not there: other
+    activations than tanh and sigmoid, cuDNN, float64. Behind `units` comes `n_actions`, not an
+    activation. Under the name `recurrent_dropout` there is another method than in Keras, which
+    `DynamicSkipLSTMCell` describes.
 
-    The agent learns only if its log-probabilities enter a loss: train with `PolicyGradientModel`, or read `layer.trace` (an
-    `agent.Trace`) right after the call, inside the same function, and add the terms of `losses.py`. With
-    `estimator="straight_through"` (see `DynamicSkipLSTMCell`) it learns in any model, from the model's loss.
+    The agent learns only if its log-probabilities enter a loss: train with `PolicyGradientModel`,
+    or read `layer.trace` (an `agent.Trace`) right after the call, inside the same function, and add
+    the terms of `losses.py`. With `estimator="straight_through"` (see `DynamicSkipLSTMCell`) it
+    learns in any model, from the model's loss.
 
-    Distances are drawn in a call with `training=True`: `fit` makes such calls, a loop of your own has to ask for them, or the agent
-    does not explore. Other calls take the most probable distances, so that two of them agree, unless `greedy=False`.
+    Distances are drawn in a call with `training=True`: `fit` makes such calls, a loop of your own
+    has to ask for them, or the agent does not explore. Other calls take the most probable
+    distances, so that two of them agree, unless `greedy=False`.
 
-    All arguments are attributes. `dropout`, `recurrent_dropout`, `greedy`, `return_sequences`, `return_state`, `go_backwards` and
-    `zero_output_for_mask` can be set until a compiled function (of `fit`, of `predict`) holds them, the others never: that is an error.
+    All arguments are attributes. `dropout`, `recurrent_dropout`, `greedy`, `return_sequences`,
+    `return_state`, `go_backwards` and `zero_output_for_mask` can be set until a compiled function
+    (of `fit`, of `predict`) holds them, the others never: that is an error.
 
-    Gradients are right to any order, also vectorised (`jacobian`, `batch_jacobian`), and in forward mode. Inside code compiled by XLA
-    TensorFlow has no gradients beyond the second order, and vectorises no loops: pass `experimental_use_pfor=False` there.
+    Gradients are right to any order, also vectorised (`jacobian`, `batch_jacobian`), and in forward
+    mode. Inside code compiled by XLA TensorFlow has no gradients beyond the second order, and
+    vectorises no loops: pass `experimental_use_pfor=False` there.
 
-    Initial and final states: h and c of the K past steps, [B, K * H] each, oldest first; with `history="window"` those of the last
-    step alone, [B, H] each, as for `keras.layers.LSTM`.
+    Initial and final states: h and c of the K past steps, [B, K * H] each, oldest first; with
+    `history="window"` those of the last step alone, [B, H] each, as for `keras.layers.LSTM`.
 
     Args:
         units ... seed: as for `DynamicSkipLSTMCell`, which holds the weights (`layer.cell`).
-        return_sequences, return_state, go_backwards, stateful, unroll, zero_output_for_mask: as for `keras.layers.LSTM`.
-        jit_compile: compile the recurrence with XLA, whatever the caller does. XLA compiles every batch size and length anew, for seconds.
-            So by default it is used in a graph that was made for one length (a functional model or `fit` of fixed length, a `tf.function`
-            of such inputs), not eagerly nor where the length is unknown; and not for a large plain LSTM (512 units, K = 1) on a CPU,
-            which it makes no faster. For inputs of many lengths give `tf.function` `reduce_retracing=True`, or False here.
+        return_sequences, return_state, go_backwards, stateful, unroll, zero_output_for_mask: as for
+            `keras.layers.LSTM`.
+        jit_compile: compile the recurrence with XLA, whatever the caller does. XLA compiles every
+            batch size and length anew, for seconds. So by default it is used in a graph that was
+            made for one length (a functional model or `fit` of fixed length, a `tf.function` of
+            such inputs), not eagerly nor where the length is unknown; and not for a large plain
+            LSTM (512 units, K = 1) on a CPU, which it makes no faster. For inputs of many lengths
+            give `tf.function` `reduce_retracing=True`, or False here.
 
     Call arguments:
         sequences: [B, T, D]. initial_state: see above; zeros unless given. mask: [B, T] bool.
-        distances: [B, T] int32 in 1..K, to replay given choices instead of asking the agent; in the order of processing, as in the trace.
-            At masked steps they may be anything. Others raise a ValueError, from a running graph `tf.errors.InvalidArgumentError`; code
-            compiled by XLA, which cannot raise, turns the outputs from such a step on into NaN.
-        greedy: take the most probable distances; default: the layer's `greedy` when `training` is false.
-        seed: int32 [2], determines dropout and samples; default: the next of the layer's own stream, if there is something to draw.
+        distances: [B, T] int32 in 1..K, to replay given choices instead of asking the agent; in the
+            order of processing, as in the trace. At masked steps they may be anything. Others raise
+            a ValueError, from a running graph `tf.errors.InvalidArgumentError`; code compiled by
+            XLA, which cannot raise, turns the outputs from such a step on into NaN.
+        greedy: take the most probable distances; default: the layer's `greedy` when `training` is
+            false.
+        seed: int32 [2], determines dropout and samples; default: the next of the layer's own
+            stream, if there is something to draw.
 
     Raises:
-        ValueError: see `DynamicSkipLSTMCell`; an initial state, a mask or distances of a wrong shape; what is not there (see above).
+        ValueError: see `DynamicSkipLSTMCell`; an initial state, a mask or distances of a wrong
+            shape; what is not there (see above).
     """
 
     cell_class = DynamicSkipLSTMCell
-    adjustable = (*DynamicSkipLSTMCell.adjustable, "return_sequences", "return_state", "go_backwards", "zero_output_for_mask")
+    adjustable = (
+        *DynamicSkipLSTMCell.adjustable,
+        "return_sequences",
+        "return_state",
+        "go_backwards",
+        "zero_output_for_mask",
+    )
     checks = {
-        **dict.fromkeys(("return_sequences", "return_state", "go_backwards", "stateful", "zero_output_for_mask", "unroll"), flag),
+        **dict.fromkeys(
+            (
+                "return_sequences",
+                "return_state",
+                "go_backwards",
+                "stateful",
+                "zero_output_for_mask",
+                "unroll",
+            ),
+            flag,
+        ),
         "jit_compile": flag_or_none,
         "use_cudnn": use_cudnn,
     }
@@ -96,7 +128,9 @@ class DynamicSkipLSTM(Settings, keras.layers.RNN):
         activity_regularizer: Regularizer = None,
         **kwargs: Any,
     ):
-        cell = self.cell_class(units, *args, **kwargs, name="cell", dtype=dtype, trainable=trainable)
+        cell = self.cell_class(
+            units, *args, **kwargs, name="cell", dtype=dtype, trainable=trainable
+        )
         super().__init__(
             cell,
             return_sequences=return_sequences,
@@ -111,11 +145,21 @@ class DynamicSkipLSTM(Settings, keras.layers.RNN):
             activity_regularizer=activity_regularizer,
         )
         if self.compute_dtype == "float64":
-            raise ValueError("dtype must be float32 or mixed precision: sums are made in float32; received float64")
+            raise ValueError(
+                "dtype must be float32 or mixed precision: sums are made in float32; received"
+                " float64"
+            )
         self.input_spec = keras.layers.InputSpec(ndim=3)
         self.jit_compile, self.use_cudnn = jit_compile, use_cudnn
-        if jit_compile is None and units >= 512 and cell.n_actions == 1 and not tf.config.list_physical_devices("GPU"):
-            jit_compile = False  # on a CPU, XLA's products with a large matrix are slower than a graph's (benchmarks/NOTES.md)
+        if (
+            jit_compile is None
+            and units >= 512
+            and cell.n_actions == 1
+            and not tf.config.list_physical_devices("GPU")
+        ):
+            # on a CPU, XLA's products with a large matrix are slower than a graph's
+            # (benchmarks/NOTES.md)
+            jit_compile = False
         self.state_size = [units, units] if cell.history == "window" else cell.state_size
         self.recurrence = self._make_recurrence(jit_compile)
         self.recurrence.unroll = unroll
@@ -124,7 +168,7 @@ class DynamicSkipLSTM(Settings, keras.layers.RNN):
 
     @property
     def trace(self) -> agent.Trace:
-        """What the agent did in the latest call; to be read inside the function that made the call."""
+        """What the agent did in the latest call; to be read in the function that made the call."""
         return self._traces.read(self.name)
 
     def get_initial_state(self, batch_size: int | tf.Tensor) -> list[tf.Tensor]:
@@ -132,14 +176,24 @@ class DynamicSkipLSTM(Settings, keras.layers.RNN):
         return [tf.zeros([batch_size, size], self.compute_dtype) for size in self.state_size]
 
     def call(
-        self, sequences: tf.Tensor, initial_state: list[tf.Tensor] | None = None, mask: tf.Tensor | None = None, training: bool = False,
-        distances: tf.Tensor | None = None, greedy: bool | None = None, seed: tf.Tensor | None = None,
-    ) -> object:  # fmt: skip
+        self,
+        sequences: tf.Tensor,
+        initial_state: list[tf.Tensor] | None = None,
+        mask: tf.Tensor | None = None,
+        training: bool = False,
+        distances: tf.Tensor | None = None,
+        greedy: bool | None = None,
+        seed: tf.Tensor | None = None,
+    ) -> object:
         """See the class."""
         cell = self.cell
-        shapes.check(self, **shapes.of_call(sequences, initial_state, mask=mask, distances=distances))
+        shapes.check(
+            self, **shapes.of_call(sequences, initial_state, mask=mask, distances=distances)
+        )
         if initial_state is None:
-            initial_state = self.states if self.stateful else self.get_initial_state(tf.shape(sequences)[0])
+            initial_state = (
+                self.states if self.stateful else self.get_initial_state(tf.shape(sequences)[0])
+            )
         if greedy is None:
             greedy = cell.greedy and not training
         if seed is None and cell.draws(training, greedy or distances is not None):
@@ -169,7 +223,10 @@ class DynamicSkipLSTM(Settings, keras.layers.RNN):
             for variable, value in zip(tf.nest.flatten(self.states), final_state, strict=True):
                 variable.assign(tf.cast(value, variable.dtype))
 
-        outputs = tf.cast(tf.transpose(tf.split(states.h, [cell.n_actions, tf.shape(x)[0]], 0)[1], [1, 0, 2]), self.compute_dtype)
+        outputs = tf.cast(
+            tf.transpose(tf.split(states.h, [cell.n_actions, tf.shape(x)[0]], 0)[1], [1, 0, 2]),
+            self.compute_dtype,
+        )
         if order is not None:
             outputs = order.spread(outputs, hold=not self.zero_output_for_mask)
         output = outputs if self.return_sequences else outputs[:, -1]
@@ -178,13 +235,23 @@ class DynamicSkipLSTM(Settings, keras.layers.RNN):
     def _make_recurrence(self, jit_compile: bool | None):
         cell = self.cell
         observe = cell.observe if cell.observation == "mean" else None
-        return SkipRecurrence(cell.n_actions, cell.lamda, observe, jit_compile, cell.estimator == "straight_through")
+        return SkipRecurrence(
+            cell.n_actions, cell.lamda, observe, jit_compile, cell.estimator == "straight_through"
+        )
 
     def _recur(
-        self, x: tf.Tensor, past: State, carried: State | None, distances: tf.Tensor | None, greedy: bool, training: bool,
+        self,
+        x: tf.Tensor,
+        past: State,
+        carried: State | None,
+        distances: tf.Tensor | None,
+        greedy: bool,
+        training: bool,
         seed: tf.Tensor | None,
-    ):  # fmt: skip
-        """x [T, B, D] -> all states [K + T, B, H], and the trace's entries but for its mask, [T, B, ...]."""
+    ):
+        """x [T, B, D] -> all states [K + T, B, H], and the trace's entries but for its mask, [T, B,
+        ...].
+        """
         policy, agent_input = self._policy(x, distances, greedy, seed)
         states, distances = self.recurrence(
             self._project(x, training, seed),
@@ -198,10 +265,16 @@ class DynamicSkipLSTM(Settings, keras.layers.RNN):
         return states, self._statistics(agent_input, states.h, carried, distances)
 
     def compute_output_shape(
-        self, sequences_shape: tuple, initial_state_shape: list[tuple] | None = None, distances_shape: tuple | None = None
+        self,
+        sequences_shape: tuple,
+        initial_state_shape: list[tuple] | None = None,
+        distances_shape: tuple | None = None,
     ) -> tuple:
         """As of `keras.layers.RNN`; what a call on values would refuse is refused here."""
-        shapes.check(self, **shapes.of_symbols(sequences_shape, initial_state_shape, distances=distances_shape))
+        shapes.check(
+            self,
+            **shapes.of_symbols(sequences_shape, initial_state_shape, distances=distances_shape),
+        )
         return super().compute_output_shape(sequences_shape)
 
     def _project(self, x: tf.Tensor, training: bool, seed: tf.Tensor | None):
@@ -210,15 +283,23 @@ class DynamicSkipLSTM(Settings, keras.layers.RNN):
         if training and cell.dropout:
             x *= tf.cast(cell.input_mask(tf.shape(x)[1:], seed), x.dtype)
         projected = product(x, tf.convert_to_tensor(cell.kernel))
-        return projected if cell.bias is None else projected + tf.cast(tf.convert_to_tensor(cell.bias), tf.float32)
+        return (
+            projected
+            if cell.bias is None
+            else projected + tf.cast(tf.convert_to_tensor(cell.bias), tf.float32)
+        )
 
     def _candidate_mask(self, x: tf.Tensor, training: bool, seed: tf.Tensor | None):
         if not (training and self.cell.recurrent_dropout):
             return None
         return self.cell.candidate_mask([*tf.unstack(tf.shape(x)[:2]), self.cell.units], seed)
 
-    def _policy(self, x: tf.Tensor, distances: tf.Tensor | None, greedy: bool, seed: tf.Tensor | None):
-        """How the recurrence chooses, and the agent's view of the inputs, which the trace needs with its gradient."""
+    def _policy(
+        self, x: tf.Tensor, distances: tf.Tensor | None, greedy: bool, seed: tf.Tensor | None
+    ):
+        """How the recurrence chooses, and the agent's view of the inputs, which the trace needs
+        with its gradient.
+        """
         weights = self._agent_weights()
         if weights is None:
             given = self.cell.given_distances(tf.shape(x)[:2], seed)
@@ -233,8 +314,12 @@ class DynamicSkipLSTM(Settings, keras.layers.RNN):
             learned = tf.nest.map_structure(tf.stop_gradient, learned)
         return Policy(distances, *learned, noise), projected
 
-    def _statistics(self, projected: tf.Tensor | None, h: tf.Tensor, carried: State | None, distances: tf.Tensor):
-        """The trace's entries: the agent once more, all steps in one pass, now with its gradient. h: [K + T, B, H]."""
+    def _statistics(
+        self, projected: tf.Tensor | None, h: tf.Tensor, carried: State | None, distances: tf.Tensor
+    ):
+        """The trace's entries: the agent once more, all steps in one pass, now with its gradient.
+        h: [K + T, B, H].
+        """
         if projected is None:  # no agent
             log_probs = entropies = tf.zeros_like(distances, tf.float32)
             return distances, log_probs, entropies, tf.one_hot(distances - 1, self.cell.n_actions)
@@ -253,9 +338,13 @@ class DynamicSkipLSTM(Settings, keras.layers.RNN):
         return agent.Trace(*(order.spread(a, hold=False) for a in entries), order.mask)
 
     def _read_states(self, states: list[tf.Tensor]):
-        """Public states -> the K slots [K, B, H] and the state [B, H] carried into step 0 (None for the "carried" history)."""
+        """Public states -> the K slots [K, B, H] and the state [B, H] carried into step 0 (None for
+        the "carried" history).
+        """
         cell = self.cell
-        slots = [tf.cast(tf.reshape(s, [tf.shape(s)[0], -1, cell.units]), tf.float32) for s in states]
+        slots = [
+            tf.cast(tf.reshape(s, [tf.shape(s)[0], -1, cell.units]), tf.float32) for s in states
+        ]
         slots = State(*(tf.transpose(s, [1, 0, 2]) for s in slots))
         if cell.history == "carried":
             return slots, None
@@ -273,7 +362,10 @@ class DynamicSkipLSTM(Settings, keras.layers.RNN):
                 empty = tf.where(order.lengths == 0, 1.0, 0.0)[:, None]
                 final = [a + empty * b for a, b in zip(final, carried, strict=True)]
         final = [tf.transpose(s, [1, 0, 2]) for s in final]
-        return [tf.cast(tf.reshape(s, [tf.shape(s)[0], n_slots * self.cell.units]), self.compute_dtype) for s in final]
+        return [
+            tf.cast(tf.reshape(s, [tf.shape(s)[0], n_slots * self.cell.units]), self.compute_dtype)
+            for s in final
+        ]
 
     def get_config(self) -> dict:
         """The constructor's arguments."""
@@ -291,7 +383,9 @@ class DynamicSkipLSTM(Settings, keras.layers.RNN):
 
 
 def _of_the_cell(name: str):
-    return property(lambda self: getattr(self.cell, name), lambda self, value: setattr(self.cell, name, value))
+    return property(
+        lambda self: getattr(self.cell, name), lambda self, value: setattr(self.cell, name, value)
+    )
 
 
 for _name in {*inspect.signature(DynamicSkipLSTMCell).parameters, *OF_THE_CELL} - {"kwargs"}:

@@ -52,13 +52,21 @@ def _load(path: str) -> type:
 
 
 def run_layer(
-    layer: keras.layers.Layer, x: tf.Tensor, state: list | None = None, mask: tf.Tensor | None = None, *, training: bool = False,
-    greedy: bool = False, seed: tf.Tensor | None = None, distances: tf.Tensor | None = None,
-) -> tuple[tf.Tensor, list, Trace | None]:  # fmt: skip
-    """Run a layer of `make_layer`: outputs [B, T, H], final state, and the trace of a layer with an agent that samples (else None).
+    layer: keras.layers.Layer,
+    x: tf.Tensor,
+    state: list | None = None,
+    mask: tf.Tensor | None = None,
+    *,
+    training: bool = False,
+    greedy: bool = False,
+    seed: tf.Tensor | None = None,
+    distances: tf.Tensor | None = None,
+) -> tuple[tf.Tensor, list, Trace | None]:
+    """Run a layer of `make_layer`: outputs [B, T, H], final state, and the trace of a layer with an
+    agent that samples (else None).
 
-    `seed` (int32 [2]) determines every random number of the layer; `distances` [B, T] replays given choices. What the layer adds to the
-    loss is for `auxiliary` to collect.
+    `seed` (int32 [2]) determines every random number of the layer; `distances` [B, T] replays given
+    choices. What the layer adds to the loss is for `auxiliary` to collect.
     """
     if not isinstance(layer, DynamicSkipLSTM):
         outputs, *state = layer(x, initial_state=state, mask=mask, training=training)
@@ -71,10 +79,12 @@ def run_layer(
 def auxiliary(
     layers: Sequence[keras.layers.Layer],
 ) -> tuple[tf.Tensor, dict[str, tuple[tf.Tensor, tf.Tensor]]]:
-    """What layers of `make_layer` add to the task's loss, and what they report: of their latest call, to be asked for right behind it.
+    """What layers of `make_layer` add to the task's loss, and what they report: of their latest
+    call, to be asked for right behind it.
 
-    (Replicas take turns whenever something is summed over them, and a layer holds what the latest one left in it.)
-    The loss is 0 and the metrics, (sum, weight) over all layers by name, are none unless the cell is `skip_lstm` or `skip_gru`.
+    (Replicas take turns whenever something is summed over them, and a layer holds what the latest
+    one left in it.) The loss is 0 and the metrics, (sum, weight) over all layers by name, are none
+    unless the cell is `skip_lstm` or `skip_gru`.
     """
     loss, metrics = (
         tf.add_n([tf.zeros([]), *(one for layer in layers for one in layer.losses)]) / count(),

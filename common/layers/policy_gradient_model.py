@@ -1,4 +1,6 @@
-"""A `keras.Model` whose `fit` trains the agents of the dynamic-skip layers in it along with everything else."""
+"""A `keras.Model` whose `fit` trains the agents of the dynamic-skip layers in it along with
+everything else.
+"""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -17,14 +19,18 @@ from .dynamic_skip_lstm import DynamicSkipLSTM
 
 @keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
 class PolicyGradientModel(keras.Model):
-    """`keras.Model` that adds the agents' loss to the compiled one, for each `DynamicSkipLSTM` in it, nested or in `Bidirectional` too.
+    """`keras.Model` that adds the agents' loss to the compiled one, for each `DynamicSkipLSTM` in
+    it, nested or in `Bidirectional` too.
 
-        loss = compiled loss + model.losses + sum over the layers of policy_gradient(trace, r)          `losses.policy_gradient`
+        loss = compiled loss + model.losses + sum over the layers of policy_gradient(trace, r)
         r    = - the compiled loss of each example, before it is reduced
 
-    The reward is the negative loss of the truth: with a cross-entropy its log-likelihood (Gui et al. 2019). It stands at the last step of
-    each sequence or, where the loss has a value for each of the layer's T steps, at those; sample weights and masks count as in the loss.
-    An agent's weights learn from their own loss alone, all others from the compiled loss alone.
+    with `losses.policy_gradient`.
+
+    The reward is the negative loss of the truth: with a cross-entropy its log-likelihood (Gui et
+    al. 2019). It stands at the last step of each sequence or, where the loss has a value for each
+    of the layer's T steps, at those; sample weights and masks count as in the loss. An agent's
+    weights learn from their own loss alone, all others from the compiled loss alone.
 
         inputs = keras.Input([None], dtype="int32")
         x = keras.layers.Embedding(1000, 32, mask_zero=True)(inputs)
@@ -32,28 +38,34 @@ class PolicyGradientModel(keras.Model):
         outputs = keras.layers.Dense(2, activation="softmax")(x)
         model = PolicyGradientModel(inputs, outputs, entropy_weight=0.01)
         model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
-        model.fit(words, labels, batch_size=32, epochs=3)        # shows loss, agent_loss (part of it), entropy, accuracy
-        model.evaluate(words, labels)                            # loss without the agents' part
+        model.fit(words, labels, batch_size=32, epochs=3)  # with agent_loss, entropy
+        model.evaluate(words, labels)                      # loss without the agents' part
         model.save("model.keras")
 
-    A subclass with a `call` of its own works alike. A layer that is called several times in one step learns from the latest call.
+    A subclass with a `call` of its own works alike. A layer that is called several times in one
+    step learns from the latest call.
 
-    Made and compiled in the scope of `tf.distribute.MirroredStrategy`, `fit` trains the weights of one device on the same batches where
-    these divide evenly. Some things Keras does on each device by itself: the mean over steps that are not masked (use a loss with
-    `reduction="sum"`), the clipping of gradients, and what layers of its own draw, such as `Dropout`.
+    Made and compiled in the scope of `tf.distribute.MirroredStrategy`, `fit` trains the weights of
+    one device on the same batches where these divide evenly. Some things Keras does on each device
+    by itself: the mean over steps that are not masked (use a loss with `reduction="sum"`), the
+    clipping of gradients, and what layers of its own draw, such as `Dropout`.
 
     Args:
-        inputs, outputs: as for `keras.Model`: the model is a functional one then, with `layers`, `summary`, `export` and the rest, and
-            `model.network` is the plain `keras.Model` of the same layers. None in a subclass with a `call` of its own.
-        credit: "total", each choice is credited with the rewards of all steps; "to_go", with those from its step on: less noise, right only
-            where no loss depends on a later choice (no backward or bidirectional layer, no layer that mixes steps).
-        baseline: "leave_one_out", the mean of the batch's other sequences is subtracted from the returns; or "none".
+        inputs, outputs: as for `keras.Model`: the model is a functional one then, with `layers`,
+            `summary`, `export` and the rest, and `model.network` is the plain `keras.Model` of the
+            same layers. None in a subclass with a `call` of its own.
+        credit: "total", each choice is credited with the rewards of all steps; "to_go", with those
+            from its step on: less noise, right only where no loss depends on a later choice (no
+            backward or bidirectional layer, no layer that mixes steps).
+        baseline: "leave_one_out", the mean of the batch's other sequences is subtracted from the
+            returns; or "none".
         entropy: "analytic" or "sampled".
         rl_weight, entropy_weight: of the rewards, and of the policy's entropy in nats.
 
     Raises:
-        ValueError: an unknown option; other inputs and outputs than tensors; a compiled loss that gives no value for each example; a
-            `DynamicSkipLSTMCell` whose agent would never learn, because it is not that of a `DynamicSkipLSTM`.
+        ValueError: an unknown option; other inputs and outputs than tensors; a compiled loss that
+            gives no value for each example; a `DynamicSkipLSTMCell` whose agent would never learn,
+            because it is not that of a `DynamicSkipLSTM`.
     """
 
     _given_class = None
@@ -78,7 +90,8 @@ class PolicyGradientModel(keras.Model):
             self.__class__ = _functional(type(self), type(network))
             super().__init__(network.input, network.output, **kwargs)
             self.network = network
-            # Keras looks for weights under the names of attributes: there they lay before the model was a functional one itself.
+            # Keras looks for weights under the names of attributes: there they lay before the model
+            # was a functional one itself.
             setattr(self, "layers/functional", network)
         self.configure_agent(credit, baseline, entropy, rl_weight, entropy_weight)
         self.agent_loss_tracker = keras.metrics.Mean(name="agent_loss")
@@ -88,7 +101,9 @@ class PolicyGradientModel(keras.Model):
         _, file = super().__reduce__()
         return (self._given_class or type(self))._unpickle_model, file
 
-    def _obj_type(self):  # whose attributes Keras takes for weights: as a functional model's it would ask the layers twice, and give up
+    # whose attributes Keras takes for weights: as a functional model's it would ask the layers
+    # twice, and give up
+    def _obj_type(self):
         return "Layer"
 
     def configure_agent(
@@ -99,7 +114,9 @@ class PolicyGradientModel(keras.Model):
         rl_weight: float = 1.0,
         entropy_weight: float = 0.0,
     ) -> None:
-        """Set the options anew; to be followed by `compile`, since a training step that is compiled keeps those it has."""
+        """Set the options anew; to be followed by `compile`, since a training step that is compiled
+        keeps those it has.
+        """
         self.agent_options = {
             "credit": one_of("credit", credit, CREDITS),
             "baseline": one_of("baseline", baseline, BASELINES),
@@ -109,14 +126,21 @@ class PolicyGradientModel(keras.Model):
         }
 
     def compile(
-        self, optimizer: keras.optimizers.Optimizer | str = "rmsprop", loss: Any = None, loss_weights: Any = None, *args: Any, **kwargs: Any
+        self,
+        optimizer: keras.optimizers.Optimizer | str = "rmsprop",
+        loss: Any = None,
+        loss_weights: Any = None,
+        *args: Any,
+        **kwargs: Any,
     ) -> None:
         """As `keras.Model.compile`."""
         super().compile(optimizer, loss, loss_weights, *args, **kwargs)
         self.loss_weights = loss_weights
 
     def compile_from_config(self, config: dict) -> None:
-        """Compile as the saved model was; Keras leaves that to whoever has a `compile` of their own."""
+        """Compile as the saved model was; Keras leaves that to whoever has a `compile` of their
+        own.
+        """
         self.compile(**keras.saving.deserialize_keras_object(config))
         if self.optimizer is not None and self.built:
             self.optimizer.build(self.trainable_variables)
@@ -125,30 +149,61 @@ class PolicyGradientModel(keras.Model):
     def skip_layers(self) -> list[DynamicSkipLSTM]:
         """The layers with an agent, wherever in the model they are."""
         layers = self._flatten_layers(include_self=False)
-        return [layer for layer in layers if isinstance(layer, DynamicSkipLSTM) and layer.built and layer.cell.has_agent]
+        return [
+            layer
+            for layer in layers
+            if isinstance(layer, DynamicSkipLSTM) and layer.built and layer.cell.has_agent
+        ]
 
-    def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True) -> tf.Tensor:
-        """The compiled loss and `model.losses`; in training the agents' loss too (in evaluation it is shown, but no part of it)."""
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> tf.Tensor:
+        """The compiled loss and `model.losses`; in training the agents' loss too (in evaluation it
+        is shown, but no part of it).
+        """
         loss = super().compute_loss(x, y, y_pred, sample_weight, training)
         self._check_cells()
         layers = self.skip_layers
         if not layers:
             return loss
-        rewards = rewards_of(self.loss, self.loss_weights, y, y_pred, sample_weight, getattr(self, "output_names", None))
+        rewards = rewards_of(
+            self.loss,
+            self.loss_weights,
+            y,
+            y_pred,
+            sample_weight,
+            getattr(self, "output_names", None),
+        )
         agents = {str(i): self._agent(layer, rewards) for i, layer in enumerate(layers)}
         combined, metrics = objective.combine(loss, agents)
         n = replicas.count()  # of which each has its part of the losses
-        self.agent_loss_tracker.update_state(n * tf.add_n([metrics[f"agent_loss_{i}"][0] for i in agents]))
-        self.entropy_tracker.update_state(n * tf.add_n([metrics[f"entropy_{i}"][0] for i in agents]) / len(layers))
+        self.agent_loss_tracker.update_state(
+            n * tf.add_n([metrics[f"agent_loss_{i}"][0] for i in agents])
+        )
+        self.entropy_tracker.update_state(
+            n * tf.add_n([metrics[f"entropy_{i}"][0] for i in agents]) / len(layers)
+        )
         return combined if training else loss
 
     def _check_cells(self):
         layers = self._flatten_layers(include_self=False)
         with_trace = [layer.cell for layer in layers if isinstance(layer, DynamicSkipLSTM)]
         for cell in layers:
-            asks = isinstance(cell, DynamicSkipLSTMCell) and cell.has_agent and cell.estimator == "policy_gradient"
+            asks = (
+                isinstance(cell, DynamicSkipLSTMCell)
+                and cell.has_agent
+                and cell.estimator == "policy_gradient"
+            )
             if asks and cell.trainable and not any(cell is one for one in with_trace):
-                raise ValueError(f"the agent of {cell.name} would never learn: use DynamicSkipLSTM in place of keras.layers.RNN")
+                raise ValueError(
+                    f"the agent of {cell.name} would never learn: use DynamicSkipLSTM in place of"
+                    " keras.layers.RNN"
+                )
 
     def _agent(self, layer: DynamicSkipLSTM, rewards: list[tf.Tensor]) -> objective.Agent:
         """That of one layer; rewards: [B] or [B, ...] each, in the order of the sequence."""
@@ -161,13 +216,18 @@ class PolicyGradientModel(keras.Model):
                 reward = tf.reduce_sum(reward, list(range(1, reward.shape.rank)))
                 total += losses.at_last_step(reward, trace.mask)
         options = self.agent_options
-        if layer.cell.estimator == "straight_through":  # then the agent has its share of the compiled loss already
+        # then the agent has its share of the compiled loss already
+        if layer.cell.estimator == "straight_through":
             options = {**options, "rl_weight": 0.0}
         return objective.Agent(trace, total, functools.partial(losses.policy_gradient, **options))
 
     def get_config(self) -> dict:
         """The constructor's arguments; the network in place of inputs and outputs."""
-        config = {"name": self.name, "trainable": self.trainable, "dtype": keras.dtype_policies.serialize(self.dtype_policy)}
+        config = {
+            "name": self.name,
+            "trainable": self.trainable,
+            "dtype": keras.dtype_policies.serialize(self.dtype_policy),
+        }
         if hasattr(self, "network"):
             config["network"] = keras.saving.serialize_keras_object(self.network)
         return {**config, **self.agent_options}
@@ -186,13 +246,15 @@ class PolicyGradientModel(keras.Model):
 def _functional(model_class: type, functional_class: type):
     """The class with Keras' functional model behind it, under the same names.
 
-    Given inputs and outputs, `keras.Model` would change the bases of the class itself, for all its subclasses to come, among which are
-    those with a `call` of their own.
+    Given inputs and outputs, `keras.Model` would change the bases of the class itself, for all its
+    subclasses to come, among which are those with a `call` of their own.
     """
     if issubclass(model_class, functional_class):
         return model_class
     names = {name: getattr(model_class, name) for name in ("__module__", "__qualname__", "__doc__")}
-    made = type(model_class.__name__, (model_class, functional_class), names | {"_given_class": model_class})
+    made = type(
+        model_class.__name__, (model_class, functional_class), names | {"_given_class": model_class}
+    )
     package, _, name = keras.saving.get_registered_name(model_class).rpartition(">")
     return keras.saving.register_keras_serializable(package, name)(made) if package else made
 
@@ -200,19 +262,27 @@ def _functional(model_class: type, functional_class: type):
 def _check_tensors(inputs: Any, outputs: Any):
     if any(isinstance(one, keras.layers.Layer) for one in tf.nest.flatten([inputs, outputs])):
         raise ValueError(
-            "inputs and outputs must be tensors, from keras.Input to what the layers make of it; received layers: call them one after "
-            "the other, or make a keras.Sequential of them that begins with a keras.Input, and give its inputs and outputs"
+            "inputs and outputs must be tensors, from keras.Input to what the layers make of it;"
+            " received layers: call them one after the other, or make a keras.Sequential of them"
+            " that begins with a keras.Input, and give its inputs and outputs"
         )
     if inputs is None or outputs is None:
         raise ValueError(f"inputs and outputs belong together; received {inputs!r} and {outputs!r}")
 
 
 def rewards_of(
-    loss: Any, loss_weights: Any, y: Any, y_pred: Any, sample_weight: Any, output_names: Sequence[str] | None = None
+    loss: Any,
+    loss_weights: Any,
+    y: Any,
+    y_pred: Any,
+    sample_weight: Any,
+    output_names: Sequence[str] | None = None,
 ) -> list[tf.Tensor]:
-    """Minus each output's loss before it is reduced, float32 [B] or [B, ...], times its weights, zero where the output is masked.
+    """Minus each output's loss before it is reduced, float32 [B] or [B, ...], times its weights,
+    zero where the output is masked.
 
-    `loss`, `loss_weights`: as `compile` takes them; one for all outputs, or a structure like theirs, or by `output_names`.
+    `loss`, `loss_weights`: as `compile` takes them; one for all outputs, or a structure like
+    theirs, or by `output_names`.
     """
     names = list(y_pred) if isinstance(y_pred, dict) else output_names
 
@@ -222,9 +292,12 @@ def rewards_of(
         return list(value) if isinstance(value, list | tuple) else [value] * n
 
     predictions = per_output(y_pred, 1)
-    columns = (per_output(value, len(predictions)) for value in (loss, loss_weights, y, sample_weight))
+    columns = (
+        per_output(value, len(predictions)) for value in (loss, loss_weights, y, sample_weight)
+    )
     rewards = [
-        -_OfEachExample(one_loss, truth, prediction)(truth, prediction, sample) * (1.0 if weight is None else weight)
+        -_OfEachExample(one_loss, truth, prediction)(truth, prediction, sample)
+        * (1.0 if weight is None else weight)
         for prediction, one_loss, weight, truth, sample in zip(predictions, *columns, strict=True)
         if one_loss is not None
     ]
@@ -234,9 +307,11 @@ def rewards_of(
 
 
 class _OfEachExample(keras.losses.Loss):
-    """A compiled loss (an object, a function or a name) before it is reduced: y and y_pred -> float32 [B] or [B, ...].
+    """A compiled loss (an object, a function or a name) before it is reduced: y and y_pred ->
+    float32 [B] or [B, ...].
 
-    What surrounds it is Keras' own (conversion, masks, sample weights), so that the weighted mean is the compiled loss.
+    What surrounds it is Keras' own (conversion, masks, sample weights), so that the weighted mean
+    is the compiled loss.
     """
 
     def __init__(self, loss: keras.losses.Loss | Callable | str, y: tf.Tensor, y_pred: tf.Tensor):
@@ -244,7 +319,8 @@ class _OfEachExample(keras.losses.Loss):
         self.given = loss
         if str(loss).lower() in ("crossentropy", "ce"):  # Keras chooses by the shapes
             sparse = len(y.shape) < len(y_pred.shape) or y.shape[-1] == 1
-            loss = f"{'binary' if y_pred.shape[-1] == 1 else 'sparse_categorical' if sparse else 'categorical'}_crossentropy"
+            several = "sparse_categorical" if sparse else "categorical"
+            loss = f"{'binary' if y_pred.shape[-1] == 1 else several}_crossentropy"
         self.loss = keras.losses.get(loss)
 
     def call(self, y: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
@@ -253,12 +329,17 @@ class _OfEachExample(keras.losses.Loss):
         else:
             values = self.loss(*same_rank(y, y_pred))
         if len(values.shape) == 0:
-            raise ValueError(f"the agents are rewarded with the loss of each example; {self.given!r} gives one value for the whole batch")
+            raise ValueError(
+                f"the agents are rewarded with the loss of each example; {self.given!r} gives one"
+                " value for the whole batch"
+            )
         return values
 
 
 def same_rank(a: tf.Tensor, b: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Both with the rank that Keras gives them before it calls a loss function: [B] becomes [B, 1], elsewhere a last axis of 1 goes."""
+    """Both with the rank that Keras gives them before it calls a loss function: [B] becomes [B, 1],
+    elsewhere a last axis of 1 goes.
+    """
     if a.shape.rank < b.shape.rank:
         return same_rank(b, a)[::-1]
     if a.shape.rank == b.shape.rank + 1 and a.shape[-1] == 1:

@@ -58,7 +58,7 @@ def check(
         )
     if layer.unroll and n_steps is None:
         raise ValueError(
-            f"unroll=True needs to know the number of steps; "
+            "unroll=True needs to know the number of steps; "
             f"{layer.name} received sequences of shape {sequences}"
         )
     expected = [tf.TensorShape([batch, size]) for size in layer.state_size]

@@ -12,11 +12,13 @@ from ..cells.skip_lstm import n_updates
 
 @keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
 class UpdateSkippingRNN(Settings, keras.layers.RNN):
-    """`keras.layers.RNN` over a `SkipLSTMCell` or `SkipGRUCell`, with the cost of the updates as a loss of the layer.
+    """`keras.layers.RNN` over a `SkipLSTMCell` or `SkipGRUCell`, with the cost of the updates as a
+    loss of the layer.
 
-        loss = update_cost * mean_b( sum_t u_t )                                (Campos et al. 2018, eq. 7, cost per sample)
+        loss = update_cost * mean_b( sum_t u_t )   (Campos et al. 2018, eq. 7, cost per sample)
 
-    `Model.fit` adds it to the task's loss by itself; elsewhere add `layer.losses` right after the call, inside the same function.
+    `Model.fit` adds it to the task's loss by itself; elsewhere add `layer.losses` right after the
+    call, inside the same function.
 
     Args:
         cell: the cell. update_cost: price of one update of one sequence.
@@ -34,19 +36,29 @@ class UpdateSkippingRNN(Settings, keras.layers.RNN):
 
     @property
     def metrics_of_call(self) -> dict[str, tuple[tf.Tensor, tf.Tensor]]:
-        """The share of the steps in which the state was updated, as (sum, weight); of the latest call, to be read as `losses` are."""
+        """The share of the steps in which the state was updated, as (sum, weight); of the latest
+        call, to be read as `losses` are.
+        """
         return dict(self._metrics_of_call)
 
     def inner_loop(
-        self, sequences: tf.Tensor, initial_state: list[tf.Tensor], mask: tf.Tensor | None, training: bool = False
+        self,
+        sequences: tf.Tensor,
+        initial_state: list[tf.Tensor],
+        mask: tf.Tensor | None,
+        training: bool = False,
     ) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
         """`keras.layers.RNN`'s loop, the count starting anew."""
         self.hold()
         *rest, count = initial_state
-        last, outputs, states = super().inner_loop(sequences, [*rest, tf.zeros_like(count)], mask, training)
+        last, outputs, states = super().inner_loop(
+            sequences, [*rest, tf.zeros_like(count)], mask, training
+        )
         updates = n_updates(states[-1])
         n_steps = tf.size(sequences[:, :, 0]) if mask is None else tf.math.count_nonzero(mask)
-        self._metrics_of_call = (("updates", (tf.reduce_sum(updates), tf.cast(n_steps, tf.float32))),)
+        self._metrics_of_call = (
+            ("updates", (tf.reduce_sum(updates), tf.cast(n_steps, tf.float32))),
+        )
         self.add_loss(self.update_cost * tf.reduce_mean(updates))
         return last, outputs, states
 

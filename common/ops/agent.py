@@ -4,8 +4,9 @@
     pi_t = softmax(W2 tanh(W1 s_t + b1) + b2)                    over K distances, [B, K]
     k_t  ~ Categorical(pi_t),  k_t in {1..K}                     "take the state of step t - k_t"
 
-(Gui et al. 2019, eq. 1-3.) W1 is kept in two parts, for the input and for the state, so that the input's part is one product for a
-whole sequence. Pure functions of tensors; the weights belong to the cell. This is the only file that touches TensorFlow Probability.
+(Gui et al. 2019, eq. 1-3.) W1 is kept in two parts, for the input and for the state, so that the
+input's part is one product for a whole sequence. Pure functions of tensors; the weights belong to
+the cell. This is the only file that touches TensorFlow Probability.
 """
 
 from typing import NamedTuple
@@ -30,7 +31,9 @@ class AgentWeights(NamedTuple):
 
 
 class Trace(NamedTuple):
-    """What the agent did over a sequence; without an agent, the distances as if they had been certain. Zeros at masked steps."""
+    """What the agent did over a sequence; without an agent, the distances as if they had been
+    certain. Zeros at masked steps.
+    """
 
     distances: tf.Tensor  # [B, T] int32, 1..K
     log_probs: tf.Tensor  # [B, T] log pi_t(k_t), differentiable in the agent's weights alone
@@ -40,18 +43,27 @@ class Trace(NamedTuple):
 
 
 def project(x: tf.Tensor, weights: AgentWeights) -> tf.Tensor:
-    """The input's part of the hidden layer, W1x x + b1: [..., D] -> [..., A]. No gradient reaches x."""
+    """The input's part of the hidden layer, W1x x + b1: [..., D] -> [..., A].
+
+    No gradient reaches x.
+    """
     return product(tf.stop_gradient(x), weights.input_kernel) + weights.bias
 
 
 def logits(projected: tf.Tensor, h: tf.Tensor, weights: AgentWeights) -> tf.Tensor:
-    """Unnormalised log pi over the distances 1..K: [..., A] and [..., H] -> [..., K]. No gradient reaches h."""
+    """Unnormalised log pi over the distances 1..K: [..., A] and [..., H] -> [..., K].
+
+    No gradient reaches h.
+    """
     hidden = tf.tanh(projected + product(tf.stop_gradient(h), weights.recurrent_kernel))
     return product(hidden, weights.action_kernel) + weights.action_bias
 
 
 def sample(logits: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Distances 1..K drawn from the policy: [..., K] -> [...] int32. `seed`: int32 [2], stateless."""
+    """Distances 1..K drawn from the policy: [..., K] -> [...] int32.
+
+    `seed`: int32 [2], stateless.
+    """
     return tfd.Categorical(logits=logits).sample(seed=seed) + 1
 
 
@@ -63,11 +75,13 @@ def greedy(logits: tf.Tensor) -> tf.Tensor:
 def checked(
     distances: tf.Tensor, n_actions: int, x: tf.Tensor, mask: tf.Tensor | None = None
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Given distances [...] as int32, and the inputs x [..., D] of their steps. Where `mask` [...] is false there is no step: 1.
+    """Given distances [...] as int32, and the inputs x [..., D] of their steps. Where `mask` [...]
+    is false there is no step: 1.
 
     Raises:
-        ValueError: a distance outside 1..K. `tf.errors.InvalidArgumentError` where a graph that runs finds it. XLA has no such errors:
-            there the inputs of these steps, and all that follows from them, become NaN.
+        ValueError: a distance outside 1..K. `tf.errors.InvalidArgumentError` where a graph that
+            runs finds it. XLA has no such errors: there the inputs of these steps, and all that
+            follows from them, become NaN.
     """
     distances = tf.cast(distances, tf.int32)
     if mask is not None:
@@ -79,15 +93,21 @@ def checked(
         return distances, x
     within = (1 <= distances) & (distances <= n_actions)
     tf.debugging.Assert(tf.reduce_all(within), [message, distances])
-    return tf.clip_by_value(distances, 1, n_actions), tf.where(within[..., None], x, tf.constant(float("nan"), x.dtype))
+    return tf.clip_by_value(distances, 1, n_actions), tf.where(
+        within[..., None], x, tf.constant(float("nan"), x.dtype)
+    )
 
 
 def gumbel_noise(shape: tf.Tensor | list, seed: tf.Tensor) -> tf.Tensor:
-    """Noise g [T, B, K] for which `greedy(logits + g)` is a draw from Categorical(logits): all of a sequence's randomness at once."""
+    """Noise g [T, B, K] for which `greedy(logits + g)` is a draw from Categorical(logits): all of a
+    sequence's randomness at once.
+    """
     return replicas.rows(lambda shape: tfd.Gumbel(0.0, 1.0).sample(shape, seed=seed), shape, axis=1)
 
 
 def statistics(logits: tf.Tensor, distances: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """log pi(k) [...], H(pi) [...] in nats and pi [..., K], of logits [..., K] and distances [...] in 1..K."""
+    """log pi(k) [...], H(pi) [...] in nats and pi [..., K], of logits [..., K] and distances [...]
+    in 1..K.
+    """
     policy = tfd.Categorical(logits=logits)
     return policy.log_prob(distances - 1), policy.entropy(), policy.probs_parameter()

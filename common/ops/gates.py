@@ -31,7 +31,8 @@ def lstm_gates(
         c' = sigmoid(f) * c + sigmoid(i) * m tanh(g)
         h' = sigmoid(o) * tanh(c')
 
-    With `norm`, each gate's pre-activations and the c' inside the last tanh are layer-normalised over the H units. `candidate_mask` m is a
+    With `norm`, each gate's pre-activations and the c' inside the last tanh are layer-normalised
+    over the H units. `candidate_mask` m is a
     dropout mask on the candidate: recurrent dropout without memory loss (Semeniuta et al. 2016).
 
     Args:
@@ -50,18 +51,28 @@ def lstm_gates(
 
 
 class Slopes(NamedTuple):
-    """What `lstm_gates_gradient` multiplies with. None of it depends on what comes from later steps: it is had for all steps at once."""
+    """What `lstm_gates_gradient` multiplies with.
+
+    None of it depends on what comes from later steps: it is had for all steps at once.
+    """
 
     z: tf.Tensor  # [..., 4H] of the normalised pre-activations
     state: tf.Tensor  # [..., H] from h' to the argument of the last tanh
     forget: tf.Tensor  # [..., H] sigmoid(f)
 
 
-def lstm_slopes(z: tf.Tensor, c: tf.Tensor, new_c: tf.Tensor, norm: Norm | None = None, candidate_mask: tf.Tensor | None = None) -> Slopes:
+def lstm_slopes(
+    z: tf.Tensor,
+    c: tf.Tensor,
+    new_c: tf.Tensor,
+    norm: Norm | None = None,
+    candidate_mask: tf.Tensor | None = None,
+) -> Slopes:
     """The derivatives of `lstm_gates`, as the factors of its transposed Jacobian.
 
     Args:
-        z: pre-activations [..., 4H]. c, new_c: the cell state before and after [..., H]. candidate_mask: [..., H].
+        z: pre-activations [..., 4H]. c, new_c: the cell state before and after [..., H].
+            candidate_mask: [..., H].
     """
     output = new_c
     if norm is not None:
@@ -72,20 +83,32 @@ def lstm_slopes(z: tf.Tensor, c: tf.Tensor, new_c: tf.Tensor, norm: Norm | None 
     d_i, d_g = g * i * (1 - i), i * (1 - g * g)
     if candidate_mask is not None:
         d_i, d_g = d_i * candidate_mask, d_g * candidate_mask
-    return Slopes(tf.concat([d_i, c * f * (1 - f), d_g, output * o * (1 - o)], -1), o * (1 - output * output), f)
+    return Slopes(
+        tf.concat([d_i, c * f * (1 - f), d_g, output * o * (1 - o)], -1),
+        o * (1 - output * output),
+        f,
+    )
 
 
 def lstm_gates_gradient(
-    d_h: tf.Tensor, d_c: tf.Tensor, slopes: Slopes, norm: Norm | None = None, z: tf.Tensor | None = None, new_c: tf.Tensor | None = None
+    d_h: tf.Tensor,
+    d_c: tf.Tensor,
+    slopes: Slopes,
+    norm: Norm | None = None,
+    z: tf.Tensor | None = None,
+    new_c: tf.Tensor | None = None,
 ) -> tuple:
-    """The transposed Jacobian of `lstm_gates`: from dL/dh' and dL/dc' [B, H] to dL/dz [B, 4H] and dL/dc [B, H].
+    """The transposed Jacobian of `lstm_gates`: from dL/dh' and dL/dc' [B, H] to dL/dz [B, 4H] and
+    dL/dc [B, H].
 
         dL/dc' += dL/dh' o (1 - tanh^2 c')
-        dL/dz   = [dL/dc', dL/dc', dL/dc', dL/dh'] * [g i (1 - i), c f (1 - f), i (1 - g^2), tanh(c') o (1 - o)]
+        dL/dz   = [dL/dc', dL/dc', dL/dc', dL/dh']
+                  * [g i (1 - i), c f (1 - f), i (1 - g^2), tanh(c') o (1 - o)]
         dL/dc   = dL/dc' f                              i, f, g, o: the gates' values
 
     Args:
-        slopes: of this step. norm, z [B, 4H], new_c [B, H]: where there is layer normalisation, it and what it normalised.
+        slopes: of this step. norm, z [B, 4H], new_c [B, H]: where there is layer normalisation, it
+            and what it normalised.
     Returns:
         dL/dz, dL/dc and, with `norm`, the gradients of its four tensors (else nothing).
     """
@@ -102,16 +125,23 @@ def lstm_gates_gradient(
     return d_z, d_c * slopes.forget, *d_norm
 
 
-def layer_norm_gradient(d_y: tf.Tensor, x: tf.Tensor, gain: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """The transposed Jacobian of `layer_norm`: dL/dx, and dL/dgain and dL/doffset summed over the first axis.
+def layer_norm_gradient(
+    d_y: tf.Tensor, x: tf.Tensor, gain: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """The transposed Jacobian of `layer_norm`: dL/dx, and dL/dgain and dL/doffset summed over the
+    first axis.
 
-        x^    = (x - mean) / sqrt(variance + 1e-3),   d = dL/dy * gain
-        dL/dx = (d - mean(d) - x^ mean(d x^)) / sqrt(variance + 1e-3)
+    x^    = (x - mean) / sqrt(variance + 1e-3),   d = dL/dy * gain
+    dL/dx = (d - mean(d) - x^ mean(d x^)) / sqrt(variance + 1e-3)
     """
     mean, variance = tf.nn.moments(x, -1, keepdims=True)
     scale = tf.math.rsqrt(variance + EPSILON)
     x_hat, d = (x - mean) * scale, d_y * gain
-    d_x = scale * (d - tf.reduce_mean(d, -1, keepdims=True) - x_hat * tf.reduce_mean(d * x_hat, -1, keepdims=True))
+    d_x = scale * (
+        d
+        - tf.reduce_mean(d, -1, keepdims=True)
+        - x_hat * tf.reduce_mean(d * x_hat, -1, keepdims=True)
+    )
     return d_x, tf.reduce_sum(d_y * x_hat, 0), tf.reduce_sum(d_y, 0)
 
 

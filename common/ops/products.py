@@ -1,7 +1,9 @@
-"""Matrix products over whole sequences, of which narrow ones (bfloat16, float16) have their sums and results in float32.
+"""Matrix products over whole sequences, of which narrow ones (bfloat16, float16) have their sums
+and results in float32.
 
-TensorFlow takes `a @ b` with a [T, B, M] for T products, and its gradient then makes T products for b and adds them up. Here it is one.
-Its narrow products round their results to 16 bits, which to a gate or a logit of size 8 leaves steps of 1/16: `_narrow` does not.
+TensorFlow takes `a @ b` with a [T, B, M] for T products, and its gradient then makes T products for
+b and adds them up. Here it is one. Its narrow products round their results to 16 bits, which to a
+gate or a logit of size 8 leaves steps of 1/16: `_narrow` does not.
 """
 
 import tensorflow as tf
@@ -10,16 +12,29 @@ from .sequence_gradient import called
 
 
 def product(a: tf.Tensor, b: tf.Tensor, transpose_b: bool = False) -> tf.Tensor:
-    """a b over the last axis of a: [..., M] and [M, N] -> [..., N] in float32 (float64 for such b). It is done in the dtype of b."""
+    """a b over the last axis of a: [..., M] and [M, N] -> [..., N] in float32 (float64 for such b).
+
+    It is done in the dtype of b.
+    """
     rows = tf.cast(a, b.dtype)
     if a.shape.rank != 2:
         rows = tf.reshape(rows, [-1, a.shape[-1]])
-    result = _narrow(rows, b, transpose_b) if b.dtype.size < 4 else tf.matmul(rows, b, transpose_b=transpose_b)
-    return result if a.shape.rank == 2 else tf.reshape(result, tf.concat([tf.shape(a)[:-1], tf.shape(result)[-1:]], 0))
+    result = (
+        _narrow(rows, b, transpose_b)
+        if b.dtype.size < 4
+        else tf.matmul(rows, b, transpose_b=transpose_b)
+    )
+    return (
+        result
+        if a.shape.rank == 2
+        else tf.reshape(result, tf.concat([tf.shape(a)[:-1], tf.shape(result)[-1:]], 0))
+    )
 
 
 def weight_gradient(inputs: tf.Tensor, d_outputs: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
-    """sum_t inputs_t^T d_outputs_t of [T, B, M] and [T, B, N] -> [M, N]: the gradient of the weights between them, as one product."""
+    """sum_t inputs_t^T d_outputs_t of [T, B, M] and [T, B, N] -> [M, N]: the gradient of the
+    weights between them, as one product.
+    """
     a, b = (tf.reshape(tf.cast(x, dtype), [-1, x.shape[-1]]) for x in (inputs, d_outputs))
     return tf.matmul(a, b, transpose_a=True)
 
@@ -31,7 +46,11 @@ def _narrow(a: tf.Tensor, b: tf.Tensor, transpose_b: bool) -> tf.Tensor:
     def run(a: tf.Tensor, b: tf.Tensor):
         def gradient(d: tf.Tensor):
             d = tf.cast(d, b.dtype)
-            d_b = tf.matmul(d, a, transpose_a=True) if transpose_b else tf.matmul(a, d, transpose_a=True)
+            d_b = (
+                tf.matmul(d, a, transpose_a=True)
+                if transpose_b
+                else tf.matmul(a, d, transpose_a=True)
+            )
             return tf.matmul(d, b, transpose_b=not transpose_b), d_b
 
         # No tape may look inside: it would ask for the gradient of what this function replaces.

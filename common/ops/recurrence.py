@@ -6,18 +6,21 @@ Given the distances the recurrence is deterministic, with s = (h, c):
     z_t  = (W x_t + b) + U h~_t
     s_t  = gates(z_t, c~_t)
 
-All that does not depend on the state is done outside the loops: before the forward loop the products of the inputs, before the reverse
-loop the slopes of the gates, after it the gradients of W and U, one product each. The reverse loop only carries the adjoints
-e_t = dL/ds~_t and pulls them along the connections that were made:
+All that does not depend on the state is done outside the loops: before the forward loop the
+products of the inputs, before the reverse loop the slopes of the gates, after it the gradients of W
+and U, one product each. The reverse loop only carries the adjoints e_t = dL/ds~_t and pulls them
+along the connections that were made:
 
     dL/ds_u = (from outside) + (1 - lamda) e_{u+1} + lamda sum_k [k_{u+k} = k] e_{u+k}
-    dz_t, dc~_t = gates' transposed Jacobian applied to dL/ds_t              `gates.lstm_gates_gradient`
+    dz_t, dc~_t = gates' transposed Jacobian applied to dL/ds_t      `gates.lstm_gates_gradient`
     e_t  = (U dz_t, dc~_t)
-    dL/dU = sum_t h~_t^T dz_t                                                one product [H, TB] x [TB, 4H]
+    dL/dU = sum_t h~_t^T dz_t                                      one product [H, TB] x [TB, 4H]
 
-Both loops read K slots of their buffers and write one; nothing is shifted or scattered. What they read they gather, and the latest state
-is carried beside the buffers: XLA fuses a plain slice into whatever uses it, also behind the write, and would then copy the whole buffer
-at every step. h and c have a buffer each, because XLA computes what is concatenated one number at a time. Arrays are time-major here.
+Both loops read K slots of their buffers and write one; nothing is shifted or scattered. What they
+read they gather, and the latest state
+is carried beside the buffers: XLA fuses a plain slice into whatever uses it, also behind the write,
+and would then copy the whole buffer at every step. h and c have a buffer each, because XLA computes
+what is concatenated one number at a time. Arrays are time-major here.
 """
 
 from collections.abc import Callable
@@ -44,9 +47,11 @@ class Policy(NamedTuple):
     """How each step chooses its distance: by `distances` where given, else by the agent."""
 
     distances: tf.Tensor | None = None  # [T, B] int32, 1..K, as `agent.checked` leaves them
-    projected: tf.Tensor | None = None  # [T, B, A] the agent's view of the inputs; with a gradient if `straight_through`,
+    # [T, B, A] the agent's view of the inputs; with a gradient if `straight_through`,
+    projected: tf.Tensor | None = None
     weights: agent.AgentWeights | None = None  # as these
-    noise: tf.Tensor | None = None  # [T, B, K] Gumbel noise for a sample; None for the most probable distance
+    # [T, B, K] Gumbel noise for a sample; None for the most probable distance
+    noise: tf.Tensor | None = None
 
 
 class SkipRecurrence:
@@ -54,13 +59,15 @@ class SkipRecurrence:
 
     Args:
         n_actions: K. lamda: weight of the chosen state.
-        observe: [K, ..., H] past h, oldest first -> [..., H], what the agent sees; None for the latest.
+        observe: [K, ..., H] past h, oldest first -> [..., H], what the agent sees; None for the
+            latest.
         straight_through: whether a policy's weights, and its view of the inputs, have the gradient
 
                 dL/dpi_t(k) = lamda <e_t, s_{t-k}>,    behind the loop and for all steps at once
 
             and from there through the agent, or (the default) none.
-        jit_compile: compile both loops with XLA, also where the caller is eager or a plain graph; None: as `compiles` says.
+        jit_compile: compile both loops with XLA, also where the caller is eager or a plain graph;
+            None: as `compiles` says.
 
     With `unroll` the steps are copies of each other in place of a loop.
     """
@@ -68,17 +75,32 @@ class SkipRecurrence:
     unroll = False
 
     def __init__(
-        self, n_actions: int, lamda: float, observe: Callable[[tf.Tensor | list[tf.Tensor]], tf.Tensor] | None,
-        jit_compile: bool | None = True, straight_through: bool = False,
-    ):  # fmt: skip
-        self.n_actions, self.lamda, self.observe, self.jit_compile = n_actions, lamda, observe, jit_compile
+        self,
+        n_actions: int,
+        lamda: float,
+        observe: Callable[[tf.Tensor | list[tf.Tensor]], tf.Tensor] | None,
+        jit_compile: bool | None = True,
+        straight_through: bool = False,
+    ):
+        self.n_actions, self.lamda, self.observe, self.jit_compile = (
+            n_actions,
+            lamda,
+            observe,
+            jit_compile,
+        )
         self.straight_through = straight_through
         self._forward, self._backward = compiled(self._forward_loop), compiled(self._backward_loop)
 
     def __call__(
-        self, projected: tf.Tensor, recurrent_kernel: tf.Tensor, past: State, carried: State | None = None, norm: Norm | None = None,
-        candidate_mask: tf.Tensor | None = None, policy: Policy | None = None,
-    ):  # fmt: skip
+        self,
+        projected: tf.Tensor,
+        recurrent_kernel: tf.Tensor,
+        past: State,
+        carried: State | None = None,
+        norm: Norm | None = None,
+        candidate_mask: tf.Tensor | None = None,
+        policy: Policy | None = None,
+    ):
         """The states of all steps, with the gradient above.
 
         Args:
@@ -106,23 +128,53 @@ class SkipRecurrence:
 
         def backward(inputs: tuple, kept: tuple, d_states: tuple):
             _, recurrent_kernel, _, carried, norm, learned = inputs
-            dz, h, *rest = self._backward(xla, State(*d_states), *kept, recurrent_kernel, carried, norm, candidate_mask, learned)
+            dz, h, *rest = self._backward(
+                xla,
+                State(*d_states),
+                *kept,
+                recurrent_kernel,
+                carried,
+                norm,
+                candidate_mask,
+                learned,
+            )
             return dz, weight_gradient(h, dz, recurrent_kernel.dtype), *rest
 
         def second(inputs: tuple, kept: tuple, d_states: tuple, w: tuple):
-            return second_order(self.n_actions, self._split, self._step, (kept[1], candidate_mask), inputs, d_states, w)
+            return second_order(
+                self.n_actions,
+                self._split,
+                self._step,
+                (kept[1], candidate_mask),
+                inputs,
+                d_states,
+                w,
+            )
 
         h, c, distances = differentiable(inputs, forward, backward, second)
         return State(h, c), distances
 
     def _forward_loop(
-        self, xla: bool, projected: tf.Tensor, recurrent_kernel: tf.Tensor, past: State, carried: State | None, norm: Norm | None,
-        candidate_mask: tf.Tensor | None, policy: Policy | None,
-    ):  # fmt: skip
+        self,
+        xla: bool,
+        projected: tf.Tensor,
+        recurrent_kernel: tf.Tensor,
+        past: State,
+        carried: State | None,
+        norm: Norm | None,
+        candidate_mask: tf.Tensor | None,
+        policy: Policy | None,
+    ):
         n_steps, n_actions = tf.shape(projected)[0], self.n_actions
         rows = tf.range(tf.shape(projected)[1])
 
-        def step(t: tf.Tensor, state: State, history: State, zs: tf.TensorArray, distances: tf.TensorArray):
+        def step(
+            t: tf.Tensor,
+            state: State,
+            history: State,
+            zs: tf.TensorArray,
+            distances: tf.TensorArray,
+        ):
             first = None if carried is None else scaled(tf.cast(t == 0, tf.float32), carried)
             chosen, connected = tf.ones_like(rows), state
             if policy is not None:
@@ -132,29 +184,55 @@ class SkipRecurrence:
                 connected = self._mix(State(*(tf.gather_nd(a, at) for a in window)), state)
             h, c = plus(connected, first)
             z = projected[t] + product(h, recurrent_kernel)
-            state = State(*lstm_gates(z, c, norm, None if candidate_mask is None else candidate_mask[t]))
-            state = State(*(tf.ensure_shape(a, b.shape[1:]) for a, b in zip(state, past, strict=True)))  # shapes as the loop enters with
-            history = State(*(a.write(n_actions + t, b) for a, b in zip(history, state, strict=True)))
+            state = State(
+                *lstm_gates(z, c, norm, None if candidate_mask is None else candidate_mask[t])
+            )
+            # shapes as the loop enters with
+            state = State(
+                *(tf.ensure_shape(a, b.shape[1:]) for a, b in zip(state, past, strict=True))
+            )
+            history = State(
+                *(a.write(n_actions + t, b) for a, b in zip(history, state, strict=True))
+            )
             return t + 1, state, history, zs.write(t, z), distances.write(t, chosen)
 
         history = State(*(buffer(tf.pad(a, [[0, n_steps], [0, 0], [0, 0]])) for a in past))
         zs = tf.TensorArray(tf.float32, n_steps, element_shape=projected.shape[1:])
         distances = tf.TensorArray(tf.int32, n_steps, element_shape=projected.shape[1:2])
         start = (0, State(past.h[-1], past.c[-1]), history, zs, distances)
-        _, _, history, zs, distances = loop(projected.shape[0] if self.unroll else n_steps, step, start)
-        return State(history.h.stack(), history.c.stack()), distances.stack(), tf.ensure_shape(zs.stack(), projected.shape)
+        _, _, history, zs, distances = loop(
+            projected.shape[0] if self.unroll else n_steps, step, start
+        )
+        return (
+            State(history.h.stack(), history.c.stack()),
+            distances.stack(),
+            tf.ensure_shape(zs.stack(), projected.shape),
+        )
 
-    def _choose(self, t: tf.Tensor, window_h: tf.Tensor, first: State | None, latest_h: tf.Tensor, policy: Policy):
+    def _choose(
+        self,
+        t: tf.Tensor,
+        window_h: tf.Tensor,
+        first: State | None,
+        latest_h: tf.Tensor,
+        policy: Policy,
+    ):
         """Distances [B] of step t."""
         if policy.distances is not None:
             return policy.distances[t]
         seen = latest_h if self.observe is None else self.observe(window_h)
-        logits = agent.logits(policy.projected[t], seen if first is None else seen + first.h, policy.weights)
+        logits = agent.logits(
+            policy.projected[t], seen if first is None else seen + first.h, policy.weights
+        )
         return agent.greedy(logits if policy.noise is None else logits + policy.noise[t])
 
     def _mix(self, chosen: State, latest: State) -> State:
         """lamda s_{t-k} + (1 - lamda) s_{t-1}."""
-        return chosen if self.lamda == 1 else plus(scaled(self.lamda, chosen), scaled(1 - self.lamda, latest))
+        return (
+            chosen
+            if self.lamda == 1
+            else plus(scaled(self.lamda, chosen), scaled(1 - self.lamda, latest))
+        )
 
     def _connected(self, states: State, distances: tf.Tensor, carried: State | None) -> State:
         """s~ of all steps [T, B, H]."""
@@ -165,12 +243,23 @@ class SkipRecurrence:
         connected = self._mix(State(*(tf.gather_nd(a, at) for a in states)), latest)
         if carried is None:
             return connected
-        return State(*(tf.concat([a[:1] + b, a[1:]], 0) for a, b in zip(connected, carried, strict=True)))
+        return State(
+            *(tf.concat([a[:1] + b, a[1:]], 0) for a, b in zip(connected, carried, strict=True))
+        )
 
     def _backward_loop(
-        self, xla: bool, d_states: State, states: State, distances: tf.Tensor, z: tf.Tensor, recurrent_kernel: tf.Tensor,
-        carried: State | None, norm: Norm | None, candidate_mask: tf.Tensor | None, learned: tuple,
-    ):  # fmt: skip
+        self,
+        xla: bool,
+        d_states: State,
+        states: State,
+        distances: tf.Tensor,
+        z: tf.Tensor,
+        recurrent_kernel: tf.Tensor,
+        carried: State | None,
+        norm: Norm | None,
+        candidate_mask: tf.Tensor | None,
+        learned: tuple,
+    ):
         n_steps, n_actions = tf.shape(z)[0], self.n_actions
         connected = self._connected(states, distances, carried)
         new_c = states.c[n_actions:]
@@ -183,19 +272,38 @@ class SkipRecurrence:
             """What the next K steps, with adjoints [K, B, H], send back to step u [B, H]."""
             return tf.reduce_sum(shares[n_actions + u][:, :, None] * window, 0)
 
-        def step(i: tf.Tensor, adjoint: State, adjoints: State, dzs: tf.TensorArray, d_norm: list[tf.Tensor]):
+        def step(
+            i: tf.Tensor,
+            adjoint: State,
+            adjoints: State,
+            dzs: tf.TensorArray,
+            d_norm: list[tf.Tensor],
+        ):
             t = n_steps - 1 - i  # the loop counts up, so that XLA knows its trip count
-            sent = adjoint if n_actions == 1 else State(*(pull(a.gather(t + ahead), t) for a in adjoints))
+            sent = (
+                adjoint
+                if n_actions == 1
+                else State(*(pull(a.gather(t + ahead), t) for a in adjoints))
+            )
             d_h, d_c = plus(State(*(a[n_actions + t] for a in d_states)), sent)
             normalised = () if norm is None else (norm, z[t], new_c[t])
-            dz, d_c, *dn = lstm_gates_gradient(d_h, d_c, Slopes(*(a[t] for a in slopes)), *normalised)
-            if transposed is None:  # XLA transposes for nothing; a graph would do it anew at every step
+            dz, d_c, *dn = lstm_gates_gradient(
+                d_h, d_c, Slopes(*(a[t] for a in slopes)), *normalised
+            )
+            # XLA transposes for nothing; a graph would do it anew at every step
+            if transposed is None:
                 d_h = product(dz, recurrent_kernel, transpose_b=True)
             else:
                 d_h = product(dz, transposed)
             adjoint = State(d_h, d_c)
             adjoints = State(*(a.write(t, b) for a, b in zip(adjoints, adjoint, strict=True)))
-            return i + 1, adjoint, adjoints, dzs.write(t, dz), [a + b for a, b in zip(d_norm, dn, strict=True)]
+            return (
+                i + 1,
+                adjoint,
+                adjoints,
+                dzs.write(t, dz),
+                [a + b for a, b in zip(d_norm, dn, strict=True)],
+            )
 
         zeros = tf.zeros_like(states.h[0])
         adjoints = State(*(buffer(tf.zeros_like(states.h)) for _ in range(2)))
@@ -215,34 +323,67 @@ class SkipRecurrence:
         d_carried = None if carried is None else State(adjoints.h[0], adjoints.c[0])
         d_learned = ()
         if learned:
-            d_learned = self._agent_gradient(learned, states, carried, State(*(a[:n_steps] for a in adjoints)))
+            d_learned = self._agent_gradient(
+                learned, states, carried, State(*(a[:n_steps] for a in adjoints))
+            )
         return dzs.stack(), connected.h, d_past, d_carried, d_norm, d_learned
 
-    def _agent_gradient(self, learned: tuple, states: State, carried: State | None, adjoints: State):
-        """The straight-through gradient of the agent's weights and of its view of the inputs, from adjoints [T, B, H]."""
+    def _agent_gradient(
+        self, learned: tuple, states: State, carried: State | None, adjoints: State
+    ):
+        """The straight-through gradient of the agent's weights and of its view of the inputs, from
+        adjoints [T, B, H].
+        """
         n_steps, n_actions = tf.shape(adjoints.h)[0], self.n_actions
         slots = [n_actions - k for k in range(1, n_actions + 1)]
-        d_probs = [tf.add_n([tf.reduce_sum(a[j : j + n_steps] * b, -1) for a, b in zip(states, adjoints, strict=True)]) for j in slots]
+        d_probs = [
+            tf.add_n(
+                [
+                    tf.reduce_sum(a[j : j + n_steps] * b, -1)
+                    for a, b in zip(states, adjoints, strict=True)
+                ]
+            )
+            for j in slots
+        ]
         with tf.GradientTape() as tape:
             tape.watch(learned)
             projected, weights = learned
             probs = tf.nn.softmax(agent.logits(projected, self.seen(states.h, carried), weights))
-        return tape.gradient(probs, learned, self.lamda * tf.stack(d_probs, -1), unconnected_gradients="zero")
+        return tape.gradient(
+            probs, learned, self.lamda * tf.stack(d_probs, -1), unconnected_gradients="zero"
+        )
 
     def _split(self, inputs: tuple):
         """For `second_order`."""
         projected, recurrent_kernel, past, carried, norm, learned = inputs
         agent_input, weights = learned or (None, None)
-        first = None if carried is None else State(*(tf.pad(a[None], [[0, tf.shape(projected)[0] - 1], [0, 0], [0, 0]]) for a in carried))
+        first = (
+            None
+            if carried is None
+            else State(
+                *(
+                    tf.pad(a[None], [[0, tf.shape(projected)[0] - 1], [0, 0], [0, 0]])
+                    for a in carried
+                )
+            )
+        )
         return tuple(past), (projected, agent_input, first), (recurrent_kernel, norm, weights)
 
     def _step(self, window: list[tuple], own: tuple, of_all: tuple, given: tuple):
-        """A step for given distances, as TensorFlow alone differentiates it; learned weights straight through. For `second_order`."""
-        (projected, agent_input, first), (recurrent_kernel, norm, agent_weights), (distances, candidate_mask) = own, of_all, given
+        """A step for given distances, as TensorFlow alone differentiates it; learned weights
+        straight through. For `second_order`.
+        """
+        (
+            (projected, agent_input, first),
+            (recurrent_kernel, norm, agent_weights),
+            (distances, candidate_mask),
+        ) = (own, of_all, given)
         weights = tf.unstack(self._weights(distances[None])[0])
         if agent_input is not None:
             seen = window[-1][0] if self.observe is None else self.observe([h for h, _ in window])
-            probs = tf.nn.softmax(agent.logits(agent_input, seen if first is None else seen + first.h, agent_weights))
+            probs = tf.nn.softmax(
+                agent.logits(agent_input, seen if first is None else seen + first.h, agent_weights)
+            )
             through = tf.unstack(self.lamda * (probs - tf.stop_gradient(probs)), axis=1)
             weights = [a + b for a, b in zip(weights, through, strict=True)]
         h, c = plus(weighted(weights, window), first)
@@ -257,7 +398,9 @@ class SkipRecurrence:
 
     def _weights(self, distances: tf.Tensor):
         """[T, K, B] of the K states in each step's mix."""
-        return self.lamda * tf.one_hot(distances - 1, self.n_actions, axis=1) + previous_share(self.n_actions, self.lamda)
+        return self.lamda * tf.one_hot(distances - 1, self.n_actions, axis=1) + previous_share(
+            self.n_actions, self.lamda
+        )
 
 
 def previous_share(n_actions: int, lamda: float) -> tf.Tensor:
@@ -266,23 +409,33 @@ def previous_share(n_actions: int, lamda: float) -> tf.Tensor:
 
 
 def shares_by_source(weights: tf.Tensor) -> tf.Tensor:
-    """[K + T, K, B] with share [K + u, k - 1] of the adjoint of step u + k in dL/ds_u; zero where that step is not in the sequence.
+    """[K + T, K, B] with share [K + u, k - 1] of the adjoint of step u + k in dL/ds_u; zero where
+    that step is not in the sequence.
 
     `weights` [T, K, B]: of the K states in each step's mix, by the step that connects.
     """
     n_steps, n_actions = tf.shape(weights)[0], weights.shape[1]
     shares = tf.pad(weights, [[n_actions, n_actions], [0, 0], [0, 0]])
-    return tf.stack([shares[k : k + n_actions + n_steps, k - 1] for k in range(1, n_actions + 1)], 1)
+    return tf.stack(
+        [shares[k : k + n_actions + n_steps, k - 1] for k in range(1, n_actions + 1)], 1
+    )
 
 
 def buffer(a: tf.Tensor) -> tf.TensorArray:
     """A buffer of slots a [N, B, H] that can be read and written."""
-    return tf.TensorArray(tf.float32, tf.shape(a)[0], clear_after_read=False, element_shape=a.shape[1:]).unstack(a)
+    return tf.TensorArray(
+        tf.float32, tf.shape(a)[0], clear_after_read=False, element_shape=a.shape[1:]
+    ).unstack(a)
 
 
 def weighted(weights: list[tf.Tensor], window: list[tuple]) -> State:
     """The sum of K states [B, H], oldest first, under the weights [B] of the distances 1..K."""
-    return State(*(tf.add_n([w[:, None] * a for w, a in zip(weights, b, strict=True)]) for b in zip(*reversed(window), strict=True)))
+    return State(
+        *(
+            tf.add_n([w[:, None] * a for w, a in zip(weights, b, strict=True)])
+            for b in zip(*reversed(window), strict=True)
+        )
+    )
 
 
 def scaled(factor: float | tf.Tensor, state: State) -> State:

@@ -1,12 +1,16 @@
-"""Several devices: each of R replicas computes B / R rows of the batch, and together they train as one device would on all B.
+"""Several devices: each of R replicas computes B / R rows of the batch, and together they train as
+one device would on all B.
 
 What that takes, here and in the code that calls this:
 
-* A loss or a mean on a replica is its part of the whole batch's: the parts add up to it (`part_of_mean`, `total`), and so do gradients.
-* Random numbers belong to the rows of the batch, not to the device that computes them: a replica draws those of the whole batch and
-  keeps its own (`rows`). On one device nothing changes, neither the numbers nor the cost.
+* A loss or a mean on a replica is its part of the whole batch's: the parts add up to it
+  (`part_of_mean`, `total`), and so do gradients.
+* Random numbers belong to the rows of the batch, not to the device that computes them: a replica
+  draws those of the whole batch and keeps its own (`rows`). On one device nothing changes, neither
+  the numbers nor the cost.
 
-All of it is the identity outside `tf.distribute.Strategy.run`. The strategies themselves: `training/strategy.py`.
+All of it is the identity outside `tf.distribute.Strategy.run`. The strategies themselves:
+`training/strategy.py`.
 """
 
 from collections.abc import Callable
@@ -21,7 +25,9 @@ def count() -> int:
 
 
 def index() -> int:
-    """Which of the replicas this is, from 0; 0 outside a strategy, and where one program is made for all (a TPU's)."""
+    """Which of the replicas this is, from 0; 0 outside a strategy, and where one program is made
+    for all (a TPU's).
+    """
     context = tf.distribute.get_replica_context()
     return int(tf.get_static_value(context.replica_id_in_sync_group) or 0) if context else 0
 
@@ -30,19 +36,25 @@ def total(a: tf.Tensor) -> tf.Tensor:
     """The sum of `a` over the replicas; no gradient flows through it."""
     if count() == 1:
         return a
-    return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, tf.stop_gradient(a))
+    return tf.distribute.get_replica_context().all_reduce(
+        tf.distribute.ReduceOp.SUM, tf.stop_gradient(a)
+    )
 
 
 def part_of_mean(a: tf.Tensor) -> tf.Tensor:
-    """This replica's part of the mean over the batch, of `a` with the rows [B / R, ...] of the replica; a scalar."""
+    """This replica's part of the mean over the batch, of `a` with the rows [B / R, ...] of the
+    replica; a scalar.
+    """
     return tf.reduce_mean(a) / count()
 
 
 def rows(draw: Callable[[list], tf.Tensor], shape: tf.Tensor | list, axis: int = 0) -> tf.Tensor:
-    """What `draw(shape)` gives, of the rows of this replica: those of the batch's B that stand along `axis`.
+    """What `draw(shape)` gives, of the rows of this replica: those of the batch's B that stand
+    along `axis`.
 
     Args:
-        draw: shape of the whole batch -> tensor of that shape. shape: of this replica's part. axis: where the rows are.
+        draw: shape of the whole batch -> tensor of that shape. shape: of this replica's part. axis:
+            where the rows are.
     """
     n = count()
     if n == 1:

@@ -1,20 +1,24 @@
-"""The softmax over a large vocabulary and its log-likelihood, in few passes over the [N, V] logits."""
+"""Softmax over a large vocabulary and its log-likelihood, in few passes over the logits [N, V]."""
 
 import tensorflow as tf
 
 from .products import product
 
 
-def log_likelihood(h: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+def log_likelihood(
+    h: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor, targets: tf.Tensor
+) -> tf.Tensor:
     """log p(target) under softmax(h S + b), in nats, with a hand-written gradient.
 
         l = h S + b,   log p(y) = l_y - log sum_v exp l_v
         dlog p(y) / dl = 1_y - exp(l) / sum_v exp l_v
 
-    The exponentials of the forward pass are kept and scaled in the backward pass; nothing else of size [N, V] is made but their gradient.
+    The exponentials of the forward pass are kept and scaled in the backward pass; nothing else of
+    size [N, V] is made but their gradient.
 
     Args:
-        h: [N, H]. kernel: S [H, V], of the dtype of h, in which the products are; sums are in float32. bias: b [V]. targets: [N] int32.
+        h: [N, H]. kernel: S [H, V], of the dtype of h, in which the products are; sums are in
+            float32. bias: b [V]. targets: [N] int32.
     Returns:
         [N] float32.
     """
@@ -29,10 +33,16 @@ def log_likelihood(h: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor, targets: tf
         value = tf.gather_nd(logits, rows) - largest[:, 0] - tf.math.log(total[:, 0])
 
         def gradient(d_value: tf.Tensor):
-            d_logits = tf.tensor_scatter_nd_add(exponentials * (-d_value[:, None] / total), rows, d_value)
+            d_logits = tf.tensor_scatter_nd_add(
+                exponentials * (-d_value[:, None] / total), rows, d_value
+            )
             d_bias = tf.cast(tf.reduce_sum(d_logits, 0), bias.dtype)
             d_logits = tf.cast(d_logits, h.dtype)
-            return tf.matmul(d_logits, kernel, transpose_b=True), tf.matmul(h, d_logits, transpose_a=True), d_bias
+            return (
+                tf.matmul(d_logits, kernel, transpose_b=True),
+                tf.matmul(h, d_logits, transpose_a=True),
+                d_bias,
+            )
 
         return value, gradient
 

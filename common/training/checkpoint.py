@@ -1,7 +1,8 @@
 """Checkpoints: one file each, written whole or not at all, checked to the last bit when read.
 
-A checkpoint is an `.npz` file (a zip of arrays, readable with `numpy.load`) whose zip comment is the SHA-256 of all the
-bytes before it. The arrays stand under `array/<name>`, the step and the meta data as JSON bytes under `meta`.
+A checkpoint is an `.npz` file (a zip of arrays, readable with `numpy.load`) whose zip comment is
+the SHA-256 of all the bytes before it. The arrays stand under `array/<name>`, the step and the meta
+data as JSON bytes under `meta`.
 """
 
 import hashlib
@@ -34,8 +35,9 @@ def save(
 ) -> pathlib.Path:
     """Write `checkpoint-<step>.npz`, or `<name>.npz`, atomically; returns its path.
 
-    Of the numbered checkpoints the newest two stay; numbers above `step` go too, since a run that saves a lower step
-    has resumed before them. Named ones are not counted. `meta` is anything JSON can hold.
+    Of the numbered checkpoints the newest two stay; numbers above `step` go too, since a run that
+    saves a lower step has resumed before them. Named ones are not counted. `meta` is anything JSON
+    can hold.
     """
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -48,7 +50,11 @@ def save(
     path = folder / f"{name or f'checkpoint-{int(step)}'}.npz"
 
     def write(file: BinaryIO) -> None:
-        np.savez(file, meta=np.frombuffer(header, np.uint8), **{f"array/{key}": array for key, array in arrays.items()})
+        np.savez(
+            file,
+            meta=np.frombuffer(header, np.uint8),
+            **{f"array/{key}": array for key, array in arrays.items()},
+        )
         with zipfile.ZipFile(file, "a") as archive:
             archive.comment = b"0" * _DIGEST
         end = file.seek(0, io.SEEK_END) - _DIGEST
@@ -68,7 +74,8 @@ def save(
 def load(path: str | os.PathLike) -> Checkpoint:
     """Step, arrays and meta data of one checkpoint.
 
-    Raises `InputError` if the file is missing, is not a checkpoint, or differs in a single bit from what was written.
+    Raises `InputError` if the file is missing, is not a checkpoint, or differs in a single bit from
+    what was written.
     """
     path = pathlib.Path(path)
     try:
@@ -78,7 +85,9 @@ def load(path: str | os.PathLike) -> Checkpoint:
             if start != b"PK\x03\x04":
                 raise InputError(f"expected a checkpoint, found another kind of file: {path}")
             if end <= 0 or _sha256(file, end) != file.read():
-                raise InputError(f"damaged or unfinished checkpoint (its SHA-256 does not match): {path}")
+                raise InputError(
+                    f"damaged or unfinished checkpoint (its SHA-256 does not match): {path}"
+                )
             file.seek(0)
             return _read(file, path)
     except FileNotFoundError:
@@ -90,8 +99,8 @@ def load(path: str | os.PathLike) -> Checkpoint:
 def load_latest(folder: str | os.PathLike) -> Checkpoint | None:
     """The newest numbered checkpoint of a folder that is whole; None if there is none at all.
 
-    A damaged one is reported on stderr, one line each, and the one before it is used. Raises `InputError` if all of
-    them are damaged.
+    A damaged one is reported on stderr, one line each, and the one before it is used. Raises
+    `InputError` if all of them are damaged.
     """
     numbered = _numbered(pathlib.Path(folder))
     for step in reversed(numbered):
@@ -100,7 +109,9 @@ def load_latest(folder: str | os.PathLike) -> Checkpoint | None:
         except InputError as error:
             print(f"warning: {error}; trying the one before", file=sys.stderr, flush=True)
     if numbered:
-        raise InputError(f"no usable checkpoint among the {len(numbered)} in {folder}: delete them to start anew")
+        raise InputError(
+            f"no usable checkpoint among the {len(numbered)} in {folder}: delete them to start anew"
+        )
     return None
 
 
@@ -108,7 +119,11 @@ def _read(file: BinaryIO, path: pathlib.Path) -> Checkpoint:
     try:
         arrays = read_npz(file)
         header = json.loads(arrays.pop("meta").tobytes())
-        return header["step"], {key.removeprefix("array/"): array for key, array in arrays.items()}, header["meta"]
+        return (
+            header["step"],
+            {key.removeprefix("array/"): array for key, array in arrays.items()},
+            header["meta"],
+        )
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"expected a checkpoint, found other arrays ({error}): {path}") from None
 

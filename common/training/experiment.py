@@ -19,13 +19,19 @@ class Experiment:
 
     Attributes:
         model: a `TaskModel`. optimizer: a Keras optimizer.
-        train_batches: epoch (from 0) -> chunks of batches, each a dict of arrays [N, B, ...]; a chunk may have shapes of its own.
+        train_batches: epoch (from 0) -> chunks of batches, each a dict of arrays [N, B, ...]; a
+            chunk may have shapes of its own.
         initial_state: what each epoch starts from.
-        schedule: (epoch, records so far) -> {"learning_rate": ..., and what else `model.training_loss` takes}.
-        evaluate: (trainer, "dev" | "test") -> metrics of the split, names as they stand in the records.
-        monitor: the metric of the dev split that selects the best epoch; with a leading "-" less is better.
-        stop_early: (records so far) -> true to end the training; never by default. See `out_of_patience`.
-        steps_per_call: batches in one call of the compiled step; the length of the chunks where those are shorter.
+        schedule: (epoch, records so far) -> {"learning_rate": ..., and what else
+            `model.training_loss` takes}.
+        evaluate: (trainer, "dev" | "test") -> metrics of the split, names as they stand in the
+            records.
+        monitor: the metric of the dev split that selects the best epoch; with a leading "-" less is
+            better.
+        stop_early: (records so far) -> true to end the training; never by default. See
+            `out_of_patience`.
+        steps_per_call: batches in one call of the compiled step; the length of the chunks where
+            those are shorter.
         many_shapes: the chunks are of several shapes; see `make_trainer`.
         tokens_per_epoch: for the speed in the result, if the task counts tokens.
     """
@@ -46,7 +52,8 @@ class Experiment:
 def dev_then_both(
     evaluate: Callable[[Trainer, str, int], dict[str, float]], n_chains: int
 ) -> Callable[[Trainer, str], dict[str, float]]:
-    """An `Experiment.evaluate`: dev after each epoch; once, at the end, test and the mixtures of both.
+    """An `Experiment.evaluate`: dev after each epoch; once, at the end, test and the mixtures of
+    both.
 
     Args:
         evaluate: (trainer, split, n_chains) -> metrics. n_chains: of the mixtures; 1 for none.
@@ -62,8 +69,12 @@ def dev_then_both(
 
 
 def out_of_patience(records: Records, monitor: str, patience: int) -> bool:
-    """Whether the best of the records lies `patience` epochs back or more; never for a patience of 0."""
-    return 0 < patience <= len(records) and len(records) - 1 - best_epoch(records, monitor) >= patience
+    """Whether the best of the records lies `patience` epochs back or more; never for a patience of
+    0.
+    """
+    return (
+        0 < patience <= len(records) and len(records) - 1 - best_epoch(records, monitor) >= patience
+    )
 
 
 def best_epoch(records: Records, monitor: str) -> int:

@@ -5,16 +5,22 @@ import threading
 
 
 class Interrupt:
-    """While it lasts, Ctrl-C and SIGTERM wait until the step that is being computed has its number; a second one does not wait.
+    """While it lasts, Ctrl-C and SIGTERM wait until the step that is being computed has its number;
+    a second one does not wait.
 
     What is ignored stays so (a shell's job in the background ignores Ctrl-C).
-    Python would raise them as soon as the compiled call returns: the weights would be those after the call, the step the one before it.
+    Python would raise them as soon as the compiled call returns: the weights would be those after
+    the call, the step the one before it.
     """
 
     def __enter__(self):
         self.has_come, self._before = None, {}
         if threading.current_thread() is threading.main_thread():
-            heard = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) != signal.SIG_IGN]
+            heard = [
+                number
+                for number in (signal.SIGINT, signal.SIGTERM)
+                if signal.getsignal(number) != signal.SIG_IGN
+            ]
             self._before = {number: signal.signal(number, self._note) for number in heard}
         return self
 

@@ -1,7 +1,9 @@
-"""The loop around the trainer: epochs, learning-rate schedules, checkpoints, exact resume, the result.
+"""The loop around the trainer: epochs, learning-rate schedules, checkpoints, exact resume, the
+result.
 
-What is decided from the past (a schedule, which epoch was best) is a function of the epochs' records alone, and every random number one of
-(seed, step): so a run that was cut off anywhere goes on from its last checkpoint and ends with the same weights, bit for bit.
+What is decided from the past (a schedule, which epoch was best) is a function of the epochs'
+records alone, and every random number one of (seed, step): so a run that was cut off anywhere goes
+on from its last checkpoint and ends with the same weights, bit for bit.
 """
 
 import contextlib
@@ -28,10 +30,12 @@ from .strategy import LOST, Workers, begin_again, make_strategy
 
 
 def run(config: RunConfig, build: Callable[[RunConfig], Experiment]) -> dict[str, Any]:
-    """Train, select on dev, test once; begins, resumes, or finds the run finished. Returns the result.
+    """Train, select on dev, test once; begins, resumes, or finds the run finished. Returns the
+    result.
 
     Raises:
-        InputError: bad flags or data, or a number that is not finite (the last good checkpoint stays).
+        InputError: bad flags or data, or a number that is not finite (the last good checkpoint
+            stays).
     """
     strategy = make_strategy(config.strategy)
     workers = Workers(strategy)
@@ -39,17 +43,25 @@ def run(config: RunConfig, build: Callable[[RunConfig], Experiment]) -> dict[str
         return _run(config, build, strategy, workers)
     except tf.errors.ResourceExhaustedError as error:
         line = " ".join(error.message.split())[:200]
-        raise InputError(f"not enough memory for this network and batch ({line}): try a smaller --batch_size or --rnn_size") from None
+        raise InputError(
+            f"not enough memory for this network and batch ({line}): try a smaller --batch_size or"
+            " --rnn_size"
+        ) from None
     except LOST as error:
         if workers.n == 1:
             raise
         begin_again(error)
 
 
-def _run(config: RunConfig, build: Callable, strategy: tf.distribute.Strategy | None, workers: Workers) -> dict[str, Any]:
+def _run(
+    config: RunConfig, build: Callable, strategy: tf.distribute.Strategy | None, workers: Workers
+) -> dict[str, Any]:
     if strategy is not None and config.batch_size % strategy.num_replicas_in_sync:
         n = strategy.num_replicas_in_sync
-        raise InputError(f"--batch_size {config.batch_size} cannot be divided among {n} devices: choose a multiple of {n}")
+        raise InputError(
+            f"--batch_size {config.batch_size} cannot be divided among {n} devices: choose a"
+            f" multiple of {n}"
+        )
     directory = _open(config, workers)
     if directory.result is not None:
         print(f"finished before: {directory.path / 'result.json'}")
@@ -68,10 +80,12 @@ def _run(config: RunConfig, build: Callable, strategy: tf.distribute.Strategy | 
 
 
 def _open(config: RunConfig, workers: Workers) -> RunDirectory:
-    """The run's folder; of several workers the first one opens it, before the others look into it."""
+    """The run's folder; of several workers the first opens it, before the others look into it."""
     if not workers.is_chief:
         if not workers.from_chief([0.0])[0]:
-            raise InputError(f"the first worker could not begin in {config.run_dir}: its own message says why")
+            raise InputError(
+                f"the first worker could not begin in {config.run_dir}: its own message says why"
+            )
         return RunDirectory(config.run_dir)
     try:
         directory = RunDirectory.open(config.run_dir, config)
@@ -83,8 +97,20 @@ def _open(config: RunConfig, workers: Workers) -> RunDirectory:
 
 
 class _Run:
-    def __init__(self, config: RunConfig, directory: RunDirectory, experiment: Experiment, trainer: Trainer, workers: Workers):
-        self.config, self.directory, self.experiment, self.trainer = config, directory, experiment, trainer
+    def __init__(
+        self,
+        config: RunConfig,
+        directory: RunDirectory,
+        experiment: Experiment,
+        trainer: Trainer,
+        workers: Workers,
+    ):
+        self.config, self.directory, self.experiment, self.trainer = (
+            config,
+            directory,
+            experiment,
+            trainer,
+        )
         self.workers = workers
         self.epoch = self.step = self.step_in_epoch = 0
         self.state, self.totals, self.epoch_seconds = experiment.initial_state, {}, 0.0
@@ -100,21 +126,28 @@ class _Run:
             self._save()  # something to go back to
         while True:
             try:
-                while self.step_in_epoch or self._begins_another():  # an epoch that has begun is evaluated, whatever cut it off
+                # an epoch that has begun is evaluated, whatever cut it off
+                while self.step_in_epoch or self._begins_another():
                     self._train_epoch()
                 break
             except FloatingPointError as error:
                 self._recover(str(error))
         try:
             return self._finish()
-        except FloatingPointError as error:  # the training has ended: there is nothing to go back to
+        # the training has ended: there is nothing to go back to
+        except FloatingPointError as error:
             raise InputError(
-                f"{error}, with the weights of the best epoch, which stay in {self.directory.checkpoints / 'best.npz'}: "
-                "try a smaller --learning_rate or --max_grad_norm in a new --run_dir"
+                f"{error}, with the weights of the best epoch, which stay in"
+                f" {self.directory.checkpoints / 'best.npz'}: try a smaller --learning_rate or"
+                " --max_grad_norm in a new --run_dir"
             ) from None
 
     def _begins_another(self) -> bool:
-        return self.epoch < self.config.max_epochs and not self._out_of_steps() and not self.experiment.stop_early(self.records)
+        return (
+            self.epoch < self.config.max_epochs
+            and not self._out_of_steps()
+            and not self.experiment.stop_early(self.records)
+        )
 
     def _recover(self, what: str) -> None:
         """Go back to the last good checkpoint with half the learning rate."""
@@ -122,16 +155,25 @@ class _Run:
         if done >= self.config.recover:
             tried = f" after {done} recoveries" if done else ""
             saved = any(self.directory.checkpoints.glob("checkpoint-*.npz"))
-            kept = f"the last good checkpoint stays in {self.directory.checkpoints}" if saved else "no checkpoint was written yet"
+            kept = (
+                f"the last good checkpoint stays in {self.directory.checkpoints}"
+                if saved
+                else "no checkpoint was written yet"
+            )
             raise InputError(
-                f"{what}{tried}; {kept}: --recover {done + 3} with the same flags goes back and halves the learning rate, "
-                "or try a smaller --learning_rate or --max_grad_norm in a new --run_dir"
+                f"{what}{tried}; {kept}: --recover {done + 3} with the same flags goes back and"
+                " halves the learning rate, or try a smaller --learning_rate or --max_grad_norm in"
+                " a new --run_dir"
             ) from None
         recoveries = [*self.recoveries, {"what": what, "epoch": self.epoch + 1}]
         seconds_before = self.directory.seconds_before
         self._resume()
-        self.recoveries, self.directory.seconds_before = recoveries, seconds_before  # time lost is time taken
-        print(f"{what}: went back to step {self.step}, learning rate times {self._rate_factor:g}", flush=True)
+        # time lost is time taken
+        self.recoveries, self.directory.seconds_before = recoveries, seconds_before
+        print(
+            f"{what}: went back to step {self.step}, learning rate times {self._rate_factor:g}",
+            flush=True,
+        )
 
     @property
     def _rate_factor(self) -> float:
@@ -140,7 +182,7 @@ class _Run:
     def _out_of_steps(self) -> bool:
         return 0 < self.config.max_train_steps <= self.step
 
-    # ------------------------------------------------------------------------------------------------------- one epoch
+    # ------------------------------------------------------------------------------------ one epoch
 
     def _train_epoch(self) -> None:
         schedule = self.experiment.schedule(self.epoch, self.records)
@@ -149,7 +191,9 @@ class _Run:
         n_steps = sum(_length(chunk) for chunk in chunks)
         start, self._last_save = time.monotonic() - self.epoch_seconds, time.monotonic()
         description = f"epoch {self.epoch + 1}/{self.config.max_epochs}"
-        with Progress(n_steps, description, print_every=self.config.print_every, first_step=self.step_in_epoch) as progress:
+        with Progress(
+            n_steps, description, print_every=self.config.print_every, first_step=self.step_in_epoch
+        ) as progress:
             skip = self.step_in_epoch
             for chunk in chunks:
                 length = _length(chunk)
@@ -167,26 +211,46 @@ class _Run:
         self._end_epoch(record | {"seconds": round(train_seconds, 6)})
 
     def _evaluate(self, split: str) -> dict[str, float]:
-        """Metrics of a split, the same on all workers: what they decide from then on must not differ."""
+        """Metrics of a split, the same on all workers: what they decide from then on must not
+        differ.
+        """
         try:
             found = self.experiment.evaluate(self.trainer, split)
         except OverflowError:
-            raise FloatingPointError(f"step {self.step}: the loss on {split} is too large for a number") from None
+            raise FloatingPointError(
+                f"step {self.step}: the loss on {split} is too large for a number"
+            ) from None
         found = dict(zip(found, self.workers.from_chief(list(found.values())), strict=True))
         if bad := [name for name, value in found.items() if not math.isfinite(value)]:
             raise FloatingPointError(f"step {self.step}: {', '.join(bad)} not finite")
         return found
 
-    def _train_chunk(self, chunk: dict[str, np.ndarray], first: int, schedule: dict[str, float], start: float, progress: Progress) -> None:
-        stop = first + self.config.max_train_steps - self.step if self.config.max_train_steps else None
+    def _train_chunk(
+        self,
+        chunk: dict[str, np.ndarray],
+        first: int,
+        schedule: dict[str, float],
+        start: float,
+        progress: Progress,
+    ) -> None:
+        stop = (
+            first + self.config.max_train_steps - self.step if self.config.max_train_steps else None
+        )
         before, step_in_epoch = self.step, self.step_in_epoch
 
         def on_call(n_done: int, state: Any, metrics: dict[str, np.ndarray]):
-            self.step, self.step_in_epoch, self.state = before + n_done, step_in_epoch + n_done, state
-            self.totals = add(self.totals, metrics)  # call by call, so that a resumed run adds in the same order
+            self.step, self.step_in_epoch, self.state = (
+                before + n_done,
+                step_in_epoch + n_done,
+                state,
+            )
+            # call by call, so that a resumed run adds in the same order
+            self.totals = add(self.totals, metrics)
             self.epoch_seconds = time.monotonic() - start
             progress.update(self.step_in_epoch, **means(self.totals))
-            due = self.workers.from_chief([float(time.monotonic() - self._last_save >= self.config.checkpoint_seconds)])[0]
+            due = self.workers.from_chief(
+                [float(time.monotonic() - self._last_save >= self.config.checkpoint_seconds)]
+            )[0]
             asked = asked_to_leave()
             if asked or due:
                 self._save()
@@ -220,19 +284,28 @@ class _Run:
         if best_epoch(self.records, self.experiment.monitor) == self.epoch - 1:
             self._save("best")
         self._save()
-        shown = {name: value for name, value in record.items() if name.startswith("dev") or name.startswith("valid")}
+        shown = {
+            name: value
+            for name, value in record.items()
+            if name.startswith("dev") or name.startswith("valid")
+        }
         if self.workers.is_chief:
             values = "  ".join(f"{name} {value:.5g}" for name, value in shown.items())
             print(f"epoch {self.epoch}: {values}  ({record['seconds']:.1f} s)", flush=True)
 
-    # ------------------------------------------------------------------------------------------- checkpoints and the end
+    # -------------------------------------------------------------------------------------------- -
+    # checkpoints and the end
 
     def _save(self, name: str | None = None) -> None:
         self._last_save = time.monotonic()
         arrays = self._arrays() if self.workers.is_chief else {}
-        bad = [name for name, a in arrays.items() if a.dtype.kind == "f" and not np.isfinite(a).all()]
+        bad = [
+            name for name, a in arrays.items() if a.dtype.kind == "f" and not np.isfinite(a).all()
+        ]
         if self.workers.any(bool(bad)):  # all of them go back, or they would wait for each other
-            raise FloatingPointError(f"step {self.step}: {bad[0].split('/', 2)[-1] if bad else 'a weight'} not finite")
+            raise FloatingPointError(
+                f"step {self.step}: {bad[0].split('/', 2)[-1] if bad else 'a weight'} not finite"
+            )
         if not self.workers.is_chief:
             return
         arrays |= {f"total/{name}": value for name, value in self.totals.items()}
@@ -246,15 +319,25 @@ class _Run:
         checkpoint.save(self.directory.checkpoints, self.step, arrays, meta, name)
 
     def _arrays(self) -> dict[str, np.ndarray]:
-        """Weights, the optimizer's variables and the carried state, under the names of the checkpoint."""
+        """Weights, the optimizer's variables and the carried state, under the names of the
+        checkpoint.
+        """
         arrays = arrays_of(self.variables)
-        # bfloat16, which NumPy does not have, in 32 bits: nothing is lost on the way there and back.
-        state = [a if a.dtype != tf.bfloat16 else tf.cast(a, tf.float32) for a in map(tf.convert_to_tensor, tf.nest.flatten(self.state))]
+        # bfloat16, which NumPy does not have, in 32 bits: nothing is lost on the way there and
+        # back.
+        state = [
+            a if a.dtype != tf.bfloat16 else tf.cast(a, tf.float32)
+            for a in map(tf.convert_to_tensor, tf.nest.flatten(self.state))
+        ]
         return arrays | {f"state/{i}": a.numpy() for i, a in enumerate(state)}
 
     def _resume(self) -> bool:
         """Go on from the last good checkpoint; false where there is none."""
-        found = checkpoint.load_latest(self.directory.checkpoints) if self.directory.checkpoints.is_dir() else None
+        found = (
+            checkpoint.load_latest(self.directory.checkpoints)
+            if self.directory.checkpoints.is_dir()
+            else None
+        )
         step = -1 if found is None else found[0]
         if (chief_step := self.workers.from_chief([step])[0]) != step:
             what = [f"step {int(n)}" if n >= 0 else "the start" for n in (chief_step, step)]
@@ -272,8 +355,14 @@ class _Run:
         start = map(tf.convert_to_tensor, tf.nest.flatten(self.state))
         state = [tf.cast(arrays[f"state/{i}"], a.dtype) for i, a in enumerate(start)]
         self.state = tf.nest.pack_sequence_as(self.state, state)
-        self.totals = {key.removeprefix("total/"): a for key, a in arrays.items() if key.startswith("total/")}
-        self.epoch, self.step_in_epoch, self.epoch_seconds = meta["epoch"], meta["step_in_epoch"], meta["epoch_seconds"]
+        self.totals = {
+            key.removeprefix("total/"): a for key, a in arrays.items() if key.startswith("total/")
+        }
+        self.epoch, self.step_in_epoch, self.epoch_seconds = (
+            meta["epoch"],
+            meta["step_in_epoch"],
+            meta["epoch_seconds"],
+        )
         self.directory.seconds_before = meta["seconds"]
         self.recoveries = meta.get("recoveries", [])
         if self.workers.is_chief:
@@ -289,7 +378,11 @@ class _Run:
         _, arrays, _ = checkpoint.load(self.directory.checkpoints / "best.npz")
         with self.trainer.scope():
             restore(self.variables, arrays)
-        result = {name: value for name, value in records[best].items() if name.startswith(("dev_", "valid_"))}
+        result = {
+            name: value
+            for name, value in records[best].items()
+            if name.startswith(("dev_", "valid_"))
+        }
         result |= self._evaluate("test")
         seconds = sorted(record["seconds"] for record in records)
         result |= {
@@ -301,11 +394,16 @@ class _Run:
         if self.recoveries:
             result["recoveries"] = len(self.recoveries)
         if self.experiment.tokens_per_epoch and not self.config.max_train_steps:
-            result["tokens_per_second"] = self.experiment.tokens_per_epoch / result["seconds_per_epoch"]
+            result["tokens_per_second"] = (
+                self.experiment.tokens_per_epoch / result["seconds_per_epoch"]
+            )
         if not self.workers.is_chief:
             return result
         self.directory.write_result(result)
-        print("  ".join(f"{n} {v:.5g}" for n, v in result.items() if n.startswith("test_")), flush=True)
+        print(
+            "  ".join(f"{n} {v:.5g}" for n, v in result.items() if n.startswith("test_")),
+            flush=True,
+        )
         print(f"result: {self.directory.path / 'result.json'}", flush=True)
         return self.directory.result
 

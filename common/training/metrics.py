@@ -12,7 +12,10 @@ MOST_METRICS = 32  # of a model
 
 def add(total: dict[str, np.ndarray], metrics: dict) -> dict[str, np.ndarray]:
     """Sum of two dicts of (total, weight) pairs, in float64."""
-    return {name: total.get(name, 0.0) + np.asarray(value, np.float64) for name, value in metrics.items()}
+    return {
+        name: total.get(name, 0.0) + np.asarray(value, np.float64)
+        for name, value in metrics.items()
+    }
 
 
 def means(total: dict[str, np.ndarray]) -> dict[str, float]:
@@ -20,10 +23,16 @@ def means(total: dict[str, np.ndarray]) -> dict[str, float]:
     return {name: float(value[0] / value[1]) if value[1] else 0.0 for name, value in total.items()}
 
 
-def greedy_and_sampled(measure: Callable[[bool], dict[str, float]], split: str, has_agent: bool) -> dict[str, float]:
-    """`SPLIT_NAME_greedy` and `SPLIT_NAME_sampled` of what `measure(greedy)` returns by name; measured once where there is no agent."""
+def greedy_and_sampled(
+    measure: Callable[[bool], dict[str, float]], split: str, has_agent: bool
+) -> dict[str, float]:
+    """`SPLIT_NAME_greedy` and `SPLIT_NAME_sampled` of what `measure(greedy)` returns by name;
+    measured once where there is no agent.
+    """
     greedy = measure(True)
-    return named(greedy, split, "greedy") | named(measure(False) if has_agent else greedy, split, "sampled")
+    return named(greedy, split, "greedy") | named(
+        measure(False) if has_agent else greedy, split, "sampled"
+    )
 
 
 def named(metrics: dict[str, float], split: str, how: str) -> dict[str, float]:
@@ -42,29 +51,45 @@ def random_and_mixed(
 
 
 def judged(logits: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Of logits [B, classes] and labels [B]: log p(label) [B] in nats, and 1 where the label is the most probable class."""
+    """Of logits [B, classes] and labels [B]: log p(label) [B] in nats, and 1 where the label is the
+    most probable class.
+    """
     labels = tf.cast(labels, tf.int32)
     log_likelihood = -tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
-    return log_likelihood, tf.cast(tf.argmax(logits, -1, output_type=tf.int32) == labels, tf.float32)
+    return log_likelihood, tf.cast(
+        tf.argmax(logits, -1, output_type=tf.int32) == labels, tf.float32
+    )
 
 
-def classification_metrics(logits: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor, n_chains: int = 1) -> dict:
+def classification_metrics(
+    logits: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor, n_chains: int = 1
+) -> dict:
     """`accuracy` and `loss`, (total, weight) pairs, of logits [B, classes].
 
-    Of several chains, logits [S * B, classes], those of the mean of their probabilities, and `chain_loss`, the mean of their own losses.
+    Of several chains, logits [S * B, classes], those of the mean of their probabilities, and
+    `chain_loss`, the mean of their own losses.
     """
     n, chain_loss = tf.reduce_sum(weights), {}
     if n_chains > 1:
-        own = judged(logits, mixture.repeated(labels, n_chains))[0] * mixture.repeated(weights, n_chains)
+        own = judged(logits, mixture.repeated(labels, n_chains))[0] * mixture.repeated(
+            weights, n_chains
+        )
         chain_loss = {"chain_loss": (-tf.reduce_sum(own) / n_chains, n)}
         logits = mixture.log_mean(tf.nn.log_softmax(logits), n_chains)
     log_likelihood, right = judged(logits, labels)
-    metrics = {"accuracy": (tf.reduce_sum(right * weights), n), "loss": (-tf.reduce_sum(log_likelihood * weights), n)}
+    metrics = {
+        "accuracy": (tf.reduce_sum(right * weights), n),
+        "loss": (-tf.reduce_sum(log_likelihood * weights), n),
+    }
     return metrics | chain_loss
 
 
 def as_rows(metrics: dict[str, tuple], names: list[str]) -> tf.Tensor:
-    """The (total, weight) pairs as [MOST_METRICS, 2], zeros below them; `names` is told whose they are, which is known only now."""
+    """The (total, weight) pairs as [MOST_METRICS, 2], zeros below them; `names` is told whose they
+    are, which is known only now.
+    """
     names[:] = metrics
-    pairs = tf.stack([tf.stack([tf.cast(value, tf.float32) for value in pair]) for pair in metrics.values()])
+    pairs = tf.stack(
+        [tf.stack([tf.cast(value, tf.float32) for value in pair]) for pair in metrics.values()]
+    )
     return tf.pad(pairs, [[0, MOST_METRICS - len(names)], [0, 0]])

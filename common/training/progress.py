@@ -6,10 +6,12 @@ from typing import TextIO
 
 
 class Progress:
-    """A context manager that shows steps, metrics, steps per second and the time left, for one epoch or one pass.
+    """A context manager that shows steps, metrics, steps per second and the time left, for one
+    epoch or one pass.
 
-    On a terminal it is one bar; elsewhere a line every `print_every` steps, and one at the end. `first_step` is how
-    many steps were done before (a resumed epoch), so that the speed is that of this process.
+    On a terminal it is one bar; elsewhere a line every `print_every` steps, and one at the end.
+    `first_step` is how many steps were done before (a resumed epoch), so that the speed is that of
+    this process.
     """
 
     def __init__(
@@ -37,10 +39,15 @@ class Progress:
             from rich.console import Console
             from rich.progress import BarColumn, Progress, TextColumn
 
-            columns = (TextColumn("{task.description}", markup=False), BarColumn(bar_width=20),
-                       TextColumn("{task.fields[text]}", markup=False))  # fmt: skip
+            columns = (
+                TextColumn("{task.description}", markup=False),
+                BarColumn(bar_width=20),
+                TextColumn("{task.fields[text]}", markup=False),
+            )
             self._bar = Progress(*columns, console=Console(file=self._stream))
-            self._task = self._bar.add_task(self.description, total=self.total_steps, completed=self._done, text="")
+            self._task = self._bar.add_task(
+                self.description, total=self.total_steps, completed=self._done, text=""
+            )
             self._bar.start()
         return self
 

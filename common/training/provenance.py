@@ -1,4 +1,6 @@
-"""Where a number is from: command, commit, versions, hardware and time, to stand beside anything that is measured."""
+"""Where a number is from: command, commit, versions, hardware and time, to stand beside anything
+that is measured.
+"""
 
 import datetime
 import importlib.metadata
@@ -16,7 +18,9 @@ _PACKAGES = ("tensorflow", "keras", "tensorflow-probability", "numpy")
 
 
 def describe_start(argv: Sequence[str] | None = None) -> dict[str, Any]:
-    """Command, commit, versions, hardware and time: what has to stand beside any number that is measured."""
+    """Command, commit, versions, hardware and time: what has to stand beside any number that is
+    measured.
+    """
     return {
         "started_at": now(),
         "command": command_line(argv),
@@ -41,19 +45,24 @@ def command_line(argv: Sequence[str] | None = None) -> str:
 
 
 def git_commit() -> str | None:
-    """The commit of the checkout, with "-dirty" if tracked Python files differ from it; None outside a checkout.
+    """The commit of the checkout, with "-dirty" if tracked Python files differ from it; None
+    outside a checkout.
 
     Other files do not matter: the runs of a table write their results among them.
     """
 
     def git(*arguments: str) -> str:
         command = ["git", "-C", str(_ROOT), *arguments]
-        return os.fsdecode(subprocess.run(command, capture_output=True, check=True, timeout=30).stdout).strip()
+        return os.fsdecode(
+            subprocess.run(command, capture_output=True, check=True, timeout=30).stdout
+        ).strip()
 
     try:
         if pathlib.Path(git("rev-parse", "--show-toplevel")).resolve() != _ROOT:
             return None  # installed somewhere below another repository
-        return git("rev-parse", "HEAD") + ("-dirty" if git("status", "--porcelain", "--untracked-files=no", "--", "*.py") else "")
+        return git("rev-parse", "HEAD") + (
+            "-dirty" if git("status", "--porcelain", "--untracked-files=no", "--", "*.py") else ""
+        )
     except (OSError, subprocess.SubprocessError):
         return None
 
@@ -70,7 +79,9 @@ def versions() -> dict[str, str | None]:
 
 
 def hardware() -> dict[str, Any]:
-    """Processor model, cores this process may use, memory in GiB, names of the GPUs (if TensorFlow is loaded)."""
+    """Processor model, cores this process may use, memory in GiB, names of the GPUs (if TensorFlow
+    is loaded).
+    """
     usable = getattr(os, "sched_getaffinity", None)
     memory = None
     if hasattr(os, "sysconf"):
@@ -100,4 +111,7 @@ def _gpus() -> list[str]:
         return []
     config = tensorflow.config
     devices = config.list_physical_devices("GPU")
-    return [config.experimental.get_device_details(device).get("device_name", device.name) for device in devices]
+    return [
+        config.experimental.get_device_details(device).get("device_name", device.name)
+        for device in devices
+    ]

@@ -14,7 +14,9 @@ from .run_directory import load_config
 
 
 class Trained(NamedTuple):
-    """What the `load` of every task gives: a run's flags, a trainer that holds its model, and what encodes its inputs."""
+    """What the `load` of every task gives: a run's flags, a trainer that holds its model, and what
+    encodes its inputs.
+    """
 
     config: Any
     trainer: Trainer
@@ -26,16 +28,24 @@ class Trained(NamedTuple):
         return self.trainer.model
 
 
-def load_run(run_dir: str, config_class: type, make_model: Callable, checkpoint_file: str = "") -> tuple[Any, keras.Model]:
-    """The flags and the model of a run, with the weights of its best epoch or of another checkpoint; `make_model` takes the flags.
+def load_run(
+    run_dir: str, config_class: type, make_model: Callable, checkpoint_file: str = ""
+) -> tuple[Any, keras.Model]:
+    """The flags and the model of a run, with the weights of its best epoch or of another
+    checkpoint; `make_model` takes the flags.
 
     Raises:
         InputError: no run there, no whole checkpoint, or one of another model.
     """
     if not run_dir:
-        raise InputError("--run_dir is empty: name the folder of a run, such as runs/NumberPrediction/paper-dynamic_skip-seed0")
+        raise InputError(
+            "--run_dir is empty: name the folder of a run, such as"
+            " runs/NumberPrediction/paper-dynamic_skip-seed0"
+        )
     config = load_config(run_dir, config_class)
-    _, arrays, _ = checkpoint.load(checkpoint_file or pathlib.Path(run_dir, "checkpoints", "best.npz"))
+    _, arrays, _ = checkpoint.load(
+        checkpoint_file or pathlib.Path(run_dir, "checkpoints", "best.npz")
+    )
     set_precision(config)
     model = make_model(config)
     restore(model.variables, arrays)
@@ -54,12 +64,16 @@ def restore(variables: list, arrays: dict[str, np.ndarray]) -> None:
     Raises:
         InputError: the checkpoint is of another model.
     """
-    stored = {int(key.split("/")[1]): array for key, array in arrays.items() if key.startswith("variable/")}
+    stored = {
+        int(key.split("/")[1]): array
+        for key, array in arrays.items()
+        if key.startswith("variable/")
+    }
     for i, variable in enumerate(variables):
         if i not in stored or stored[i].shape != tuple(variable.shape):
             found = "nothing" if i not in stored else f"shape {stored[i].shape}"
             raise InputError(
-                f"the checkpoint is of another model: expected {variable.path} of shape {tuple(variable.shape)}, "
-                f"found {found}; use the flags it was trained with"
+                f"the checkpoint is of another model: expected {variable.path} of shape"
+                f" {tuple(variable.shape)}, found {found}; use the flags it was trained with"
             )
         variable.assign(stored[i])

@@ -1,10 +1,10 @@
 """The folder of one run: its flags, where it ran, a line of metrics per epoch, the result.
 
-    flags.json      settings, and for every start of the run: command, commit, versions, hardware, time
-    metrics.jsonl   one JSON object per epoch
-    result.json     written once, at the end
-    checkpoints/    checkpoint.py
-    tensorboard/    summaries
+flags.json      settings, and for every start of the run: command, commit, versions, hardware, time
+metrics.jsonl   one JSON object per epoch
+result.json     written once, at the end
+checkpoints/    checkpoint.py
+tensorboard/    summaries
 """
 
 import dataclasses
@@ -34,8 +34,8 @@ _OF_A_START = ("started_at", "commit", "command", "step")  # what a result tells
 class RunDirectory:
     """Reads the folder of a run; `RunDirectory.open` is how a trainer begins or resumes one.
 
-    `seconds_before` is the time the run took before this start (a trainer keeps `seconds` in its checkpoint and sets
-    this when it resumes), so that the result states the time of the whole run.
+    `seconds_before` is the time the run took before this start (a trainer keeps `seconds` in its
+    checkpoint and sets this when it resumes), so that the result states the time of the whole run.
     """
 
     def __init__(self, path: str | os.PathLike):
@@ -46,16 +46,20 @@ class RunDirectory:
         self._started = time.monotonic()
         self._lock = None
         self._was_there = self._was_empty = False
-        self.begun = False  # a trainer says so when it makes a step: from then on there is something to keep
+        # a trainer says so when it makes a step: from then on there is something to keep
+        self.begun = False
 
     @classmethod
-    def open(cls, path: str | os.PathLike, config: Any, argv: Sequence[str] | None = None) -> "RunDirectory":
+    def open(
+        cls, path: str | os.PathLike, config: Any, argv: Sequence[str] | None = None
+    ) -> "RunDirectory":
         """Begin a run in a new folder, or go on with the one there if its flags are the same.
 
-        Flags marked `affects_result=False` may differ. A finished run (see `result`) is left as it is.
+        Flags marked `affects_result=False` may differ. A finished run (see `result`) is left as it
+        is.
 
-        Raises `InputError` if the folder belongs to other flags, is not a run's, is damaged, cannot be made, or is in
-        use by another process.
+        Raises `InputError` if the folder belongs to other flags, is not a run's, is damaged, cannot
+        be made, or is in use by another process.
         """
         self = cls(path)
         flags_file = self.path / "flags.json"
@@ -65,11 +69,17 @@ class RunDirectory:
         except FileExistsError:
             raise InputError(f"--run_dir expects a folder, found a file: {self.path}") from None
         except (NotADirectoryError, PermissionError) as error:
-            raise InputError(f"--run_dir {self.path} cannot be made ({error.strerror}): choose another") from None
-        found = [name for name in os.listdir(self.path) if not is_hidden(name)]  # temporary files and the lock are
+            raise InputError(
+                f"--run_dir {self.path} cannot be made ({error.strerror}): choose another"
+            ) from None
+        # temporary files and the lock are
+        found = [name for name in os.listdir(self.path) if not is_hidden(name)]
         self._was_empty = not found
         if found and not flags_file.exists():
-            raise InputError(f"{self.path} is not empty and holds no run (no flags.json): choose another --run_dir")
+            raise InputError(
+                f"{self.path} is not empty and holds no run (no flags.json): choose another"
+                " --run_dir"
+            )
         self._hold()
         remove_temporary(self.path)
         starts = []
@@ -85,31 +95,44 @@ class RunDirectory:
         return self
 
     def abandon(self) -> None:
-        """Take back a first start that found its input wrong, so that the folder is free for the mended command."""
-        if self.begun or not self._was_empty or self.checkpoints.exists() or (self.path / "metrics.jsonl").exists():
+        """Take back a first start that found its input wrong, so that the folder is free for the
+        mended command.
+        """
+        if (
+            self.begun
+            or not self._was_empty
+            or self.checkpoints.exists()
+            or (self.path / "metrics.jsonl").exists()
+        ):
             return
         if not self._was_there:
             shutil.rmtree(self.path)
             return
         for path in self.path.iterdir():
-            if path.is_file() and (path.name == _LOCK or is_temporary(path.name) or not is_hidden(path.name)):
+            if path.is_file() and (
+                path.name == _LOCK or is_temporary(path.name) or not is_hidden(path.name)
+            ):
                 path.unlink()
 
     def resumed(self, step: int) -> None:
-        """Note in flags.json, and in the result's `starts`, the step that this start goes on from."""
+        """Note in flags.json, and in the result's `starts`, the step from which the run goes on."""
         stored = _read_flags(self.path)
         stored["starts"][-1]["step"] = step
         atomic_write(self.path / "flags.json", to_json(stored, indent=2) + "\n")
 
     def _hold(self) -> None:
-        """Keep other processes out as long as this object lives; the system lets go however the process ends."""
+        """Keep other processes out as long as this object lives; the system lets go however the
+        process ends.
+        """
         if fcntl is None:
             return
         self._lock = open(self.path / _LOCK, "wb")  # noqa: SIM115
         try:
             fcntl.lockf(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (BlockingIOError, PermissionError):
-            raise InputError(f"another process runs in {self.path}: wait for it, or choose another --run_dir") from None
+            raise InputError(
+                f"another process runs in {self.path}: wait for it, or choose another --run_dir"
+            ) from None
         except OSError:  # a file system without locks
             pass
 
@@ -119,7 +142,9 @@ class RunDirectory:
         return self.seconds_before + time.monotonic() - self._started
 
     def log_epoch(self, record: Mapping[str, Any]) -> None:
-        """Append one line to metrics.jsonl, forced to the disk; to be called before the checkpoint of that epoch."""
+        """Append one line to metrics.jsonl, forced to the disk; to be called before the checkpoint
+        of that epoch.
+        """
         with open(self.path / "metrics.jsonl", "a", encoding="utf-8") as file:
             file.write(to_json(record) + "\n")
             file.flush()
@@ -128,34 +153,48 @@ class RunDirectory:
     def truncate_metrics(self, n_epochs: int) -> None:
         """Keep the first `n_epochs` lines: what a resumed run does first, also from step 0.
 
-        Drops the epochs past the checkpoint, which will come again, and a line that a killed process left half-written.
+        Drops the epochs past the checkpoint, which will come again, and a line that a killed
+        process left half-written.
         """
         path = self.path / "metrics.jsonl"
         if path.exists() or n_epochs:
-            atomic_write(path, "".join(to_json(record) + "\n" for record in self.read_metrics(n_epochs)))
+            atomic_write(
+                path, "".join(to_json(record) + "\n" for record in self.read_metrics(n_epochs))
+            )
 
     def read_metrics(self, n_epochs: int | None = None) -> list[dict[str, Any]]:
-        """The records of metrics.jsonl, without a half-written last line; the first `n_epochs` where given.
+        """The records of metrics.jsonl, without a half-written last line; the first `n_epochs`
+        where given.
 
-        Raises `InputError` for other damage, and for fewer: which epoch was the best could no longer be said.
+        Raises `InputError` for other damage, and for fewer: which epoch was the best could no
+        longer be said.
         """
         path = self.path / "metrics.jsonl"
         records = []
         lines = path.read_bytes().split(b"\n") if path.exists() else [b""]
-        for number, line in enumerate(lines[:-1], 1):  # what follows the last newline was never finished
+        # what follows the last newline was never finished
+        for number, line in enumerate(lines[:-1], 1):
             try:
                 record = json.loads(line)
             except ValueError:
                 record = None
             if not isinstance(record, dict):
-                raise InputError(f"{path}, line {number}: expected a JSON object, found {line[:40]!r}; delete the run")
+                raise InputError(
+                    f"{path}, line {number}: expected a JSON object, found {line[:40]!r}; delete"
+                    " the run"
+                )
             records.append(record)
         if len(records) < (n_epochs or 0):
-            raise InputError(f"{path}: expected {n_epochs} epochs, those of the last checkpoint, found {len(records)}; delete the run")
+            raise InputError(
+                f"{path}: expected {n_epochs} epochs, those of the last checkpoint, found"
+                f" {len(records)}; delete the run"
+            )
         return records[:n_epochs]
 
     def write_result(self, result: Mapping[str, Any]) -> None:
-        """Write result.json: the given numbers with flags, command, commit, versions, hardware, seed and wall time."""
+        """Write result.json: the given numbers with flags, command, commit, versions, hardware,
+        seed and wall time.
+        """
         stored = _read_flags(self.path)
         last = stored["starts"][-1]
         provenance = {
@@ -166,9 +205,11 @@ class RunDirectory:
             "started_at": stored["starts"][0]["started_at"],
             "finished_at": now(),
             "wall_seconds": round(self.seconds, 3),
-            # More than one where the run was interrupted, each with the step it went on from; the commit
-            # of a result holds only if all of them agree.
-            "starts": [{k: start[k] for k in _OF_A_START if k in start} for start in stored["starts"]],
+            # More than one where the run was interrupted, each with the step it went on from; the
+            # commit of a result holds only if all of them agree.
+            "starts": [
+                {k: start[k] for k in _OF_A_START if k in start} for start in stored["starts"]
+            ],
         }
         if clash := set(result) & set(provenance):
             raise ValueError(f"a result cannot be called {', '.join(sorted(clash))}")
@@ -176,7 +217,10 @@ class RunDirectory:
 
     @property
     def result(self) -> dict[str, Any] | None:
-        """What result.json holds, None if the run has not finished. Raises `InputError` if it is damaged."""
+        """What result.json holds, None if the run has not finished.
+
+        Raises `InputError` if it is damaged.
+        """
         path = self.path / "result.json"
         return _read_object(path) if path.exists() else None
 
@@ -184,7 +228,8 @@ class RunDirectory:
 def load_config(path: str | os.PathLike, config_class: type) -> Any:
     """The config that a run was started with, for tools that use what it trained.
 
-    Raises `InputError` if there is no run, or it is damaged, of another task, or of a version with other flags.
+    Raises `InputError` if there is no run, or it is damaged, of another task, or of a version with
+    other flags.
     """
     stored = _read_flags(pathlib.Path(path))
     task = getattr(config_class, "task", None)
@@ -193,12 +238,17 @@ def load_config(path: str | os.PathLike, config_class: type) -> Any:
     flags = of_today(config_class, stored["flags"])
     if other := set(flags) - set(settings(config_class)):
         names = ", ".join(sorted(other))
-        raise InputError(f"{path} was written by another version of this program (differing in {names}): train anew")
+        raise InputError(
+            f"{path} was written by another version of this program (differing in {names}): train"
+            " anew"
+        )
     return from_dict(config_class, flags)
 
 
 def to_json(value: Any, indent: int | None = None) -> str:
-    """JSON text in which numbers that are not finite are null, and NumPy scalars and arrays are numbers and lists."""
+    """JSON text in which numbers that are not finite are null, and NumPy scalars and arrays are
+    numbers and lists.
+    """
     return json.dumps(_plain(value), indent=indent, allow_nan=False, ensure_ascii=False)
 
 
@@ -224,30 +274,43 @@ def _read_object(path: pathlib.Path) -> dict[str, Any]:
     except ValueError:
         value = None
     if not isinstance(value, dict):
-        raise InputError(f"{path} is damaged (expected a JSON object): delete the folder, or choose another --run_dir")
+        raise InputError(
+            f"{path} is damaged (expected a JSON object): delete the folder, or choose another"
+            " --run_dir"
+        )
     return value
 
 
 def _read_flags(path: pathlib.Path) -> dict[str, Any]:
     file = path / "flags.json"
     if not file.exists():
-        raise InputError(f"no run in {path}: expected the folder that training wrote, with a flags.json")
+        raise InputError(
+            f"no run in {path}: expected the folder that training wrote, with a flags.json"
+        )
     stored = _read_object(file)
     starts = stored.get("starts")
     if not (
         isinstance(stored.get("flags"), dict)
         and "task" in stored
         and isinstance(starts, list)
-        and all(isinstance(start, dict) and {"started_at", "commit", "command"} <= set(start) for start in starts)
+        and all(
+            isinstance(start, dict) and {"started_at", "commit", "command"} <= set(start)
+            for start in starts
+        )
     ):
         what = "flags, task or starts missing"
-        raise InputError(f"{file} is damaged ({what}): delete the folder, or choose another --run_dir")
+        raise InputError(
+            f"{file} is damaged ({what}): delete the folder, or choose another --run_dir"
+        )
     return stored
 
 
 def _check_same_run(path: pathlib.Path, stored: Mapping[str, Any], config: Any) -> None:
     if stored["task"] != _task(config):
-        raise InputError(f"{path} holds a run of {stored['task']}, not of {_task(config)}: choose another --run_dir")
+        raise InputError(
+            f"{path} holds a run of {stored['task']}, not of {_task(config)}: choose another"
+            " --run_dir"
+        )
     new = json.loads(to_json(dataclasses.asdict(config)))
     old = json.loads(to_json(of_today(type(config), stored["flags"])))
     known = settings(type(config))
@@ -264,4 +327,7 @@ def _check_same_run(path: pathlib.Path, stored: Mapping[str, Any], config: Any) 
         if name not in free and differs(name)
     ]
     if differing:
-        raise InputError(f"{path} belongs to other flags ({'; '.join(differing)}): give those, or another --run_dir")
+        raise InputError(
+            f"{path} belongs to other flags ({'; '.join(differing)}): give those, or another"
+            " --run_dir"
+        )

@@ -1,4 +1,6 @@
-"""`--strategy`: the devices and workers that train together, and what their processes have to agree on."""
+"""`--strategy`: the devices and workers that train together, and what their processes have to agree
+on.
+"""
 
 import contextlib
 import json
@@ -16,14 +18,22 @@ from ..ops.replicas import total
 
 # What TensorFlow raises in a worker when another one is lost.
 _errors = tf.errors
-LOST = (_errors.UnavailableError, _errors.AbortedError, _errors.InternalError, _errors.CancelledError, _errors.DeadlineExceededError)
+LOST = (
+    _errors.UnavailableError,
+    _errors.AbortedError,
+    _errors.InternalError,
+    _errors.CancelledError,
+    _errors.DeadlineExceededError,
+)
 
 
 def make_strategy(name: str) -> tf.distribute.Strategy | None:
-    """The strategy of `--strategy`; None for one device. To be called before TensorFlow computes anything.
+    """The strategy of `--strategy`; None for one device. To be called before TensorFlow computes
+    anything.
 
-    "mirrored" takes all GPUs of this machine, or without a GPU all logical CPUs. "multi_worker" asks TF_CONFIG or, under Slurm, its
-    environment who the workers are, and waits until all of them are there.
+    "mirrored" takes all GPUs of this machine, or without a GPU all logical CPUs. "multi_worker"
+    asks TF_CONFIG or, under Slurm, its environment who the workers are, and waits until all of them
+    are there.
 
     Raises:
         InputError: no workers are named, or not in a way that can be read.
@@ -49,17 +59,24 @@ def _cluster() -> tf.distribute.cluster_resolver.ClusterResolver:
     if "SLURM_PROCID" not in os.environ:
         raise InputError(
             "--strategy multi_worker needs to know the workers: set TF_CONFIG, "
-            """such as {"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type": "worker", "index": 0}}, or start with srun"""
+            """such as {"cluster": {"worker": ["host1:2222", "host2:2222"]}, """
+            """"task": {"type": "worker", "index": 0}}, or start with srun"""
         )
     try:
         if tf.config.list_physical_devices("GPU"):
             return tf.distribute.cluster_resolver.SlurmClusterResolver()
-        # Without GPUs the resolver would divide nothing by nothing: hand it one "GPU" a task and let it set none.
+        # Without GPUs the resolver would divide nothing by nothing: hand it one "GPU" a task and
+        # let it set none.
         tasks = os.environ.get("SLURM_STEP_TASKS_PER_NODE", "")
         most = max(int(n) for n in re.findall(r"\d+(?![\d)])", re.sub(r"\(x\d+\)", "", tasks)))
-        return tf.distribute.cluster_resolver.SlurmClusterResolver(gpus_per_node=most, gpus_per_task=1, auto_set_gpu=False)
+        return tf.distribute.cluster_resolver.SlurmClusterResolver(
+            gpus_per_node=most, gpus_per_task=1, auto_set_gpu=False
+        )
     except (RuntimeError, ValueError, KeyError) as error:
-        raise InputError(f"--strategy multi_worker cannot read Slurm's environment ({error}): start with srun, or set TF_CONFIG") from None
+        raise InputError(
+            f"--strategy multi_worker cannot read Slurm's environment ({error}): start with srun,"
+            " or set TF_CONFIG"
+        ) from None
 
 
 def _check_tf_config(text: str) -> None:
@@ -71,13 +88,17 @@ def _check_tf_config(text: str) -> None:
         found = None
     if not found:
         raise InputError(
-            """TF_CONFIG expects {"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", "index": i}}, """
+            """TF_CONFIG expects {"cluster": {"worker": ["host:port", ...]}, """
+            """"task": {"type": "worker", "index": i}}, """
             f"i the place of this worker in the list, got {text[:200]!r}"
         )
 
 
 class Workers:
-    """The processes that train together: one, or those of a multi-worker strategy. The chief alone writes; all decide alike."""
+    """The processes that train together: one, or those of a multi-worker strategy.
+
+    The chief alone writes; all decide alike.
+    """
 
     def __init__(self, strategy: tf.distribute.Strategy | None):
         self._strategy = strategy
@@ -109,12 +130,17 @@ class Workers:
 
 
 def begin_again(why: Exception) -> typing.NoReturn:
-    """Start this process anew, with the same command: TensorFlow cannot take a lost worker back into a cluster that has begun.
+    """Start this process anew, with the same command: TensorFlow cannot take a lost worker back
+    into a cluster that has begun.
 
     The new one waits for all workers, then goes on from the last checkpoint with them.
     """
     line = " ".join(str(why).split())[:200]
-    print(f"a worker is gone, or came back ({line} ...): starting again with all of them", file=sys.stderr, flush=True)
+    print(
+        f"a worker is gone, or came back ({line} ...): starting again with all of them",
+        file=sys.stderr,
+        flush=True,
+    )
     for name in os.listdir("/proc/self/fd") if os.path.isdir("/proc/self/fd") else ():
         if int(name) > 2:
             with contextlib.suppress(OSError):

@@ -5,7 +5,9 @@ from typing import Any
 
 import tensorflow as tf
 
-_SCALAR = tf.compat.v1.SummaryMetadata(plugin_data={"plugin_name": "scalars"}, data_class="DATA_CLASS_SCALAR")
+_SCALAR = tf.compat.v1.SummaryMetadata(
+    plugin_data={"plugin_name": "scalars"}, data_class="DATA_CLASS_SCALAR"
+)
 
 
 def write(folder: pathlib.Path, record: dict[str, Any]) -> None:

@@ -11,8 +11,8 @@ Metrics = dict[str, tuple[Any, Any]]  # (total, weight): totals are added over b
 class TaskModel(Protocol):
     """A `keras.Model` whose weights exist, with these methods (the last one where a task needs it).
 
-    `batch` is a dict of tensors. From `seed`, int32 [2], follows every random number of a step. On R
-    replicas each computes the loss of its B / R rows, as its part of the whole batch's mean
+    `batch` is a dict of tensors. From `seed`, int32 [2], follows every random number of a step. On
+    R replicas each computes the loss of its B / R rows, as its part of the whole batch's mean
     (`common/ops/replicas.py`).
     """
 
@@ -30,10 +30,11 @@ class TaskModel(Protocol):
     def evaluation_metrics(
         self, batch: Tensors, state: Any, seed: tf.Tensor, greedy: bool, n_chains: int = 1
     ) -> tuple[Metrics, Any]:
-        """Without dropout; with the most probable distances, or with sampled ones. And the new state.
+        """Without dropout; with the most probable distances, or with sampled ones. And the new
+        state.
 
-        Of several chains the metrics are those of the mixture (`common/ops/mixture.py`), with the mean
-        of the chains' own losses as `chain_loss`; the state has n_chains * B rows.
+        Of several chains the metrics are those of the mixture (`common/ops/mixture.py`), with the
+        mean of the chains' own losses as `chain_loss`; the state has n_chains * B rows.
         """
 
     def infer(self, batch: Tensors, seed: tf.Tensor, greedy: bool, n_chains: int = 1) -> Tensors:

@@ -94,8 +94,10 @@ NUMBERS = {
         },
         {"preset": "paper21", **MIXTURE},
         hours=0.5,
-        note="The same 40 epochs, at three times the rate of T = 11, for every row "
-        "(NumberPrediction/README.md says why).",
+        note=(
+            "The same 40 epochs, at three times the rate of T = 11, for every row "
+            "(NumberPrediction/README.md says why)."
+        ),
     ),
     "cells": Table(
         "Every cell on number prediction, T = 11: accuracy (%)",
@@ -125,8 +127,10 @@ NUMBERS = {
         {"preset": "paper21", **MIXTURE},
         hours=0.5,
         seeds=1,
-        note="The same 40 epochs, units and learning rate for every row; "
-        "lamda 0.5 where a cell has one.",
+        note=(
+            "The same 40 epochs, units and learning rate for every row; "
+            "lamda 0.5 where a cell has one."
+        ),
     ),
     "recall": Table(
         "Recall of the first input's first component (Mongia): mean squared error",
