@@ -11,6 +11,7 @@ from common.ops.agent import Trace
 from common.training.restore import Trained
 from Sentiment import experiment, reader
 from Sentiment.presets import SentimentConfig
+from Sentiment.tokens import Example, split_text
 
 TITLE = "Sentiment"
 
@@ -28,7 +29,7 @@ def recurrent_layers(trained: Trained) -> list:
 
 def tokenise(trained: Trained, text: str) -> list[str]:
     """The words of a text, as the run's data set separates them."""
-    return reader.split_text(text, trained.config.dataset, trained.config.max_tokens)
+    return split_text(text, trained.config.dataset, trained.config.max_tokens)
 
 
 def traces(
@@ -37,7 +38,7 @@ def traces(
     """Of each agent its direction, whether it reads from the end, and its trace over the padded
     texts.
     """
-    data = reader.encode([reader.Example(list(words), 0) for words in texts], trained.encoder)
+    data = reader.encode([Example(list(words), 0) for words in texts], trained.encoder)
     inputs = tf.constant(data.words), tf.constant(data.lengths)
     return [("", False, trained.model(*inputs, greedy=greedy, seed=seed)[1])]
 

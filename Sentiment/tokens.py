@@ -1,11 +1,20 @@
-"""The words of a text as each data set writes them."""
+"""Labelled texts as lists of words, split as each data set splits them."""
 
 import itertools
 import re
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from common.data.treebank import split_words
 
 _TOKEN = re.compile(r"[^\W_]+(?:['’][^\W_]+)*|[^\w\s]|_")
+
+
+class Example(NamedTuple):
+    """The words of a text and the number of its class, from 0; the higher, the more favourable."""
+
+    words: Sequence[str]
+    label: int
 
 
 def split_text(text: str, dataset: str, max_tokens: int) -> list[str]:

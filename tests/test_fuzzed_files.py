@@ -25,6 +25,7 @@ from LanguageModeling import reader as language_reader
 from NER import reader as ner_reader
 from NumberPrediction import reader as number_reader
 from NumberPrediction.produce_data import ProduceConfig, produce
+from Sentiment import imdb, sst
 from Sentiment import reader as sentiment_reader
 
 WORDS = ["the", "cat", "Sat", "on", "<unk>", "mat"]
@@ -126,12 +127,12 @@ READERS = {
     "imdb": (
         "aclImdb_v1.tar.gz",
         archive("w:gz", **REVIEWS),
-        lambda path: sentiment_reader.read_imdb(path, per_class=1),
+        lambda path: imdb.read_imdb(path, per_class=1),
     ),
     "imdb.tar": (
         "aclImdb_v1.tar.gz",
         archive("w", **REVIEWS),
-        lambda path: sentiment_reader.read_imdb(path, per_class=1),
+        lambda path: imdb.read_imdb(path, per_class=1),
     ),
     "trees": (
         "train.txt",
@@ -139,7 +140,7 @@ READERS = {
         lambda path: sentiment_reader.load("sst5", path.parent, phrases=True),
     ),
     "trees.zip": (
-        sentiment_reader.SST_ARCHIVE,
+        sst.ARCHIVE,
         trees_zip(),
         lambda path: sentiment_reader.load("sst5", path.parent),
     ),

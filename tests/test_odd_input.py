@@ -18,6 +18,7 @@ from LanguageModeling import reader as language_reader
 from NER import evaluate as ner_evaluate
 from NER import reader as ner_reader
 from NER import tag as ner_tag
+from Sentiment import imdb, sst
 from Sentiment import predict as sentiment_predict
 from Sentiment import reader as sentiment_reader
 
@@ -34,7 +35,7 @@ def as_windows_writes_it(text: str) -> bytes:
 
 
 def read_trees(path):
-    return sentiment_reader.read_trees(str(path), read_lines(path))
+    return sst.read_trees(str(path), read_lines(path))
 
 
 def read_vectors(path):
@@ -47,7 +48,7 @@ def read_review(content: bytes, folder) -> list[str]:
         for sign in ("pos", "neg"):
             (folder / part / sign).mkdir(parents=True, exist_ok=True)
             (folder / part / sign / "0_1.txt").write_bytes(content)
-    return sentiment_reader.read_imdb(folder, per_class=1)[0][0].words
+    return imdb.read_imdb(folder, per_class=1)[0][0].words
 
 
 def read_corpus(content: bytes, folder) -> language_reader.Corpus:
@@ -137,7 +138,7 @@ def test_one_rule_of_white_space(tmp_path):
     )
     assert ner_reader.read_conll(tmp_path / "conll")[0].words == ODD_WORDS
     tree = f"(2 (2 {ODD_WORDS[1]})\t(2 {ODD_WORDS[2]}) )"
-    assert sentiment_reader.read_trees("a", ["\t ", tree])[0].words == ODD_WORDS[1:3]
+    assert sst.read_trees("a", ["\t ", tree])[0].words == ODD_WORDS[1:3]
     assert sentiment_reader.split_text(ODD_SPACES, "sst5", 400) == ODD_WORDS
     vectors = "".join(f"{word} {i}\t1 \n" for i, word in enumerate(ODD_WORDS))
     (tmp_path / "vectors").write_text(vectors, encoding="utf-8", newline="")
@@ -178,7 +179,7 @@ def test_reserved_words_are_noticed(tmp_path, capsys):
     assert ner_reader.Encoder.build(sentences, min_count=1).encode(sentences).words.tolist() == [
         [1, 1, 2]
     ]
-    examples = sentiment_reader.read_trees("a", ["(3 (2 <pad>) (2 good))"])
+    examples = sst.read_trees("a", ["(3 (2 <pad>) (2 good))"])
     assert "<pad> occurs 1" in capsys.readouterr().err
     assert sentiment_reader.encode(
         examples, sentiment_reader.vocabulary(examples)
@@ -218,7 +219,7 @@ def test_very_long_lines(tmp_path):
     assert len(sentence.words) == 100_001
     assert ner_reader.Encoder.build([sentence]).encode([sentence]).chars.shape == (1, 100_001, 20)
     tree = "(2 " * 5000 + "(3 a)" + " (2 b))" * 5000
-    (found,) = sentiment_reader.read_trees("a", [tree])
+    (found,) = sst.read_trees("a", [tree])
     assert found == (["a"] + ["b"] * 5000, 2)
 
 
@@ -233,7 +234,7 @@ def test_empty_sentences(tmp_path):
         ["Rome"],
         ["She"],
     ]
-    assert sentiment_reader.read_trees("a", ["", "(3 good)", "  ", ""]) == [(["good"], 3)]
+    assert sst.read_trees("a", ["", "(3 good)", "  ", ""]) == [(["good"], 3)]
     corpus = read_corpus(b"a\n\n \na\n", tmp_path)
     assert corpus.vocabulary.decode(corpus.train) == ["a", "<eos>", "<eos>", "<eos>", "a", "<eos>"]
     assert read_review(b" \n", tmp_path) == []
@@ -243,7 +244,7 @@ def test_documents_of_one_word(tmp_path):
     corpus = read_corpus(b"word", tmp_path)
     assert corpus.vocabulary.decode(corpus.train) == ["word", "<eos>"]
     assert read_review(b"Good", tmp_path) == ["good"]
-    assert sentiment_reader.read_trees("a", ["(3 Good)"]) == [(["good"], 3)]
+    assert sst.read_trees("a", ["(3 Good)"]) == [(["good"], 3)]
     (tmp_path / "a").write_text("Rome NNP B-NP I-LOC")
     assert ner_reader.read_conll(tmp_path / "a") == [(["Rome"], ["S-LOC"])]
 

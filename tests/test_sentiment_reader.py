@@ -7,18 +7,13 @@ import zipfile
 import numpy as np
 import pytest
 
+from common.data import download
 from common.errors import InputError
-from Sentiment import reader
-from Sentiment.reader import (
-    Example,
-    encode,
-    load,
-    read_imdb,
-    read_trees,
-    split,
-    tokenise,
-    vocabulary,
-)
+from Sentiment import imdb, reader
+from Sentiment.imdb import read_imdb
+from Sentiment.reader import encode, load, split, vocabulary
+from Sentiment.sst import read_trees
+from Sentiment.tokens import Example, tokenise
 
 REVIEWS = {
     "train/neg/0_2.txt": "It's <br /><br />BAD...",
@@ -96,7 +91,7 @@ def test_imdb_cache(tmp_path, monkeypatch):
     assert read_imdb(archive, per_class=2, cache_dir=cache) == expected
     (kept,) = cache.iterdir()
     with monkeypatch.context() as patch:
-        patch.setattr(reader, "_tokens", None)  # calling it would raise
+        patch.setattr(imdb, "_tokens", None)  # calling it would raise
         assert read_imdb(archive, per_class=2, cache_dir=cache) == expected
         assert read_imdb(archive, 1, 2, cache)[0][0] == (["."], 0)  # what is cached is not cut
     kept.write_bytes(b"")
@@ -173,7 +168,7 @@ PACKED = [
 
 @pytest.mark.parametrize("dataset, name", PACKED)
 def test_what_is_still_packed_is_named_and_nothing_fetched(dataset, name, tmp_path, monkeypatch):
-    monkeypatch.setattr(reader, "fetch", lambda *_: pytest.fail("fetched"))
+    monkeypatch.setattr(download, "fetch", lambda *_: pytest.fail("fetched"))
     (tmp_path / name).touch()
     (tmp_path / "holiday.zip").touch()
     with pytest.raises(
@@ -208,7 +203,7 @@ def test_missing_archives_are_fetched_into_the_folder(tmp_path, monkeypatch):
         assert path.parent == tmp_path and path.name == url.rsplit("/", 1)[1] and len(sha256) == 64
         raise InputError("no network")
 
-    monkeypatch.setattr(reader, "fetch", fetch)
+    monkeypatch.setattr(download, "fetch", fetch)
     for dataset in ("imdb", "sst5"):
         with pytest.raises(InputError, match="no network"):
             load(dataset, tmp_path)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 from ..errors import InputError
-from ..files import atomic_write
+from ..files import atomic_write, still_packed
 from .text import no_text
 
 _CHUNK = 1 << 20  # bytes
@@ -60,6 +60,18 @@ def fetch(url: str, path: str | os.PathLike, sha256: str) -> pathlib.Path:
             f" it at {path}"
         ) from None
     return path
+
+
+def fetch_data_set(url: str, path: pathlib.Path, sha256: str, *stems: str) -> pathlib.Path:
+    """`fetch`, but an error where the folder holds an archive still to be unpacked.
+
+    `stems` are the beginnings of such archives' names.
+    """
+    if packed := still_packed(path.parent, *stems):
+        raise InputError(
+            f"{path.parent}: expected {path.name} or what is in it, found neither, {packed}"
+        )
+    return fetch(url, path, sha256)
 
 
 def read_tar(

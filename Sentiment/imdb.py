@@ -1,0 +1,153 @@
+"""The IMDB reviews as they are distributed, and a cache of their tokens.
+
+Maas et al. (2011), "Learning Word Vectors for Sentiment Analysis": 25,000 reviews to train and
+25,000 to test, half of each favourable, none of them neutral.
+"""
+
+import hashlib
+import os
+import pathlib
+import re
+import zipfile
+from collections.abc import Iterator
+
+import numpy as np
+
+from common.data.download import fetch_data_set, read_tar
+from common.data.text import decode
+from common.errors import InputError
+from common.files import atomic_write, is_hidden
+from Sentiment.tokens import Example, tokenise
+
+ARCHIVE = "aclImdb_v1.tar.gz"
+URL = f"https://ai.stanford.edu/~amaas/data/sentiment/{ARCHIVE}"
+SHA256 = "c40f74a18d3b61f90feba1e17730e0d38e8b97c05fde7008942e91923d1658fe"
+PER_CLASS = 12_500
+
+_LABELS = {"neg": 0, "pos": 1}
+_CLASSES = tuple((part, sign) for part in ("train", "test") for sign in _LABELS)
+_REVIEW = re.compile(r"(?:.*/)?(train|test)/(neg|pos)/([^/]+\.txt)")
+# To be raised when `tokenise` or the layout of the file changes: older caches are then ignored.
+_CACHE_VERSION = 1
+
+
+def read_imdb(
+    source: str | os.PathLike,
+    max_tokens: int = 400,
+    per_class: int | None = PER_CLASS,
+    cache_dir: str | os.PathLike = "",
+) -> tuple[list[Example], list[Example]]:
+    """The training and the test reviews, each negative before positive and then by file name.
+
+    Args:
+      source: aclImdb_v1.tar.gz, read and never extracted, or the folder aclImdb.
+      max_tokens: of a longer review the last so many tokens are kept.
+      per_class: how many of each class each part must have; None for any number.
+      cache_dir: where to keep the tokens for the next time; "" keeps none.
+
+    Raises:
+      InputError: if reviews are missing, are not UTF-8, or the archive is broken.
+    """
+    source = pathlib.Path(source)
+    if not source.exists():
+        raise InputError(
+            f"{source}: expected {ARCHIVE} or its folder, found nothing; check the path"
+        )
+    counts, words, ids, ends = _cached_tokens(source, cache_dir)
+    for (part, sign), found in zip(_CLASSES, counts, strict=True):
+        if found != per_class and (per_class is not None or not found):
+            wanted = "some" if per_class is None else f"{per_class:,}"
+            raise InputError(
+                f"{source}: expected {wanted} reviews in {part}/{sign}, found {found:,}; get it"
+                " again"
+            )
+    starts = np.maximum(np.concatenate([[0], ends[:-1]]), ends - max_tokens)
+    labels = np.repeat([_LABELS[sign] for _, sign in _CLASSES], counts)
+    reviews = [
+        Example([words[i] for i in ids[start:stop].tolist()], label)
+        for start, stop, label in zip(starts, ends, labels.tolist(), strict=True)
+    ]
+    n_train = int(counts[0] + counts[1])
+    return reviews[:n_train], reviews[n_train:]
+
+
+# Reviews in each of `_CLASSES`, the different words, the tokens of all reviews as numbers, where
+# each review ends.
+_Tokens = tuple[np.ndarray, list[str], np.ndarray, np.ndarray]
+
+
+def _cached_tokens(source: pathlib.Path, cache_dir: str | os.PathLike) -> _Tokens:
+    """`_tokens`, kept in `cache_dir` under a name made of the sizes and times of what is read."""
+    if not cache_dir:
+        return _tokens(source)
+    files = (
+        [source]
+        if source.is_file()
+        else [path for c in _CLASSES for path in _texts_in(source.joinpath(*c))]
+    )
+    stats = [
+        (str(file.relative_to(source.parent)), file.stat().st_size, file.stat().st_mtime_ns)
+        for file in files
+    ]
+    key = (_CACHE_VERSION, sorted(stats))
+    kept = (
+        pathlib.Path(cache_dir) / f"imdb-{hashlib.sha256(repr(key).encode()).hexdigest()[:16]}.npz"
+    )
+    try:
+        with np.load(kept, allow_pickle=False) as arrays:
+            return (
+                arrays["counts"],
+                arrays["words"].tobytes().decode().split("\n"),
+                arrays["ids"],
+                arrays["ends"],
+            )
+    # absent, or not what was written
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        counts, words, ids, ends = _tokens(source)
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    # an array of strings gives each the longest one's room
+    text = np.frombuffer("\n".join(words).encode(), np.uint8)
+    atomic_write(kept, lambda file: np.savez(file, counts=counts, words=text, ids=ids, ends=ends))
+    return counts, words, ids, ends
+
+
+def _tokens(source: pathlib.Path) -> _Tokens:
+    numbers: dict[str, int] = {}
+    reviews: dict[tuple[str, str, str], np.ndarray] = {}
+    for part, sign, name, data in _review_files(source):
+        tokens = tokenise(decode(data, f"{source}/{part}/{sign}/{name}"))
+        reviews[part, sign, name] = np.array(
+            [numbers.setdefault(token, len(numbers)) for token in tokens], np.int32
+        )
+    order = [key for c in _CLASSES for key in sorted(key for key in reviews if key[:2] == c)]
+    counts = np.array([sum(key[:2] == c for key in order) for c in _CLASSES])
+    ids = np.concatenate([reviews[key] for key in order]) if order else np.zeros(0, np.int32)
+    ends = np.cumsum([len(reviews[key]) for key in order], dtype=np.int64)
+    return counts, list(numbers), ids, ends
+
+
+def _review_files(source: pathlib.Path) -> Iterator[tuple[str, str, str, bytes]]:
+    """Part, sign, file name and content of every labelled review, in the order of the source."""
+    if source.is_dir():
+        for part, sign in _CLASSES:
+            for path in _texts_in(source / part / sign):
+                yield part, sign, path.name, path.read_bytes()
+        return
+    for name, data in read_tar(
+        source, lambda name: _REVIEW.fullmatch(name) and not is_hidden(name.removeprefix("./"))
+    ):
+        yield *_REVIEW.fullmatch(name).groups(), data
+
+
+def _texts_in(folder: pathlib.Path) -> list[pathlib.Path]:
+    return [path for path in folder.glob("*.txt") if not is_hidden(path.name)]
+
+
+def find(folder: pathlib.Path) -> pathlib.Path:
+    for parent in (folder, folder / "imdb"):
+        for place in (parent, parent / "aclImdb"):
+            if (place / "train" / "pos").is_dir():
+                return place
+        if (parent / ARCHIVE).is_file():
+            return parent / ARCHIVE
+    return fetch_data_set(URL, folder / ARCHIVE, SHA256, "aclImdb")
