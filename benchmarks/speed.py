@@ -274,8 +274,8 @@ def table(seconds: dict[str, list[float]], reference: str) -> dict:
 
 def measure(config: SpeedConfig) -> None:
     """Run the parts, print and write what they found."""
+    from common.files import to_json
     from common.training.provenance import describe_start
-    from common.training.run_directory import to_json
 
     functions = {part: globals()[part] for part in PARTS}
     folder = pathlib.Path(config.results or ROOT / "benchmarks" / "results")

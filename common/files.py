@@ -1,10 +1,12 @@
-"""Files that are whole or not there: one atomic write for everything that is kept."""
+"""Files: atomic writes, JSON, `.npz`, and words for messages about files that are missing."""
 
+import json
+import math
 import os
 import pathlib
 import secrets
-from collections.abc import Callable
-from typing import BinaryIO
+from collections.abc import Callable, Mapping
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -89,6 +91,25 @@ def still_packed(folder: str | os.PathLike, *stems: str) -> str:
 def seen_from(path: str | os.PathLike) -> str:
     """For a message about a path that leads nowhere: where a relative one starts."""
     return "" if pathlib.Path(path).is_absolute() else f" (seen from {pathlib.Path.cwd()})"
+
+
+def to_json(value: Any, indent: int | None = None) -> str:
+    """JSON text in which numbers that are not finite are null, and NumPy scalars and arrays are
+    numbers and lists.
+    """
+    return json.dumps(_plain(value), indent=indent, allow_nan=False, ensure_ascii=False)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    if hasattr(value, "tolist"):
+        return _plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return str(value) if isinstance(value, os.PathLike) else value
 
 
 def read_npz(file: str | os.PathLike | BinaryIO) -> dict[str, np.ndarray]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from common.config import RunConfig, of_today, parse, settings
-from common.training.run_directory import to_json
+from common.files import to_json
 from experiments.tables import Row, Table
 
 DATA = ("data_dir", "vectors")  # those that name data and word vectors

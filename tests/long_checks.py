@@ -105,7 +105,7 @@ def die_in(place: str, n_calls: int) -> None:
     """Have this process killed where no one outside can aim at: half through its next checkpoint,
     after so many compiled calls of the last evaluation, or with the result written but not under
     its name."""
-    evaluate, rename = loop._Run._evaluate, os.replace
+    evaluate, rename = loop.TrainingLoop._evaluate, os.replace
 
     def half_a_checkpoint(file: BinaryIO, **arrays: np.ndarray) -> None:
         file.write(b"PK\3\4" + bytes(1000))
@@ -138,7 +138,7 @@ def die_in(place: str, n_calls: int) -> None:
     if place == "checkpoint":
         np.savez = half_a_checkpoint
     elif place == "evaluation":
-        loop._Run._evaluate = evaluation
+        loop.TrainingLoop._evaluate = evaluation
     elif place == "result":
         os.replace = name
 

@@ -7,7 +7,7 @@ import json
 import pathlib
 from typing import Any
 
-from common.training.run_directory import to_json
+from common.files import to_json
 from experiments import row_flags, tables
 
 ONE_CORE = {"cores": 1, "processor": "a processor", "gpus": []}

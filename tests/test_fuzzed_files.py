@@ -20,7 +20,8 @@ from common.data.embeddings import load_vectors
 from common.data.text import Vocabulary, read_lines
 from common.errors import InputError
 from common.training import checkpoint
-from common.training.run_directory import RunDirectory, load_config
+from common.training.run_directory import RunDirectory
+from common.training.run_flags import load_config
 from LanguageModeling import reader as language_reader
 from NER import reader as ner_reader
 from NumberPrediction import reader as number_reader

@@ -30,6 +30,7 @@ from common.training.interrupts import Interrupt
 from common.training.metrics import means
 from common.training.restore import restore
 from common.training.run_directory import RunDirectory
+from common.training.run_state import RunState
 from common.training.strategy import Workers
 
 SIZE, BATCH, STEPS, EPOCHS = 3, 4, 20, 3  # steps in an epoch: 6 calls of 3 and one of 2
@@ -556,12 +557,13 @@ def too_far(config):
 def test_weights_that_are_not_finite_are_so_on_all_workers(tmp_path, monkeypatch):
     """The first worker looks; another one goes back with it, though it writes nothing."""
     config = toy(tmp_path / "run")
-    worker = loop._Run(config, RunDirectory(tmp_path / "run"), build(config), None, Workers(None))
-    monkeypatch.setattr(worker.workers, "is_chief", False)
-    worker._save()
-    monkeypatch.setattr(worker.workers, "any", lambda flag: True)
+    workers = Workers(None)
+    state = RunState(build(config), None, RunDirectory(tmp_path / "run"), workers)
+    monkeypatch.setattr(workers, "is_chief", False)
+    state.save()
+    monkeypatch.setattr(workers, "any", lambda flag: True)
     with pytest.raises(FloatingPointError, match="step 0: a weight not finite"):
-        worker._save()
+        state.save()
 
 
 def test_a_test_that_is_not_finite_is_the_end(tmp_path, capsys):

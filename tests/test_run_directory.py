@@ -18,10 +18,12 @@ import pytest
 from common.config import RunConfig, from_dict, setting
 from common.config.run_config import RETIRED
 from common.errors import InputError
+from common.files import to_json
 from common.training import progress, provenance, run_directory
 from common.training.progress import Progress
 from common.training.provenance import command_line, git_commit
-from common.training.run_directory import RunDirectory, load_config, to_json
+from common.training.run_directory import RunDirectory
+from common.training.run_flags import load_config
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

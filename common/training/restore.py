@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import InputError
 from . import checkpoint
 from .compiled_steps import Trainer, set_precision
-from .run_directory import load_config
+from .run_flags import load_config
 
 
 class Trained(NamedTuple):

@@ -9,7 +9,6 @@ tensorboard/    summaries
 
 import dataclasses
 import json
-import math
 import os
 import pathlib
 import shutil
@@ -17,10 +16,10 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..config import from_dict, of_today, settings
 from ..errors import InputError
-from ..files import atomic_write, is_hidden, is_temporary, remove_temporary
+from ..files import atomic_write, is_hidden, is_temporary, remove_temporary, to_json
 from .provenance import describe_start, now
+from .run_flags import check_same_run, read_flags, read_object, task_of
 
 try:
     import fcntl
@@ -84,13 +83,13 @@ class RunDirectory:
         remove_temporary(self.path)
         starts = []
         if flags_file.exists():
-            stored = _read_flags(self.path)
-            _check_same_run(self.path, stored, config)
+            stored = read_flags(self.path)
+            check_same_run(self.path, stored, config)
             if self.result is not None:
                 return self
             starts = stored["starts"]
         starts.append(describe_start(argv))
-        flags = {"task": _task(config), "flags": dataclasses.asdict(config), "starts": starts}
+        flags = {"task": task_of(config), "flags": dataclasses.asdict(config), "starts": starts}
         atomic_write(flags_file, to_json(flags, indent=2) + "\n")
         return self
 
@@ -116,7 +115,7 @@ class RunDirectory:
 
     def resumed(self, step: int) -> None:
         """Note in flags.json, and in the result's `starts`, the step from which the run goes on."""
-        stored = _read_flags(self.path)
+        stored = read_flags(self.path)
         stored["starts"][-1]["step"] = step
         atomic_write(self.path / "flags.json", to_json(stored, indent=2) + "\n")
 
@@ -195,7 +194,7 @@ class RunDirectory:
         """Write result.json: the given numbers with flags, command, commit, versions, hardware,
         seed and wall time.
         """
-        stored = _read_flags(self.path)
+        stored = read_flags(self.path)
         last = stored["starts"][-1]
         provenance = {
             "task": stored["task"],
@@ -222,112 +221,4 @@ class RunDirectory:
         Raises `InputError` if it is damaged.
         """
         path = self.path / "result.json"
-        return _read_object(path) if path.exists() else None
-
-
-def load_config(path: str | os.PathLike, config_class: type) -> Any:
-    """The config that a run was started with, for tools that use what it trained.
-
-    Raises `InputError` if there is no run, or it is damaged, of another task, or of a version with
-    other flags.
-    """
-    stored = _read_flags(pathlib.Path(path))
-    task = getattr(config_class, "task", None)
-    if stored["task"] != task:
-        raise InputError(f"{path} holds a run of {stored['task']}, expected one of {task}")
-    flags = of_today(config_class, stored["flags"])
-    if other := set(flags) - set(settings(config_class)):
-        names = ", ".join(sorted(other))
-        raise InputError(
-            f"{path} was written by another version of this program (differing in {names}): train"
-            " anew"
-        )
-    return from_dict(config_class, flags)
-
-
-def to_json(value: Any, indent: int | None = None) -> str:
-    """JSON text in which numbers that are not finite are null, and NumPy scalars and arrays are
-    numbers and lists.
-    """
-    return json.dumps(_plain(value), indent=indent, allow_nan=False, ensure_ascii=False)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _plain(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
-    if hasattr(value, "tolist"):
-        return _plain(value.tolist())
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return str(value) if isinstance(value, os.PathLike) else value
-
-
-def _task(config: Any) -> str | None:
-    return getattr(config, "task", None)
-
-
-def _read_object(path: pathlib.Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_bytes())
-    except ValueError:
-        value = None
-    if not isinstance(value, dict):
-        raise InputError(
-            f"{path} is damaged (expected a JSON object): delete the folder, or choose another"
-            " --run_dir"
-        )
-    return value
-
-
-def _read_flags(path: pathlib.Path) -> dict[str, Any]:
-    file = path / "flags.json"
-    if not file.exists():
-        raise InputError(
-            f"no run in {path}: expected the folder that training wrote, with a flags.json"
-        )
-    stored = _read_object(file)
-    starts = stored.get("starts")
-    if not (
-        isinstance(stored.get("flags"), dict)
-        and "task" in stored
-        and isinstance(starts, list)
-        and all(
-            isinstance(start, dict) and {"started_at", "commit", "command"} <= set(start)
-            for start in starts
-        )
-    ):
-        what = "flags, task or starts missing"
-        raise InputError(
-            f"{file} is damaged ({what}): delete the folder, or choose another --run_dir"
-        )
-    return stored
-
-
-def _check_same_run(path: pathlib.Path, stored: Mapping[str, Any], config: Any) -> None:
-    if stored["task"] != _task(config):
-        raise InputError(
-            f"{path} holds a run of {stored['task']}, not of {_task(config)}: choose another"
-            " --run_dir"
-        )
-    new = json.loads(to_json(dataclasses.asdict(config)))
-    old = json.loads(to_json(of_today(type(config), stored["flags"])))
-    known = settings(type(config))
-    free = {one.name for one in known.values() if not one.affects_result}
-    absent = "absent"
-
-    def differs(name: str) -> bool:
-        comparable = known[name].comparable if name in known else lambda value: value
-        return comparable(old.get(name, absent)) != comparable(new.get(name, absent))
-
-    differing = [
-        f"--{name} was {old.get(name, absent)}, now {new.get(name, absent)}"
-        for name in [*new, *(name for name in old if name not in new)]
-        if name not in free and differs(name)
-    ]
-    if differing:
-        raise InputError(
-            f"{path} belongs to other flags ({'; '.join(differing)}): give those, or another"
-            " --run_dir"
-        )
+        return read_object(path) if path.exists() else None
