@@ -9,8 +9,9 @@ import numpy as np
 from common.data.text import Vocabulary
 from common.errors import InputError
 from common.training import checkpoint, loop
-from common.training.compiled_steps import Trainer, make_trainer
+from common.training.compiled_steps import Trainer
 from common.training.experiment import Experiment
+from common.training.make_trainer import make_trainer
 from common.training.metrics import means, random_and_mixed
 from common.training.restore import Trained, load_run, restore
 from LanguageModeling import reader

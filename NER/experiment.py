@@ -11,8 +11,9 @@ from common.data import bucketing
 from common.data.embeddings import load_vectors
 from common.data.text import PADDING, UNKNOWN
 from common.training import loop
-from common.training.compiled_steps import Trainer, make_trainer
+from common.training.compiled_steps import Trainer
 from common.training.experiment import Experiment, dev_then_both, out_of_patience
+from common.training.make_trainer import make_trainer
 from common.training.metrics import random_and_mixed
 from common.training.restore import Trained, load_run
 from NER import reader

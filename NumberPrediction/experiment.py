@@ -5,8 +5,9 @@ import numpy as np
 
 from common.data import bucketing
 from common.training import loop
-from common.training.compiled_steps import Trainer, make_trainer
+from common.training.compiled_steps import Trainer
 from common.training.experiment import Experiment, dev_then_both
+from common.training.make_trainer import make_trainer
 from common.training.metrics import means, random_and_mixed
 from common.training.restore import Trained, load_run
 from NumberPrediction import reader

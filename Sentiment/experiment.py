@@ -12,8 +12,9 @@ from common.data.embeddings import load_vectors
 from common.data.text import Vocabulary
 from common.errors import InputError
 from common.training import loop
-from common.training.compiled_steps import Trainer, make_trainer
+from common.training.compiled_steps import Trainer
 from common.training.experiment import Experiment, dev_then_both, out_of_patience
+from common.training.make_trainer import make_trainer
 from common.training.metrics import add, means, random_and_mixed
 from common.training.restore import Trained, load_run
 from Sentiment import reader

@@ -18,8 +18,8 @@ import tensorflow as tf  # noqa: E402
 
 from common.layers.dynamic_skip_lstm import DynamicSkipLSTM  # noqa: E402
 from common.layers.policy_gradient_model import PolicyGradientModel  # noqa: E402
-from common.training.compiled_steps import make_trainer  # noqa: E402
 from common.training.experiment import Experiment  # noqa: E402
+from common.training.make_trainer import make_trainer  # noqa: E402
 from common.training.metrics import add, means  # noqa: E402
 
 STEPS = 50

@@ -12,7 +12,8 @@ import tensorflow as tf
 from common.config import main, parse
 from common.data.text import Vocabulary
 from common.training import checkpoint, loop
-from common.training.compiled_steps import Trainer, count_weights
+from common.training.compiled_steps import Trainer
+from common.training.make_trainer import count_weights
 from LanguageModeling import experiment as lm_experiment
 from LanguageModeling import generate, reader
 from LanguageModeling import model as language_model

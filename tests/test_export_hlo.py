@@ -23,7 +23,7 @@ from benchmarks.without_tensorflow import (
 from benchmarks.without_tensorflow.export_hlo import ExportConfig
 from common.config import parse
 from common.errors import InputError
-from common.training.compiled_steps import make_trainer
+from common.training.make_trainer import make_trainer
 from LanguageModeling import experiment as lm_experiment
 from LanguageModeling import model as language_model
 from LanguageModeling.presets import PRESETS

@@ -12,7 +12,7 @@ from common.config import parse
 from common.data.text import Vocabulary
 from common.errors import InputError
 from common.training import loop
-from common.training.compiled_steps import count_weights, make_trainer
+from common.training.make_trainer import count_weights, make_trainer
 from LanguageModeling import experiment as lm_experiment
 from LanguageModeling import model as language_model
 from LanguageModeling.evaluate import EvaluateConfig, evaluate

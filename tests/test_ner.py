@@ -21,8 +21,8 @@ from common.errors import InputError
 from common.layers.dynamic_skip_lstm import DynamicSkipLSTM
 from common.ops.agent import Trace
 from common.training import loop
-from common.training.compiled_steps import count_weights
 from common.training.experiment import out_of_patience
+from common.training.make_trainer import count_weights
 from NER import experiment as ner_experiment
 from NER import model as ner_model
 from NER import reader

@@ -19,7 +19,8 @@ from common.errors import InputError
 from common.layers.dynamic_skip_lstm import DynamicSkipLSTM
 from common.ops.agent import Trace
 from common.training import checkpoint, loop
-from common.training.compiled_steps import Trainer, count_weights
+from common.training.compiled_steps import Trainer
+from common.training.make_trainer import count_weights
 from Sentiment import experiment as sentiment_experiment
 from Sentiment import model as sentiment_model
 from Sentiment import reader

@@ -8,7 +8,7 @@ import numpy as np
 
 from benchmarks.networks import torch_training
 from common.data import bucketing
-from common.training.compiled_steps import make_trainer
+from common.training.make_trainer import make_trainer
 from NumberPrediction import experiment, reader
 from NumberPrediction.model import NumberModel
 from NumberPrediction.presets import NumberConfig

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from benchmarks.networks import torch_training
-from common.training.compiled_steps import make_trainer
+from common.training.make_trainer import make_trainer
 from Sentiment.model import SentimentModel
 from Sentiment.presets import SentimentConfig
 

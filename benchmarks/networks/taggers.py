@@ -10,7 +10,7 @@ import numpy as np
 import NER.model
 from benchmarks.networks import torch_training
 from common.data.text import PADDING, UNKNOWN, Vocabulary
-from common.training.compiled_steps import make_trainer
+from common.training.make_trainer import make_trainer
 from NER.model import NERModel
 from NER.presets import NERConfig
 from NER.reader import Encoder

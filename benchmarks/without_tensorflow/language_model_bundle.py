@@ -18,14 +18,8 @@ from benchmarks.without_tensorflow.hlo_bundle import Bundle
 from benchmarks.without_tensorflow.hlo_module import Module
 from common.errors import InputError
 from common.ops.random import fold
-from common.training.compiled_steps import (
-    EVALUATE,
-    TRAIN,
-    Trainer,
-    count_weights,
-    make_trainer,
-    set_precision,
-)
+from common.training.compiled_steps import EVALUATE, TRAIN, Trainer
+from common.training.make_trainer import count_weights, make_trainer, set_precision
 from common.training.provenance import describe_start
 from common.training.task_model import Tensors
 from LanguageModeling import reader

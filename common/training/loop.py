@@ -17,9 +17,10 @@ import tensorflow as tf
 from ..config import RunConfig, Terminated
 from ..errors import InputError
 from . import summaries
-from .compiled_steps import Trainer, count_weights, make_trainer, set_precision
+from .compiled_steps import Trainer
 from .experiment import Experiment, best_epoch
 from .interrupts import Interrupt
+from .make_trainer import count_weights, make_trainer, set_precision
 from .metrics import means
 from .progress import Progress
 from .run_directory import RunDirectory

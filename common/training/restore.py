@@ -9,7 +9,8 @@ import numpy as np
 
 from ..errors import InputError
 from . import checkpoint
-from .compiled_steps import Trainer, set_precision
+from .compiled_steps import Trainer
+from .make_trainer import set_precision
 from .run_flags import load_config
 
 
