@@ -1,58 +1,31 @@
-"""Speed beside what a user would pick instead:  python benchmarks/speed.py
+"""Measures our layers and networks beside those that a user would pick instead.
 
-Writes benchmarks/results/<part>.json. What one table compares takes turns in one process, but for
-`compilation` (one after another) and `memory` (a process for each case). Read the ratios, not the
-milliseconds.
+    python benchmarks/speed.py
+
+Writes benchmarks/results/PART.json. The candidates of one table take turns in one process, except
+in `compilation` (one after another) and `memory` (a process for each case). Read the ratios, not
+the milliseconds.
 """
 
 import contextlib
 import dataclasses
+import importlib
 import importlib.metadata
 import pathlib
 import sys
-from types import ModuleType
+from collections.abc import Callable
+from typing import NamedTuple
 
 # A plain checkout is not installed: let the script find `common` from any directory.
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from common.config import main, setting  # noqa: E402
-from common.errors import InputError  # noqa: E402
-from common.files import atomic_write  # noqa: E402
-
-PARTS = (
-    "layer",
-    "layer_number",
-    "layer_imdb",
-    "layer_conll",
-    "cells",
-    "step",
-    "small_step",
-    "char_step",
-    "number_step",
-    "sentiment_step",
-    "tagger_step",
-    "cell_steps",
-    "length",
-    "actions",
-    "batch",
-    "units",
-    "memory",
-    "compilation",
-)
+from common.files import atomic_write, to_json  # noqa: E402
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class SpeedConfig:
-    """Measure speed."""
-
-    parts: list[str] = setting(list(PARTS), "what to measure", choices=PARTS)
-    runs: int = setting(7, "counted runs of each", minimum=1)
-    results: str = setting("", "folder to write to (empty: benchmarks/results)", path=True)
-
-
-def layer(runs: int, size: str = "PTB") -> dict:
-    """Forward and backward of one layer at the size of the paper's language model."""
+def layer(runs: int, size: str) -> dict:
+    """One layer, forward and backward, at a size that benchmarks/layers.py names."""
     from benchmarks import layers, timing
 
     size = getattr(layers, size)
@@ -69,23 +42,8 @@ def layer(runs: int, size: str = "PTB") -> dict:
     }
 
 
-def layer_number(runs: int) -> dict:
-    """Forward and backward of one layer at the size of number prediction."""
-    return layer(runs, "NUMBERS")
-
-
-def layer_imdb(runs: int) -> dict:
-    """Forward and backward of one layer at the size of the sentiment network."""
-    return layer(runs, "IMDB")
-
-
-def layer_conll(runs: int) -> dict:
-    """Forward and backward of one layer at the size of the tagger's, one direction."""
-    return layer(runs, "CONLL")
-
-
 def cells(runs: int) -> dict:
-    """Forward and backward of a layer of every cell, at the sizes of the four tasks."""
+    """A layer of every cell, forward and backward, at the sizes of the four tasks."""
     from benchmarks import layers, timing
 
     sizes = {
@@ -143,13 +101,14 @@ def by_cell(seconds: dict[str, dict[str, list[float]]]) -> dict:
     }
 
 
-def steps(runs: int, networks: ModuleType, *preset: str) -> dict:
-    """One training step of a task's whole network.
+def step(runs: int, networks: str, *preset: str) -> dict:
+    """One training step of the networks in that file of benchmarks/networks/.
 
-    What is timed are calls of several steps each.
+    Calls of several steps each are timed.
     """
     from benchmarks import timing
 
+    networks = importlib.import_module(f"benchmarks.networks.{networks}")
     seconds = timing.interleaved(networks.candidates(*preset), runs, warm_up=1)
     return table(
         {name: [s / networks.STEPS for s in values] for name, values in seconds.items()},
@@ -157,52 +116,8 @@ def steps(runs: int, networks: ModuleType, *preset: str) -> dict:
     )
 
 
-def step(runs: int) -> dict:
-    """One training step of the paper's language model."""
-    from benchmarks.networks import language_models
-
-    return steps(runs, language_models, "paper")
-
-
-def small_step(runs: int) -> dict:
-    """One training step of the small language model: 2 x 200, 20 steps, no dropout."""
-    from benchmarks.networks import language_models
-
-    return steps(runs, language_models, "small")
-
-
-def char_step(runs: int) -> dict:
-    """One training step of the character-aware language model."""
-    from benchmarks.networks import language_models
-
-    return steps(runs, language_models, "char")
-
-
-def number_step(runs: int) -> dict:
-    """One training step of number prediction, T = 11, B = 100, H = 200."""
-    from benchmarks.networks import number_networks
-
-    return steps(runs, number_networks)
-
-
-def sentiment_step(runs: int) -> dict:
-    """One training step of the sentiment network on IMDB, T = 400, B = 50, H = 128."""
-    from benchmarks.networks import sentiment_networks
-
-    return steps(runs, sentiment_networks)
-
-
-def tagger_step(runs: int) -> dict:
-    """One training step of the tagger on CoNLL-2003, T = 25, B = 10, H = 200 in each direction."""
-    from benchmarks.networks import taggers
-
-    return steps(runs, taggers)
-
-
 def growth(runs: int, size: str, name: str, values: tuple[int, ...]) -> dict:
-    """Time of the layer, forward and backward, against one number of its size, and the work of an
-    LSTM's products there.
-    """
+    """Time of a layer against one of its sizes, beside the operations of an LSTM's products."""
     from benchmarks import layers, timing
 
     size = getattr(layers, size)
@@ -214,39 +129,15 @@ def growth(runs: int, size: str, name: str, values: tuple[int, ...]) -> dict:
     return {"against": name, "milliseconds_at": milliseconds, "gflop_at": gflop, "shape": str(size)}
 
 
-def length(runs: int) -> dict:
-    """Time of the layer, forward and backward, against T."""
-    return growth(runs, "SMALL", "n_steps", (35, 100, 400, 1000, 2000))
-
-
-def actions(runs: int) -> dict:
-    """Time of the layer, forward and backward, against K."""
-    return growth(runs, "PTB", "n_actions", (2, 5, 10, 50, 100))
-
-
-def batch(runs: int) -> dict:
-    """Time of the layer, forward and backward, against B."""
-    return growth(runs, "SMALL", "batch", (20, 64, 128, 256, 512))
-
-
-def units(runs: int) -> dict:
-    """Time of the layer, forward and backward, against H."""
-    return growth(runs, "SMALL", "units", (200, 400, 650, 1000, 1500))
-
-
 def compilation(runs: int) -> dict:
-    """Training steps as `--jit_compile` chooses by default, compiled as a whole by XLA, and as a
-    plain graph.
-    """
+    """Training steps with each value of `--jit_compile`."""
     from benchmarks import compilation
 
     return {"ways": compilation.measure(runs)}
 
 
 def memory(runs: int) -> dict:
-    """Peak memory of the layer, forward and backward, above weights and inputs, beside autodiff
-    through the cell.
-    """
+    """Peak memory of a layer, forward and backward, at three lengths."""
     from benchmarks.layers import PTB
     from benchmarks.memory import CASES, peak_mib
 
@@ -272,25 +163,120 @@ def table(seconds: dict[str, list[float]], reference: str) -> dict:
     }
 
 
+class Part(NamedTuple):
+    """One table of benchmarks/RESULTS.md: its title, and what measures it with which arguments."""
+
+    title: str
+    measure: Callable[..., dict]
+    arguments: tuple = ()
+
+
+PARTS = {
+    "layer": Part(
+        "Forward and backward of one layer at the size of the paper's language model",
+        layer,
+        ("PTB",),
+    ),
+    "layer_number": Part(
+        "Forward and backward of one layer at the size of number prediction", layer, ("NUMBERS",)
+    ),
+    "layer_imdb": Part(
+        "Forward and backward of one layer at the size of the sentiment network", layer, ("IMDB",)
+    ),
+    "layer_conll": Part(
+        "Forward and backward of one layer at the size of the tagger's, one direction",
+        layer,
+        ("CONLL",),
+    ),
+    "cells": Part(
+        "Forward and backward of a layer of every cell, at the sizes of the four tasks", cells
+    ),
+    "step": Part(
+        "One training step of the paper's language model", step, ("language_models", "paper")
+    ),
+    "small_step": Part(
+        "One training step of the small language model: 2 x 200, 20 steps, no dropout",
+        step,
+        ("language_models", "small"),
+    ),
+    "char_step": Part(
+        "One training step of the character-aware language model",
+        step,
+        ("language_models", "char"),
+    ),
+    "number_step": Part(
+        "One training step of number prediction, T = 11, B = 100, H = 200",
+        step,
+        ("number_networks",),
+    ),
+    "sentiment_step": Part(
+        "One training step of the sentiment network on IMDB, T = 400, B = 50, H = 128",
+        step,
+        ("sentiment_networks",),
+    ),
+    "tagger_step": Part(
+        "One training step of the tagger on CoNLL-2003, T = 25, B = 10, H = 200 in each direction",
+        step,
+        ("taggers",),
+    ),
+    "cell_steps": Part("One training step of every task's network, with every cell", cell_steps),
+    "length": Part(
+        "Time of the layer, forward and backward, against T",
+        growth,
+        ("SMALL", "n_steps", (35, 100, 400, 1000, 2000)),
+    ),
+    "actions": Part(
+        "Time of the layer, forward and backward, against K",
+        growth,
+        ("PTB", "n_actions", (2, 5, 10, 50, 100)),
+    ),
+    "batch": Part(
+        "Time of the layer, forward and backward, against B",
+        growth,
+        ("SMALL", "batch", (20, 64, 128, 256, 512)),
+    ),
+    "units": Part(
+        "Time of the layer, forward and backward, against H",
+        growth,
+        ("SMALL", "units", (200, 400, 650, 1000, 1500)),
+    ),
+    "memory": Part(
+        "Peak memory of the layer, forward and backward, above weights and inputs, beside autodiff"
+        " through the cell",
+        memory,
+    ),
+    "compilation": Part(
+        "Training steps as `--jit_compile` chooses by default, compiled as a whole by XLA, and as a"
+        " plain graph",
+        compilation,
+    ),
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SpeedConfig:
+    """Measure speed."""
+
+    parts: list[str] = setting(list(PARTS), "what to measure", choices=tuple(PARTS))
+    runs: int = setting(7, "counted runs of each", minimum=1)
+    results: str = setting("", "folder to write to (empty: benchmarks/results)", path=True)
+
+
 def measure(config: SpeedConfig) -> None:
     """Run the parts, print and write what they found."""
-    from common.files import to_json
     from common.training.provenance import describe_start
 
-    functions = {part: globals()[part] for part in PARTS}
     folder = pathlib.Path(config.results or ROOT / "benchmarks" / "results")
     folder.mkdir(parents=True, exist_ok=True)
     sitting = describe_start()
     with contextlib.suppress(importlib.metadata.PackageNotFoundError):
         sitting["versions"]["torch"] = importlib.metadata.version("torch")
-    for part in config.parts:
-        if part not in functions:
-            raise InputError(f"--parts expects some of {', '.join(PARTS)}; got {part!r}")
-        found = functions[part](config.runs)
-        title = functions[part].__doc__.strip().rstrip(".")
-        print(f"\n{part}: {title}", to_json(found, indent=1), sep="\n", flush=True)
-        record = found | {"part": part, "title": title, "runs": config.runs} | sitting
-        atomic_write(folder / f"{part}.json", to_json(record, indent=1) + "\n")
+    for name in config.parts:
+        title, function, arguments = PARTS[name]
+        found = function(config.runs, *arguments)
+        print(f"\n{name}: {title}", to_json(found, indent=1), sep="\n", flush=True)
+        record = found | {"part": name, "title": title, "runs": config.runs} | sitting
+        atomic_write(folder / f"{name}.json", to_json(record, indent=1) + "\n")
 
 
 if __name__ == "__main__":
