@@ -35,7 +35,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 import numpy as np  # noqa: E402
-import tiny_runs  # noqa: E402
+from helpers import tiny_runs  # noqa: E402
 
 from common.config import parse  # noqa: E402
 from common.training import checkpoint, loop  # noqa: E402

@@ -20,9 +20,9 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
+from released import conversion  # noqa: E402
 
 from common.errors import InputError  # noqa: E402
-from common.layers import release  # noqa: E402
 from common.layers.make_layer import run_layer  # noqa: E402
 from LanguageModeling.model import LanguageModel  # noqa: E402
 from LanguageModeling.presets import PRESETS as LANGUAGE_PRESETS  # noqa: E402
@@ -110,8 +110,8 @@ def language(recording: dict[str, np.ndarray], jit_compile: bool) -> tuple[Pairs
         embedding = {"embeddings": one(found, "word_embedding")}
         return [
             embedding,
-            *release.basic_lstms(found, basic_bias),
-            release.skip_weights(found, skip_bias),
+            *conversion.basic_lstms(found, basic_bias),
+            conversion.skip_weights(found, skip_bias),
             output,
         ]
 
@@ -131,7 +131,7 @@ def language(recording: dict[str, np.ndarray], jit_compile: bool) -> tuple[Pairs
 
     names = [f"basic{i}" for i in range(len(weights) - 3)] + ["skip"]
     state = [[tf.constant(recording[f"initial_{name}_{s}"]) for s in "hc"] for name in names]
-    distances = release.slots_to_distances(recording["actions"], options["n_actions"])
+    distances = conversion.slots_to_distances(recording["actions"], options["n_actions"])
     targets, n_steps = tf.constant(recording["targets"], tf.int32), recording["targets"].shape[1]
     with tf.GradientTape() as tape:
         outputs, final, trace = model.features(
@@ -166,7 +166,7 @@ def number(recording: dict[str, np.ndarray], jit_compile: bool) -> tuple[Pairs, 
     def converted(kind: str, forget_bias: float) -> list[dict]:
         found = variables(recording, kind)
         return [
-            release.skip_weights(found, forget_bias),
+            conversion.skip_weights(found, forget_bias),
             {"kernel": one(found, "fc3/kernel"), "bias": one(found, "fc3/bias")},
         ]
 
@@ -180,7 +180,7 @@ def number(recording: dict[str, np.ndarray], jit_compile: bool) -> tuple[Pairs, 
     found = [assign(layer, w) for layer, w in zip(layers, weights, strict=True)]
 
     n_actions, batch = options["n_actions"], len(recording["numbers"])
-    distances = release.slots_to_distances(recording["actions"], n_actions)
+    distances = conversion.slots_to_distances(recording["actions"], n_actions)
     # the release chooses from step 1 on
     distances = np.concatenate([np.ones((batch, 1), np.int32), distances], 1)
     labels = tf.constant(recording["labels"], tf.int32)

@@ -3,9 +3,9 @@ they belong.
 """
 
 import numpy as np
-import numpy_skip_lstm as oracle
 import pytest
 import tensorflow as tf
+from oracles import numpy_skip_lstm as oracle
 
 from common.ops import agent
 

@@ -13,7 +13,7 @@ import sys
 
 import numpy as np
 import pytest
-import tiny_runs
+from helpers import tiny_runs
 
 from common.training import checkpoint
 

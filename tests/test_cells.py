@@ -6,10 +6,10 @@ import itertools
 
 import keras
 import numpy as np
-import numpy_cells as oracle
-import numpy_skip_lstm
 import pytest
 import tensorflow as tf
+from oracles import numpy_cells as oracle
+from oracles import numpy_skip_lstm
 
 from common.cells.attention import AttentionSkipLSTMCell
 from common.cells.clockwork import ClockworkCell

@@ -4,9 +4,9 @@ weights, config.
 
 import keras
 import numpy as np
-import numpy_skip_lstm as oracle
 import pytest
 import tensorflow as tf
+from oracles import numpy_skip_lstm as oracle
 
 from common.cells.dynamic_skip import DynamicSkipLSTMCell
 

@@ -13,9 +13,8 @@ import subprocess
 import keras
 import numpy as np
 import pytest
-import stand_in_results
 import tensorflow as tf
-import tiny_runs
+from helpers import stand_in_results, tiny_runs
 
 from common.cells.dynamic_skip import DynamicSkipLSTMCell
 from common.config import parse

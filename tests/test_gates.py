@@ -1,9 +1,9 @@
 """common/ops/gates.py against NumPy, gradients by the complex step."""
 
 import numpy as np
-import numpy_skip_lstm as oracle
 import pytest
 import tensorflow as tf
+from oracles import numpy_skip_lstm as oracle
 
 from common.ops.gates import Norm, Slopes, lstm_gates, lstm_gates_gradient, lstm_slopes
 

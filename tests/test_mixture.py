@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-import tiny_runs
+from helpers import tiny_runs
 
 from common.config import parse
 from common.ops import mixture

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-import tiny_runs
+from helpers import tiny_runs
 
 from common import DynamicSkipLSTM, PolicyGradientModel, losses, objective
 from common.config import parse

@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import pytest
-import tiny_runs
+from helpers import tiny_runs
 
 from common.data.embeddings import load_vectors
 from common.data.text import Vocabulary, read_lines, words_of

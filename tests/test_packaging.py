@@ -282,7 +282,10 @@ def test_commands_parse(command, monkeypatch):
     monkeypatch.setattr(config, "main", main)
     monkeypatch.setattr(argparse.ArgumentParser, "parse_args", parse)
     # What a script runs with is not needed to read its flags.
-    for name in ("jax", "jax.numpy", "benchmarks.without_tensorflow.hlo_program"):
+    of_jax = [
+        f"benchmarks.without_tensorflow.hlo_{name}" for name in ("check", "program", "training")
+    ]
+    for name in ("jax", "jax.numpy", *of_jax):
         monkeypatch.setitem(sys.modules, name, unittest.mock.MagicMock())
     with pytest.raises(Parsed):
         exec(

@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import pytest
-import tiny_runs
+from helpers import tiny_runs
 
 from common.config import quiet
 

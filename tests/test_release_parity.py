@@ -1,15 +1,11 @@
-"""common/layers/release.py and release_parity.py: the port computes what the release computes, and
-the check can fail.
-"""
+"""release_parity.py: the port computes what the release computes, and the check can fail."""
 
 import pathlib
 
 import numpy as np
 import pytest
 import release_parity
-import released_graph
-
-from common.layers import release
+from released import conversion, graph
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"
 
@@ -42,7 +38,7 @@ def test_recordings_of_the_release(name, capsys):
     ids=str,
 )
 def test_any_size(make, sizes, tmp_path, capsys):
-    np.savez(tmp_path / "a.npz", **getattr(released_graph, make)(**sizes))
+    np.savez(tmp_path / "a.npz", **getattr(graph, make)(**sizes))
     status, table, error = check(tmp_path / "a.npz", capsys)
     assert status == 0, table + error
 
@@ -60,9 +56,7 @@ def test_the_graph_in_numpy_is_the_release():
         list(np.eye(10)[recorded["numbers"].T]),
         np.zeros_like(recorded["final_h"], np.float64),
     )
-    outputs, h, c, probs = released_graph.skip_lstm(
-        v, "rnn/LSTMCell", xs, zeros, zeros, slots, 4, 1.0
-    )
+    outputs, h, c, probs = graph.skip_lstm(v, "rnn/LSTMCell", xs, zeros, zeros, slots, 4, 1.0)
     np.testing.assert_allclose(np.stack(outputs, 1), recorded["outputs"], atol=1e-6)
     np.testing.assert_allclose(np.stack(probs[1:], 1), recorded["action_probs"], atol=1e-6)
 
@@ -131,12 +125,12 @@ def test_as_a_command(capsys):
 
 def test_conversions_by_hand():
     np.testing.assert_array_equal(
-        release.reorder_gates(np.array([[1, 2, 10, 20, 100, 200, 7, 8]])),
+        conversion.reorder_gates(np.array([[1, 2, 10, 20, 100, 200, 7, 8]])),
         [[1, 2, 100, 200, 10, 20, 7, 8]],
     )
-    np.testing.assert_array_equal(release.add_forget_bias(np.arange(4.0), 0.5), [0, 1.5, 2, 3])
-    np.testing.assert_array_equal(release.slots_to_distances(np.array([0, 4]), 5), [5, 1])
-    weights = release.lstm_weights(np.arange(12.0).reshape(3, 4), np.zeros(4))
+    np.testing.assert_array_equal(conversion.add_forget_bias(np.arange(4.0), 0.5), [0, 1.5, 2, 3])
+    np.testing.assert_array_equal(conversion.slots_to_distances(np.array([0, 4]), 5), [5, 1])
+    weights = conversion.lstm_weights(np.arange(12.0).reshape(3, 4), np.zeros(4))
     assert weights["kernel"].shape == (2, 4) and weights["recurrent_kernel"].tolist() == [
         [8, 10, 9, 11]
     ]
@@ -148,4 +142,4 @@ def test_conversions_by_hand():
             scope.format(i) + "kernel": np.full((2, 4), float(i)),
             scope.format(i) + "bias": np.zeros(4),
         }
-    assert [w["kernel"][0, 0] for w in release.basic_lstms(found)] == [1, 2, 10]
+    assert [w["kernel"][0, 0] for w in conversion.basic_lstms(found)] == [1, 2, 10]

@@ -33,7 +33,7 @@ def test_two_devices_train_the_weights_of_one(tasks, root, tmp_path):
     """
     command = [
         sys.executable,
-        str(root / "tests" / "on_replicas.py"),
+        str(root / "tests" / "helpers" / "on_replicas.py"),
         str(tmp_path),
         *tasks.split(),
     ]

@@ -7,7 +7,7 @@ import math
 import re
 
 import pytest
-import stand_in_results
+from helpers import stand_in_results
 
 from common.config import parse
 from common.errors import InputError

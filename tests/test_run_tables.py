@@ -16,7 +16,7 @@ import threading
 import time
 
 import pytest
-import stand_in_results
+from helpers import stand_in_results
 
 from common.errors import InputError
 from experiments import data_check, launchers, read_results, row_flags, status

@@ -8,7 +8,7 @@ part of what it rounds: that is the straight-through gradient.
 """
 
 import numpy as np
-from numpy_skip_lstm import row, sigmoid
+from oracles.numpy_skip_lstm import row, sigmoid
 
 UNITS = 3
 

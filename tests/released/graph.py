@@ -7,7 +7,7 @@ is what a stop-gradient is to it.
 """
 
 import numpy as np
-from numpy_skip_lstm import gradients, normalise, row, sigmoid
+from oracles.numpy_skip_lstm import gradients, normalise, row, sigmoid
 
 
 def gate_step(z, c, forget_bias, norm=None):
@@ -126,7 +126,7 @@ def record(variables, graph, total, extra):
 def language_recording(
     seed=0, batch=2, n_steps=5, size=3, n_words=6, n_actions=4, width=5, n_basic=1, lamda_flag=1.0
 ):
-    """A recording of the language model; see DESIGN of the fields in `release_parity.py`."""
+    """A recording of the language model; for its fields see `release_parity.py`."""
     random = np.random.default_rng(seed)
     tokens, targets = random.integers(0, n_words, (2, batch, n_steps))
     actions = random.integers(0, n_actions, (batch, n_steps))

@@ -1,7 +1,7 @@
 """Trains a few steps of a task on one device and on two virtual ones, and says how far the weights
 are apart; run by test_replicas.py.
 
-python tests/on_replicas.py numbers words
+python tests/helpers/on_replicas.py numbers words
 """
 
 import contextlib
@@ -10,7 +10,7 @@ import pathlib
 import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent.parent))
 
 import keras  # noqa: E402
 import numpy as np  # noqa: E402
