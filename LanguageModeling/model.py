@@ -15,7 +15,7 @@ from common.ops.mixture import by_chain, log_mean, repeated
 from common.ops.random import dropout, fold
 from common.ops.replicas import part_of_mean
 from common.ops.softmax import log_likelihood
-from common.training.task_model import Tensors
+from common.training.task_model import NamedTensors
 from LanguageModeling import reader
 from LanguageModeling.char_cnn import WordsFromCharacters
 from LanguageModeling.presets import LanguageConfig
@@ -114,7 +114,7 @@ class LanguageModel(keras.Model):
         return tf.cast(self.softmax(x), tf.float32), state, trace
 
     def training_loss(
-        self, batch: Tensors, state: list, seed: tf.Tensor, schedule: Tensors
+        self, batch: NamedTensors, state: list, seed: tf.Tensor, schedule: NamedTensors
     ) -> tuple[tf.Tensor, dict, object]:
         """See `TaskModel`."""
         x, state, trace = self.features(batch["words"], state, training=True, seed=seed)
@@ -152,7 +152,7 @@ class LanguageModel(keras.Model):
         )
 
     def evaluation_metrics(
-        self, batch: Tensors, state: list, seed: tf.Tensor, greedy: bool, n_chains: int = 1
+        self, batch: NamedTensors, state: list, seed: tf.Tensor, greedy: bool, n_chains: int = 1
     ) -> tuple[dict, object]:
         """See `TaskModel`.
 

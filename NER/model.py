@@ -15,7 +15,7 @@ from common.losses import masked_mean, policy_gradient
 from common.ops.agent import Trace
 from common.ops.mixture import by_chain, log_mean, repeated
 from common.ops.random import dropout, fold
-from common.training.task_model import Tensors
+from common.training.task_model import NamedTensors
 from NER import reader
 from NER.crf import CRF
 from NER.presets import NERConfig
@@ -120,7 +120,7 @@ class NERModel(keras.Model):
         return ()
 
     def training_loss(
-        self, batch: Tensors, state: Any, seed: tf.Tensor, schedule: Tensors
+        self, batch: NamedTensors, state: Any, seed: tf.Tensor, schedule: NamedTensors
     ) -> tuple[tf.Tensor, dict, object]:
         """See `TaskModel`."""
         inputs = batch["words"], batch["chars"], batch["lengths"]
@@ -151,7 +151,7 @@ class NERModel(keras.Model):
         return objective.combine(task_loss, agents, weights=weights, auxiliary_loss=auxiliary_loss)
 
     def infer(
-        self, batch: Tensors, seed: tf.Tensor, greedy: bool, n_chains: int = 1
+        self, batch: NamedTensors, seed: tf.Tensor, greedy: bool, n_chains: int = 1
     ) -> dict[str, tf.Tensor]:
         """The best tags [B, T], log p(given tags) [B] and, of one chain, the distances [B, T] in
         the order of the words.
@@ -190,5 +190,5 @@ class NERModel(keras.Model):
         return {"tags": best, "log_likelihood": mixed(tags)}
 
 
-def _mask(batch: Tensors):
+def _mask(batch: NamedTensors):
     return tf.sequence_mask(batch["lengths"], tf.shape(batch["words"])[1])

@@ -14,7 +14,7 @@ from common.ops.agent import Trace
 from common.ops.mixture import repeated
 from common.ops.replicas import part_of_mean
 from common.training.metrics import classification_metrics, judged
-from common.training.task_model import Tensors
+from common.training.task_model import NamedTensors
 from NumberPrediction import reader
 from NumberPrediction.presets import NumberConfig
 
@@ -56,7 +56,7 @@ class NumberModel(keras.Model):
         return ()
 
     def training_loss(
-        self, batch: Tensors, state: Any, seed: tf.Tensor, schedule: Tensors
+        self, batch: NamedTensors, state: Any, seed: tf.Tensor, schedule: NamedTensors
     ) -> tuple[tf.Tensor, dict, object]:
         """See `TaskModel`."""
         logits, trace = self(batch["numbers"], training=True, seed=seed)
@@ -91,7 +91,7 @@ class NumberModel(keras.Model):
         return loss, metrics | {"accuracy": (part_of_mean(right), 1.0)}
 
     def evaluation_metrics(
-        self, batch: Tensors, state: Any, seed: tf.Tensor, greedy: bool, n_chains: int = 1
+        self, batch: NamedTensors, state: Any, seed: tf.Tensor, greedy: bool, n_chains: int = 1
     ) -> tuple[dict, object]:
         """See `TaskModel`."""
         logits, _ = self(repeated(batch["numbers"], n_chains), greedy=greedy, seed=seed)

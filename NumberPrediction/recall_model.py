@@ -10,7 +10,7 @@ from common import objective
 from common.layers.make_layer import auxiliary, make_layer, run_layer
 from common.losses import policy_gradient
 from common.ops.replicas import part_of_mean
-from common.training.task_model import Tensors
+from common.training.task_model import NamedTensors
 from NumberPrediction.recall_presets import RecallConfig
 
 
@@ -54,7 +54,7 @@ class RecallModel(keras.Model):
         return ()
 
     def training_loss(
-        self, batch: Tensors, state: Any, seed: tf.Tensor, schedule: Tensors
+        self, batch: NamedTensors, state: Any, seed: tf.Tensor, schedule: NamedTensors
     ) -> tuple[tf.Tensor, dict, object]:
         """See `TaskModel`."""
         predictions, trace = self(batch["sequences"], training=True, seed=seed)
@@ -69,7 +69,7 @@ class RecallModel(keras.Model):
         return loss, metrics | reported, state
 
     def evaluation_metrics(
-        self, batch: Tensors, state: Any, seed: tf.Tensor, greedy: bool
+        self, batch: NamedTensors, state: Any, seed: tf.Tensor, greedy: bool
     ) -> tuple[dict, object]:
         """See `TaskModel`."""
         predictions, _ = self(batch["sequences"], greedy=greedy, seed=seed)

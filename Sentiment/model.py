@@ -17,7 +17,7 @@ from common.ops.mixture import log_mean, repeated
 from common.ops.random import dropout, fold
 from common.ops.replicas import total
 from common.training.metrics import classification_metrics, judged
-from common.training.task_model import Tensors
+from common.training.task_model import NamedTensors
 from Sentiment.presets import SentimentConfig
 
 CLASSES = {
@@ -90,7 +90,7 @@ class SentimentModel(keras.Model):
         return ()
 
     def training_loss(
-        self, batch: Tensors, state: Any, seed: tf.Tensor, schedule: Tensors
+        self, batch: NamedTensors, state: Any, seed: tf.Tensor, schedule: NamedTensors
     ) -> tuple[tf.Tensor, dict, object]:
         """See `TaskModel`."""
         logits, trace = self(batch["words"], batch["lengths"], training=True, seed=seed)
@@ -124,7 +124,7 @@ class SentimentModel(keras.Model):
         return loss, metrics | {"accuracy": accuracy}
 
     def evaluation_metrics(
-        self, batch: Tensors, state: Any, seed: tf.Tensor, greedy: bool, n_chains: int = 1
+        self, batch: NamedTensors, state: Any, seed: tf.Tensor, greedy: bool, n_chains: int = 1
     ) -> tuple[dict, object]:
         """See `TaskModel`."""
         inputs = repeated(batch["words"], n_chains), repeated(batch["lengths"], n_chains)
@@ -132,7 +132,7 @@ class SentimentModel(keras.Model):
         return classification_metrics(logits, batch["labels"], batch["weights"], n_chains), state
 
     def infer(
-        self, batch: Tensors, seed: tf.Tensor, greedy: bool, n_chains: int = 1
+        self, batch: NamedTensors, seed: tf.Tensor, greedy: bool, n_chains: int = 1
     ) -> dict[str, tf.Tensor]:
         """The classes' probabilities [B, classes] and, of one chain, the distances [B, T]."""
         inputs = repeated(batch["words"], n_chains), repeated(batch["lengths"], n_chains)

@@ -18,7 +18,8 @@ from . import losses
 from .ops.agent import Trace
 from .ops.replicas import total
 
-Metrics = dict[str, tuple[tf.Tensor, tf.Tensor | float]]  # (total, weight) by name
+# (total, weight) by name; over the batches both are summed, then divided.
+Metrics = dict[str, tuple[tf.Tensor, tf.Tensor | float]]
 
 
 class Agent(NamedTuple):

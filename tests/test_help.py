@@ -1,10 +1,10 @@
 """common/config/help.py: what `--help` and `--helpfull` print."""
 
 import dataclasses
-import importlib
 import re
 
 import pytest
+from helpers.flags import PRESET_MODULES, config_and_presets
 
 from common.config import RunConfig, main, settings
 
@@ -87,11 +87,11 @@ def test_help_shows_what_is_read(arguments, there, absent, capsys):
 
 def test_help_says_what_the_task_says_of_a_flag(capsys):
     """A task has words, choices and defaults of its own for options that cells share."""
-    config_class, presets = of_task("LanguageModeling.presets")
+    config_class, presets = config_and_presets("LanguageModeling.presets")
     printed = " ".join(shown(config_class, presets, capsys, "--help").split())
     reward = "--reward=log_likelihood reward at each step: log p or p of the next word"
     assert reward + " [log_likelihood, likelihood]" in printed and "--rl_weight=0.3 " in printed
-    config_class, presets = of_task("NumberPrediction.presets")
+    config_class, presets = config_and_presets("NumberPrediction.presets")
     assert "--n_actions=10 " in shown(config_class, presets, capsys, "--help")
 
 
@@ -118,27 +118,10 @@ def test_help_fits_the_terminal(columns, monkeypatch, capsys):
         assert min(columns, 110) - 10 < widest <= min(columns, 110)
 
 
-TASKS = (
-    "LanguageModeling.presets",
-    "NER.presets",
-    "Sentiment.presets",
-    "NumberPrediction.presets",
-    "NumberPrediction.recall_presets",
-)
-
-
-def of_task(name):
-    module = importlib.import_module(name)
-    (config_class,) = {
-        one for one in vars(module).values() if isinstance(one, type) and issubclass(one, RunConfig)
-    } - {RunConfig}
-    return config_class, module.PRESETS
-
-
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", PRESET_MODULES)
 def test_help_is_a_page(task, monkeypatch, capsys):
     monkeypatch.delenv("COLUMNS", raising=False)
-    config_class, presets = of_task(task)
+    config_class, presets = config_and_presets(task)
     printed = shown(config_class, presets, capsys, "--help")
     assert printed.count("\n") <= 70 and max(map(len, printed.splitlines())) <= 110
     assert all(

@@ -134,6 +134,7 @@ def test_what_is_installed(installed):
     assert theirs == {
         path.relative_to(ROOT / "common") for room in ROOMS for path in room.glob("*.py")
     }
+    assert (installed / "dynamic_skip_lstm" / "py.typed").is_file()
 
 
 _ELSEWHERE = """

@@ -1,33 +1,17 @@
 """Names of run folders, which a command finds its run by."""
 
-import importlib
 import os
 
 import pytest
+from helpers.flags import PRESET_MODULES, config_and_presets
 
-from common.config import RunConfig, command_line, settings
-
-TASKS = (
-    "LanguageModeling.presets",
-    "NER.presets",
-    "Sentiment.presets",
-    "NumberPrediction.presets",
-    "NumberPrediction.recall_presets",
-)
+from common.config import command_line, settings
 
 
-def of_task(name):
-    module = importlib.import_module(name)
-    (config_class,) = {
-        one for one in vars(module).values() if isinstance(one, type) and issubclass(one, RunConfig)
-    } - {RunConfig}
-    return config_class, module.PRESETS
-
-
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", PRESET_MODULES)
 def test_flags_have_the_order_that_names_of_folders_have(task):
     """Other orders would give the runs of a command another folder than before."""
-    config_class, _ = of_task(task)
+    config_class, _ = config_and_presets(task)
     order = list(settings(config_class))
     chains = [
         (
@@ -45,7 +29,7 @@ def test_flags_have_the_order_that_names_of_folders_have(task):
         "update_cost agent_units",
         "periods agent_units",
     ]
-    if task == TASKS[0]:
+    if task == PRESET_MODULES[0]:
         chains.append(
             "strategy model char_size char_filters highway_layers max_chars rnn_layers "
             "num_unroll_steps learning_rate_decay decay_when decay_after lr_threshold param_init "
@@ -93,7 +77,7 @@ def test_flags_have_the_order_that_names_of_folders_have(task):
     ],
 )
 def test_names_of_folders_that_runs_already_have(arguments, name):
-    config_class, presets = of_task("LanguageModeling.presets")
+    config_class, presets = config_and_presets("LanguageModeling.presets")
     assert (
         os.path.basename(
             command_line.parse(config_class, presets, ["x", *arguments.split()]).run_dir

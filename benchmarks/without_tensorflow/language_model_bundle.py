@@ -21,7 +21,7 @@ from common.ops.random import fold
 from common.training.compiled_steps import EVALUATE, TRAIN, Trainer
 from common.training.make_trainer import count_weights, make_trainer, set_precision
 from common.training.provenance import describe_start
-from common.training.task_model import Tensors
+from common.training.task_model import NamedTensors
 from LanguageModeling import reader
 from LanguageModeling.model import LanguageModel
 
@@ -138,7 +138,7 @@ def programs(config: ExportConfig, trainer: Trainer, texts: dict[str, np.ndarray
     )
 
     def train(
-        batches: Tensors,
+        batches: NamedTensors,
         n: tf.Tensor,
         state: list,
         seed: tf.Tensor,
@@ -151,7 +151,7 @@ def programs(config: ExportConfig, trainer: Trainer, texts: dict[str, np.ndarray
         return {"state": state, "metrics": metrics, "bad": bad}
 
     def evaluate(
-        batches: Tensors,
+        batches: NamedTensors,
         n: tf.Tensor,
         state: list,
         seed: tf.Tensor,

@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from ..ops.random import fold
 from .metrics import MOST_METRICS, add, as_rows
-from .task_model import TaskModel, Tensors
+from .task_model import NamedTensors, TaskModel
 from .tf_compile import compiled, leave_sums_whole
 
 TRAIN, EVALUATE = 0, 1  # streams of random numbers
@@ -163,13 +163,13 @@ class Trainer:
 
     def train_steps(
         self,
-        batches: Tensors,
+        batches: NamedTensors,
         n: tf.Tensor,
         state: Any,
         seed: tf.Tensor,
         first_step: tf.Tensor,
-        schedule: Tensors,
-    ) -> tuple[Any, Tensors, tf.Tensor]:
+        schedule: NamedTensors,
+    ) -> tuple[Any, NamedTensors, tf.Tensor]:
         """What `train` compiles: `n` steps, of tensors.
 
         Returns state, metrics, and the first step that was not finite, or -1.
@@ -196,7 +196,7 @@ class Trainer:
         )
         return state, {name: totals[row] for row, name in enumerate(names)}, bad
 
-    def _gradients(self, batch: Tensors, state: Any, seed: tf.Tensor, schedule: Tensors):
+    def _gradients(self, batch: NamedTensors, state: Any, seed: tf.Tensor, schedule: NamedTensors):
         with tf.GradientTape() as tape:
             loss, metrics, state = self.model.training_loss(batch, state, seed, schedule)
         # Dense, because XLA has no sparse gradients (those of an embedding).
@@ -221,13 +221,13 @@ class Trainer:
 
     def evaluate_steps(
         self,
-        batches: Tensors,
+        batches: NamedTensors,
         n: tf.Tensor,
         state: Any,
         seed: tf.Tensor,
         first_step: tf.Tensor,
         *how: bool | int,
-    ) -> tuple[Any, Tensors]:
+    ) -> tuple[Any, NamedTensors]:
         """What `evaluate` compiles: `n` batches, of tensors; `how`: greedy and, of several, the
         chains. Returns state and metrics.
         """

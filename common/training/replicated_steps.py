@@ -13,7 +13,7 @@ import tensorflow as tf
 from ..ops import replicas
 from ..ops.random import fold
 from .compiled_steps import Trainer
-from .task_model import TaskModel, Tensors
+from .task_model import NamedTensors, TaskModel
 
 
 class ReplicatedTrainer(Trainer):
@@ -49,12 +49,12 @@ class ReplicatedTrainer(Trainer):
 
     def _train_on_replicas(
         self,
-        batches: Tensors,
+        batches: NamedTensors,
         n: tf.Tensor,
         state: Any,
         seed: tf.Tensor,
         first_step: tf.Tensor,
-        schedule: Tensors,
+        schedule: NamedTensors,
     ):
         """What `train_steps` does, a call for each step, on all replicas."""
         with self.scope():
@@ -86,7 +86,9 @@ class ReplicatedTrainer(Trainer):
 
         return self.strategy.experimental_distribute_values_from_function(part)
 
-    def _replica_step(self, batch: Tensors, state: Any, seed: tf.Tensor, schedule: Tensors):
+    def _replica_step(
+        self, batch: NamedTensors, state: Any, seed: tf.Tensor, schedule: NamedTensors
+    ):
         """One replica's share of a step: the new state of its rows, and the metrics of the whole
         batch.
         """

@@ -4,8 +4,9 @@ from typing import Any, Protocol
 
 import tensorflow as tf
 
-Tensors = dict[str, tf.Tensor]  # by name
-Metrics = dict[str, tuple[Any, Any]]  # (total, weight): totals are added over batches, then divided
+from ..objective import Metrics
+
+NamedTensors = dict[str, tf.Tensor]  # by name
 
 
 class TaskModel(Protocol):
@@ -20,7 +21,7 @@ class TaskModel(Protocol):
         """What is carried from batch to batch; () for nothing."""
 
     def training_loss(
-        self, batch: Tensors, state: Any, seed: tf.Tensor, schedule: Tensors
+        self, batch: NamedTensors, state: Any, seed: tf.Tensor, schedule: NamedTensors
     ) -> tuple[tf.Tensor, Metrics, Any]:
         """The scalar to minimise (`common/objective.py`), its terms, the new state.
 
@@ -28,7 +29,7 @@ class TaskModel(Protocol):
         """
 
     def evaluation_metrics(
-        self, batch: Tensors, state: Any, seed: tf.Tensor, greedy: bool, n_chains: int = 1
+        self, batch: NamedTensors, state: Any, seed: tf.Tensor, greedy: bool, n_chains: int = 1
     ) -> tuple[Metrics, Any]:
         """Without dropout; with the most probable distances, or with sampled ones. And the new
         state.
@@ -37,5 +38,7 @@ class TaskModel(Protocol):
         mean of the chains' own losses as `chain_loss`; the state has n_chains * B rows.
         """
 
-    def infer(self, batch: Tensors, seed: tf.Tensor, greedy: bool, n_chains: int = 1) -> Tensors:
+    def infer(
+        self, batch: NamedTensors, seed: tf.Tensor, greedy: bool, n_chains: int = 1
+    ) -> NamedTensors:
         """What the model says about each example, likewise."""
