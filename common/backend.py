@@ -1,6 +1,6 @@
-"""Keras runs on several backends; what is here needs TensorFlow's.
+"""Checks that Keras runs on TensorFlow, the only backend that this package supports.
 
-This file does not import Keras, which may fail itself with another backend.
+This file does not import Keras, whose import may itself fail with another backend.
 """
 
 import json
@@ -12,11 +12,11 @@ from .errors import InputError
 
 
 class BackendError(InputError, ImportError):
-    """Keras has another backend than TensorFlow."""
+    """Keras uses a backend other than TensorFlow."""
 
 
 def check_backend() -> None:
-    """Raise `BackendError` unless Keras has TensorFlow for a backend, or will have on import."""
+    """Raise `BackendError` unless Keras uses TensorFlow, or will once it is imported."""
     if "keras" in sys.modules:
         found = sys.modules["keras"].config.backend()
     else:

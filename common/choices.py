@@ -1,6 +1,6 @@
-"""The options that layers, losses and flags have in common, by name.
+"""The allowed values of options that layers, losses and flags share.
 
-Without TensorFlow, so that a mistyped flag is answered at once.
+Does not import TensorFlow, so that a mistyped flag is reported at once.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ HISTORIES = ("carried", "window")
 
 
 def one_of(name: str, value: str, choices: Sequence[str]) -> str:
-    """`value`, or ValueError where it is none of `choices`."""
+    """`value`, or a ValueError if it is not one of `choices`."""
     if value not in choices:
         raise ValueError(f"{name} must be one of {', '.join(choices)}; received {value!r}")
     return value

@@ -1,4 +1,4 @@
-"""The one exception for bad input, and the one way to mention input that is odd but usable."""
+"""The exception for unusable input, and the warning for input that is odd but usable."""
 
 import sys
 
@@ -6,12 +6,11 @@ _LONGEST = 800  # characters
 
 
 class InputError(ValueError):
-    """Input that cannot be used. The message is one line: what was expected, what was found, what
-    to do.
+    """Input that cannot be used.
 
-    Entrypoints print it and exit with status 2; a library user sees an ordinary `ValueError`. What
-    a broken file put into the message is brought onto that line, and cut in the middle where it is
-    long.
+    The message is one line: what was expected, what was found, what to do. Entrypoints print it and
+    exit with status 2; a library user sees an ordinary `ValueError`. Text that a broken file put
+    into the message is joined to one line, and cut in the middle if it is long.
     """
 
     def __init__(self, message: object = ""):
@@ -19,7 +18,7 @@ class InputError(ValueError):
 
 
 def warn(message: object) -> None:
-    """Say on standard error, in one line, what about the input is odd and what was made of it."""
+    """Print one line on standard error: what is odd about the input, and how it was read."""
     print(f"warning: {_one_line(message)}", file=sys.stderr, flush=True)
 
 

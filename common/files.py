@@ -29,12 +29,12 @@ _PACKED = (
 def atomic_write(
     path: str | os.PathLike, content: bytes | str | Callable[[BinaryIO], None]
 ) -> None:
-    """Write a file under a temporary name, force it to the disk, then rename it to `path`.
+    """Write a file under a temporary name, flush it to the disk, then rename it to `path`.
 
-    A process killed at any moment leaves either the old file or the new one, never a mixture, and
-    at worst a temporary file beside it (`remove_temporary`). `content` is the bytes, a string
-    (written as UTF-8), or a function that writes to the open binary file, which can be read and
-    moved about in as well. If that function raises, the old file stays.
+    A process killed at any moment leaves either the old file or the new one, never a mixture; at
+    worst a temporary file stays beside it (`remove_temporary`). `content` is bytes, a string
+    (written as UTF-8), or a function that writes to the open binary file, which also supports
+    reading and seeking. If that function raises, the old file stays.
     """
     path = pathlib.Path(path)
     # Not the process number: it need not be the only one of its kind on a disk that machines share.
@@ -57,8 +57,9 @@ def atomic_write(
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a system or an editor left this beside the files of a user: .DS_Store, ._review.txt,
-    __MACOSX/x, Thumbs.db.
+    """Whether a system or an editor made this file, not the user.
+
+    Examples: .DS_Store, ._review.txt, __MACOSX/x, Thumbs.db.
     """
     *folders, name = pathlib.PurePosixPath(name).parts
     return (
@@ -69,8 +70,9 @@ def is_hidden(name: str) -> bool:
 
 
 def still_packed(folder: str | os.PathLike, *stems: str) -> str:
-    """For a message about files that a folder lacks: those it has packed, whose names begin with a
-    stem if there are any; else "".
+    """For an error about missing files: names the archives in the folder that are still packed.
+
+    Only archives whose names begin with one of `stems`, if any are given; "" if there are none.
     """
     names = [
         path.name
@@ -89,13 +91,14 @@ def still_packed(folder: str | os.PathLike, *stems: str) -> str:
 
 
 def seen_from(path: str | os.PathLike) -> str:
-    """For a message about a path that leads nowhere: where a relative one starts."""
+    """For an error about a path that does not exist: the folder a relative path starts in."""
     return "" if pathlib.Path(path).is_absolute() else f" (seen from {pathlib.Path.cwd()})"
 
 
 def to_json(value: Any, indent: int | None = None) -> str:
-    """JSON text in which numbers that are not finite are null, and NumPy scalars and arrays are
-    numbers and lists.
+    """JSON text of a nest of Python and NumPy values.
+
+    NaN and infinities become null, NumPy scalars and arrays become numbers and lists.
     """
     return json.dumps(_plain(value), indent=indent, allow_nan=False, ensure_ascii=False)
 
@@ -113,9 +116,9 @@ def _plain(value: Any) -> Any:
 
 
 def read_npz(file: str | os.PathLike | BinaryIO) -> dict[str, np.ndarray]:
-    """All arrays of an `.npz` file, by name; no pickles.
+    """All arrays of an `.npz` file by name; pickled objects are refused.
 
-    Raises ValueError, one line, for a file that is none or is broken.
+    Raises ValueError, with a message of one line, if the file is broken or not an `.npz`.
     """
     if isinstance(file, str | os.PathLike):
         with open(file, "rb") as opened:  # what goes wrong here is the system's to say
@@ -129,9 +132,7 @@ def read_npz(file: str | os.PathLike | BinaryIO) -> dict[str, np.ndarray]:
 
 
 def sync_folder(folder: str | os.PathLike) -> None:
-    """Force a folder's list of names to the disk (a rename is not safe from a power cut before
-    that).
-    """
+    """Flush a folder to the disk: before that, a power cut can undo a rename."""
     if os.name == "nt":  # Windows opens no folders
         return
     descriptor = os.open(folder, os.O_RDONLY)
@@ -142,12 +143,12 @@ def sync_folder(folder: str | os.PathLike) -> None:
 
 
 def is_temporary(name: str) -> bool:
-    """Whether this is the name of a file that `atomic_write` had not finished."""
+    """Whether this is the name of a file that `atomic_write` has not finished."""
     return name.startswith(".") and name.endswith(".tmp")
 
 
 def remove_temporary(folder: str | os.PathLike) -> None:
-    """Remove what killed processes left of `atomic_write` in a folder."""
+    """Remove the temporary files that killed processes left in a folder."""
     for path in pathlib.Path(folder).iterdir():
         if is_temporary(path.name):
             path.unlink(missing_ok=True)

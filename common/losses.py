@@ -1,11 +1,11 @@
 """The agent's objective and its gradient estimators, as pure functions of [B, T] tensors.
 
-The objective is the expected return plus the entropy of the agent's choices, a mean over steps,
+The objective is the expected return plus the entropy of the agent's choices, averaged over steps,
 
     J = E[ rl_weight * sum_t r_t + entropy_weight * sum_t H(pi_t) ] / T
 
-and `policy_gradient` gives a loss whose gradient is an unbiased estimate of -dJ (Williams 1992; Gui
-et al. 2019, eq. 8-11). The paper's own
+and `policy_gradient` is a loss whose gradient is an unbiased estimate of -dJ (Williams 1992; Gui
+et al. 2019, eq. 8-11). The paper's own estimate
 
     grad J2 = E[ sum_t grad log pi_t(k_t) (R - sum_t log pi_t(k_t) - 1) ],   R = log p(truth)
 
@@ -21,16 +21,17 @@ from .ops.replicas import part_of_mean, total
 
 
 def masked_mean(a: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
-    """Mean of a [B, T] over the steps that count; a scalar.
+    """Mean of a [B, T] over the steps where mask is 1, a scalar.
 
-    On several replicas, this one's part of the mean (see `replicas.py`).
+    On several replicas, this replica's share of the mean (see `replicas.py`).
     """
     return tf.math.divide_no_nan(tf.reduce_sum(a * mask), total(tf.reduce_sum(mask)))
 
 
 def returns(rewards: tf.Tensor, credit: str) -> tf.Tensor:
-    """Returns [B, T] of rewards [B, T]: "to_go", the sum from each step on, or "total", the whole
-    sum at every step.
+    """Returns [B, T] of rewards [B, T].
+
+    "to_go": the sum of the rewards from each step on. "total": the whole sum at every step.
     """
     if one_of("credit", credit, CREDITS) == "to_go":
         return tf.cumsum(rewards, axis=1, reverse=True)
@@ -38,8 +39,9 @@ def returns(rewards: tf.Tensor, credit: str) -> tf.Tensor:
 
 
 def leave_one_out(values: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
-    """Baseline [B, T]: at each step the mean over the other sequences of the batch (0 where there
-    are none).
+    """Baseline [B, T]: at each step the mean over the other sequences of the batch.
+
+    0 where there are no others.
     """
     others = total(tf.reduce_sum(mask, 0)) - mask
     return tf.math.divide_no_nan(total(tf.reduce_sum(values * mask, 0)) - values * mask, others)
@@ -57,9 +59,10 @@ def policy_gradient(
 ) -> tf.Tensor:
     """The agent's loss, a scalar; only the agent's weights get a gradient from it.
 
-        loss = - mean_t( log pi_t(k_t) * stop_gradient(advantage_t) ) - [analytic] entropy_weight *
-        mean_t( H(pi_t) ) advantage_t = rl_weight * return_t(r) + entropy_weight * return_t(e) -
-        baseline_t e_t = H(pi_t) [analytic]    or    -log pi_t(k_t), and -1 on its return [sampled]
+        loss = - mean_t( log pi_t(k_t) * stop_gradient(advantage_t) )
+               - entropy_weight * mean_t( H(pi_t) )                           if analytic
+        advantage_t = rl_weight * return_t(r) + entropy_weight * return_t(e) - baseline_t
+        e_t = H(pi_t) if analytic; -log pi_t(k_t), with -1 added to its return, if sampled
 
     Args:
         trace: of the sequences. rewards: r [B, T], zero at masked steps; a reward for the whole
@@ -83,17 +86,16 @@ def policy_gradient(
 
 
 def at_last_step(value: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
-    """A reward per sequence [B] as rewards [B, T], at the last step that counts."""
+    """One reward per sequence [B] as rewards [B, T], placed at its last unmasked step."""
     last = tf.cumsum(mask, axis=1, reverse=True, exclusive=True) == 0
     return value[:, None] * mask * tf.cast(last, mask.dtype)
 
 
 def released_number_loss(trace: Trace, rewards: tf.Tensor) -> tf.Tensor:
-    """What the released number-prediction code minimises for its agent: mean over steps of -log(p +
-    1) * reward, a scalar.
+    """The agent's loss in the released number-prediction code, a scalar.
 
-    The release means log(p + 0.000001) but writes the literal 0000001, octal one. Its agent first
-    acts at step 1.
+    The mean over steps of -log(p + 1) * reward. The release means log(p + 0.000001) but writes the
+    literal 0000001, which is octal 1. Its agent first acts at step 1.
 
     Args:
         trace: of the sequences. rewards: [B, T], +1 or -1 at the last step.

@@ -1,12 +1,12 @@
-"""The objective of a training step: the task's loss and the agents' policy gradient in one weighted
-sum.
+"""The objective of a training step: task loss, policy gradient and auxiliary loss in one sum.
 
-    loss = task_weight * task_loss + sum over the agents of agent_loss(trace, reward) +
-    auxiliary_loss
+    loss = task_weight * task_loss
+           + sum over the agents of agent_loss(trace, reward)
+           + auxiliary_loss
 
-The agents' weights learn from their own term alone (or, straight through, from the task's too); all
-others from the task's and the auxiliary one. Every task and `PolicyGradientModel` comes through
-here.
+The agents' weights get their gradient from their own term (with the straight-through estimator also
+from the task loss); all other weights from the task loss and the auxiliary loss. Every task and
+`PolicyGradientModel` uses this function.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,7 +23,7 @@ Metrics = dict[str, tuple[tf.Tensor, tf.Tensor | float]]
 
 
 class Agent(NamedTuple):
-    """An agent in a training step: what it did, what it gets for it, how it learns from that."""
+    """An agent in a training step: its actions, its reward, and the loss it learns from."""
 
     trace: Trace
     reward: tf.Tensor  # [B], after a sequence's last step, or [B, T], at each step
@@ -41,18 +41,18 @@ def combine(
 ) -> tuple[tf.Tensor, Metrics]:
     """The loss to minimise, a scalar, and its terms as metrics.
 
-    On several replicas each hands in and gets its part of the mean (see `ops/replicas.py`).
+    On several replicas, arguments and results are each replica's share of the mean (see
+    `ops/replicas.py`).
 
     Args:
-        task_loss: a scalar. agents: by name, "" where there is only one; none for a network
-            without.
-        auxiliary_loss: what layers add, a scalar. task_weight: of the task's loss.
-        weights: [B], 0 for the rows that only fill up a batch; None where every row counts.
+        task_loss: a scalar. agents: by name, "" for a single one; empty for a network without.
+        auxiliary_loss: sum of the layers' own losses. task_weight: factor of the task loss.
+        weights: [B], 0 for rows that only fill up a batch; None if every row counts.
 
     Returns:
-        The sum above, and (total, weight) of `task_loss` and, with `_NAME` behind it for an agent
-        that has a name, `agent_loss` and `entropy` in nats; `weight` is the number of rows that
-        count, or 1.
+        The sum above, and (total, weight) of `task_loss` and, for each agent, of `agent_loss` and
+        `entropy` in nats, with `_NAME` appended if the agent has a name. `weight` is the number of
+        rows that count, or 1.
     """
     n = 1.0 if weights is None else total(tf.reduce_sum(weights))
     traces = {name: _counting(agent.trace, weights) for name, agent in agents.items()}
@@ -79,6 +79,6 @@ def _counting(trace: Trace, weights: tf.Tensor | None) -> Trace:
 
 
 def _at_steps(reward: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
-    """Rewards [B, T] of a reward [B] or [B, T]; no gradient flows back through them."""
+    """A reward [B] or [B, T] as rewards [B, T], through which no gradient flows."""
     reward = tf.stop_gradient(reward)
     return losses.at_last_step(reward, mask) if reward.shape.rank == 1 else reward

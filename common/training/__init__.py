@@ -1,4 +1,4 @@
-"""What happens between a config and a result: compiled steps, epochs, checkpoints, exact resume.
+"""From a config to a result: compiled steps, epochs, checkpoints, exact resume.
 
 See README.md.
 """

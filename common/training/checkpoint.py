@@ -1,8 +1,8 @@
-"""Checkpoints: one file each, written whole or not at all, checked to the last bit when read.
+"""Checkpoints: one file each, written atomically and verified by a checksum when read.
 
 A checkpoint is an `.npz` file (a zip of arrays, readable with `numpy.load`) whose zip comment is
-the SHA-256 of all the bytes before it. The arrays stand under `array/<name>`, the step and the meta
-data as JSON bytes under `meta`.
+the SHA-256 of all the bytes before it. Arrays are stored under `array/<name>`, the step and the
+metadata as JSON bytes under `meta`.
 """
 
 import hashlib
@@ -35,9 +35,9 @@ def save(
 ) -> pathlib.Path:
     """Write `checkpoint-<step>.npz`, or `<name>.npz`, atomically; returns its path.
 
-    Of the numbered checkpoints the newest two stay; numbers above `step` go too, since a run that
-    saves a lower step has resumed before them. Named ones are not counted. `meta` is anything JSON
-    can hold.
+    Of the numbered checkpoints the newest two are kept. Those with numbers above `step` are removed
+    too: a run that saves a lower step has resumed from before them. Named ones are not counted.
+    `meta` is anything that JSON can hold.
     """
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -72,7 +72,7 @@ def save(
 
 
 def load(path: str | os.PathLike) -> Checkpoint:
-    """Step, arrays and meta data of one checkpoint.
+    """Step, arrays and metadata of one checkpoint.
 
     Raises `InputError` if the file is missing, is not a checkpoint, or differs in a single bit from
     what was written.
@@ -97,9 +97,9 @@ def load(path: str | os.PathLike) -> Checkpoint:
 
 
 def load_latest(folder: str | os.PathLike) -> Checkpoint | None:
-    """The newest numbered checkpoint of a folder that is whole; None if there is none at all.
+    """The newest intact numbered checkpoint of a folder; None if there are no checkpoints.
 
-    A damaged one is reported on stderr, one line each, and the one before it is used. Raises
+    A damaged one is reported in a line on stderr, and the one before it is used. Raises
     `InputError` if all of them are damaged.
     """
     numbered = _numbered(pathlib.Path(folder))
@@ -129,7 +129,7 @@ def _read(file: BinaryIO, path: pathlib.Path) -> Checkpoint:
 
 
 def _sha256(file: BinaryIO, end: int) -> bytes:
-    """SHA-256 of the first `end` bytes, in hexadecimal; the file is left standing there."""
+    """SHA-256 of the first `end` bytes, in hexadecimal; leaves the file position there."""
     digest = hashlib.sha256()
     file.seek(0)
     while end > 0:

@@ -1,7 +1,7 @@
-"""The training step, compiled: many steps in one call, over a chunk of batches of a `TaskModel`.
+"""The compiled training step: many steps of a `TaskModel` in one call, over a chunk of batches.
 
-Every random number is a function of (seed, step): there is nothing random to save, and a run that
-was cut off goes on exactly. `replicated_steps.py` does the same on several devices.
+Every random number is a function of (seed, step), so no generator has to be saved, and a run that
+was interrupted resumes exactly. `replicated_steps.py` does the same on several devices.
 """
 
 import contextlib
@@ -72,13 +72,15 @@ class Trainer:
         start: int = 0,
         stop: int | None = None,
     ) -> tuple[object, dict[str, np.ndarray]]:
-        """Train on a chunk of batches (arrays [N, B, ...]), those from `start` to `stop`, the first
-        of them at global step `first_step`.
+        """Train on the batches `start` to `stop` of a chunk (arrays [N, B, ...]).
 
-        `on_call(n_done, state, metrics)` is called after each compiled call, with that call's
-        totals of the metrics. Returns the state and the metrics' totals.
+        `first_step` is the global number of the first of them. `on_call(n_done, state, metrics)` is
+        called after each compiled call with the totals of its metrics.
+
+        Returns the state and the totals of the metrics.
+
         Raises:
-            FloatingPointError: a loss or gradient that is not finite; says which and at which step.
+            FloatingPointError: a loss or gradient that is not finite; names it and its step.
         """
         schedule = {name: tf.constant(value, tf.float32) for name, value in schedule.items()}
         total: dict[str, np.ndarray] = {}
@@ -103,11 +105,10 @@ class Trainer:
         sample: int = 0,
         n_chains: int = 1,
     ) -> dict[str, np.ndarray]:
-        """Metrics' totals over a chunk of batches; `sample` numbers the repetition where distances
-        are sampled.
+        """Totals of the metrics over a chunk of batches.
 
-        Of several chains those of their mixture; the state then has a row for each chain of each
-        row.
+        `sample` numbers the repetition where distances are sampled. With several chains, metrics
+        are those of their mixture, and the state has n_chains * B rows.
         """
         total: dict[str, np.ndarray] = {}
         for start, n, part in self._parts(batches):
@@ -126,8 +127,11 @@ class Trainer:
         first: int = 0,
         n_chains: int = 1,
     ) -> dict[str, np.ndarray]:
-        """What the model says about each batch of a chunk: arrays [N, B, ...]. `sample` as for
-        `evaluate`; `first` numbers the chunk's first batch, where there are several chunks."""
+        """The model's predictions for each batch of a chunk: arrays [N, B, ...].
+
+        `sample` as for `evaluate`; `first` is the number of the chunk's first batch, if there are
+        several chunks.
+        """
         seed = fold(self._seed(EVALUATE), sample)
         n_batches = len(next(iter(batches.values())))
         infer = self._infer(*_how(greedy, n_chains))
@@ -143,11 +147,10 @@ class Trainer:
     def _parts(
         self, batches: dict, first: int = 0, stop: int | None = None
     ) -> Iterable[tuple[int, tf.Tensor, dict]]:
-        """The chunk from `first` to `stop` in parts of `steps_per_call`: how many came before, how
-        many there are, their batches.
+        """The chunk in parts of `steps_per_call` batches: (batches before it, batches in it, arrays).
 
-        The last part is filled up, so that all have one shape, wherever a run goes on in a chunk:
-        one program computes them all.
+        The last part is padded with copies of its last batch: all parts have one shape, wherever in
+        the chunk a run resumes, and one compiled program serves them all.
         """
         n_batches, size = len(next(iter(batches.values()))), self.steps_per_call
         stop = n_batches if stop is None else min(stop, n_batches)
@@ -170,9 +173,9 @@ class Trainer:
         first_step: tf.Tensor,
         schedule: NamedTensors,
     ) -> tuple[Any, NamedTensors, tf.Tensor]:
-        """What `train` compiles: `n` steps, of tensors.
+        """`n` training steps on a stack of batches: the function of tensors that `train` compiles.
 
-        Returns state, metrics, and the first step that was not finite, or -1.
+        Returns state, metrics, and the first step with a NaN or Inf, or -1.
         """
 
         names: list[str] = []
@@ -207,9 +210,7 @@ class Trainer:
         return loss, metrics, state, [tf.convert_to_tensor(g) for g in gradients]
 
     def _clip(self, gradients: list[tf.Tensor], rate: float | tf.Tensor):
-        """The gradients of at most the largest norm, the learning rate for them, and the norm that
-        they had.
-        """
+        """Gradients clipped to the largest norm, the learning rate for them, and their norm before."""
         norm = tf.linalg.global_norm(gradients)
         if not self.max_grad_norm:
             return gradients, rate, norm
@@ -228,8 +229,9 @@ class Trainer:
         first_step: tf.Tensor,
         *how: bool | int,
     ) -> tuple[Any, NamedTensors]:
-        """What `evaluate` compiles: `n` batches, of tensors; `how`: greedy and, of several, the
-        chains. Returns state and metrics.
+        """Evaluation of `n` batches: the function of tensors that `evaluate` compiles.
+
+        `how`: greedy and, if there are several, the number of chains. Returns state and metrics.
         """
         names: list[str] = []
 
@@ -250,7 +252,8 @@ def _not_finite(metrics: dict[str, float], step: int) -> str:
 
 
 def _how(greedy: bool, n_chains: int) -> tuple:
-    """What a model is told; of chains only where there are several, so that a model without a
-    mixture need not know of them.
+    """The arguments of an evaluation; the number of chains only if it is not 1.
+
+    A model without a mixture therefore need not accept it.
     """
     return (greedy,) if n_chains == 1 else (greedy, n_chains)

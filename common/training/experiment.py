@@ -1,4 +1,4 @@
-"""What a task hands to the training loop, and what is decided from the records of its epochs."""
+"""What a task gives to the training loop, and decisions made from the epochs' records."""
 
 import dataclasses
 from collections.abc import Callable
@@ -15,24 +15,22 @@ Records = list[dict[str, Any]]
 
 @dataclasses.dataclass(kw_only=True)
 class Experiment:
-    """What a task hands to `run`.
+    """What a task gives to `loop.run`.
 
     Attributes:
         model: a `TaskModel`. optimizer: a Keras optimizer.
-        train_batches: epoch (from 0) -> chunks of batches, each a dict of arrays [N, B, ...]; a
-            chunk may have shapes of its own.
-        initial_state: what each epoch starts from.
-        schedule: (epoch, records so far) -> {"learning_rate": ..., and what else
+        train_batches: epoch (from 0) -> chunks of batches, each a dict of arrays [N, B, ...]; the
+            shapes may differ between chunks.
+        initial_state: the state in which each epoch starts.
+        schedule: (epoch, records so far) -> {"learning_rate": ..., and other scalars that
             `model.training_loss` takes}.
-        evaluate: (trainer, "dev" | "test") -> metrics of the split, names as they stand in the
-            records.
-        monitor: the metric of the dev split that selects the best epoch; with a leading "-" less is
-            better.
-        stop_early: (records so far) -> true to end the training; never by default. See
+        evaluate: (trainer, "dev" | "test") -> metrics of the split, by their names in the records.
+        monitor: the dev metric that selects the best epoch; with a leading "-" less is better.
+        stop_early: (records so far) -> whether to end the training; by default never. See
             `out_of_patience`.
-        steps_per_call: batches in one call of the compiled step; the length of the chunks where
-            those are shorter.
-        many_shapes: the chunks are of several shapes; see `make_trainer`.
+        steps_per_call: batches in one call of the compiled step; the length of the chunks if those
+            are shorter.
+        many_shapes: the chunks have many shapes; see `make_trainer`.
         tokens_per_epoch: for the speed in the result, if the task counts tokens.
     """
 
@@ -52,8 +50,10 @@ class Experiment:
 def dev_then_both(
     evaluate: Callable[[Trainer, str, int], dict[str, float]], n_chains: int
 ) -> Callable[[Trainer, str], dict[str, float]]:
-    """An `Experiment.evaluate`: dev after each epoch; once, at the end, test and the mixtures of
-    both.
+    """An `Experiment.evaluate` for tasks whose final evaluation uses a mixture of chains.
+
+    For "dev": the dev metrics of a single chain. For "test", once at the end: the test metrics with
+    those of the mixture, and those of dev again.
 
     Args:
         evaluate: (trainer, split, n_chains) -> metrics. n_chains: of the mixtures; 1 for none.
@@ -69,15 +69,13 @@ def dev_then_both(
 
 
 def out_of_patience(records: Records, monitor: str, patience: int) -> bool:
-    """Whether the best of the records lies `patience` epochs back or more; never for a patience of
-    0.
-    """
+    """Whether the best record is `patience` epochs old or older; never for a patience of 0."""
     return (
         0 < patience <= len(records) and len(records) - 1 - best_epoch(records, monitor) >= patience
     )
 
 
 def best_epoch(records: Records, monitor: str) -> int:
-    """Index of the best record, the first of equals."""
+    """Index of the best record, the first of several equal ones."""
     sign, name = (-1, monitor[1:]) if monitor.startswith("-") else (1, monitor)
     return max(range(len(records)), key=lambda i: (sign * records[i][name], -i))

@@ -1,16 +1,15 @@
-"""Ctrl-C and SIGTERM, held back until the step that is being computed has its number."""
+"""Holds back Ctrl-C and SIGTERM until the step that is being computed is counted."""
 
 import signal
 import threading
 
 
 class Interrupt:
-    """While it lasts, Ctrl-C and SIGTERM wait until the step that is being computed has its number;
-    a second one does not wait.
+    """A context that holds back Ctrl-C and SIGTERM until the current step is counted.
 
-    What is ignored stays so (a shell's job in the background ignores Ctrl-C).
-    Python would raise them as soon as the compiled call returns: the weights would be those after
-    the call, the step the one before it.
+    Python would raise them as soon as the compiled call returns: weights from after the call would
+    be saved with the step number from before it. A second signal is raised at once. A signal that
+    is ignored stays ignored (a shell's background job ignores Ctrl-C).
     """
 
     def __enter__(self):
@@ -44,6 +43,6 @@ class Interrupt:
         signal.raise_signal(number)
 
     def raise_if_it_has_come(self) -> None:
-        """What was held back happens now."""
+        """Raise the signal that was held back, if one came."""
         if self.has_come is not None:
             self._handle(self.has_come)

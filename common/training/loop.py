@@ -1,7 +1,7 @@
 """The training loop: epochs, schedules, selection on dev, recovery after a NaN, the result.
 
-Schedules and the choice of the best epoch depend on the records of the epochs alone, and every
-random number on (seed, step). A run that was cut off anywhere therefore goes on from its last
+Schedules and the choice of the best epoch depend only on the records of the epochs, and every
+random number on (seed, step). A run that was interrupted anywhere therefore resumes from its last
 checkpoint (`run_state.py`) and ends with the same weights, bit for bit.
 """
 
@@ -31,7 +31,7 @@ from .strategy import LOST, Workers, begin_again, make_strategy
 def run(config: RunConfig, build: Callable[[RunConfig], Experiment]) -> dict[str, Any]:
     """Train, select the best epoch on dev, test it once; returns the result.
 
-    Begins a run or resumes one; of a finished one the result is read.
+    Begins or resumes a run; if it has finished, reads its result.
 
     Raises:
         InputError: bad flags or data, or a number that is not finite (the last good checkpoint
@@ -97,7 +97,7 @@ def _open(config: RunConfig, workers: Workers) -> RunDirectory:
 
 
 class TrainingLoop:
-    """The epochs of one run, from where it stands to its result."""
+    """The training of one run, from its current state to its result."""
 
     def __init__(
         self,
@@ -112,7 +112,7 @@ class TrainingLoop:
         self.state = RunState(experiment, trainer, directory, workers)
 
     def run(self) -> dict[str, Any]:
-        """Train until an epoch, a step or the patience is the last; then test."""
+        """Train until `max_epochs`, `max_train_steps` or `stop_early` ends it; then test."""
         if self.state.resume():
             if self.workers.is_chief:
                 self.directory.resumed(self.state.step)
@@ -201,7 +201,7 @@ class TrainingLoop:
         self._end_epoch(record | {"seconds": round(train_seconds, 6)})
 
     def _evaluate(self, split: str) -> dict[str, float]:
-        """Metrics of a split: the first worker's on all of them, so that they decide alike."""
+        """Metrics of a split; all workers get those of the first, so that they decide alike."""
         try:
             found = self.experiment.evaluate(self.trainer, split)
         except OverflowError:

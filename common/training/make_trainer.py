@@ -1,4 +1,4 @@
-"""Makes the trainer that a run's flags ask for, and sets what they ask of the process."""
+"""Makes the trainer that a run's flags ask for; sets precision and seed of the process."""
 
 import keras
 import numpy as np

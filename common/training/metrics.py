@@ -1,4 +1,4 @@
-"""Metrics as (total, weight) pairs, whose sums over the batches are divided in the end."""
+"""Metrics as (total, weight) pairs: both are summed over the batches, then divided."""
 
 from collections.abc import Callable
 
@@ -26,8 +26,10 @@ def means(total: dict[str, np.ndarray]) -> dict[str, float]:
 def greedy_and_sampled(
     measure: Callable[[bool], dict[str, float]], split: str, has_agent: bool
 ) -> dict[str, float]:
-    """`SPLIT_NAME_greedy` and `SPLIT_NAME_sampled` of what `measure(greedy)` returns by name;
-    measured once where there is no agent.
+    """Metrics with the most probable distances and with sampled ones.
+
+    `SPLIT_NAME_greedy` and `SPLIT_NAME_sampled` of the metrics by name that `measure(greedy)`
+    returns; without an agent it is called once.
     """
     greedy = measure(True)
     return named(greedy, split, "greedy") | named(
@@ -36,14 +38,14 @@ def greedy_and_sampled(
 
 
 def named(metrics: dict[str, float], split: str, how: str) -> dict[str, float]:
-    """The metrics under the names that records and results have: `SPLIT_NAME_HOW`."""
+    """Metrics under their names in records and results: `SPLIT_NAME_HOW`."""
     return {f"{split}_{name}_{how}": value for name, value in metrics.items()}
 
 
 def random_and_mixed(
     measure: Callable[..., dict[str, float]], split: str, has_agent: bool, n_chains: int
 ) -> dict[str, float]:
-    """`greedy_and_sampled`, and of S > 1 chains `SPLIT_NAME_mixtureS` of `measure(False, S)`."""
+    """`greedy_and_sampled`, and for S > 1 chains `SPLIT_NAME_mixtureS` from `measure(False, S)`."""
     found = greedy_and_sampled(measure, split, has_agent)
     if n_chains > 1:
         found |= named(measure(False, n_chains), split, f"mixture{n_chains}")
@@ -51,8 +53,9 @@ def random_and_mixed(
 
 
 def judged(logits: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Of logits [B, classes] and labels [B]: log p(label) [B] in nats, and 1 where the label is the
-    most probable class.
+    """log p(label) [B] in nats, and 1.0 where the label is the most probable class [B].
+
+    logits: [B, classes]. labels: [B].
     """
     labels = tf.cast(labels, tf.int32)
     log_likelihood = -tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
@@ -64,10 +67,10 @@ def judged(logits: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 def classification_metrics(
     logits: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor, n_chains: int = 1
 ) -> dict:
-    """`accuracy` and `loss`, (total, weight) pairs, of logits [B, classes].
+    """`accuracy` and `loss`, (total, weight) pairs, from logits [B, classes].
 
-    Of several chains, logits [S * B, classes], those of the mean of their probabilities, and
-    `chain_loss`, the mean of their own losses.
+    With several chains the logits are [S * B, classes]; accuracy and loss are those of the mean of
+    the chains' probabilities, and `chain_loss` is the mean of their own losses.
     """
     n, chain_loss = tf.reduce_sum(weights), {}
     if n_chains > 1:
@@ -85,8 +88,9 @@ def classification_metrics(
 
 
 def as_rows(metrics: dict[str, tuple], names: list[str]) -> tf.Tensor:
-    """The (total, weight) pairs as [MOST_METRICS, 2], zeros below them; `names` is told whose they
-    are, which is known only now.
+    """The (total, weight) pairs as rows [MOST_METRICS, 2], filled up with zeros.
+
+    Sets `names` to the names of the rows, which are known only once the model is traced.
     """
     names[:] = metrics
     pairs = tf.stack(

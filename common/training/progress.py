@@ -1,4 +1,4 @@
-"""How far a run is: a bar on a terminal, plain lines elsewhere."""
+"""Shows the progress of a run: a bar on a terminal, plain lines elsewhere."""
 
 import sys
 import time
@@ -6,12 +6,11 @@ from typing import TextIO
 
 
 class Progress:
-    """A context manager that shows steps, metrics, steps per second and the time left, for one
-    epoch or one pass.
+    """A context manager that shows steps, metrics, steps per second and the remaining time.
 
-    On a terminal it is one bar; elsewhere a line every `print_every` steps, and one at the end.
-    `first_step` is how many steps were done before (a resumed epoch), so that the speed is that of
-    this process.
+    On a terminal a single bar; elsewhere a line every `print_every` steps and one at the end.
+    `first_step` is the number of steps done before (in a resumed epoch), so that the speed is that
+    of this process.
     """
 
     def __init__(
@@ -52,7 +51,7 @@ class Progress:
         return self
 
     def update(self, steps_done: int, **metrics: float) -> None:
-        """Say how many steps of `total_steps` are done, and what to show beside them."""
+        """Show that `steps_done` of `total_steps` are done, with metrics beside it."""
         self._done = steps_done
         self._metrics = "".join(f"  {name} {float(value):.4g}" for name, value in metrics.items())
         if self._bar is not None:

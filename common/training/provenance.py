@@ -1,6 +1,4 @@
-"""Where a number is from: command, commit, versions, hardware and time, to stand beside anything
-that is measured.
-"""
+"""Where a number comes from: command, commit, versions, hardware and time."""
 
 import datetime
 import importlib.metadata
@@ -18,9 +16,7 @@ _PACKAGES = ("tensorflow", "keras", "tensorflow-probability", "numpy")
 
 
 def describe_start(argv: Sequence[str] | None = None) -> dict[str, Any]:
-    """Command, commit, versions, hardware and time: what has to stand beside any number that is
-    measured.
-    """
+    """Command, commit, versions, hardware and time, to be stored with every measurement."""
     return {
         "started_at": now(),
         "command": command_line(argv),
@@ -45,10 +41,10 @@ def command_line(argv: Sequence[str] | None = None) -> str:
 
 
 def git_commit() -> str | None:
-    """The commit of the checkout, with "-dirty" if tracked Python files differ from it; None
-    outside a checkout.
+    """The commit of the checkout, with "-dirty" if tracked Python files differ from it.
 
-    Other files do not matter: the runs of a table write their results among them.
+    None outside a checkout. Other files do not count: the runs of a table write their results into
+    the checkout.
     """
 
     def git(*arguments: str) -> str:
@@ -68,7 +64,7 @@ def git_commit() -> str | None:
 
 
 def versions() -> dict[str, str | None]:
-    """Versions of Python and of the packages that make the numbers."""
+    """Versions of Python and of the packages that affect the numbers."""
     found: dict[str, str | None] = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:
@@ -79,9 +75,7 @@ def versions() -> dict[str, str | None]:
 
 
 def hardware() -> dict[str, Any]:
-    """Processor model, cores this process may use, memory in GiB, names of the GPUs (if TensorFlow
-    is loaded).
-    """
+    """Processor model, usable cores, memory in GiB, and names of the GPUs if TensorFlow is loaded."""
     usable = getattr(os, "sched_getaffinity", None)
     memory = None
     if hasattr(os, "sysconf"):

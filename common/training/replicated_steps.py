@@ -17,10 +17,10 @@ from .task_model import NamedTensors, TaskModel
 
 
 class ReplicatedTrainer(Trainer):
-    """A `Trainer` whose training steps run on all replicas of a strategy; evaluation on one device.
+    """A `Trainer` whose training steps run on all replicas of a strategy.
 
-    The recurrences and their gradients are what XLA compiles; sums over the replicas are made
-    outside of them.
+    XLA compiles the recurrences and their gradients; sums over the replicas are computed outside of
+    them. Evaluation runs on one device.
 
     Args:
         model, optimizer: made in the scope of the strategy.
@@ -44,7 +44,7 @@ class ReplicatedTrainer(Trainer):
         )
 
     def scope(self) -> contextlib.AbstractContextManager:
-        """The strategy's: in it the weights of all replicas can be set."""
+        """The scope of the strategy, in which the weights of all replicas can be set."""
         return self.strategy.scope()
 
     def _train_on_replicas(
@@ -56,7 +56,7 @@ class ReplicatedTrainer(Trainer):
         first_step: tf.Tensor,
         schedule: NamedTensors,
     ):
-        """What `train_steps` does, a call for each step, on all replicas."""
+        """`train_steps` on all replicas, with a call for each step."""
         with self.scope():
             self.optimizer.learning_rate.assign(schedule["learning_rate"])
         state, totals, bad = tf.nest.map_structure(self._spread, state), {}, -1
@@ -77,7 +77,7 @@ class ReplicatedTrainer(Trainer):
         return state, totals, bad
 
     def _spread(self, a: tf.Tensor):
-        """Rows [B, ...] of a batch, each replica its own."""
+        """Rows [B, ...] of a batch, divided among the replicas."""
         n_rows = len(a) // self.strategy.num_replicas_in_sync
 
         def part(context: tf.distribute.experimental.ValueContext):
@@ -89,9 +89,7 @@ class ReplicatedTrainer(Trainer):
     def _replica_step(
         self, batch: NamedTensors, state: Any, seed: tf.Tensor, schedule: NamedTensors
     ):
-        """One replica's share of a step: the new state of its rows, and the metrics of the whole
-        batch.
-        """
+        """One replica's share of a step: the new state of its rows, the metrics of the whole batch."""
         loss, metrics, state, gradients = self._gradients(batch, state, seed, schedule)
         gradients = tf.distribute.get_replica_context().all_reduce(
             tf.distribute.ReduceOp.SUM, gradients

@@ -1,4 +1,4 @@
-"""Weights from checkpoints into models."""
+"""Loads weights from checkpoints into models."""
 
 import pathlib
 from collections.abc import Callable
@@ -15,9 +15,7 @@ from .run_flags import load_config
 
 
 class Trained(NamedTuple):
-    """What the `load` of every task gives: a run's flags, a trainer that holds its model, and what
-    encodes its inputs.
-    """
+    """What every task's `load` returns: the flags, the trainer that holds the model, the encoder."""
 
     config: Any
     trainer: Trainer
@@ -32,11 +30,12 @@ class Trained(NamedTuple):
 def load_run(
     run_dir: str, config_class: type, make_model: Callable, checkpoint_file: str = ""
 ) -> tuple[Any, keras.Model]:
-    """The flags and the model of a run, with the weights of its best epoch or of another
-    checkpoint; `make_model` takes the flags.
+    """The flags and the model of a run, with the weights of its best epoch or of `checkpoint_file`.
+
+    `make_model` makes a model from the flags.
 
     Raises:
-        InputError: no run there, no whole checkpoint, or one of another model.
+        InputError: no run there, no intact checkpoint, or one of another model.
     """
     if not run_dir:
         raise InputError(
@@ -54,7 +53,7 @@ def load_run(
 
 
 def arrays_of(variables: list) -> dict[str, np.ndarray]:
-    """Variables under the names that a checkpoint gives them: `variable/PLACE/PATH`."""
+    """Variables by their names in a checkpoint: `variable/PLACE/PATH`."""
     # Without the first part of the path, a name that Keras numbers within a process.
     return {f"variable/{i}/{v.path.split('/', 1)[-1]}": v.numpy() for i, v in enumerate(variables)}
 

@@ -3,7 +3,7 @@
 flags.json      settings, and for every start of the run: command, commit, versions, hardware, time
 metrics.jsonl   one JSON object per epoch
 result.json     written once, at the end
-checkpoints/    checkpoint.py
+checkpoints/    see checkpoint.py
 tensorboard/    summaries
 """
 
@@ -31,10 +31,11 @@ _OF_A_START = ("started_at", "commit", "command", "step")  # what a result tells
 
 
 class RunDirectory:
-    """Reads the folder of a run; `RunDirectory.open` is how a trainer begins or resumes one.
+    """Reads the folder of a run; `RunDirectory.open` begins or resumes one.
 
-    `seconds_before` is the time the run took before this start (a trainer keeps `seconds` in its
-    checkpoint and sets this when it resumes), so that the result states the time of the whole run.
+    `seconds_before` is the time that the run took before this start, so that the result states the
+    time of the whole run. A trainer stores `seconds` in its checkpoints and sets this attribute
+    when it resumes.
     """
 
     def __init__(self, path: str | os.PathLike):
@@ -52,13 +53,13 @@ class RunDirectory:
     def open(
         cls, path: str | os.PathLike, config: Any, argv: Sequence[str] | None = None
     ) -> "RunDirectory":
-        """Begin a run in a new folder, or go on with the one there if its flags are the same.
+        """Begin a run in a new folder, or resume the one in it if its flags are the same.
 
         Flags marked `affects_result=False` may differ. A finished run (see `result`) is left as it
         is.
 
-        Raises `InputError` if the folder belongs to other flags, is not a run's, is damaged, cannot
-        be made, or is in use by another process.
+        Raises `InputError` if the folder belongs to other flags, is not that of a run, is damaged,
+        cannot be made, or is in use by another process.
         """
         self = cls(path)
         flags_file = self.path / "flags.json"
@@ -94,9 +95,7 @@ class RunDirectory:
         return self
 
     def abandon(self) -> None:
-        """Take back a first start that found its input wrong, so that the folder is free for the
-        mended command.
-        """
+        """Undo a first start with wrong input: the corrected command can use the folder."""
         if (
             self.begun
             or not self._was_empty
@@ -114,14 +113,15 @@ class RunDirectory:
                 path.unlink()
 
     def resumed(self, step: int) -> None:
-        """Note in flags.json, and in the result's `starts`, the step from which the run goes on."""
+        """Record in flags.json, and in the result's `starts`, the step resumed from."""
         stored = read_flags(self.path)
         stored["starts"][-1]["step"] = step
         atomic_write(self.path / "flags.json", to_json(stored, indent=2) + "\n")
 
     def _hold(self) -> None:
-        """Keep other processes out as long as this object lives; the system lets go however the
-        process ends.
+        """Lock the folder against other processes as long as this object lives.
+
+        The operating system releases the lock however the process ends.
         """
         if fcntl is None:
             return
@@ -141,8 +141,9 @@ class RunDirectory:
         return self.seconds_before + time.monotonic() - self._started
 
     def log_epoch(self, record: Mapping[str, Any]) -> None:
-        """Append one line to metrics.jsonl, forced to the disk; to be called before the checkpoint
-        of that epoch.
+        """Append one line to metrics.jsonl and flush it to the disk.
+
+        To be called before the checkpoint of that epoch is saved.
         """
         with open(self.path / "metrics.jsonl", "a", encoding="utf-8") as file:
             file.write(to_json(record) + "\n")
@@ -150,9 +151,9 @@ class RunDirectory:
             os.fsync(file.fileno())
 
     def truncate_metrics(self, n_epochs: int) -> None:
-        """Keep the first `n_epochs` lines: what a resumed run does first, also from step 0.
+        """Keep the first `n_epochs` lines; to be called by a run that resumes, also from step 0.
 
-        Drops the epochs past the checkpoint, which will come again, and a line that a killed
+        Drops epochs after the checkpoint, which will be trained again, and a line that a killed
         process left half-written.
         """
         path = self.path / "metrics.jsonl"
@@ -162,11 +163,10 @@ class RunDirectory:
             )
 
     def read_metrics(self, n_epochs: int | None = None) -> list[dict[str, Any]]:
-        """The records of metrics.jsonl, without a half-written last line; the first `n_epochs`
-        where given.
+        """The records of metrics.jsonl, or the first `n_epochs`, without a half-written last line.
 
-        Raises `InputError` for other damage, and for fewer: which epoch was the best could no
-        longer be said.
+        Raises `InputError` for other damage, and if there are fewer: the best epoch would be
+        unknown.
         """
         path = self.path / "metrics.jsonl"
         records = []
@@ -191,9 +191,7 @@ class RunDirectory:
         return records[:n_epochs]
 
     def write_result(self, result: Mapping[str, Any]) -> None:
-        """Write result.json: the given numbers with flags, command, commit, versions, hardware,
-        seed and wall time.
-        """
+        """Write result.json: the numbers, with flags, provenance, seed and wall time."""
         stored = read_flags(self.path)
         last = stored["starts"][-1]
         provenance = {
@@ -216,7 +214,7 @@ class RunDirectory:
 
     @property
     def result(self) -> dict[str, Any] | None:
-        """What result.json holds, None if the run has not finished.
+        """The content of result.json, None if the run has not finished.
 
         Raises `InputError` if it is damaged.
         """

@@ -1,4 +1,4 @@
-"""flags.json: the settings of a run, read back and compared with those of a new start."""
+"""Reads flags.json, the settings of a run, and compares them with those of a new start."""
 
 import dataclasses
 import json
@@ -13,7 +13,7 @@ from ..files import to_json
 
 
 def load_config(path: str | os.PathLike, config_class: type) -> Any:
-    """The config that a run was started with, for tools that use what it trained.
+    """The config that a run was started with, for tools that use the trained model.
 
     Raises `InputError` if there is no run, or it is damaged, of another task, or of a version with
     other flags.
@@ -33,7 +33,7 @@ def load_config(path: str | os.PathLike, config_class: type) -> Any:
 
 
 def task_of(config: Any) -> str | None:
-    """The name of the task that a config belongs to, None for one of no task."""
+    """The name of the task that a config belongs to, None if it belongs to none."""
     return getattr(config, "task", None)
 
 
@@ -52,7 +52,7 @@ def read_object(path: pathlib.Path) -> dict[str, Any]:
 
 
 def read_flags(path: pathlib.Path) -> dict[str, Any]:
-    """What flags.json in a run's folder holds; raises `InputError` if it is absent or damaged."""
+    """The content of a run's flags.json; raises `InputError` if it is absent or damaged."""
     file = path / "flags.json"
     if not file.exists():
         raise InputError(

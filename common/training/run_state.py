@@ -1,4 +1,4 @@
-"""Where a run stands: what a checkpoint holds, and how a run that was cut off gets it back."""
+"""The state of a run: what a checkpoint holds, and how an interrupted run resumes from it."""
 
 import json
 import time
@@ -19,16 +19,16 @@ from .strategy import Workers
 
 
 class RunState:
-    """The counters, sums and weights of a run, with the checkpoints that keep them.
+    """The counters, sums and weights of a run, and the checkpoints that store them.
 
     Attributes:
-        epoch: how many epochs are finished.
-        step: how many steps were made in the whole run; step_in_epoch: in this epoch.
+        epoch: number of finished epochs.
+        step: number of steps in the whole run. step_in_epoch: in this epoch.
         carried: what the model carries from batch to batch (`TaskModel.initial_state`).
-        totals: the sums of the metrics in this epoch; epoch_seconds: the time it took so far.
+        totals: sums of the metrics in this epoch. epoch_seconds: the time it took so far.
         records: one for each finished epoch.
         recoveries: one for each return to a checkpoint after a NaN or Inf.
-        last_save: when the last checkpoint was written, in seconds of `time.monotonic`.
+        last_save: time of the last checkpoint, in seconds of `time.monotonic`.
     """
 
     def __init__(
@@ -50,19 +50,23 @@ class RunState:
     def advance(self, n_steps: int, carried: Any, metrics: dict[str, np.ndarray]) -> None:
         """Count the steps of one compiled call; `metrics` are its totals.
 
-        Call by call, so that a resumed run adds the same numbers in the same order.
+        Totals are added call by call, so that a resumed run adds the same numbers in the same
+        order.
         """
         self.step, self.step_in_epoch = self.step + n_steps, self.step_in_epoch + n_steps
         self.carried, self.totals = carried, add(self.totals, metrics)
 
     def end_epoch(self, record: dict[str, Any]) -> None:
-        """Keep the record of an epoch, and begin the next one."""
+        """Keep the record of an epoch and begin the next one."""
         self.records.append(json.loads(to_json(record)))  # as a resumed run will read it
         self.epoch += 1
         self._begin_epoch()
 
     def save(self, name: str | None = None) -> None:
-        """Write a checkpoint, if all is finite; FloatingPointError otherwise, on all workers."""
+        """Write a checkpoint.
+
+        Raises FloatingPointError, on all workers, if a number in it is not finite.
+        """
         self.last_save = time.monotonic()
         arrays = self._arrays() if self.workers.is_chief else {}
         bad = [
@@ -95,7 +99,7 @@ class RunState:
         return arrays | {f"state/{i}": a.numpy() for i, a in enumerate(carried)}
 
     def resume(self) -> bool:
-        """Go on from the last good checkpoint; false if there is none."""
+        """Resume from the last intact checkpoint; false if there is none."""
         found = (
             checkpoint.load_latest(self.directory.checkpoints)
             if self.directory.checkpoints.is_dir()
@@ -131,7 +135,7 @@ class RunState:
         return True
 
     def restore_best(self) -> None:
-        """Set the weights of the best epoch."""
+        """Load the weights of the best epoch."""
         _, arrays, _ = checkpoint.load(self.directory.checkpoints / "best.npz")
         with self.trainer.scope():
             restore(self.variables, arrays)

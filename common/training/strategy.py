@@ -1,6 +1,4 @@
-"""`--strategy`: the devices and workers that train together, and what their processes have to agree
-on.
-"""
+"""`--strategy`: the devices and workers that train together, and what they must agree on."""
 
 import contextlib
 import json
@@ -28,15 +26,14 @@ LOST = (
 
 
 def make_strategy(name: str) -> tf.distribute.Strategy | None:
-    """The strategy of `--strategy`; None for one device. To be called before TensorFlow computes
-    anything.
+    """The strategy that `--strategy` names, None for one device.
 
-    "mirrored" takes all GPUs of this machine, or without a GPU all logical CPUs. "multi_worker"
-    asks TF_CONFIG or, under Slurm, its environment who the workers are, and waits until all of them
-    are there.
+    To be called before TensorFlow computes anything. "mirrored" takes all GPUs of this machine, or
+    without a GPU all logical CPUs. "multi_worker" finds the workers in TF_CONFIG or, under Slurm,
+    in its environment variables, and waits until all of them have started.
 
     Raises:
-        InputError: no workers are named, or not in a way that can be read.
+        InputError: no workers are named, or in a form that cannot be read.
     """
     if name == "none":
         return None
@@ -97,7 +94,7 @@ def _check_tf_config(text: str) -> None:
 class Workers:
     """The processes that train together: one, or those of a multi-worker strategy.
 
-    The chief alone writes; all decide alike.
+    Only the chief writes files; all make the same decisions.
     """
 
     def __init__(self, strategy: tf.distribute.Strategy | None):
@@ -111,11 +108,11 @@ class Workers:
             self._sum = tf.function(lambda a: strategy.run(total, (a,)), autograph=False)
 
     def from_chief(self, values: Sequence[float]) -> list[float]:
-        """The chief's numbers on every worker; all of them have to call this."""
+        """The chief's numbers, on every worker; all of them have to call this."""
         return list(values) if self.n == 1 else self._total(values, self.is_chief)
 
     def any(self, flag: bool) -> bool:
-        """Whether it is true on any worker; likewise."""
+        """Whether `flag` is true on any worker; all of them have to call this."""
         return flag if self.n == 1 else self._total([float(flag)], True)[0] > 0
 
     def _total(self, values: Sequence[float], counts: bool) -> list[float]:
@@ -130,10 +127,10 @@ class Workers:
 
 
 def begin_again(why: Exception) -> typing.NoReturn:
-    """Start this process anew, with the same command: TensorFlow cannot take a lost worker back
-    into a cluster that has begun.
+    """Restart this process with the same command.
 
-    The new one waits for all workers, then goes on from the last checkpoint with them.
+    TensorFlow cannot take a lost worker back into a running cluster. The new process waits for all
+    workers, then resumes with them from the last checkpoint.
     """
     line = " ".join(str(why).split())[:200]
     print(

@@ -1,4 +1,4 @@
-"""Summaries of an epoch's record for TensorBoard, which need not be installed."""
+"""Writes summaries for TensorBoard, which need not be installed."""
 
 import pathlib
 from typing import Any
@@ -11,7 +11,7 @@ _SCALAR = tf.compat.v1.SummaryMetadata(
 
 
 def write(folder: pathlib.Path, record: dict[str, Any]) -> None:
-    """The floats of a record, at the step `record["epoch"]`."""
+    """Write the floats of an epoch's record as scalars, at the step `record["epoch"]`."""
     with tf.summary.create_file_writer(str(folder)).as_default(step=record["epoch"]):
         for name, value in record.items():
             if isinstance(value, float):

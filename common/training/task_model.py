@@ -1,4 +1,4 @@
-"""What the training loop asks of a task's model."""
+"""The interface that a task's model has for the training loop."""
 
 from typing import Any, Protocol
 
@@ -10,15 +10,15 @@ NamedTensors = dict[str, tf.Tensor]  # by name
 
 
 class TaskModel(Protocol):
-    """A `keras.Model` whose weights exist, with these methods (the last one where a task needs it).
+    """A built `keras.Model` with these methods; `infer` only where the task needs it.
 
-    `batch` is a dict of tensors. From `seed`, int32 [2], follows every random number of a step. On
-    R replicas each computes the loss of its B / R rows, as its part of the whole batch's mean
+    `batch` is a dict of tensors. `seed`, int32 [2], determines every random number of a step. On R
+    replicas each computes the loss of its B / R rows, as its share of the whole batch's mean
     (`common/ops/replicas.py`).
     """
 
     def initial_state(self, batch_size: int) -> Any:
-        """What is carried from batch to batch; () for nothing."""
+        """The state that is carried from batch to batch; () for none."""
 
     def training_loss(
         self, batch: NamedTensors, state: Any, seed: tf.Tensor, schedule: NamedTensors
@@ -31,14 +31,14 @@ class TaskModel(Protocol):
     def evaluation_metrics(
         self, batch: NamedTensors, state: Any, seed: tf.Tensor, greedy: bool, n_chains: int = 1
     ) -> tuple[Metrics, Any]:
-        """Without dropout; with the most probable distances, or with sampled ones. And the new
-        state.
+        """Metrics without dropout, and the new state.
 
-        Of several chains the metrics are those of the mixture (`common/ops/mixture.py`), with the
-        mean of the chains' own losses as `chain_loss`; the state has n_chains * B rows.
+        Distances are the most probable ones (`greedy`) or sampled. With several chains the metrics
+        are those of the mixture (`common/ops/mixture.py`), with the mean of the chains' own losses
+        as `chain_loss`; the state has n_chains * B rows.
         """
 
     def infer(
         self, batch: NamedTensors, seed: tf.Tensor, greedy: bool, n_chains: int = 1
     ) -> NamedTensors:
-        """What the model says about each example, likewise."""
+        """Predictions for each example, under the same conditions."""

@@ -10,11 +10,12 @@ from tensorflow.python.eager import context
 
 
 def leave_sums_whole() -> None:
-    """Keep TensorFlow's graph optimiser from saving memory, in the functions of this thread.
+    """Switch off the memory optimiser of TensorFlow's graphs, in the functions of this thread.
 
-    To save it, it turns large sums within loops into temporary variables. In TensorFlow 2.21 those
-    of a loop's last pass stay, and the next step ends with AlreadyExistsError, such as that of the
-    language model at full size with gru. There is no public switch.
+    To save memory, it turns large sums within loops into temporary variables. In TensorFlow 2.21
+    those of a loop's last iteration are not removed, and the next step fails with
+    AlreadyExistsError; for instance, in the language model at full size with gru. There is no
+    public switch.
     """
     options = config_pb2.ConfigProto()
     options.CopyFrom(context.context().config)
@@ -25,7 +26,7 @@ def leave_sums_whole() -> None:
 def compiled(function: Callable, jit_compile: bool) -> Callable:
     """A function of tensors, compiled once for each shape of the batches, its first argument.
 
-    What `tf.function` does by itself, without its warning that many shapes are a mistake.
+    As `tf.function` does, without its warning that many shapes are a mistake.
     """
     # No AutoGraph: there is nothing for it to convert, and looking for it takes a fifth of the
     # time.
