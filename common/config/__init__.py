@@ -10,8 +10,9 @@ from types import TracebackType
 def _excepthook(
     kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
-    """Ctrl-C while a script still imports what it needs ends it with one line, as `main` does
-    afterwards.
+    """End with one line if Ctrl-C comes while a script is still importing.
+
+    `main` does the same for the time afterwards.
     """
     if issubclass(kind, KeyboardInterrupt):
         print("interrupted", file=sys.stderr)

@@ -1,8 +1,8 @@
-"""The catalogue of cells: what each is made of, and its options, which are its flags.
+"""The catalogue of cells: what each is built from, and its options, which are its flags.
 
-A cell of one's own is a class below with its options and a line in `CELLS`; see
-common/cells/README.md. On the command line and in flags.json the options of all cells stand side by
-side. Nothing here imports TensorFlow.
+To add a cell, add a class with its options and a line in `CELLS`; see common/cells/README.md. On
+the command line and in flags.json the options of all cells stand side by side. Nothing here imports
+TensorFlow.
 """
 
 import dataclasses
@@ -18,7 +18,7 @@ options = dataclasses.dataclass(frozen=True, kw_only=True)
 
 @options
 class NoOptions:
-    """Those of a cell, an estimator or a model that has none."""
+    """The options of a cell, an estimator or a model that has none."""
 
 
 # ---- options that several cells share; tasks give them defaults of their own
@@ -65,9 +65,9 @@ class Estimator:
 
 @options
 class Objective:
-    """What the training step reads, not the layer: the arguments of `losses.policy_gradient`.
+    """Options of the training step, not of the layer: the arguments of `losses.policy_gradient`.
 
-    The tasks have these defaults unless they give their own.
+    Tasks use these defaults unless they declare their own.
     """
 
     reward: str = setting("log_likelihood", "reward of the agent")
@@ -177,16 +177,16 @@ class Grid(Depth):
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """What `--cell` selects.
+    """An entry of the catalogue, selected by `--cell`.
 
     Attributes:
       made_of: "module:Class" of a layer over sequences, or of a cell that takes one step; a module
-        with a dot in front is one of this package.
-      options: a dataclass of its flags. They are arguments of the layer or cell, but for those of
-        `Objective` and for `initializers`.
-      runs_in: the layer that runs a cell over a sequence; it gets those options that it has.
+        with a leading dot is in this package.
+      options: a dataclass of its flags, which are arguments of the layer or cell, except those of
+        `Objective` and `initializers`.
+      runs_in: the layer that runs a cell over a sequence; it receives the options that it has.
       fixed: further arguments.
-      random: the distances are drawn, so that several runs of one input differ.
+      random: whether distances are drawn at random, so that repeated runs of one input differ.
     """
 
     made_of: str
@@ -218,15 +218,16 @@ CELLS: Mapping[str, Cell] = {
 
 
 def names(of: type) -> list[str]:
-    """The options of a class, in their order."""
+    """The names of a class's options, in order."""
     return [field.name for field in dataclasses.fields(of)]
 
 
 def flags_of(some: Iterable[type], without: Iterable[type] = ()) -> type:
-    """A dataclass with the options of several classes side by side, None each.
+    """A dataclass with the options of several classes side by side, each None by default.
 
-    None stands for the default that the chosen class has. An option of several classes stands where
-    the last one has it: names of run folders have this order. `without`: leave out their options.
+    None stands for the default of the chosen class. An option of several classes takes the place
+    that the last of them gives it: names of run folders have this order. `without`: classes whose
+    options are left out.
     """
     left_out = {name for of in without for name in names(of)}
     found: dict[str, tuple] = {}

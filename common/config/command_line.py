@@ -1,6 +1,6 @@
-"""From a command line to a config and the name of its run.
+"""Parses a command line into a config, and names the run.
 
-Explicit flags win over the preset, the preset over the defaults of the class.
+Explicit flags override the preset, the preset overrides the defaults of the class.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ _LONGEST = (
 
 
 class _Text(flags.ArgumentParser):
-    """Takes the text as it is: `Setting.convert` does the rest, for flags and presets alike."""
+    """Takes the text as it is: `Setting.convert` checks it, for flags and presets alike."""
 
     def parse(self, argument: str) -> str:
         return argument
@@ -39,17 +39,17 @@ def parse(
 ) -> Any:
     """The config that a command line asks for.
 
-    Explicit flags win over the preset, the preset over the defaults of the class.
+    Explicit flags override the preset, the preset overrides the defaults of the class.
 
     Args:
       config_class: a frozen dataclass of `setting` fields.
       presets: field values by preset name; needed if the class has a field `preset`.
       argv: program name and arguments; `sys.argv` if None.
-      bare: the flags that words without a flag stand for, in order. One that ends in "..." takes
-        all that are left: a list has each of them, a text has a line of each.
+      bare: the flags that arguments without a flag stand for, in order. One that ends in "..."
+        takes all that remain: as the items of a list, or as the lines of a text.
 
-    Raises `InputError`, one line, for anything that cannot be used. `--help` prints the flags that
-    the chosen cell, estimator and so on read, `--helpfull` all; both leave with status 0.
+    Raises `InputError`, of one line, for anything that cannot be used. `--help` prints the flags
+    that apply to the chosen cell, estimator and so on, `--helpfull` all; both exit with status 0.
     """
     argv, presets = list(sys.argv if argv is None else argv), presets or {}
     known = settings(config_class)
@@ -86,7 +86,7 @@ def parse(
 def _preset_values(
     config_class: type, preset: Mapping[str, Any], given: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What a preset says, without the options of its cell (or the like) where another is given."""
+    """The values of a preset, without the options of its cell (or the like) if another is given."""
     values, known = dict(preset), settings(config_class)
     for chooser, options in getattr(config_class, "options", {}).items():
         own = preset.get(chooser, known[chooser].default)
@@ -99,10 +99,12 @@ def _preset_values(
 
 
 def _run_name(config: RunConfig, changed: Mapping[str, Any]) -> str:
-    """A folder's name that tells runs apart: preset, cell, changed flags that matter, seed.
+    """A folder name that distinguishes runs: preset, cell, changed flags, seed.
 
-    The order is that of the fields, so it does not depend on how the command was typed. A name too
-    long for a file system ends in a digest of the whole.
+    Only flags that affect the result are part of it.
+
+    Flags are in the order of the fields, whatever order they were typed in. If the name is too long
+    for a file system, it is cut and ends in a hash of the whole.
     """
     parts = [
         _name_part(one.name, changed[one.name])
@@ -116,8 +118,9 @@ def _run_name(config: RunConfig, changed: Mapping[str, Any]) -> str:
 
 
 def _name_part(name: str, value: Any) -> str:
-    """One flag in the name of a folder: lamda0.5, nojit_compile, reward_sign, data_dir_ptb (of a
-    path the last part).
+    """One flag in the name of a folder: lamda0.5, nojit_compile, reward_sign, data_dir_ptb.
+
+    A path is represented by its last part.
     """
     if isinstance(value, bool):
         return name if value else f"no{name}"
@@ -133,8 +136,9 @@ def _name_part(name: str, value: Any) -> str:
 def _given(
     known: dict[str, Setting], argv: list[str], bare: Sequence[str]
 ) -> dict[str, str | list[str]]:
-    """The text of every flag on the command line, and of the words that stand for those flags of
-    `bare` that it has not.
+    """The text of every flag on the command line, and of the arguments without a flag.
+
+    `bare` names the flags that those arguments stand for, unless they are given by name.
     """
     values = (
         flags.FlagValues()
@@ -171,7 +175,7 @@ def _given(
 
 
 def _chosen(config_class: type, presets: Presets, argv: list[str]) -> Any:
-    """The config of a line's preset, cell and the like; the default one if these are wrong."""
+    """The config for the preset, cell and so on of a line; the default one if they are wrong."""
     if not issubclass(config_class, RunConfig):
         return config_class()
     known = settings(config_class)

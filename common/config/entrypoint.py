@@ -1,7 +1,7 @@
-"""The wrapper around every entrypoint: one line and an exit status for whatever ends it.
+"""Wraps every entrypoint, so that an expected failure ends in one line and an exit status.
 
-An entrypoint is a config dataclass, its presets and one call of `main`. What travels further is the
-config, never a flag. Nothing here imports TensorFlow, so a mistyped flag is answered at once.
+An entrypoint is a config dataclass, its presets and one call of `main`; other functions get the
+config, never flags. Nothing here imports TensorFlow, so a mistyped flag is reported at once.
 """
 
 import contextlib
@@ -25,9 +25,10 @@ from .run_config import RunConfig
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM has come.
+    """SIGTERM was received.
 
-    A trainer catches `KeyboardInterrupt`, saves, and raises it again: that covers both.
+    A subclass of KeyboardInterrupt: a trainer that catches that, saves, and raises it again handles
+    both signals.
     """
 
 
@@ -48,10 +49,11 @@ def main(
 ) -> None:
     """Read the flags, then call `train(config)`: the whole body of an entrypoint.
 
-    `train` is the function, or "module:function", imported only once the flags are accepted
+    `train` is a function, or "module:function", which is imported only after the flags are accepted
     (TensorFlow takes seconds). The other arguments are those of `parse`.
+
     Bad input, a full disk or a missing permission end with one line on stderr and status 2; Ctrl-C
-    and SIGTERM with status 130 and 143, after the trainer had its chance to save (see
+    and SIGTERM with status 130 and 143, after the trainer had the chance to save (see
     `Terminated`). Errors of the program itself keep their traceback.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -99,11 +101,11 @@ def main(
 
 
 def _speak_utf8() -> None:
-    """Standard input and output are UTF-8 whatever the locale says (Windows, cron and some
-    containers say otherwise).
+    """Use UTF-8 for standard input and output, whatever the locale says.
 
-    What is read is what the same bytes in a file would be: checked, without a byte order mark,
-    lines ending in a newline alone. Names of files that are no UTF-8 are written as they are.
+    On Windows, under cron and in some containers it says otherwise. Input is read as a file would
+    be: checked, without a byte order mark, with lines that end only at a newline. File names that
+    are not UTF-8 are written unchanged.
     """
     settings = {
         sys.stdin: {"encoding": "utf-8-sig", "errors": "strict", "newline": "\n"},
@@ -122,7 +124,7 @@ def _leave(line: str, status: int) -> typing.NoReturn:
 
 
 class sigterm_raises:
-    """While it lasts, SIGTERM raises `Terminated` in the main thread."""
+    """A context in which SIGTERM raises `Terminated` in the main thread."""
 
     def __enter__(self):
         self.main_thread = threading.current_thread() is threading.main_thread()

@@ -1,6 +1,4 @@
-"""A dataclass field that is a flag: its type, default, help, bounds and choices, and how a text
-becomes its value.
-"""
+"""Dataclass fields that are flags: type, default, help, bounds, choices, and conversion."""
 
 import dataclasses
 import difflib
@@ -26,9 +24,9 @@ def setting(
 ) -> Any:
     """A dataclass field that is a flag: its default, help text, bounds (inclusive) and choices.
 
-    `affects_result=False` marks what may change when a run is resumed, `path=True` what names files
-    or folders: `~` is a home there, and data/x, ./data/x and data/x/ are the same. A subclass that
-    declares the field anew, with `setting` or a bare default, inherits whatever it does not give.
+    `affects_result=False` marks flags that may change when a run resumes. `path=True` marks file
+    and folder names: `~` is expanded, and data/x, ./data/x and data/x/ are equal. A subclass that
+    declares the field again, with `setting` or a bare default, inherits what it does not give.
     """
     given = {
         "help": help,
@@ -64,7 +62,7 @@ class Setting:
 
     @property
     def limits(self) -> str:
-        """The values that are allowed, in words; empty where all of the type are."""
+        """The allowed values in words; empty if all values of the type are allowed."""
         if self.choices is not None:
             return ", ".join(map(str, self.choices))
         low, high = self.minimum, self.maximum
@@ -77,7 +75,7 @@ class Setting:
         return typing.get_origin(self.type) in (list, tuple)
 
     def convert(self, value: Any) -> Any:
-        """The value, typed and checked; from the text of a flag, or from Python or JSON."""
+        """The value, converted and checked; from the text of a flag, or from Python or JSON."""
         try:
             value = _convert(self.type, value)
         except (KeyError, ValueError, TypeError, OverflowError):
@@ -101,8 +99,9 @@ class Setting:
         return value
 
     def comparable(self, value: Any) -> Any:
-        """What two values have in common that mean the same; the value may be of an older version,
-        or of none.
+        """A form of the value that is equal for values with the same meaning.
+
+        The value may be from an older version, or missing.
         """
         if self.path and isinstance(value, list):
             return [self.comparable(one) for one in value]
@@ -126,8 +125,10 @@ class Setting:
 
 
 def _is_utf8(text: str) -> bool:
-    """Not so where an argument had bytes that the locale's encoding has not (Python keeps them as
-    surrogates).
+    """Whether a text is valid UTF-8.
+
+    It is not if an argument had bytes that the locale's encoding lacks: Python keeps them as
+    surrogates.
     """
     try:
         text.encode()
@@ -178,7 +179,7 @@ def _describe(kind: Any) -> str:
 
 
 def hint(word: str, known: Iterable[Any]) -> str:
-    """ " (did you mean ...?)" where one of the known words is close."""
+    """ " (did you mean ...?)" if one of the known words is close, else ""."""
     close = difflib.get_close_matches(word, list(map(str, known)), n=1)
     return f" (did you mean {close[0]}?)" if close else ""
 
@@ -206,7 +207,7 @@ def settings(config_class: type) -> dict[str, Setting]:
 
 
 def from_dict(config_class: type, values: Mapping[str, Any]) -> Any:
-    """The config with these values, each typed and checked; what is not named keeps its default.
+    """The config with these values, each converted and checked; the others keep their defaults.
 
     Raises `InputError` for a name that the class does not have or a value out of its bounds.
     """
@@ -220,7 +221,7 @@ def from_dict(config_class: type, values: Mapping[str, Any]) -> Any:
 
 
 def show(value: Any) -> str:
-    """A value as it is typed."""
+    """A value as it is typed on a command line."""
     if isinstance(value, list | tuple):
         return ",".join(map(str, value))
     return '""' if value == "" else str(value)

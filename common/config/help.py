@@ -1,4 +1,4 @@
-"""What `--help` and `--helpfull` print."""
+"""The text of `--help` and `--helpfull`."""
 
 import shutil
 import textwrap
@@ -19,8 +19,8 @@ def help_text(
 
     Args:
       config_class, presets: as for `parse`. program: the script's name.
-      config: shown are the flags that it reads, with its values as their defaults. None: all
-        flags, with what they belong to.
+      config: only flags that apply to it are shown, with its values as their defaults. None: all
+        flags are shown, each with the cells or the like that it belongs to.
     """
     known, readers = settings(config_class), {}
     width = max(40, min(110, shutil.get_terminal_size((110, 24)).columns))
@@ -62,7 +62,7 @@ def _default_of_switch(value: bool | None) -> str:
 
 
 def _defaults(config_class: type, name: str) -> list[Any]:
-    """The default of a flag, or those that the cells and the like which have it give it."""
+    """The default of a flag, or those of the cells and the like that have it."""
     one = settings(config_class)[name]
     options = [
         of
@@ -92,7 +92,7 @@ def _short(value: Any) -> str:
 
 
 def _row(flag: str, text: str, width: int) -> list[str]:
-    """A flag and what it is, side by side; what does not fit goes on below."""
+    """A flag and its help side by side; what does not fit continues below."""
     column = min(32, width // 3)
     start = f"  {flag}".ljust(column - 2) + "  "
     if len(start) > column + 12:

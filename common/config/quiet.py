@@ -1,9 +1,10 @@
-"""A quiet start: TensorFlow's C++ log without the lines that say nothing about this run.
+"""Filters TensorFlow's C++ log: drops the lines at start that are not about this run.
 
 TensorFlow 2.21 never calls absl::InitializeLog, so its messages reach stderr whatever
-TF_CPP_MIN_LOG_LEVEL says, from import on and before a command's own first line. No variable and no
-call reaches them (several of its libraries hold a log of their own), so they are dropped on their
-way, by a process of its own, run from this file, which outlives an abort and loses no last words.
+TF_CPP_MIN_LOG_LEVEL says, from its import on and before a command's own first line. No environment
+variable and no function controls them (several of its libraries have a log of their own). They are
+therefore filtered by a separate process, run from this file, which outlives an abort, so that no
+last message is lost.
 """
 
 import contextlib
@@ -26,10 +27,10 @@ _NOISE = re.compile(b"|".join((_INFO_OR_WARNING, *_ERRORS_THAT_ARE_NONE)))
 
 
 class quiet_tensorflow:
-    """While it lasts, file descriptor 2 goes through the filter, from the import of TensorFlow on.
+    """A context in which stderr (file descriptor 2) is filtered once TensorFlow is imported.
 
-    Not where TensorFlow is imported already, and not where TF_CPP_MIN_LOG_LEVEL asks for all of it
-    (0 or 1).
+    No filter is used if TensorFlow is imported already, or if TF_CPP_MIN_LOG_LEVEL asks for all
+    messages (0 or 1).
     """
 
     def __enter__(self):
@@ -41,7 +42,7 @@ class quiet_tensorflow:
             sys.meta_path.insert(0, self)
 
     def find_spec(self, name: str, *_: Any) -> None:
-        """Asked by Python before every import; finds nothing, and so leaves it to the others."""
+        """Starts the filter when TensorFlow is about to be imported; finds no module itself."""
         if name == "tensorflow":
             sys.meta_path.remove(self)
             with contextlib.suppress(

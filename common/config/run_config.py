@@ -39,8 +39,8 @@ class RunConfig(
 ):
     """The settings of a training run; a task subclasses it, overrides defaults and adds its own.
 
-    The options of all cells are among them. Those of the chosen cell have its defaults unless
-    given; those that only other cells have are None.
+    It has the options of all cells. Those of the chosen cell have its defaults unless given; those
+    that belong only to other cells are None.
     """
 
     task: typing.ClassVar[str] = "task"
@@ -123,15 +123,12 @@ class RunConfig(
 
     @classmethod
     def choosers(cls) -> list[str]:
-        """The flags whose value says which others are read."""
+        """The flags whose value decides which other flags are read."""
         return ["preset", *cls.options, "estimator"]
 
     @classmethod
     def readers(cls) -> dict[str, dict[str, list[str]]]:
-        """By flag and chooser the values of the chooser with which the flag is read.
-
-        Flags that are always read are not among them.
-        """
+        """For each flag that is not always read, the choices with which it is read."""
         reads = {
             chooser: {value: cells.names(of) for value, of in options.items()}
             for chooser, options in cls.options.items()
@@ -145,7 +142,7 @@ class RunConfig(
 
     @property
     def unread(self) -> set[str]:
-        """The flags that nothing reads, with the cell, the estimator and so on that were chosen."""
+        """The flags that nothing reads, with the cell, estimator and so on that were chosen."""
         return {
             name
             for name, by in self.readers().items()
@@ -153,7 +150,7 @@ class RunConfig(
         }
 
     def check_read(self, given: Iterable[str]) -> None:
-        """Raises `InputError` if one of the flags given is not read."""
+        """Raises `InputError` if one of the given flags is not read."""
         for name in sorted(self.unread.intersection(given) - _WITH_ANY_CELL):
             for chooser, values in self.readers()[name].items():
                 if (chosen := getattr(self, chooser)) not in values:
@@ -170,7 +167,7 @@ class RunConfig(
         return {name: one for of in chosen for name, one in settings(of).items()}
 
     def layer(self, cell: str | None = None) -> tuple[Cell, dict[str, Any]]:
-        """What the layer of `--cell` is made of, and its options; or `cell` with its defaults."""
+        """The catalogue's entry of `--cell` and its options; or of `cell`, with its defaults."""
         entry = CELLS[cell or self.cell]
         chosen = self if cell in (None, self.cell) else entry.options()
         names = [
@@ -185,17 +182,17 @@ class RunConfig(
 
     @property
     def n_chains(self) -> int:
-        """Chains of the final evaluation's mixture; 1, for none, where no distance is random."""
+        """Chains in the mixture of the final evaluation; 1 if no distance is random."""
         return self.chains(self.eval_samples)
 
     def chains(self, samples: int | None) -> int:
-        """As `n_chains`, with another number of samples where one is given."""
+        """As `n_chains`, with another number of samples if one is given."""
         is_random = CELLS[self.cell].random and self.n_actions > 1
         return (samples or self.eval_samples) if is_random else 1
 
     @property
     def agent_options(self) -> dict[str, Any]:
-        """What `losses.policy_gradient` takes; straight through, there is no reward."""
+        """Arguments of `losses.policy_gradient`; the straight-through estimator has no reward."""
         options = {
             name: getattr(self, name) for name in cells.names(cells.Objective) if name != "reward"
         }
@@ -203,7 +200,7 @@ class RunConfig(
 
 
 def with_defaults(config_class: type, flags: Mapping[str, Any]) -> dict[str, Any]:
-    """The flags, with the default of each option of the chosen cell and the like that is None."""
+    """The flags; options that are None get the default of the chosen cell or the like."""
     flags = dict(flags)
     for chooser, options in getattr(config_class, "options", {}).items():
         chosen = options.get(str(flags.get(chooser)), cells.NoOptions)
@@ -214,11 +211,11 @@ def with_defaults(config_class: type, flags: Mapping[str, Any]) -> dict[str, Any
 
 
 def of_today(config_class: type, stored: Mapping[str, Any]) -> dict[str, Any]:
-    """The flags of a stored run as a run of today has them.
+    """The flags of a stored run, as a run of today has them.
 
-    One that the run does not have is newer than it, and does by default what there was before.
-    None stands for the default that the chosen cell has. One that is retired is left out where it
-    changed nothing.
+    A flag that the run lacks is newer than the run; its default is the behaviour of that time. None
+    stands for the default of the chosen cell. A retired flag is left out if it had its neutral
+    value.
     """
     retired = {
         name for name, neutral in RETIRED.items() if name in stored and stored[name] == neutral

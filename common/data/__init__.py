@@ -1,3 +1,1 @@
-"""Readers that several tasks share: text, word vectors, batches of like length, archives, a
-generated corpus.
-"""
+"""Readers that several tasks share: text, vectors, batches, archives, a generated corpus."""

@@ -1,6 +1,4 @@
-"""Batches of examples of like length, so that little is padded and a compiled step meets few
-shapes.
-"""
+"""Batches of examples of similar length: little padding, and few shapes for compiled steps."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
@@ -11,9 +9,9 @@ from ..errors import InputError
 
 
 class Batch(NamedTuple):
-    """Which examples, how much each counts, and how long to pad them.
+    """The examples of a batch, their weights, and the length to pad them to.
 
-    indices: [B] int64. weights: [B] float32, 1, or 0 where an example only fills up the batch.
+    indices: [B] int64. weights: [B] float32, 1, or 0 for an example that only fills up the batch.
     length: T.
     """
 
@@ -23,15 +21,15 @@ class Batch(NamedTuple):
 
 
 def bucket_lengths(lengths: Sequence[int] | np.ndarray, n_buckets: int) -> list[int]:
-    """The `n_buckets` lengths (fewer if there are fewer) that pad least when every example takes
-    the next longer one.
+    """The `n_buckets` lengths with the least padding, if every example takes the next longer one.
 
     Exact, by dynamic programming over the distinct lengths l_1 < l_2 < ..., n_i examples having
     length l_i:
 
         cost(j, k) = min_{i<j} cost(i, k-1) + l_j * (n_{i+1} + ... + n_j)
 
-    Returns them in ascending order; the last is the longest example's.
+    Returns them in ascending order, fewer if there are fewer distinct lengths; the last is the
+    longest example's.
     """
     distinct, counts = np.unique(np.asarray(lengths), return_counts=True)
     up_to = np.concatenate([[0], np.cumsum(counts)])
@@ -60,13 +58,12 @@ def batches(
     epoch: int,
     round_to: int | Sequence[int] = 1,
 ) -> list[Batch]:
-    """One epoch: every example once with weight 1, in batches of exactly `batch_size` examples of
-    like length.
+    """One epoch in batches of exactly `batch_size` examples of similar length.
 
-    Which examples of one length meet in a batch, and the order of the batches, come from (seed,
-    epoch) alone, so that a resumed run sees the same epoch. Every batch has the same size, which
-    keeps the shapes static: one batch, of the shortest examples, is filled up by repeating its
-    first with weight 0.
+    Every example occurs once with weight 1. Which examples of one length share a batch, and the
+    order of the batches, depend only on (seed, epoch), so that a resumed run sees the same epoch.
+    Every batch has the same size, which keeps the shapes static: one batch, of the shortest
+    examples, is filled up by repeating its first with weight 0.
 
     Args:
       lengths: of every example, at least 1 each.
@@ -99,10 +96,10 @@ def batches(
 
 
 def chunks(epoch: Sequence[Batch], size: int, seed: int, number: int) -> list[list[Batch]]:
-    """An epoch's batches in chunks of at most `size` batches of one length, the chunks in an order
-    that (seed, number) decides.
+    """An epoch's batches in chunks of at most `size` batches of one length.
 
-    A chunk is one call of a compiled step: batches of mixed lengths would need a call each.
+    The order of the chunks depends on (seed, number). A chunk is one call of a compiled step:
+    batches of different lengths would need a call each.
     """
     by_length: dict[int, list[Batch]] = {}
     for batch in epoch:
@@ -114,10 +111,9 @@ def chunks(epoch: Sequence[Batch], size: int, seed: int, number: int) -> list[li
 def stack(
     chunk: Sequence[Batch], arrays: Mapping[str, np.ndarray], padded: Collection[str]
 ) -> dict[str, np.ndarray]:
-    """The examples of a chunk: arrays [N, B, ...] of the given [n, ...], and their `weights` [N,
-    B].
+    """The examples of a chunk: arrays [N, B, ...] of the given [n, ...], and `weights` [N, B].
 
-    Those named in `padded`, [n, T, ...], are cut to the length of the chunk.
+    Arrays named in `padded`, [n, T, ...], are cut to the length of the chunk.
     """
     indices = np.stack([batch.indices for batch in chunk])
     made = {
@@ -136,8 +132,9 @@ def epoch_chunks(
     seed: int,
     epoch: int,
 ) -> list[dict[str, np.ndarray]]:
-    """One epoch of examples with `lengths` among their arrays [n, ...]: chunks of at most `size`
-    batches, as `stack` makes them.
+    """One epoch of examples as chunks of at most `size` batches, as `stack` makes them.
+
+    `arrays` [n, ...] include the examples' `lengths`.
     """
     made = chunks(batches(arrays["lengths"], batch_size, seed, epoch, buckets), size, seed, epoch)
     return [stack(chunk, arrays, padded) for chunk in made]
@@ -146,10 +143,10 @@ def epoch_chunks(
 def shuffled(
     arrays: Mapping[str, np.ndarray], batch_size: int, seed: int, epoch: int
 ) -> dict[str, np.ndarray]:
-    """Examples [n, ...] of one length as batches [N, B, ...], in an order that (seed, epoch)
-    decides.
+    """Examples [n, ...] of one length as batches [N, B, ...], in the order of (seed, epoch).
 
-    A remainder waits for another epoch. Raises `InputError` for fewer examples than a batch.
+    A remainder is left out of the epoch. Raises `InputError` if there are fewer examples than a
+    batch holds.
     """
     n_examples = len(next(iter(arrays.values())))
     n = n_examples // batch_size
@@ -162,8 +159,9 @@ def shuffled(
 
 
 def in_order(arrays: Mapping[str, np.ndarray], batch_size: int) -> dict[str, np.ndarray]:
-    """Examples [n, ...] of one length as batches [N, B, ...] in their order, with `weights` [N, B]:
-    0 where a batch is filled up.
+    """Examples [n, ...] of one length as batches [N, B, ...] in their order.
+
+    With `weights` [N, B]: 0 for copies that only fill up the last batch.
     """
     n_examples = len(next(iter(arrays.values())))
     size = min(batch_size, n_examples)
@@ -177,14 +175,15 @@ def in_order(arrays: Mapping[str, np.ndarray], batch_size: int) -> dict[str, np.
 
 
 def padded_rows(rows: Sequence[np.ndarray]) -> np.ndarray:
-    """Rows of numbers of several lengths as one int32 array [n, T], zeros behind shorter ones."""
+    """Rows of numbers of different lengths as one int32 array [n, T], padded with zeros."""
     width = max(map(len, rows))
     return np.stack([np.pad(row, (0, width - len(row))) for row in rows]).astype(np.int32)
 
 
 def some(n_examples: int, limit: int, seed: int) -> np.ndarray:
-    """Which examples `--max_train_examples` keeps: `limit` of them, those that the seed picks; all
-    of them for a limit of 0.
+    """The indices of the examples that `--max_train_examples` keeps.
+
+    `limit` of them, drawn with the seed; all for a limit of 0.
     """
     return (
         np.random.default_rng(seed).permutation(n_examples)[:limit]
@@ -194,7 +193,7 @@ def some(n_examples: int, limit: int, seed: int) -> np.ndarray:
 
 
 def padding_share(lengths: Sequence[int] | np.ndarray, epoch: Sequence[Batch]) -> float:
-    """Part of an epoch's B x T places that hold no token of an example that counts, 0 to 1."""
+    """The share of an epoch's B x T places without a token of an example that counts."""
     places = sum(len(batch.indices) * batch.length for batch in epoch)
     return 1.0 - float(np.sum(lengths)) / places
 

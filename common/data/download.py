@@ -1,4 +1,4 @@
-"""Files from elsewhere: fetched with a checksum, archives read without extracting them."""
+"""Downloads files and verifies their checksums; reads archives without extracting them."""
 
 import hashlib
 import http.client
@@ -25,11 +25,11 @@ def sha256_of(path: str | os.PathLike) -> str:
 
 
 def fetch(url: str, path: str | os.PathLike, sha256: str) -> pathlib.Path:
-    """Download `url` to `path` unless it lies there already; either way its SHA-256 is checked.
+    """Download `url` to `path` unless that exists; either way its SHA-256 is checked.
 
-    The file appears under its name only when it is whole and right. Raises `InputError` that says
-    what to get, from where and where to put it, for whatever goes wrong; a file that was there
-    before is never replaced.
+    The file appears under its name only when it is complete and correct; an existing file is never
+    replaced. Whatever goes wrong, `InputError` says which file to get, from where, and where to put
+    it.
     """
     path, sha256 = pathlib.Path(path), sha256.lower()
     if path.exists():
@@ -63,7 +63,7 @@ def fetch(url: str, path: str | os.PathLike, sha256: str) -> pathlib.Path:
 
 
 def fetch_data_set(url: str, path: pathlib.Path, sha256: str, *stems: str) -> pathlib.Path:
-    """`fetch`, but an error where the folder holds an archive still to be unpacked.
+    """`fetch`, but an error if the folder holds an archive that is still to be unpacked.
 
     `stems` are the beginnings of such archives' names.
     """
@@ -77,10 +77,10 @@ def fetch_data_set(url: str, path: pathlib.Path, sha256: str, *stems: str) -> pa
 def read_tar(
     archive: str | os.PathLike, wanted: Callable[[str], object]
 ) -> Iterator[tuple[str, bytes]]:
-    """Names and contents of the files in a tar archive, compressed or not, whose names are
-    `wanted`; nothing is extracted.
+    """Names and contents of the `wanted` files in a tar archive, compressed or not.
 
-    Raises `InputError` for an archive that is broken.
+    `wanted` is a function of the name. Nothing is extracted to the disk. Raises `InputError` for a
+    broken archive.
     """
     with open(archive, "rb") as file:  # what goes wrong here is the system's to say
         known = no_text(file.read(512))

@@ -1,6 +1,4 @@
-"""Pretrained word vectors for a vocabulary, from the files that GloVe and word2vec are distributed
-as.
-"""
+"""Pretrained word vectors for a vocabulary, from files of GloVe or word2vec."""
 
 import hashlib
 import os
@@ -20,8 +18,10 @@ _MISSING, _EXACT, _LOWER = 0, 1, 2
 
 
 class WordVectors(NamedTuple):
-    """matrix [V, D] float32; found [V] int8: 1 for a word found as written, 2 for one found in
-    lower case, else 0.
+    """The vectors of a vocabulary, and how each was found.
+
+    matrix: [V, D] float32. found: [V] int8, 1 for a word found as written, 2 for one found in lower
+    case, 0 for a random vector.
     """
 
     matrix: np.ndarray
@@ -51,10 +51,9 @@ def load_vectors(
     cache_dir: str | os.PathLike = "",
     form: Callable[[str], str] = str,
 ) -> WordVectors:
-    """The vector of each word: as it is written, else of its lower-case form, else drawn from
-    U(-bound, bound).
+    """The vector of each word: as written, else in lower case, else drawn from U(-bound, bound).
 
-    The random rows depend on the seed, V and D alone, not on which words the file has.
+    The random rows depend only on the seed, V and D, not on which words the file has.
 
     Args:
       path: a text file of GloVe or word2vec ("word x_1 ... x_D" lines, word2vec's after a line
@@ -62,22 +61,21 @@ def load_vectors(
         `words [V]` (text) and `vectors [V, D]`. With "" there is no file and every row is random. A
         word that is not UTF-8 is left out, with a warning.
       words: the vocabulary, in the order of the rows.
-      dim: D, checked against the file; needed without one. A text file that does not declare D is
-        read by it, since words may have spaces in them.
+      dim: D, checked against the file; required if there is no file. A text file that does not
+        declare D is read with it, since words may contain spaces.
       bound: half-width of the uniform distribution; .25 is Kim's (2014), None is sqrt(3 / D), Ma &
-      Hovy's (2016).
+        Hovy's (2016).
       seed: of the random rows.
       zero_words: words whose row is zero.
-      cache_dir: where to keep the rows that were found, for the next run on the same file and
-      words; "" keeps none.
-      form: how the vocabulary spells a word of the file, such as "0000" for "1996". Of words that
-      become the same the
-        first counts: files are sorted by frequency.
+      cache_dir: where to store the rows that were found, for the next run on the same file and
+        words; "" for no cache.
+      form: the vocabulary's spelling of a word of the file, such as "0000" for "1996". Of words
+        with the same spelling the first counts: files are sorted by frequency.
 
     Raises:
       InputError: if the file is missing, not of its format (with the line), or not of dimension
-        `dim`. Numbers are checked on the lines that are used, columns on all, and that the file
-        ends where it says.
+        `dim`. Numbers are checked on the lines that are used, the number of columns on all, and
+        that the file ends where its first line says.
     """
     if path:
         found, vectors = _cached(pathlib.Path(path), words, dim, cache_dir, form)
@@ -102,8 +100,10 @@ def _cached(
     cache_dir: str | os.PathLike,
     form: Callable[[str], str],
 ) -> tuple[np.ndarray, np.ndarray]:
-    """`_look_up`, kept in `cache_dir` under a name made of the file's name, size and time, the
-    vocabulary and the form's name.
+    """`_look_up`, stored in `cache_dir`.
+
+    The name of the cache is a hash of the file's name, size and time, the vocabulary and the form's
+    name.
     """
     if not path.is_file():
         raise InputError(
@@ -137,9 +137,7 @@ def _cached(
 def _look_up(
     path: pathlib.Path, words: Sequence[str], dim: int | None, form: Callable[[str], str]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """How each word was found [V] int8, and the vectors of those that were, in order [number found,
-    D] float32.
-    """
+    """How each word was found, int8 [V], and the found vectors, float32 [number found, D]."""
     dim, rows = read_vectors(path, set(words) | {word.lower() for word in words}, dim, form)
     found = np.array(
         [_EXACT if w in rows else _LOWER if w.lower() in rows else _MISSING for w in words], np.int8

@@ -1,12 +1,11 @@
-"""A small generated English for runs and tests without any download: what decides a word stands
-some words away.
+"""A small generated English, for runs and tests without any download.
 
-Drawn from a probabilistic grammar; the same seed gives the same text. Most words are the more
-frequent the earlier they stand in their list, as in real text. Three readings of it:
+Each of its three kinds of text has dependencies over several words, so that a network must remember
+earlier words. Texts are drawn from a probabilistic grammar; the same seed gives the same text. In
+most word lists, earlier words are drawn more often, as in real text.
 
-`language_model_text` - number agreement and a word that comes back (n is singular or plural, drawn
-anew for each NP unless given; "that" VP(n) agrees with the noun it follows, across whatever stands
-between noun and verb):
+`language_model_text` has number agreement and a repeated word. n is singular or plural, drawn anew
+for each NP unless given; "that" VP(n) agrees with the noun before it, whatever stands between them:
 
     S     -> Core 0.6 | "about the" TOPIC Core "so the" TOPIC "stays" ADJ 0.4   the same TOPIC twice
     Core  -> NP(n) VP(n)
@@ -15,24 +14,25 @@ between noun and verb):
     RC    -> "that" VP(n) 0.5 | "that" NP(m) TRANSITIVE(m) 0.5
     VP(n) -> INTRANSITIVE(n) [ADVERB 0.4] 0.4 | TRANSITIVE(n) NP 0.4 | "is"/"are" ADJ 0.2
 
-`tagged_sentences` - names that say nothing about their type, and a cue before or after them that
-does, some words away:
+`tagged_sentences` has names that do not reveal their type, and, several words before or after each,
+a cue that does:
 
     S      -> Clause "." | Clause ("and" | "while") Clause "."
     Clause -> BEFORE(type) "," Filler "," NAME | NAME "," Filler "," AFTER(type)
     Filler -> one to three phrases;   NAME -> one or two words;   type -> PER | LOC | ORG | MISC
 
-`labelled_reviews` - one verdict among neutral sentences, whose sign is that of its adjective times
-that of its opening, and perhaps a second verdict that does not count because it is the one
-conceded:
+`labelled_reviews` has one verdict among neutral sentences. Its sign is the sign of its adjective
+times that of its opening. A second verdict may stand beside it, which does not count because it is
+the conceded one:
 
     Review  -> Neutral{0,3} Verdict "." Neutral{0,3}
     Verdict -> V 0.5 | "although" V' "," V | V "although" V' | V' "," "but" V   label: sign of V
     V       -> Opening(+1 0.7 | -1 0.3) Filler Closing ADJECTIVE(+1 0.5 | -1 0.5)
 
-An adjective says which label is the more probable, and no more: counts of words get about two
-reviews in three right, who reads the whole verdict all. Were openings drawn evenly too, no word
-would say anything by itself: networks here do not learn such a parity from thousands of reviews.
+An adjective alone makes one label more probable: word counts classify about two reviews in three
+correctly, the whole verdict classifies all. If both kinds of opening were equally frequent, no
+single word would say anything about the label: the networks here do not learn such a parity from
+thousands of reviews.
 """
 
 from collections.abc import Sequence
@@ -89,7 +89,7 @@ def _pick_skewed(random: np.random.Generator, words: Sequence[str]) -> str:
 
 
 class _Agreement:
-    """The grammar of `language_model_text`; each method is one of its lines and returns words."""
+    """The grammar of `language_model_text`; each method is one of its rules and returns words."""
 
     def __init__(self, random: np.random.Generator):
         self.random = random
@@ -154,8 +154,9 @@ class _Agreement:
 
 
 def language_model_text(n_sentences: int, seed: int | Sequence[int]) -> list[str]:
-    """Sentences without punctuation, one a line, as PTB's files have them; a vocabulary of a few
-    hundred words.
+    """Sentences without punctuation, one per line, in the form of PTB's files.
+
+    The vocabulary has a few hundred words.
     """
     grammar = _Agreement(_random(n_sentences, seed))
     return [" ".join(grammar.sentence()) for _ in range(n_sentences)]
@@ -204,8 +205,9 @@ def _phrases(random: np.random.Generator, phrases: Sequence[str]) -> str:
 
 
 def labelled_reviews(n: int, seed: int | Sequence[int]) -> list[tuple[str, int]]:
-    """Reviews, words and punctuation separated by spaces, with 1 for a favourable verdict and 0 for
-    the other.
+    """Reviews with their labels: 1 if the verdict is favourable, else 0.
+
+    Words and punctuation are separated by spaces.
     """
     random = _random(n, seed)
     return [_review(random) for _ in range(n)]

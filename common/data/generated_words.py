@@ -1,6 +1,7 @@
 """The words and phrases that generated_corpus.py draws from.
 
-Most lists are in order of frequency: the earlier a word stands, the more often it is drawn.
+The words of its first grammar, and names, are in order of frequency: earlier ones are drawn more
+often. Phrases are drawn with equal probability.
 """
 
 NOUNS = (

@@ -1,4 +1,4 @@
-"""Text files as they come, and the vocabularies made of them."""
+"""Reads text files, and makes vocabularies of them."""
 
 import collections
 import dataclasses
@@ -46,8 +46,9 @@ _NO_TEXT = (
 
 
 def no_text(head: bytes) -> str:
-    """What a file is, and what to do, if its first bytes (512 tell) are known to be of no text;
-    else "".
+    """For an error: what kind of file this is, and what to do, if it is known not to be text.
+
+    Decided by its first 512 bytes; "" for text.
     """
     if head[257:262] == b"ustar":
         return f"a tar archive; {_UNPACK}"
@@ -55,11 +56,10 @@ def no_text(head: bytes) -> str:
 
 
 def decode(data: bytes, name: str) -> str:
-    """The text of a file or archive member: strict UTF-8, without the byte order mark, lines ending
-    in a newline.
+    """The text of a file or archive member: UTF-8, no byte order mark, newlines as line ends.
 
-    `name` is what error messages call it. Raises `InputError`, with the line number, for bytes that
-    are not text.
+    `name` is the name of the file in error messages. Raises `InputError`, with the line number, for
+    bytes that are not text.
     """
     if known := no_text(data[:512]):
         raise InputError(f"{name}: expected UTF-8 text, found {known}")
@@ -83,16 +83,15 @@ def decode(data: bytes, name: str) -> str:
 def lines(text: str) -> list[str]:
     """The lines of a text.
 
-    Only a newline ends one: `str.splitlines` would break at U+0085 and U+2028 too.
+    Only a newline ends a line: `str.splitlines` would break at U+0085 and U+2028 too.
     """
     return text.removesuffix("\n").split("\n")
 
 
 def words_of(line: str) -> list[str]:
-    """The words of a line, for every reader: they end at spaces, tabs and line ends alone.
+    """The words of a line, separated by spaces, tabs and line ends only; used by every reader.
 
-    `str.split` would break words at no-break spaces ("5\u00a0000 euros"), form feeds and U+2028
-    too.
+    `str.split` would also break words at no-break spaces ("5 000 euros"), form feeds and U+2028.
     """
     return _WORD.findall(line)
 
@@ -103,8 +102,9 @@ READ_AS_UNKNOWN = dict.fromkeys((PADDING, UNKNOWN), "it is read as the unknown w
 def notice_reserved(
     name: str, words: Iterable[str], meanings: Mapping[str, str] = READ_AS_UNKNOWN
 ) -> None:
-    """Say which of the words that mean something here a text has itself, how often, and what
-    becomes of them.
+    """Warn if a text contains words that have a special meaning here.
+
+    Says which words, how often, and how they are treated.
     """
     counts = collections.Counter(words)
     for word, meaning in meanings.items():
@@ -115,8 +115,8 @@ def notice_reserved(
 def read_lines(path: str | os.PathLike) -> list[str]:
     """The lines of a UTF-8 text file, without their ends.
 
-    Raises `InputError` naming the file (and the line, where there is one) if it is missing, empty
-    or not UTF-8.
+    Raises `InputError` with the name of the file (and the line, if there is one) if it is missing,
+    empty or not UTF-8.
     """
     path = pathlib.Path(path)
     try:
@@ -138,7 +138,7 @@ def read_lines(path: str | os.PathLike) -> list[str]:
 
 @dataclasses.dataclass(frozen=True)
 class Vocabulary:
-    """V words; the id of a word is its place.
+    """V words; the id of a word is its position.
 
     If `<unk>` is one of them, it stands for every unknown word.
     """
@@ -168,13 +168,14 @@ class Vocabulary:
         min_count: int = 1,
         specials: Sequence[str] = (),
     ) -> "Vocabulary":
-        """`specials` in the order given, then the other words: the most frequent first, equals
-        alphabetically.
+        """A vocabulary of `specials` in the order given, then the other words by frequency.
+
+        Words of equal frequency are sorted alphabetically.
 
         Args:
           tokens: the training text.
           max_size: the most words to keep, specials included; None keeps all.
-          min_count: words seen less often are left out; specials stay.
+          min_count: words seen less often are left out, except specials.
           specials: words that are in the vocabulary whether the text has them or not.
         """
         if max_size is not None and max_size < max(1, len(specials)):
@@ -202,11 +203,10 @@ class Vocabulary:
         return word in self.ids
 
     def encode(self, tokens: Iterable[str], padding: str | None = None) -> np.ndarray:
-        """The ids of the tokens, int32 [N]. Raises `InputError` naming an unknown word if there is
-        no `<unk>`.
+        """The ids of the tokens, int32 [N].
 
-        A text that has the word `padding` itself does not mean this vocabulary's padding: it is
-        unknown there.
+        A text that contains the word `padding` does not mean this vocabulary's padding: there it is
+        an unknown word. Raises `InputError` with the unknown word if there is no `<unk>`.
         """
         unknown = self.ids.get(UNKNOWN)
         tokens = list(tokens)
@@ -229,7 +229,7 @@ class Vocabulary:
         return [self.words[place] for place in ids]
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write one word a line, in the order of the ids."""
+        """Write one word per line, in the order of the ids."""
         text = "".join(word + "\n" for word in self.words)
         # A first word that starts with U+FEFF would be read as a byte order mark: put a real one
         # before it.
@@ -237,7 +237,7 @@ class Vocabulary:
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "Vocabulary":
-        """Read what `save` wrote. Raises `InputError` for a file that is no such list."""
+        """Read what `save` wrote. Raises `InputError` if the file is not such a list."""
         found: dict[str, int] = {}
         for number, word in enumerate(read_lines(path), 1):
             if not word:

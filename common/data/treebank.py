@@ -1,8 +1,7 @@
-"""Text as the Penn Treebank splits it into words, and with it the corpora made in its manner
-(CoNLL-2003, SST).
+"""Splits text into words as the Penn Treebank does (and so CoNLL-2003 and SST).
 
-Marcus, Santorini & Marcinkiewicz (1993). Punctuation stands alone, and so do clitics: don't is do
-n't, Smith's is Smith 's. Text that is split already stays as it is.
+Marcus, Santorini & Marcinkiewicz (1993). Punctuation marks are words of their own, and so are
+clitics: don't is do n't, Smith's is Smith 's. Text that is split already stays as it is.
 """
 
 import re
@@ -16,7 +15,7 @@ _WITH_CLITIC = re.compile(rf"(.*?\w)({_CLITIC})", re.IGNORECASE)
 
 
 def split_words(line: str) -> list[str]:
-    """The words of a line; the dots of abbreviations stay with them, but for the last word's.
+    """The words of a line; abbreviations keep their dots, except the last word of the line.
 
     "Smith's U.N. speech (in Rome)." -> Smith 's U.N. speech ( in Rome ) .
     """

@@ -1,8 +1,8 @@
-"""The formats of word vectors: text of GloVe and word2vec, word2vec's binary file, and `.npz`.
+"""Reads the formats of word vectors: text of GloVe and word2vec, word2vec's binary file, `.npz`.
 
-Read as a stream: what is kept is the rows asked for, never the file (GoogleNews is 3.6 GB, GloVe
-840B is 5.6 GB). None of the formats says where a word ends, and words with spaces exist; so what a
-file declares (rows, D) is held against all of it, and against what was asked for.
+Files are streamed: only the requested rows are kept in memory (GoogleNews is 3.6 GB, GloVe 840B is
+5.6 GB). None of the formats marks where a word ends, and words may contain spaces; so what a file
+declares (rows, D) is checked against all of its content, and against what was asked for.
 """
 
 import gzip
@@ -31,9 +31,9 @@ _Rows = tuple[int, dict[str, np.ndarray]]
 def read_vectors(
     path: pathlib.Path, wanted: set[str], dim: int | None, form: Callable[[str], str]
 ) -> _Rows:
-    """D, and the vectors [D] float32 of those words of a file that, spelled by `form`, are wanted.
+    """D, and the vectors [D] float32 of the words of a file whose spelling by `form` is wanted.
 
-    Args and errors are those of `load_vectors`.
+    Arguments and errors are those of `load_vectors`.
     """
     names = path.name.removesuffix(".gz")
     if names.endswith(".npz"):
@@ -49,7 +49,7 @@ def read_vectors(
 
 
 def check_dim(path: str | os.PathLike, asked: int | None, found: int) -> None:
-    """Raises `InputError` where another dimension was asked for than the file has."""
+    """Raises `InputError` if another dimension was asked for than the file has."""
     if asked not in (None, found):
         raise InputError(
             f"{path}: expected vectors of dimension {asked}, found {found}; change either"
@@ -96,10 +96,10 @@ def _from_text(
     asked: int | None,
     form: Callable[[str], str],
 ) -> _Rows:
-    """The last D columns of a line are the numbers; what stands before them is the word.
+    """Rows of a text file: the last D columns of a line are the numbers, the rest is the word.
 
-    D is what the first line declares, else what was asked for, else how many numbers the first line
-    ends in.
+    D is what the first line declares, else what was asked for, else the number of numbers at the
+    end of the first line.
     """
     dim, declared, number, fits, columns = asked, None, 0, False, 0
     rows: dict[str, np.ndarray] = {}
@@ -161,7 +161,11 @@ def _from_binary(
     asked: int | None,
     form: Callable[[str], str],
 ) -> _Rows:
-    """A line "rows D"; of each row word, space, D little-endian float32, often a newline."""
+    """Rows of word2vec's binary file.
+
+    A line "rows D"; then for each row the word, a space, D little-endian float32, and often a
+    newline.
+    """
     header = file.readline(100).split()
     if (
         len(header) != 2
@@ -210,11 +214,14 @@ def _from_binary(
 
 
 class _Unframed(Exception):
-    """A binary file whose rows do not begin or end where it says."""
+    """A binary file in which a row does not begin or end where it should."""
 
 
 def _binary_rows(file: BinaryIO, n_rows: int, size: int) -> Iterator[tuple[bytes, bytes]]:
-    """The bytes of each row's word and numbers; all but the first begin with a newline, or none."""
+    """The bytes of each row's word and numbers.
+
+    Either all rows but the first begin with a newline, or none does.
+    """
     buffer, at, lines = b"", 0, None
     for number in range(1, n_rows + 1):
         while (space := buffer.find(b" ", at)) < 0 or len(buffer) < space + 1 + size:
@@ -240,7 +247,7 @@ def _binary_rows(file: BinaryIO, n_rows: int, size: int) -> Iterator[tuple[bytes
 
 
 def _check_block(path: pathlib.Path, block: Sequence[bytes], last: int, dim: int) -> None:
-    """Raises `InputError` for the first row with a number that is none; `last` counts the rows."""
+    """Raises `InputError` for the first row with NaN or huge numbers; `last`: its last row."""
     largest = np.abs(np.frombuffer(b"".join(block), "<f4").reshape(-1, dim)).max(1)
     odd = np.flatnonzero(~(largest <= _LARGEST))  # what is not a number is not smaller
     if odd.size:

@@ -1,1 +1,1 @@
-"""Pictures, and connections drawn over words."""
+"""Plots, and arcs of connections drawn over words."""

@@ -1,4 +1,4 @@
-"""Which earlier step each step of a sentence connects to, as text and as a picture."""
+"""Shows which earlier step each step of a sentence connects to, as text and as a picture."""
 
 import os
 import pathlib
@@ -12,8 +12,9 @@ _WIDTH, _INCHES_A_LETTER = 11.0, 0.085
 
 
 def as_text(words: Sequence[str], distances: Sequence[int]) -> str:
-    """A line per word: the word, how far back it connects, and to which word's state (`-` before
-    the beginning).
+    """A line per word: the word, its distance, and the word whose state it connects to.
+
+    `-` if that lies before the beginning.
     """
     width = max(map(len, words))
     lines = []
@@ -26,11 +27,11 @@ def as_text(words: Sequence[str], distances: Sequence[int]) -> str:
 def draw(
     words: Sequence[str], distances: Sequence[int], stem: str | os.PathLike, caption: str
 ) -> list[pathlib.Path]:
-    """Arcs over the sentence from each word to the one whose state it took; longer ones darker, the
-    previous word left out.
+    """Draws an arc over the sentence from each word to the word whose state it took.
 
-    Long sentences go over several lines. Writes `<stem>.png`, `.svg` and, with the numbers, `.csv`;
-    returns the paths.
+    Longer arcs are darker; connections to the previous word are left out. Long sentences are broken
+    into several lines. Writes `<stem>.png`, `.svg` and, with the numbers, `.csv`; returns the
+    paths.
     """
     from matplotlib.patches import Arc
 
@@ -94,7 +95,7 @@ def draw(
 
 
 def _shade(distance: int, longest: int) -> tuple[float, float, float]:
-    """Light for short connections, dark for long ones."""
+    """A light shade for short connections, a dark one for long ones."""
     import matplotlib
 
     return matplotlib.colormaps["Blues"](0.35 + 0.6 * distance / longest)[:3]

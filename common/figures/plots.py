@@ -1,6 +1,6 @@
-"""Pictures as PNG and SVG, with their data as CSV beside them.
+"""Plots as PNG and SVG, with their data as CSV beside them.
 
-Drawn without a display; matplotlib is imported on first use.
+No display is needed; matplotlib is imported on first use.
 """
 
 import csv
@@ -37,10 +37,10 @@ def figure(
     share: bool = False,
     **gridspec: Any,
 ) -> tuple["Figure", list["Axes"]]:
-    """A figure of that size in inches with its axes, row by row; `gridspec` as for
-    `Figure.subplots`, e.g. width_ratios.
+    """A figure of that size in inches, and its axes, row by row.
 
-    With `share`, all axes have the same limits, and ticks stand at the outer ones alone.
+    With `share`, all axes have the same limits, and only the outer ones have tick labels.
+    `gridspec`: as for `Figure.subplots`, e.g. width_ratios.
     """
     import matplotlib
 
@@ -56,7 +56,7 @@ def figure(
 
 
 def caption(made: "Figure", text: str) -> None:
-    """A caption below the axes, in as many lines as the figure's width asks for."""
+    """Write a caption below the axes, broken into lines that fit the figure's width."""
     made.supxlabel(
         textwrap.fill(text, int(14.5 * made.get_size_inches()[0])), fontsize=9, color="0.35"
     )
@@ -73,9 +73,7 @@ def heat_map(
     value_label: str,
     maximum: float | None = None,
 ) -> "AxesImage":
-    """Values [rows, columns] from 0 to `maximum` as shades, with a scale; what is not a number is
-    left white.
-    """
+    """Draw values [rows, columns] from 0 to `maximum` as shades; NaN is left white."""
     image = axes.imshow(
         np.ma.masked_invalid(values), cmap="Blues", vmin=0, vmax=maximum, aspect="equal"
     )
@@ -90,7 +88,7 @@ def heat_map(
 
 
 def save(made: "Figure", stem: str | os.PathLike) -> list[pathlib.Path]:
-    """Write `<stem>.png` and `<stem>.svg`, each whole or not at all; returns the paths."""
+    """Write `<stem>.png` and `<stem>.svg`, each atomically; returns the paths."""
     import matplotlib
 
     paths = []
@@ -107,7 +105,7 @@ def save(made: "Figure", stem: str | os.PathLike) -> list[pathlib.Path]:
 
 
 def write_csv(path: str | os.PathLike, columns: Mapping[str, Sequence]) -> pathlib.Path:
-    """Write columns of equal length with a line of names, whole or not at all; returns the path."""
+    """Write columns of equal length under a line of names, atomically; returns the path."""
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     text = io.StringIO()

@@ -147,7 +147,7 @@ class Trainer:
     def _parts(
         self, batches: dict, first: int = 0, stop: int | None = None
     ) -> Iterable[tuple[int, tf.Tensor, dict]]:
-        """The chunk in parts of `steps_per_call` batches: (batches before it, batches in it, arrays).
+        """Parts of `steps_per_call` batches of a chunk: (batches before, batches in it, arrays).
 
         The last part is padded with copies of its last batch: all parts have one shape, wherever in
         the chunk a run resumes, and one compiled program serves them all.
@@ -210,7 +210,7 @@ class Trainer:
         return loss, metrics, state, [tf.convert_to_tensor(g) for g in gradients]
 
     def _clip(self, gradients: list[tf.Tensor], rate: float | tf.Tensor):
-        """Gradients clipped to the largest norm, the learning rate for them, and their norm before."""
+        """The clipped gradients, the learning rate for them, and their norm before clipping."""
         norm = tf.linalg.global_norm(gradients)
         if not self.max_grad_norm:
             return gradients, rate, norm

@@ -75,7 +75,7 @@ def versions() -> dict[str, str | None]:
 
 
 def hardware() -> dict[str, Any]:
-    """Processor model, usable cores, memory in GiB, and names of the GPUs if TensorFlow is loaded."""
+    """Processor, usable cores, memory in GiB, and the GPUs if TensorFlow is loaded."""
     usable = getattr(os, "sched_getaffinity", None)
     memory = None
     if hasattr(os, "sysconf"):

@@ -89,7 +89,7 @@ class ReplicatedTrainer(Trainer):
     def _replica_step(
         self, batch: NamedTensors, state: Any, seed: tf.Tensor, schedule: NamedTensors
     ):
-        """One replica's share of a step: the new state of its rows, the metrics of the whole batch."""
+        """One replica's share of a step: new state of its rows, metrics of the whole batch."""
         loss, metrics, state, gradients = self._gradients(batch, state, seed, schedule)
         gradients = tf.distribute.get_replica_context().all_reduce(
             tf.distribute.ReduceOp.SUM, gradients

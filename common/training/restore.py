@@ -15,7 +15,7 @@ from .run_flags import load_config
 
 
 class Trained(NamedTuple):
-    """What every task's `load` returns: the flags, the trainer that holds the model, the encoder."""
+    """A trained network, as every task's `load` returns it: flags, trainer, encoder."""
 
     config: Any
     trainer: Trainer
