@@ -1,5 +1,6 @@
-"""Trains a language model:  python LanguageModeling/RL_train.py --data_dir data/ptb --rnn_size 650
---lamda 1 --n_actions 5
+"""Trains a language model.
+
+python LanguageModeling/RL_train.py --data_dir data/ptb --rnn_size 650 --lamda 1 --n_actions 5
 """
 
 import pathlib

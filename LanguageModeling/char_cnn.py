@@ -1,6 +1,4 @@
-"""Vectors of words made from their characters: convolutions, the largest response of each filter,
-highway layers (Kim et al. 2016).
-"""
+"""Word vectors from characters: a convolution, max-pooling, highway layers (Kim et al. 2016)."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,21 +11,22 @@ from common.cells.base import Initializer
 
 
 class CharCNN(keras.layers.Layer):
-    """Spellings [N, C] int -> vectors [N, F]; F is the sum of `filters` (Kim et al. 2016, section
-    2.2).
+    """Convolution over characters: spellings [N, C] int -> vectors [N, F].
+
+    Kim et al. 2016, section 2.2. F is the sum of `filters`.
 
         r_w[p] = sum_j E[c_{p+j}] K_w[j] + b_w,     j = 0 .. w-1,  p = 0 .. C-w
         y      = [tanh max_p r_1[p] ; tanh max_p r_2[p] ; ...]
 
-    Id 0 is padding: its row of E is zero and stays so. Places behind a word take part in the
-    maximum with their zeros, as in the code of the paper.
+    Id 0 is padding: its row of E is zero and stays so. Positions after the end of a word take part
+    in the maximum with their zeros, as in the code of the paper.
 
     Weights: E [n_chars, char_size], K_w [w, char_size, filters[w-1]], b_w [filters[w-1]].
 
     Args:
-        n_chars: characters, padding among them. char_size: dimension of a character's vector.
-        filters: how many filters see 1, 2, 3, ... characters at once. initializer: of E and K;
-            biases start at zero.
+        n_chars: number of characters, padding included. char_size: dimension of their vectors.
+        filters: number of filters of width 1, 2, 3, ... initializer: of E and K; biases start at
+            zero.
     """
 
     def __init__(
@@ -62,11 +61,12 @@ class CharCNN(keras.layers.Layer):
 
 
 class Highway(keras.layers.Layer):
-    """[N, F] -> [N, F], part of it transformed, the rest as it came (Srivastava et al. 2015; Kim et
-    al. 2016, equation 8).
+    """Highway layer [N, F] -> [N, F]: a gate mixes the transformed input with the input itself.
 
-    t = sigmoid(W_t x + b_t)                        b_t starts at -2
-    y = t * relu(W_h x + b_h) + (1 - t) * x         b_h at 0
+    Srivastava et al. 2015; Kim et al. 2016, equation 8.
+
+        t = sigmoid(W_t x + b_t)                        b_t starts at -2
+        y = t * relu(W_h x + b_h) + (1 - t) * x         b_h at 0
     """
 
     def __init__(self, size: int, initializer: Initializer, **kwargs: Any):
@@ -90,9 +90,9 @@ class WordsFromCharacters(keras.layers.Layer):
     """Words [B, T] int -> vectors [B, T, F] of their spellings: `CharCNN`, then `Highway` layers.
 
     Args:
-        spellings: [V, C] int, the characters of each word, 0 behind its end. n_chars: how many
-            characters there are, 0 among them.
-        char_size, char_filters: see `CharCNN`. highway_layers: how many. initializer: of all
+        spellings: [V, C] int, the characters of each word, 0 after its end. n_chars: number of
+            characters, 0 included.
+        char_size, char_filters: see `CharCNN`. highway_layers: their number. initializer: of all
             matrices.
     """
 

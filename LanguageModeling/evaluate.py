@@ -1,4 +1,7 @@
-"""Perplexity of a trained model:  python LanguageModeling/evaluate.py --run_dir RUN --split test"""
+"""Computes the perplexity of a trained model.
+
+python LanguageModeling/evaluate.py --run_dir RUN --split test
+"""
 
 import dataclasses
 import pathlib

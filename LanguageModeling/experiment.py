@@ -1,4 +1,4 @@
-"""A run of the language model: data, schedule, evaluation; what it leaves, loaded again."""
+"""Builds, trains and evaluates a language model; loads a trained one."""
 
 import math
 import pathlib
@@ -30,11 +30,11 @@ def perplexity(
     greedy: bool = False,
     n_chains: int = 1,
 ) -> float:
-    """exp of the mean negative log-likelihood of each token given those before it, in nats.
+    """Perplexity: exp of the mean negative log-likelihood of each token given those before it.
 
     The text is read as `n_streams` parts side by side (20, as in training), or in order with
-    `n_streams=1`. Of several chains, that
-    of their mixture: each token's probability is the mean of those that the chains give.
+    `n_streams=1`. With several chains, that of their mixture: each token's probability is the mean
+    over the chains.
     """
     words, targets, weights = reader.padded_streams(tokens, n_streams, n_steps)
     batches = {"words": words, "targets": targets, "weights": weights}
@@ -49,9 +49,11 @@ def evaluate(
     n_streams: int | None = None,
     n_chains: int = 1,
 ) -> dict[str, float]:
-    """Perplexity of a text: `SPLIT_perplexity` with sampled distances, `SPLIT_perplexity_greedy`
-    with the most probable ones, and of S > 1 chains `SPLIT_perplexity_mixtureS`. It is read as so
-    many streams as a batch has, unless given.
+    """Perplexities of a text: `SPLIT_perplexity` with sampled distances, and others.
+
+    `SPLIT_perplexity_greedy` is with the most probable distances, `SPLIT_perplexity_mixtureS` that
+    of the mixture of S > 1 chains. The text is read as `n_streams` parts, by default as many as a
+    batch has rows.
     """
     config = trainer.model.config
     size = n_streams or config.batch_size, config.num_unroll_steps
@@ -70,7 +72,7 @@ def make_model(config: LanguageConfig, vocabulary: Vocabulary) -> LanguageModel:
 
 
 def build(config: LanguageConfig) -> Experiment:
-    """Data, model and schedule of a run."""
+    """The data, model and schedule of a run."""
     corpus = reader.load(config.data_dir)
     words, targets = reader.streams(corpus.train, config.batch_size, config.num_unroll_steps)
     model = make_model(config, corpus.vocabulary)
@@ -108,7 +110,7 @@ def build(config: LanguageConfig) -> Experiment:
 
 
 def load(run_dir: str, checkpoint_file: str = "") -> Trained:
-    """A run's flags, network and vocabulary; see `load_run`."""
+    """Flags, network and vocabulary of a run; see `load_run`."""
 
     def make(config: LanguageConfig) -> LanguageModel:
         return make_model(config, Vocabulary.load(pathlib.Path(run_dir, VOCABULARY)))
@@ -119,11 +121,11 @@ def load(run_dir: str, checkpoint_file: str = "") -> Trained:
 
 
 def load_weights(model: LanguageModel, path: str, vocabulary: Vocabulary | None = None) -> None:
-    """Weights of a run folder (its best checkpoint) or of a checkpoint file.
+    """Load weights from a run's folder (its best checkpoint) or from a checkpoint file.
 
-    Raises `InputError` if they do not fit, or if they lie in a run that has other words than
-    `vocabulary`, where that is given. Words are all there is to compare, for --model char too: they
-    decide which characters there are.
+    Raises `InputError` if they do not fit, or if they belong to a run with other words than
+    `vocabulary`, if that is given. Comparing words is enough, for --model char too: they determine
+    the characters.
     """
     file = pathlib.Path(path)
     file = file / "checkpoints" / "best.npz" if file.is_dir() else file
@@ -140,5 +142,5 @@ def load_weights(model: LanguageModel, path: str, vocabulary: Vocabulary | None 
 
 
 def train(config: LanguageConfig) -> None:
-    """The whole run: train, select on dev, test."""
+    """Train, select on dev, test."""
     loop.run(config, build)

@@ -1,5 +1,6 @@
-"""Text from a trained model, with its connections:  python LanguageModeling/generate.py --run_dir
-RUN --prompt "the company said"
+"""Generates text with a trained model, and shows its connections.
+
+python LanguageModeling/generate.py --run_dir RUN --prompt "the company said"
 """
 
 import dataclasses
@@ -37,8 +38,9 @@ class GenerateConfig:
 
 
 def generate(config: GenerateConfig) -> tuple[list[str], np.ndarray]:
-    """Print the text and, below each other, every word with the one whose state the network took;
-    return words and distances.
+    """Print the text and, for every word, the word whose state the network took.
+
+    Returns words and distances.
     """
     from LanguageModeling import experiment  # imports TensorFlow: flags are answered before
 
@@ -72,8 +74,9 @@ def generate(config: GenerateConfig) -> tuple[list[str], np.ndarray]:
 def continue_text(
     model: "LanguageModel", ids: np.ndarray, n_words: int, temperature: float, seed: int
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """`ids` [N] and `n_words` sampled ones after them; the distance taken at each word [N +
-    n_words], None without an agent.
+    """`ids` [N] followed by `n_words` sampled ones, and the distance at each word.
+
+    Distances are [N + n_words], None without an agent.
     """
     import tensorflow as tf
 

@@ -1,4 +1,4 @@
-"""A trained language model, looked into: tokens, the agent's choices, texts to show, gradients."""
+"""Inspects a trained language model: tokens, the agent's choices, example texts, gradients."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -34,30 +34,28 @@ def recurrent_layers(trained: Trained) -> list:
 
 
 def tokenise(trained: Trained, text: str) -> list[str]:
-    """The words of a sentence, behind the end of the one before."""
+    """The words of a sentence, after the `<eos>` of the sentence before."""
     return [EOS, *words_of(text)]
 
 
 def traces(
     trained: Trained, texts: Sequence[Sequence[str]], greedy: bool, seed: tf.Tensor
 ) -> list[tuple[str, bool, Trace]]:
-    """Of each agent its direction, whether it reads from the end, and its trace over the padded
-    texts.
-    """
+    """Each agent's direction, whether it reads from the end, and its trace of the padded texts."""
     words = tf.constant(bucketing.padded_rows([trained.encoder.encode(words) for words in texts]))
     state = trained.model.initial_state(len(texts))
     return [("", False, trained.model.features(words, state, greedy=greedy, seed=seed)[2])]
 
 
 def example_texts(config: LanguageConfig, seed: int) -> list[str]:
-    """Some texts to look at, of the kind that the network was trained on; no run trains on them."""
+    """Example texts of the kind that the network was trained on; no run trains on them."""
     if config.data_dir:
         return list(_TEXTS)
     return sorted(generated_corpus.language_model_text(40, seed), key=len)[-6:]
 
 
 def dev_texts(config: LanguageConfig) -> list[list[str]]:
-    """The sentences of the run's valid text, in order; each begins at the end of the one before."""
+    """The sentences of the run's valid text, in order, each after the `<eos>` of the one before."""
     corpus = reader.load(config.data_dir)
     texts, words = [], [EOS]
     for word in corpus.vocabulary.decode(corpus.valid):
@@ -71,8 +69,11 @@ def dev_texts(config: LanguageConfig) -> list[list[str]]:
 def gradient_probe(
     trained: Trained, n_steps: int, n_texts: int
 ) -> tuple[Any, tf.Tensor, tf.Tensor | None, Callable]:
-    """The last layer, its inputs [B, T, D] for windows of the valid text, sampled distances [B, T]
-    (or None), and h_T [B, H] -> the cross-entropy of the word after step T [B]."""
+    """The layer, inputs, distances and loss for `experiments/figure_gradients.py`.
+
+    The last layer; its inputs [B, T, D] for windows of the valid text; sampled distances [B, T] (or
+    None); and a function of h_T [B, H] that returns the cross-entropy of the word after step T [B].
+    """
     model, tokens = trained.model, reader.load(trained.config.data_dir).valid
     starts = range(0, len(tokens) - n_steps, n_steps + 1)
     if not starts:
@@ -93,10 +94,9 @@ def gradient_probe(
 
 
 def page_inputs(trained: Trained) -> dict[str, Any]:
-    """How `experiments/page.html` turns typed text into the first layer's inputs; arrays as they
-    are.
+    """The preprocessing for `experiments/page.html`: typed text to the first layer's inputs.
 
-    `unsupported`: why it cannot, in place of all else.
+    Its values are arrays and plain data; `unsupported`, alone, says why there is none.
     """
     if trained.config.model == "char":
         return {"unsupported": "its words are spelled by a network that this page does not run"}

@@ -1,5 +1,6 @@
-"""The language model: vectors of words or of their spelling, LSTM layers of which the last connects
-dynamically, a softmax.
+"""The language model: vectors of words or of their spelling, LSTM layers, a softmax.
+
+The last of the layers has dynamic skip connections.
 """
 
 import functools
@@ -22,8 +23,9 @@ from LanguageModeling.presets import LanguageConfig
 
 
 class LanguageModel(keras.Model):
-    """Words [B, T] -> logits [B, T, V] of the next words (Gui et al. 2019, section 4.2; Zaremba et
-    al. 2014; Kim et al. 2016).
+    """Words [B, T] -> logits [B, T, V] of the next words.
+
+    Gui et al. 2019, section 4.2; Zaremba et al. 2014; Kim et al. 2016.
 
         h^0_t = D(E[w_t])  or, --model char,  highway layers over a CharCNN of w_t
         h^l_t = D(layer_l(h^{l-1}_t)),   p(w_{t+1}) = softmax(S h^L_t + b),     D = dropout
@@ -77,8 +79,9 @@ class LanguageModel(keras.Model):
         seed: tf.Tensor | None = None,
         distances: tf.Tensor | None = None,
     ) -> tuple[tf.Tensor, list, object]:
-        """words [B, T] int, state -> what the softmax sees [B, T, H], the new state, the trace of
-        the last layer (or None).
+        """Words [B, T] int, state -> inputs of the softmax [B, T, H], new state, trace.
+
+        The trace is that of the last layer, None without an agent.
         """
         seed = tf.zeros(2, tf.int32) if seed is None else seed
         rate = self.config.dropout if training else 0.0
@@ -109,7 +112,7 @@ class LanguageModel(keras.Model):
         seed: tf.Tensor | None = None,
         distances: tf.Tensor | None = None,
     ) -> tuple[tf.Tensor, list, object]:
-        """words [B, T] int, state -> logits [B, T, V], the new state, the trace."""
+        """Words [B, T] int, state -> logits [B, T, V], new state, trace."""
         x, state, trace = self.features(words, state, training, greedy, seed, distances)
         return tf.cast(self.softmax(x), tf.float32), state, trace
 
@@ -124,7 +127,7 @@ class LanguageModel(keras.Model):
         return loss, metrics | reported, state
 
     def log_likelihood(self, x: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-        """log p(target) [B, T] of what the softmax sees [B, T, H], in nats."""
+        """log p(target) [B, T] in nats, from the inputs of the softmax [B, T, H]."""
         kernel, bias = (tf.cast(w, x.dtype) for w in (self.softmax.kernel, self.softmax.bias))
         flat = log_likelihood(
             tf.reshape(x, [-1, x.shape[-1]]), kernel, bias, tf.reshape(targets, [-1])
@@ -137,9 +140,9 @@ class LanguageModel(keras.Model):
         trace: Trace | None,
         auxiliary_loss: tf.Tensor | float = 0.0,
     ) -> tuple[tf.Tensor, dict]:
-        """The loss and its terms, of log p(target) [B, T].
+        """The loss and its terms, from log p(target) [B, T].
 
-        The task's loss is summed over the T steps, the agent's is a mean over them, as in the
+        The task loss is a sum over the T steps, the agent's loss a mean over them, as in the
         release.
         """
         config = self.config
@@ -156,7 +159,7 @@ class LanguageModel(keras.Model):
     ) -> tuple[dict, object]:
         """See `TaskModel`.
 
-        Of several chains, log mean_s p_s(w_t) for each word, all chains weighing the same.
+        With several chains: log mean_s p_s(w_t) for each word, with equal weights.
         """
         words = repeated(batch["words"], n_chains)
         x, state, _ = self.features(words, state, greedy=greedy, seed=seed)

@@ -1,4 +1,4 @@
-"""Settings of language modelling. Flags that the release has too keep their names and defaults."""
+"""Settings of language modelling; flags that the release has too keep names and defaults."""
 
 import dataclasses
 from typing import Any
@@ -8,7 +8,7 @@ from common.config import RunConfig, cells, setting
 
 @cells.options
 class CharOptions:
-    """What --model char has."""
+    """The options of --model char."""
 
     char_size: int = setting(15, "dimension of a character's vector", minimum=1)
     char_filters: list[int] = setting(

@@ -1,5 +1,6 @@
-"""Text for the language models: PTB, another corpus of the same form, or a generated one; its
-batches, and how its words are spelled.
+"""Reads text for language models and cuts it into batches; spells words for --model char.
+
+The text is PTB, another corpus in its format, or a generated one.
 """
 
 import dataclasses
@@ -39,8 +40,9 @@ _WHAT_TO_GET = (
 
 @dataclasses.dataclass(frozen=True)
 class Corpus:
-    """Word ids of the three splits, int32 [N] each, with `<eos>` after every line, and the training
-    text's words.
+    """Word ids of the three splits, int32 [N] each, and the vocabulary of the training text.
+
+    `<eos>` follows every line.
     """
 
     name: str
@@ -51,13 +53,12 @@ class Corpus:
 
 
 def load(data_dir: str = "") -> Corpus:
-    """The corpus in a folder, or the generated one (`common/data/generated_corpus.py`) if
-    `data_dir` is empty.
+    """The corpus in a folder, or a generated one if `data_dir` is empty.
 
     The folder has ptb.train.txt, ptb.valid.txt and ptb.test.txt, or the same without "ptb.", or the
-    archive simple-examples.tgz as it is distributed. Words come separated by spaces, one sentence a
-    line, with or without an `<eos>` at its end. A word that the training text lacks becomes
-    `<unk>`, if the training text has that.
+    archive simple-examples.tgz as it is distributed. Words are separated by spaces, one sentence
+    per line, with or without an `<eos>` at its end. A word that is not in the training text becomes
+    `<unk>`, if the training text contains that.
 
     Raises `InputError` for missing or unusable files and, with file and line, for a word that has
     no id.
@@ -70,16 +71,16 @@ def load(data_dir: str = "") -> Corpus:
 
 
 def load_split(data_dir: str, split: str, vocabulary: Vocabulary) -> np.ndarray:
-    """One split of what `load` reads, by the ids of a vocabulary that is at hand: [N].
+    """One split of what `load` reads, as ids of the given vocabulary: [N].
 
-    Raises `InputError` likewise.
+    Raises `InputError` as `load` does.
     """
     name, text = _texts(data_dir)[1][split]
     return _encode(_sentences(name, text), vocabulary, name)
 
 
 def _texts(data_dir: str) -> tuple[str, dict[str, tuple[str, list[str]]]]:
-    """The name of the corpus and, for each split, the name of its file and its lines."""
+    """The name of the corpus and, for each split, its file's name and lines."""
     return _read(pathlib.Path(data_dir)) if data_dir else ("generated", _generated())
 
 
@@ -118,7 +119,7 @@ def _read(folder: pathlib.Path) -> tuple[str, dict[str, tuple[str, list[str]]]]:
 
 
 def _read_archive(path: pathlib.Path) -> dict[str, tuple[str, list[str]]]:
-    """The texts from the archive, which is read and not extracted."""
+    """The texts in the archive, which is not extracted."""
     wanted = {f"simple-examples/data/ptb.{split}.txt": split for split in SPLITS}
     texts = {}
     for member, data in read_tar(path, lambda name: name.removeprefix("./") in wanted):
@@ -132,7 +133,7 @@ def _read_archive(path: pathlib.Path) -> dict[str, tuple[str, list[str]]]:
 
 
 def _sentences(name: str, text: list[str]) -> list[list[str]]:
-    """The words of each line, but for an `<eos>` that ends it: that is put there later, once."""
+    """The words of each line, without a final `<eos>`, which is appended later."""
     sentences = [words_of(line) for line in text]
     ended = [words for words in sentences if words[-1:] == [EOS]]
     for words in ended:
@@ -158,7 +159,7 @@ def _encode(sentences: list[list[str]], vocabulary: Vocabulary, name: str) -> np
 
 
 def read_tokens(path: str, vocabulary: Vocabulary) -> np.ndarray:
-    """The ids [N] of a text file, a sentence a line, `<eos>` after each.
+    """The ids [N] of a text file with a sentence per line, `<eos>` after each.
 
     Raises `InputError` for a text that cannot be read.
     """
@@ -169,9 +170,9 @@ def read_tokens(path: str, vocabulary: Vocabulary) -> np.ndarray:
 class Spellings:
     """The characters of each word of a vocabulary.
 
-    ids: [V, C] int32, 0 behind a word's end; C is the longest row. characters: what the ids stand
-    for, padding first.
-    longest: letters of the longest word.
+    ids: [V, C] int32, 0 after a word's end; C is the length of the longest row. characters: the
+    characters by id, padding first.
+    longest: number of letters of the longest word.
     """
 
     ids: np.ndarray
@@ -180,10 +181,10 @@ class Spellings:
 
 
 def spell(vocabulary: Vocabulary, max_chars: int | None = None) -> Spellings:
-    """Each word between two marks, cut after `max_chars` characters in all (65 unless given), as
-    Kim et al. (2016) have them.
+    """The characters of each word between two marks, as in Kim et al. (2016).
 
-    `<unk>` and `<eos>`, which name something else than their letters, are a single character each.
+    Words are cut after `max_chars` characters in all, by default 65. `<unk>` and `<eos>`, whose
+    letters do not matter, are a single character each.
     """
     specials = [word for word in (UNKNOWN, EOS) if word in vocabulary]
     words = [[word] if word in specials else list(word) for word in vocabulary.words]
@@ -201,14 +202,13 @@ def spell(vocabulary: Vocabulary, max_chars: int | None = None) -> Spellings:
 
 
 def streams(tokens: np.ndarray, batch_size: int, n_steps: int) -> tuple[np.ndarray, np.ndarray]:
-    """B contiguous streams, cut into windows of T steps; the remainder is dropped, as the release
-    does.
+    """B contiguous streams of the text, cut into windows of T steps, for training.
 
     Stream b continues from window to window, so that states can be carried over; targets are the
-    next words.
+    next words. The remainder is dropped, as in the release.
 
     Returns inputs and targets, [n_batches, B, T] both. Raises `InputError` for a text shorter than
-    one window a stream.
+    one window per stream.
     """
     _check_sizes(batch_size, n_steps)
     length = len(tokens) // batch_size
@@ -230,8 +230,8 @@ def padded_streams(
     """As `streams`, but every token except the first is a target exactly once: for evaluation.
 
     Targets are divided into B contiguous streams whose lengths differ by one at most; each stream's
-    first input is the token before its first target. What fills the windows up has weight 0 and id
-    0. One stream (B = 1) reads the text in order, with the whole history.
+    first input is the token before its first target. Padding has weight 0 and id 0. One stream
+    (B = 1) reads the text in order, with the whole history.
 
     Returns inputs, targets and weights (float32, 0 or 1), [n_batches, B, T] each. Raises
     `InputError` for a text with fewer than B + 1 tokens.

@@ -1,6 +1,6 @@
 """The learning rate from epoch to epoch.
 
-It needs no TensorFlow: a run can go on where that is not installed.
+Does not import TensorFlow: `benchmarks/without_tensorflow` uses it too.
 """
 
 import math
@@ -9,8 +9,9 @@ from typing import Any
 
 
 def learning_rate(config: Any, records: Sequence[Mapping[str, float]]) -> float:
-    """The learning rate of the epoch after `records`; `config` has the flags of `LanguageConfig`
-    that it is about.
+    """The learning rate of the epoch after `records`.
+
+    `config` has the flags of `LanguageConfig` that the schedule reads.
     """
     rate, best = config.learning_rate, math.inf
     for i, record in enumerate(records):

@@ -1,8 +1,7 @@
-"""Linear-chain conditional random field: pure functions on batches, and a Keras layer that owns the
-weights.
+"""Linear-chain conditional random field: pure functions on batches, and a layer with the weights.
 
 Letters: B sequences, T steps, N tags. Sequences are padded on the right: `mask [B, T]` is true on
-real steps, and they come first. A row without any real step scores 0 everywhere. All of it runs
+real steps, which come first. A row without any real step scores 0 everywhere. Everything runs
 eagerly, as a graph and under XLA; the loops count over T, so nothing is unrolled.
 
 Lafferty, McCallum & Pereira (2001), "Conditional Random Fields"; the form with emissions from a
@@ -25,7 +24,7 @@ _START, _END = "<start>", "<end>"
 def allowed_transitions(
     tags: Sequence[str], scheme: str
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What a tagging scheme allows, as scores to add: 0 where allowed, -1e4 where forbidden.
+    """The transitions that a tagging scheme allows, as scores: 0 if allowed, -1e4 if forbidden.
 
     Args:
       tags: the N tag names, "O" or prefix-type as in "B-PER".
@@ -118,7 +117,7 @@ def path_score(
 ) -> tf.Tensor:
     """s(x, y) [B], the score of the paths `tags [B, T]` (int), as in `log_likelihood`.
 
-    The rest as `log_partition`.
+    Other arguments as for `log_partition`.
     """
     # One-hot products, not gathers: their gradients are dense, and XLA has no scatter to do. N is
     # small.
@@ -145,7 +144,7 @@ def log_likelihood(
                        + sum_{t=1}^{n-1} A_{y_{t-1}, y_t} + end_{y_{n-1}}
         log p(y | x) = s(x, y) - log sum_{y'} exp s(x, y')
 
-    (Lafferty et al. 2001, equation 1; Lample et al. 2016, section 2.2.) Other arguments as
+    (Lafferty et al. 2001, equation 1; Lample et al. 2016, section 2.2.) Other arguments as for
     `log_partition`.
     """
     score = path_score(emissions, tags, transitions, start, end, mask)
@@ -155,12 +154,11 @@ def log_likelihood(
 def viterbi(
     emissions: tf.Tensor, transitions: tf.Tensor, start: tf.Tensor, end: tf.Tensor, mask: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """The best path, tags [B, T] (int32, 0 on padding), and its score [B]. Arguments as
-    `log_partition`.
+    """The best path, tags [B, T] (int32, 0 on padding), and its score [B].
 
     The forward scores are kept and the best predecessor is looked up on the way back:
     y_t = argmax_i( alpha_t(i) + A_{i, y_{t+1}} ), Lample et al. 2016, section 2.2. Of equal paths
-    the lower tag wins.
+    the one with the lower tag wins. Arguments as for `log_partition`.
     """
     alphas = _forward(emissions, transitions, start, mask, tf.reduce_max)
     final = alphas[-1] + end  # padding repeats alpha, so this is the last real step of every row
@@ -184,14 +182,13 @@ def viterbi(
 
 @keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
 class CRF(keras.layers.Layer):
-    """A linear-chain CRF on top of tag scores: called, it decodes; `log_likelihood` is what
-    training maximises.
+    """A linear-chain CRF over tag scores: `call` decodes, `log_likelihood` is trained.
 
-    With `scheme` the paths that the scheme rules out take no part, neither in decoding nor in the
-    partition function: p(y | x) is then a distribution over the well-formed tag sequences.
+    With `scheme`, paths that violate it are excluded both from decoding and from the partition
+    function: p(y | x) is then a distribution over the well-formed tag sequences.
 
-    Weights: `transitions [N, N]`, `start [N]`, `end [N]`, float32 in every dtype policy, zeros at
-    first: the CRF begins as N-way softmaxes that know nothing of their neighbours.
+    Weights: `transitions [N, N]`, `start [N]`, `end [N]`, float32 in every dtype policy, initially
+    zero: the CRF begins as independent softmaxes over the tags.
 
     Args:
       tags: the N tag names, in the order of the scores.
@@ -221,8 +218,9 @@ class CRF(keras.layers.Layer):
         )
 
     def call(self, emissions: tf.Tensor, mask: tf.Tensor | None = None) -> tf.Tensor:
-        """The best tags [B, T] (int32, 0 on padding) for emissions [B, T, N]; mask [B, T] bool,
-        None for no padding.
+        """The best tags [B, T] (int32, 0 on padding) for emissions [B, T, N].
+
+        mask: [B, T] bool, None for no padding.
         """
         emissions, mask = _inputs(emissions, mask)
         return viterbi(emissions, *self._scores(), mask)[0]
@@ -230,8 +228,9 @@ class CRF(keras.layers.Layer):
     def log_likelihood(
         self, emissions: tf.Tensor, tags: tf.Tensor, mask: tf.Tensor | None = None
     ) -> tf.Tensor:
-        """log p(tags | emissions) [B] in nats; emissions [B, T, N], tags [B, T] int, mask [B, T]
-        bool.
+        """log p(tags | emissions) [B] in nats.
+
+        emissions: [B, T, N]. tags: [B, T] int. mask: [B, T] bool.
         """
         if not self.built:
             self.build(emissions.shape)

@@ -1,4 +1,7 @@
-"""Scores of a trained tagger:  python NER/evaluate.py --run_dir RUN --split test"""
+"""Computes the scores of a trained tagger.
+
+python NER/evaluate.py --run_dir RUN --split test
+"""
 
 import dataclasses
 import pathlib
@@ -13,9 +16,7 @@ from common.config import main, setting  # noqa: E402
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EvaluateConfig:
-    """Precision, recall and F1 of a trained tagger, with the most probable and with sampled
-    distances.
-    """
+    """Precision, recall and F1 of a trained tagger, with most probable and sampled distances."""
 
     run_dir: str = setting("", "folder of the run", path=True)
     checkpoint: str = setting("", "checkpoint file (empty: the best epoch of the run)", path=True)
@@ -33,7 +34,7 @@ class EvaluateConfig:
 
 
 def evaluate(config: EvaluateConfig) -> dict[str, float]:
-    """Print and return the scores, those of each type too.
+    """Print and return the scores, overall and of each entity type.
 
     Raises `InputError` for a run, a checkpoint or data that cannot be used.
     """

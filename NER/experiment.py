@@ -1,4 +1,4 @@
-"""A run of the tagger: data, schedule, evaluation; what it leaves, loaded again."""
+"""Builds, trains and evaluates a tagger; loads a trained one."""
 
 import pathlib
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ PADDED = ("words", "chars", "tags")
 
 
 class Tagged(NamedTuple):
-    """What the network says about sentences, each at its own length."""
+    """The network's predictions for sentences, each at its own length."""
 
     tags: list[list[str]]
     log_likelihood: np.ndarray  # [number of sentences] log p of the tags they came with, in nats
@@ -46,14 +46,14 @@ def tag(
     sample: int = 0,
     n_chains: int = 1,
 ) -> Tagged:
-    """The tags of sentences, in their order, and the connections that were made for them.
+    """Tags sentences; also returns the connections that the network made.
 
     Args:
-        trainer: of the model. greedy: the most probable distances, or sampled ones; `sample`
-            numbers the repetition.
-        n_chains: of several, the tags and log-likelihoods of their mixture, and no connections.
-        n_buckets: padded lengths. Few sentences are padded to a multiple of 16 words instead, so
-            that the next ones meet known shapes.
+        trainer: of the model. greedy: with the most probable distances, or with sampled ones, whose
+            repetition `sample` numbers.
+        n_chains: if several, tags and log-likelihoods of their mixture, and no connections.
+        n_buckets: number of padded lengths. A few sentences are instead padded to a multiple of 16
+            words, so that later calls meet known shapes.
     """
     n = len(sentences)
     lengths = np.array([len(sentence.words) for sentence in sentences])
@@ -100,8 +100,9 @@ def evaluate(
     n_buckets: int = 8,
     n_chains: int = 1,
 ) -> dict[str, float]:
-    """`scores` with the most probable and with sampled distances; and of the mixture of several
-    chains.
+    """`scores` with the most probable and with sampled distances.
+
+    With several chains, also those of their mixture.
     """
 
     def measure(greedy: bool, n_chains: int = 1) -> dict[str, float]:
@@ -117,9 +118,9 @@ def make_encoder(
 ) -> tuple[reader.Encoder, np.ndarray | None]:
     """The encoder, and the pretrained vectors of its words [V, D] if there are any.
 
-    It knows every word of the three parts that has a pretrained vector; of the others, the frequent
-    words of the training part. A word whose digits were made 0 takes the vector of the most
-    frequent word that it may stand for, "0000" perhaps that of "2008".
+    The encoder knows every word of the three parts that has a pretrained vector, and the frequent
+    words of the training part. A word whose digits were replaced by 0 takes the vector of the most
+    frequent word that it can stand for: "0000" may take that of "2008".
     """
     options = {
         "min_count": config.min_count,
@@ -155,7 +156,7 @@ def make_encoder(
 
 
 def build(config: NERConfig) -> Experiment:
-    """Data, model and schedule of a run."""
+    """The data, model and schedule of a run."""
     corpus = reader.load(config.data_dir, config.scheme)
     kept = bucketing.some(len(corpus.train), config.max_train_examples, config.seed)
     corpus = corpus._replace(train=[corpus.train[i] for i in kept])
@@ -194,7 +195,7 @@ def build(config: NERConfig) -> Experiment:
 
 
 def load(run_dir: str, checkpoint_file: str = "") -> Trained:
-    """A run's flags, network and encoder; see `load_run`."""
+    """Flags, network and encoder of a run; see `load_run`."""
 
     encoders = []
 
@@ -208,5 +209,5 @@ def load(run_dir: str, checkpoint_file: str = "") -> Trained:
 
 
 def train(config: NERConfig) -> None:
-    """The whole run: train, select on dev, test."""
+    """Train, select on dev, test."""
     loop.run(config, build)

@@ -1,4 +1,4 @@
-"""A trained tagger, looked into: tokens, the agents' choices, texts to show, gradients."""
+"""Inspects a trained tagger: tokens, the agents' choices, example texts, gradients."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -24,7 +24,7 @@ _TEXTS = (  # own work
 
 
 def recurrent_layers(trained: Trained) -> list:
-    """The layer that reads from left to right, then the other one."""
+    """The layer that reads from left to right, then the one from right to left."""
     return [trained.model.forward, trained.model.backward]
 
 
@@ -36,9 +36,7 @@ def tokenise(trained: Trained, text: str) -> list[str]:
 def traces(
     trained: Trained, texts: Sequence[Sequence[str]], greedy: bool, seed: tf.Tensor
 ) -> list[tuple[str, bool, Trace]]:
-    """Of each agent its direction, whether it reads from the end, and its trace over the padded
-    texts.
-    """
+    """Each agent's direction, whether it reads from the end, and its trace of the padded texts."""
     data = trained.encoder.encode([reader.Sentence(list(words)) for words in texts])
     inputs = map(tf.constant, (data.words, data.chars, data.lengths))
     forward, backward = trained.model(*inputs, greedy=greedy, seed=seed)[1]
@@ -46,7 +44,7 @@ def traces(
 
 
 def example_texts(config: NERConfig, seed: int) -> list[str]:
-    """Some texts to look at, of the kind that the network was trained on; no run trains on them."""
+    """Example texts of the kind that the network was trained on; no run trains on them."""
     if config.data_dir:
         return list(_TEXTS)
     return [" ".join(words) for words, _ in generated_corpus.tagged_sentences(5, seed)]
@@ -60,9 +58,11 @@ def dev_texts(config: NERConfig) -> list[list[str]]:
 def gradient_probe(
     trained: Trained, n_steps: int, n_texts: int
 ) -> tuple[Any, tf.Tensor, tf.Tensor | None, Callable]:
-    """The layer that reads from left to right, its inputs [B, T, D] for sentences of the dev data,
-    sampled distances [B, T] (or None), and h_T [B, H] -> the cross-entropy of word T's tag under
-    the scores [B].
+    """The layer, inputs, distances and loss for `experiments/figure_gradients.py`.
+
+    The layer that reads from left to right; its inputs [B, T, D] for sentences of the dev data;
+    sampled distances [B, T] (or None); and a function of h_T [B, H] that returns the cross-entropy
+    of word T's tag under the tag scores [B].
     """
     config, model = trained.config, trained.model
     long_enough = [
@@ -93,8 +93,9 @@ def gradient_probe(
 
 
 def page_inputs(trained: Trained) -> dict[str, Any]:
-    """How `experiments/page.html` turns typed text into the first layer's inputs; arrays as they
-    are.
+    """The preprocessing for `experiments/page.html`: typed text to the first layer's inputs.
+
+    Its values are arrays and plain data.
     """
     encoder, model = trained.encoder, trained.model
     spelling = {

@@ -22,8 +22,9 @@ from NER.presets import NERConfig
 
 
 class NERModel(keras.Model):
-    """Words and characters -> scores of the tags [B, T, N], and a CRF over them (Gui et al. 2019,
-    section 4.1; Ma & Hovy 2016).
+    """Words and characters -> scores of the tags [B, T, N], and a CRF over them.
+
+    Gui et al. 2019, section 4.1; Ma & Hovy 2016.
 
         w_t = [E[word_t] ; tanh max_i(D(C)_{i-1..i+1} * F)]
         h_t = [forward layer over D(w) ; backward layer over D(w)]
@@ -31,12 +32,12 @@ class NERModel(keras.Model):
 
     with F the filters over the characters of the word, D dropout.
 
-    Each direction has an agent of its own. Both are rewarded with log p(gold tags), after their
-    last step.
+    Each direction has its own agent. Both are rewarded with log p(gold tags), after their last
+    step.
 
     Args:
-        config: the flags. encoder: the words, characters and tags. vectors: [V, D] what the word
-            vectors start from, or None.
+        config: the flags. encoder: the words, characters and tags. vectors: [V, D] initial word
+            vectors, or None.
     """
 
     def __init__(
@@ -82,11 +83,11 @@ class NERModel(keras.Model):
         seed: tf.Tensor | None = None,
         distances: Sequence[tf.Tensor | None] = (None, None),
     ) -> tuple[tf.Tensor, tuple]:
-        """words [B, T], chars [B, T, C], lengths [B] int -> scores [B, T, N], and the traces of
-        both directions (or None).
+        """Words [B, T], chars [B, T, C], lengths [B] int -> scores [B, T, N], traces.
 
-        The backward layer's trace is in the order in which it reads, the end of the sentence first,
-        behind the padding; so are `distances`, the choices [B, T] to replay in each direction.
+        The traces are those of both directions, None without an agent. The backward layer's trace
+        is in the order in which it reads, from the end of the sentence, after the padding; so are
+        `distances`, the choices [B, T] to replay in each direction.
         """
         seed = tf.zeros(2, tf.int32) if seed is None else seed
         rate = self.config.dropout if training else 0.0
@@ -104,9 +105,7 @@ class NERModel(keras.Model):
         return tf.cast(self.scores(h), tf.float32), (forward, backward)
 
     def spelling(self, chars: tf.Tensor, rate: float, seed: tf.Tensor) -> tf.Tensor:
-        """chars [B, T, C] -> [B, T, filters]: the largest response of each filter over the
-        characters of a word.
-        """
+        """Characters [B, T, C] -> [B, T, filters]: each filter's maximum over the word."""
         shape = tf.shape(chars)
         flat = tf.reshape(chars, [-1, chars.shape[-1]])
         real = tf.cast(flat != 0, self.compute_dtype)[:, :, None]
@@ -116,7 +115,7 @@ class NERModel(keras.Model):
         return tf.reshape(found, [shape[0], shape[1], self.config.char_filters])
 
     def initial_state(self, batch_size: int) -> tuple:
-        """Nothing is carried from batch to batch."""
+        """(): no state is carried from batch to batch."""
         return ()
 
     def training_loss(
@@ -137,7 +136,7 @@ class NERModel(keras.Model):
         weights: tf.Tensor,
         auxiliary_loss: tf.Tensor | float = 0.0,
     ) -> tuple[tf.Tensor, dict]:
-        """The loss and its terms, of log p(tags) [B]; each direction has an agent of its own.
+        """The loss and its terms, from log p(tags) [B]; each direction has its own agent.
 
         Sentences of weight 0 only fill up the batch.
         """
@@ -153,11 +152,10 @@ class NERModel(keras.Model):
     def infer(
         self, batch: NamedTensors, seed: tf.Tensor, greedy: bool, n_chains: int = 1
     ) -> dict[str, tf.Tensor]:
-        """The best tags [B, T], log p(given tags) [B] and, of one chain, the distances [B, T] in
-        the order of the words.
+        """The best tags [B, T], log p(given tags) [B] and, with one chain, distances [B, T].
 
-        Of several chains, p(y) = mean_s p_s(y); the best of the chains' best paths under it stands
-        for the best of all paths.
+        Distances are in the order of the words. With several chains, p(y) = mean_s p_s(y); the best
+        path is approximated by the best, under that mean, of the chains' own best paths.
         """
         inputs = [repeated(batch[name], n_chains) for name in ("words", "chars", "lengths")]
         scores, (forward, backward) = self(*inputs, greedy=greedy, seed=seed)
@@ -175,8 +173,9 @@ class NERModel(keras.Model):
     def _mixed(
         self, scores: tf.Tensor, mask: tf.Tensor, tags: tf.Tensor, n_chains: int
     ) -> dict[str, tf.Tensor]:
-        """The best candidate and log p(tags) of the mixture; scores [S * B, T, N], mask [S * B, T],
-        tags [B, T].
+        """The best candidate path and log p(tags) of the mixture.
+
+        scores: [S * B, T, N]. mask: [S * B, T]. tags: [B, T].
         """
 
         def mixed(tags: tf.Tensor) -> tf.Tensor:

@@ -7,8 +7,9 @@ from common.config import RunConfig, setting
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NERConfig(RunConfig):
-    """Train a tagger of named entities on CoNLL-2003 (Gui et al. 2019, section 4.1; network and
-    schedule of Ma & Hovy 2016).
+    """Train a tagger of named entities on CoNLL-2003.
+
+    Gui et al. 2019, section 4.1; network and schedule of Ma & Hovy 2016.
     """
 
     task = "NER"

@@ -1,7 +1,7 @@
-"""CoNLL-2003 as it is distributed, and sentences as padded integer arrays.
+"""Reads CoNLL-2003 as it is distributed; makes padded integer arrays of sentences.
 
 Tjong Kim Sang & De Meulder (2003), "Introduction to the CoNLL-2003 Shared Task". The files have a
-token a line in four columns (word, part of speech, chunk, entity tag), a blank line after each
+token per line in four columns (word, part of speech, chunk, entity tag), a blank line after each
 sentence and `-DOCSTART-` lines between documents. The entity tags are IOB1 as distributed and BIO
 (IOB2) in many copies; both are read, and BIOES too.
 """
@@ -32,9 +32,7 @@ _DIGIT = re.compile(r"[0-9]")
 
 
 class Sentence(NamedTuple):
-    """The words as written, and their tags in the scheme asked for; no tags for text that is to be
-    tagged.
-    """
+    """The words as written, and their tags in the chosen scheme; no tags for unlabelled text."""
 
     words: Sequence[str]
     tags: Sequence[str] = ()
@@ -49,8 +47,9 @@ class Corpus(NamedTuple):
 
 
 class Arrays(NamedTuple):
-    """words [B, T], chars [B, T, C], tags [B, T], lengths [B], all int32; 0 beyond a sentence and
-    beyond a word.
+    """Sentences as int32 arrays, padded with 0.
+
+    words: [B, T]. chars: [B, T, C]. tags: [B, T]. lengths: [B].
     """
 
     words: np.ndarray
@@ -115,12 +114,11 @@ def _check_words(path: str | os.PathLike, sentences: Sequence[Sentence]) -> None
 
 
 def read_conll(path: str | os.PathLike, scheme: str = "BIOES") -> list[Sentence]:
-    """The sentences of one four-column file, tags converted to `scheme`, `-DOCSTART-` lines left
-    out.
+    """The sentences of one four-column file, tags converted to `scheme`.
 
-    The conversion goes by entities, read as `conlleval` reads them (`NER.span_f1.spans`), so that
-    the file's scheme need not be known. Raises InputError with the line for other than four columns
-    or a tag that is none.
+    `-DOCSTART-` lines are left out. Tags are converted by way of entities, which are read as
+    `conlleval` reads them (`NER.span_f1.spans`), so the file's scheme need not be known. Raises
+    InputError with the line if it has not four columns or no valid tag.
     """
     sentences: list[Sentence] = []
     words: list[str] = []
@@ -157,14 +155,13 @@ def read_conll(path: str | os.PathLike, scheme: str = "BIOES") -> list[Sentence]
 
 
 def entity_types(sentences: Iterable[Sentence]) -> tuple[str, ...]:
-    """The types of entity that occur, in the order of the alphabet."""
+    """The types of entity that occur, in alphabetical order."""
     return tuple(sorted({tag[2:] for sentence in sentences for tag in sentence.tags if tag != "O"}))
 
 
 @dataclasses.dataclass(frozen=True)
 class Encoder:
-    """Everything that turns words and tags into numbers; saved with a model so that it can tag text
-    later.
+    """Converts words and tags to numbers; saved with a model, so that it can tag text later.
 
     words, chars: their vocabularies; 0 is padding, 1 unknown. tags: the N tags, "O" first. scheme:
     "BIOES" or "BIO".
@@ -192,15 +189,14 @@ class Encoder:
         zero_digits: bool = True,
         max_chars: int = 20,
     ) -> "Encoder":
-        """From the training sentences alone, and words known from elsewhere.
+        """An encoder from the training sentences alone, and from other known words.
 
         Args:
-          train: where words, characters and types of entity are taken from. All tags of a type are
-          known if one occurs.
-          extra_words: words to know besides, such as those of all three parts that have a
-          pretrained vector.
-          min_count: training words seen less often, and not among the extra ones, count as unknown:
-            what the unknown word stands for is learnt from them.
+          train: source of words, characters and types of entity. If one tag of a type occurs, all
+            tags of that type are known.
+          extra_words: further words, such as those of all parts that have a pretrained vector.
+          min_count: training words seen less often, and not among the extra ones, become the
+            unknown word, which thereby gets a trained vector.
           scheme: of the tags.
           lower, zero_digits, max_chars: as in the class.
         """
@@ -227,9 +223,9 @@ class Encoder:
     def encode(self, sentences: Sequence[Sentence], length: int | None = None) -> Arrays:
         """Sentences as padded arrays of `length` steps, by default the longest sentence's.
 
-        Words and characters that are not known become the unknown one. A tag of a type that
-        training lacks becomes O: a model cannot name it, and as scores are counted on the tags as
-        text, it still counts as missed.
+        Unknown words and characters become the unknown one. A tag of a type that training lacks
+        becomes O: a model cannot predict it, but scores are counted on the tags as text, where it
+        still counts as missed.
 
         Raises:
           InputError: if a sentence is empty or longer than `length`.
@@ -260,13 +256,13 @@ class Encoder:
         return [[self.tags[tag] for tag in row[:n]] for row, n in zip(tags, lengths, strict=True)]
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write everything to one JSON file."""
+        """Write the encoder to one JSON file."""
         fields = dataclasses.asdict(self) | {"words": self.words.words, "chars": self.chars.words}
         atomic_write(path, json.dumps(fields, ensure_ascii=False))
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "Encoder":
-        """Read what `save` wrote. Raises InputError for anything else."""
+        """Read what `save` wrote. Raises InputError for any other file."""
         text = "\n".join(read_lines(path))
         try:
             fields = json.loads(text)
@@ -281,11 +277,11 @@ class Encoder:
 
 
 def normalise(word: str, lower: bool = True, zero_digits: bool = True) -> str:
-    """The form in which a word is looked up: in lower case, every digit 0."""
+    """The form in which a word is looked up: in lower case, with every digit 0, or both."""
     word = word.lower() if lower else word
     return digits_to_zero(word) if zero_digits else word
 
 
 def digits_to_zero(word: str) -> str:
-    """The word with every digit 0."""
+    """The word with every digit replaced by 0."""
     return _DIGIT.sub("0", word)

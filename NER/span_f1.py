@@ -1,7 +1,6 @@
-"""Precision, recall and F1 over entities, as the CoNLL-2003 shared task's script `conlleval` counts
-them.
+"""Precision, recall and F1 over entities, counted as the shared task's script `conlleval` does.
 
-A predicted entity is right when its first token, its last token and its type are those of a gold
+A predicted entity is right if its first token, its last token and its type are those of a gold
 entity (Tjong Kim Sang & De Meulder 2003, "Introduction to the CoNLL-2003 Shared Task", section 3).
 """
 
@@ -17,9 +16,7 @@ Span = tuple[str, int, int]
 
 
 class Counts(NamedTuple):
-    """Entities in the gold standard, among the predictions, and in both; the three scores follow,
-    in percent.
-    """
+    """Numbers of entities: gold, predicted, and correct; the three scores are in percent."""
 
     gold: int
     predicted: int
@@ -27,12 +24,12 @@ class Counts(NamedTuple):
 
     @property
     def precision(self) -> float:
-        """Percent of the predicted entities that are right; 0 where none was predicted."""
+        """Percent of the predicted entities that are right; 0 if none was predicted."""
         return 100.0 * self.correct / self.predicted if self.predicted else 0.0
 
     @property
     def recall(self) -> float:
-        """Percent of the gold entities that were found; 0 where there is none."""
+        """Percent of the gold entities that were found; 0 if there is none."""
         return 100.0 * self.correct / self.gold if self.gold else 0.0
 
     @property
@@ -42,19 +39,19 @@ class Counts(NamedTuple):
 
 
 class SpanScores(NamedTuple):
-    """The counts over all entities, and those of each type, in the order of the alphabet."""
+    """The counts over all entities, and those of each type, in alphabetical order."""
 
     overall: Counts
     by_type: dict[str, Counts]
 
 
 def spans(tags: Sequence[str]) -> list[Span]:
-    """The entities of one sentence, in order. Reads IOB1, BIO (IOB2), BIOES and sequences that are
-    none of these.
+    """The entities of one sentence, in order.
 
-    A token carries an entity on when its tag begins with I or E, the tag before begins with B or I,
-    and both have one type; every other token that is not O begins an entity. So "O I-PER" and
-    "B-LOC I-PER" begin a PER, as in conlleval.
+    Reads IOB1, BIO (IOB2), BIOES and sequences that are none of these. A token continues an entity
+    if its tag begins with I or E, the tag before begins with B or I, and both have one type; every
+    other token that is not O begins an entity. So "O I-PER" and "B-LOC I-PER" begin a PER, as in
+    conlleval.
     """
     found: list[Span] = []
     before = "O"
@@ -69,8 +66,9 @@ def spans(tags: Sequence[str]) -> list[Span]:
 
 
 def to_tags(entities: Iterable[Span], length: int, scheme: str) -> list[str]:
-    """The tags of a sentence of `length` tokens with these entities; `scheme` is "BIOES" or "BIO"
-    (IOB2).
+    """The tags of a sentence of `length` tokens with these entities.
+
+    `scheme`: "BIOES" or "BIO" (IOB2).
     """
     first, last, single = {"BIOES": "BES", "BIO": "BIB"}[scheme]
     tags = ["O"] * length
@@ -82,8 +80,9 @@ def to_tags(entities: Iterable[Span], length: int, scheme: str) -> list[str]:
 
 
 def span_f1(gold: Iterable[Sequence[str]], predicted: Iterable[Sequence[str]]) -> SpanScores:
-    """Scores of predicted tags against gold tags, sentence by sentence; the two may be of different
-    schemes.
+    """Scores of predicted tags against gold tags, sentence by sentence.
+
+    The two may be of different schemes.
 
     Raises:
       ValueError: if the numbers of sentences, or of tokens in a sentence, differ.
@@ -112,10 +111,9 @@ def write_conll(
     gold: Iterable[Sequence[str]],
     predicted: Iterable[Sequence[str]],
 ) -> None:
-    """Write "token gold predicted" lines, a blank line after each sentence: what `conlleval` reads.
+    """Write the input of `conlleval`: "token gold predicted" lines, blank lines after sentences.
 
-    Tags are written as BIO whatever they were, because the script knows no S tags; the entities
-    stay the same.
+    Tags are converted to BIO, because the script does not know S tags; the entities stay the same.
     """
     lines = []
     for words, truth, guess in zip(sentences, gold, predicted, strict=True):

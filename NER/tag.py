@@ -1,5 +1,6 @@
-"""Tags sentences, typed or piped, one a line:  echo "Anna Smith left Siemens for Rome." | python
-NER/tag.py --run_dir RUN
+"""Tags sentences, typed or piped, one per line.
+
+echo "Anna Smith left Siemens for Rome." | python NER/tag.py --run_dir RUN
 """
 
 import dataclasses
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TagConfig:
-    """Name the entities of sentences, and show which word's state each word connects to."""
+    """Tag the entities of sentences, and show which word's state each word connects to."""
 
     run_dir: str = setting("", "folder of the run", path=True)
     checkpoint: str = setting("", "checkpoint file (empty: the best epoch of the run)", path=True)
@@ -152,7 +153,7 @@ def connections(words: Sequence[str], forward: Sequence[int], backward: Sequence
 def draw(
     words: Sequence[str], forward: Sequence[int], backward: Sequence[int], stem: str, title: str
 ) -> list[pathlib.Path]:
-    """Two pictures, one for each direction, the second in the order in which it is read."""
+    """Draw a picture for each direction, the second in the order in which it is read."""
     return [
         *arcs.draw(words, forward, f"{stem}-forward", f"{title}, left to right"),
         *arcs.draw(

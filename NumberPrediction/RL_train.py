@@ -1,4 +1,7 @@
-"""Trains number prediction:  python NumberPrediction/RL_train.py --length 10 --lamda 1"""
+"""Trains a network on number prediction.
+
+python NumberPrediction/RL_train.py --length 10 --lamda 1
+"""
 
 import pathlib
 import sys

@@ -1,5 +1,6 @@
-"""Evaluates a trained network:  python NumberPrediction/evaluate.py --run_dir
-runs/NumberPrediction/paper-dynamic_skip-seed0
+"""Computes the accuracy of a trained network.
+
+python NumberPrediction/evaluate.py --run_dir runs/NumberPrediction/paper-dynamic_skip-seed0
 """
 
 import dataclasses

@@ -1,4 +1,4 @@
-"""A trained network of number prediction, looked into: digits, the agent's choices, gradients."""
+"""Inspects a trained network of number prediction: digits, the agent's choices, gradients."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -20,7 +20,7 @@ TITLE = "Number prediction"
 
 
 class Skips(NamedTuple):
-    """Where the agent looks, over N examples with the most probable distances."""
+    """The agent's connections over N examples, with the most probable distances."""
 
     # [10, K] pi at the last step, mean over the examples of each index digit; NaN for a digit that
     # did not occur
@@ -31,7 +31,7 @@ class Skips(NamedTuple):
 
 
 def recurrent_layers(trained: Trained) -> list:
-    """The one recurrent layer."""
+    """The single recurrent layer."""
     return [trained.model.recurrent]
 
 
@@ -46,15 +46,13 @@ def tokenise(trained: Trained, text: str) -> list[str]:
 def traces(
     trained: Trained, texts: Sequence[Sequence[str]], greedy: bool, seed: tf.Tensor
 ) -> list[tuple[str, bool, Trace]]:
-    """Of each agent its direction, whether it reads from the end, and its trace over the padded
-    texts.
-    """
+    """Each agent's direction, whether it reads from the end, and its trace of the padded texts."""
     numbers = bucketing.padded_rows([np.array(digits, int) for digits in texts])
     return [("", False, trained.model(tf.constant(numbers), greedy=greedy, seed=seed)[1])]
 
 
 def example_texts(config: NumberConfig, seed: int) -> list[str]:
-    """Some inputs to look at; no run trains on them."""
+    """Example inputs; no run trains on them."""
     random = np.random.default_rng(seed)
     return [" ".join(map(str, random.integers(0, 10, config.length + 1))) for _ in range(5)]
 
@@ -62,9 +60,11 @@ def example_texts(config: NumberConfig, seed: int) -> list[str]:
 def gradient_probe(
     trained: Trained, n_steps: int, n_texts: int
 ) -> tuple[Any, tf.Tensor, tf.Tensor | None, Callable]:
-    """The only layer, its inputs [B, T, D] for dev examples, sampled distances [B, T] (or None),
-    and h_T [B, H] -> the cross-entropy of the label [B]; after the last step, whatever `n_steps`
-    says.
+    """The layer, inputs, distances and loss for `experiments/figure_gradients.py`.
+
+    The only layer; its inputs [B, T, D] for dev examples; sampled distances [B, T] (or None); and a
+    function of h_T [B, H] that returns the cross-entropy of the label [B]. T is the last step,
+    whatever `n_steps` says.
     """
     model, data = trained.model, experiment.examples(trained.config, "dev")
     x = tf.one_hot(tf.constant(data.numbers[:n_texts], tf.int32), reader.N_DIGITS)
@@ -78,8 +78,9 @@ def gradient_probe(
 
 
 def page_inputs(trained: Trained) -> dict[str, Any]:
-    """How `experiments/page.html` turns typed text into the first layer's inputs; arrays as they
-    are.
+    """The preprocessing for `experiments/page.html`: typed text to the first layer's inputs.
+
+    Its values are arrays and plain data.
     """
     return {
         "tokens": "digits",
@@ -90,9 +91,9 @@ def page_inputs(trained: Trained) -> dict[str, Any]:
 
 
 def skips(model: keras.Model, data: reader.Examples, batch_size: int = 1000) -> Skips:
-    """Where the last step looks for each index digit, and how far back every step goes.
+    """The last step's connections for each index digit, and the distances of all steps.
 
-    Raises `InputError` for a network whose cell chooses nothing.
+    Raises `InputError` for a network without an agent.
     """
     ask = tf.function(lambda numbers: model(numbers, greedy=True)[1], reduce_retracing=True)
     parts = []

@@ -1,6 +1,4 @@
-"""The network of number prediction: one recurrent layer over one-hot digits, its last output to a
-softmax over ten digits.
-"""
+"""The network of number prediction: one recurrent layer over digits, a softmax over ten."""
 
 import functools
 from typing import Any
@@ -44,7 +42,7 @@ class NumberModel(keras.Model):
         seed: tf.Tensor | None = None,
         distances: tf.Tensor | None = None,
     ) -> tuple[tf.Tensor, object]:
-        """numbers [B, T] int -> logits [B, 10] and the agent's trace (or None)."""
+        """Digits [B, T] int -> logits [B, 10] and the agent's trace (or None)."""
         x = tf.one_hot(tf.cast(numbers, tf.int32), N_DIGITS, dtype=self.compute_dtype)
         outputs, _, trace = run_layer(
             self.recurrent, x, training=training, greedy=greedy, seed=seed, distances=distances
@@ -52,7 +50,7 @@ class NumberModel(keras.Model):
         return tf.cast(self.classifier(outputs[:, -1]), tf.float32), trace
 
     def initial_state(self, batch_size: int) -> tuple:
-        """Nothing is carried from batch to batch."""
+        """(): no state is carried from batch to batch."""
         return ()
 
     def training_loss(
@@ -73,7 +71,7 @@ class NumberModel(keras.Model):
         entropy_weight: tf.Tensor,
         auxiliary_loss: tf.Tensor | float = 0.0,
     ) -> tuple[tf.Tensor, dict]:
-        """The loss and its terms, of logits [B, 10] and labels [B]."""
+        """The loss and its terms, from logits [B, 10] and labels [B]."""
         config = self.config
         log_likelihood, right = judged(logits, labels)
         reward = log_likelihood if config.reward == "log_likelihood" else 2 * right - 1

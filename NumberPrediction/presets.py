@@ -8,8 +8,9 @@ from common.errors import InputError
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NumberConfig(RunConfig):
-    """Train a network to recall the digit that its last input points to (Gui et al. 2019, section
-    4.4).
+    """Train a network to recall the digit that its last input points to.
+
+    Gui et al. 2019, section 4.4.
     """
 
     task = "NumberPrediction"
@@ -45,9 +46,7 @@ class NumberConfig(RunConfig):
     max_grad_norm: float = setting(0.0, minimum=0)
 
     def __post_init__(self):
-        """Raises `InputError` for the release's loss, which is nothing but a reward, with an agent
-        that has none.
-        """
+        """Raises `InputError` for the released loss without an agent that has a reward."""
         super().__post_init__()
         if self.reward == "released" and self.estimator != "policy_gradient":
             raise InputError(

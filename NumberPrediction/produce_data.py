@@ -47,7 +47,7 @@ class ProduceConfig:
 
 
 def produce(config: ProduceConfig) -> pathlib.Path:
-    """Write the three files, each whole or not at all, and return their folder."""
+    """Write the three files, each atomically, and return their folder."""
     folder = pathlib.Path(config.data_dir or f"data/numbers-{config.length}-{config.label_rule}")
     sizes = dict(zip(SPLITS, (config.n_train, config.n_dev, config.n_test), strict=True))
     for split, n in sizes.items():

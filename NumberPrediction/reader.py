@@ -1,6 +1,4 @@
-"""The data of number prediction and of the recall task: generated, or read from what
-`produce_data.py` wrote.
-"""
+"""Generates or reads the data of number prediction and of the recall task."""
 
 import dataclasses
 import json
@@ -40,9 +38,7 @@ class NumberData:
 
 
 def random_of(seed: int, split: str) -> np.random.Generator:
-    """The random numbers of one split: the same for the same seed, independent of the other
-    splits'.
-    """
+    """The random generator of a split: determined by the seed, independent between splits."""
     if split not in SPLITS:
         raise InputError(f"expected one of the splits {', '.join(SPLITS)}, found {split!r}")
     if seed < 0:
@@ -51,17 +47,17 @@ def random_of(seed: int, split: str) -> np.random.Generator:
 
 
 def rule_labels(numbers: np.ndarray, label_rule: str) -> np.ndarray | None:
-    """The labels [N] that a rule gives to inputs [N, T]; None where the inputs do not decide them.
+    """The labels [N] that a rule gives to inputs [N, T]; None if the inputs do not determine them.
 
     With digits x_0 .. x_{L-1} and the index x_L, L = T - 1:
 
         paper     y = x[x_L]            0-based, so among the first ten digits: 8 5 1 7 4 | 3 -> 7
         last_ten  y = x[L - 10 + x_L]   among the last ten; the same for L = 10
-        released  the released produce_data.py writes a row of 102 columns, 100 digits a_0 .. a_99,
-                  an index b and a[b + 90]; the released trainer (T = 11) takes columns 0 .. 10 as
-                  inputs and column 11 as the label: a_0 .. a_9, "index" a_10, label a_11, the next
-                  digit, which nothing in the input tells. So for any L < 100 no model can be right
-                  in more than 10 % of the rows. Only L = 100 reads the row as it was meant, and
+        released  the released produce_data.py writes a row of 102 columns: 100 digits a_0 .. a_99,
+                  an index b, and a[b + 90]. The released trainer (T = 11) takes columns 0 .. 10 as
+                  inputs and column 11 as the label: a_0 .. a_9, "index" a_10, and as label the next
+                  digit a_11, which no input determines. For any L < 100, therefore, no model can be
+                  right in more than 10 % of the rows. Only L = 100 reads the row as intended, and
                   that is `last_ten`.
     """
     length = numbers.shape[1] - 1
@@ -79,9 +75,9 @@ def generate(
     Digits and index are uniform over 0 .. 9. A larger `n` continues the same rows.
 
     Args:
-      length: L, how many digits stand before the index, at least 10 (the paper: 10 and 20).
+      length: L, the number of digits before the index, at least 10 (the paper: 10 and 20).
       label_rule: see `rule_labels`.
-      n: N, how many rows.
+      n: N, the number of rows.
       seed: the same seed gives the same rows.
       split: "train", "dev" or "test".
 
@@ -123,11 +119,10 @@ def _check(length: int, label_rule: str) -> None:
 def recall(
     n: int, length: int, seed: int, split: str, features: int = 6
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Examples of the recall task: the first component of the first input, asked for after the last
-    one.
+    """Examples of the recall task: the target is the first component of the first input.
 
     The source (Mongia, recurrent networks with skip connections) does not state the distribution of
-    the inputs: they are U(0, 1) here, so predicting the mean always has a squared error of 1/12.
+    the inputs: they are U(0, 1) here, so always predicting the mean has a squared error of 1/12.
 
     Returns sequences [N, length, features] and targets [N], both float32.
     """
@@ -148,10 +143,9 @@ def load(
     n_test: int = 10_000,
     seed: int = 0,
 ) -> NumberData:
-    """The three splits, from files or, with `data_dir` empty, generated in memory: the same arrays
-    for the same seed.
+    """The three splits, read from files or, with `data_dir` empty, generated from the seed.
 
-    The files are checked against `length` and `label_rule`; their sizes and seed are those of
+    Files are checked against `length` and `label_rule`; their sizes and seed are those given to
     `produce_data.py`. Raises `InputError` for a missing or broken file and for data of another
     task.
     """

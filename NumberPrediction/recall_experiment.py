@@ -1,4 +1,4 @@
-"""A run of the recall task: data, schedule, evaluation."""
+"""Builds, trains and evaluates a network for the recall task."""
 
 import keras
 import numpy as np
@@ -18,8 +18,9 @@ EVALUATION_BATCH = 500
 def evaluate(
     trainer: Trainer, sequences: np.ndarray, targets: np.ndarray, split: str
 ) -> dict[str, float]:
-    """Mean squared error, with sampled and the most probable distances, and that of always saying
-    1/2, about 1/12.
+    """Mean squared error with sampled and with the most probable distances.
+
+    Beside it that of always predicting 1/2, about 1/12.
     """
     batches = bucketing.in_order({"sequences": sequences, "targets": targets}, EVALUATION_BATCH)
     metrics = greedy_and_sampled(
@@ -31,7 +32,7 @@ def evaluate(
 
 
 def build(config: RecallConfig) -> Experiment:
-    """Data, model and schedule of a run."""
+    """The data, model and schedule of a run."""
     data = {
         split: reader.recall(n, config.length, 0, split, config.features)
         for split, n in zip(
@@ -52,5 +53,5 @@ def build(config: RecallConfig) -> Experiment:
 
 
 def train(config: RecallConfig) -> None:
-    """The whole run: train, select on dev, test."""
+    """Train, select on dev, test."""
     loop.run(config, build)

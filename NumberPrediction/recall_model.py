@@ -1,4 +1,4 @@
-"""The network of the recall task: one recurrent layer, its last output to one number."""
+"""The network of the recall task: one recurrent layer, a linear output of its last state."""
 
 import functools
 from typing import Any
@@ -19,7 +19,7 @@ class RecallModel(keras.Model):
 
         h_1 .. h_T = recurrent layer,  y = v h_T + b,  loss = (y - x_1[1])^2
 
-    The agent's reward is less the loss, after the last step.
+    The agent's reward is minus the loss, after the last step.
     """
 
     def __init__(self, config: RecallConfig):
@@ -50,7 +50,7 @@ class RecallModel(keras.Model):
         return tf.cast(self.output_layer(outputs[:, -1])[:, 0], tf.float32), trace
 
     def initial_state(self, batch_size: int) -> tuple:
-        """Nothing is carried from batch to batch."""
+        """(): no state is carried from batch to batch."""
         return ()
 
     def training_loss(

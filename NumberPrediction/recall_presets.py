@@ -7,8 +7,9 @@ from common.config import RunConfig, setting
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RecallConfig(RunConfig):
-    """Train a network to recall the first component of its first input after the last one (Mongia,
-    RNNs with skip connections).
+    """Train a network to recall the first component of its first input.
+
+    Mongia, RNNs with skip connections. The answer is given after the last input.
     """
 
     task = "Recall"

@@ -1,5 +1,6 @@
-"""Draws where a trained network looks:  python NumberPrediction/show_skips.py --run_dir
-runs/NumberPrediction/paper-dynamic_skip-seed0
+"""Draws which earlier steps a trained network connects to.
+
+    python NumberPrediction/show_skips.py --run_dir runs/NumberPrediction/paper-dynamic_skip-seed0
 
 Writes skips.png and skips.svg, and the numbers they show as skips.csv and skips_by_step.csv.
 """
@@ -35,7 +36,7 @@ class ShowConfig:
 
 
 def show(config: ShowConfig) -> list[pathlib.Path]:
-    """Write picture and numbers; print and return their paths.
+    """Write the picture and its numbers; print and return their paths.
 
     Raises `InputError` for a run that cannot be used or has no agent.
     """
@@ -53,16 +54,16 @@ def show(config: ShowConfig) -> list[pathlib.Path]:
 
 
 def asked_distance(length: int, label_rule: str) -> np.ndarray:
-    """How far before the last step the asked digit stands, for each index digit: [10].
+    """The distance from the last step to the digit it asks for, for each index digit: [10].
 
-    NaN where the inputs do not tell.
+    NaN if the inputs do not determine it.
     """
     index = np.arange(10.0)
     return {"paper": length - index, "last_ten": 10 - index}.get(label_rule, np.full(10, np.nan))
 
 
 def write(found: "Skips", config: NumberConfig, stem: pathlib.Path) -> list[pathlib.Path]:
-    """The picture and its numbers in four files."""
+    """Write the picture and its numbers as four files."""
     n_actions, n_steps = found.last_step.shape[1], len(found.mean_distance)
     digits, distances, steps = np.arange(10), np.arange(1, n_actions + 1), np.arange(1, n_steps + 1)
     figure, (left, right) = plots.figure(11, 5, columns=2, width_ratios=(1.1, 1))
@@ -145,7 +146,7 @@ def write(found: "Skips", config: NumberConfig, stem: pathlib.Path) -> list[path
 
 
 def network(config: NumberConfig) -> str:
-    """What tells a run's network from others, for a caption."""
+    """The flags that distinguish a run's network, for a caption."""
     how = "" if config.estimator == "policy_gradient" else f", estimator {config.estimator}"
     return f"lamda {config.lamda:g}, K = {config.n_actions}{how}, seed {config.seed}"
 

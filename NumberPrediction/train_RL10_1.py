@@ -1,8 +1,8 @@
-"""Trains number prediction with 10 + 1 inputs, under the name that the release gives to it:  python
-NumberPrediction/train_RL10_1.py
+"""Trains number prediction with 10 + 1 inputs, under the name of the released script.
 
-The same as RL_train.py, whose flags it takes, with the length held at 10. The released trainer has
-no flags.
+    python NumberPrediction/train_RL10_1.py
+
+Takes the flags of RL_train.py, with the length fixed at 10. The released trainer has no flags.
 """
 
 import dataclasses
@@ -19,8 +19,9 @@ from NumberPrediction.presets import PRESETS, NumberConfig  # noqa: E402
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NumberConfig10(NumberConfig):
-    """Train a network to recall the one of ten digits that its last input points to (Gui et al.
-    2019, section 4.4).
+    """Train a network to recall the one of ten digits that its last input points to.
+
+    Gui et al. 2019, section 4.4.
     """
 
     length: int = setting(10, minimum=10, maximum=10)

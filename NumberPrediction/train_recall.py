@@ -1,4 +1,7 @@
-"""Trains the recall task:  python NumberPrediction/train_recall.py --preset C"""
+"""Trains a network on the recall task.
+
+python NumberPrediction/train_recall.py --preset C
+"""
 
 import pathlib
 import sys

@@ -1,4 +1,7 @@
-"""Train a review classifier: python Sentiment/RL_train.py --dataset imdb --data_dir data/imdb"""
+"""Trains a classifier of reviews.
+
+python Sentiment/RL_train.py --dataset imdb --data_dir data/imdb
+"""
 
 import pathlib
 import sys

@@ -1,4 +1,7 @@
-"""Accuracy of a trained classifier:  python Sentiment/evaluate.py --run_dir RUN --split test"""
+"""Computes the accuracy of a trained classifier.
+
+python Sentiment/evaluate.py --run_dir RUN --split test
+"""
 
 import dataclasses
 import pathlib

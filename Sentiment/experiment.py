@@ -1,4 +1,4 @@
-"""A run of the classifier: data, schedule, evaluation; what it leaves, loaded again."""
+"""Builds, trains and evaluates a classifier; loads a trained one."""
 
 import pathlib
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ PADDED = ("words",)
 
 
 class Predicted(NamedTuple):
-    """What the network says about N texts."""
+    """The network's predictions for N texts."""
 
     probs: np.ndarray  # [N, classes]
     # of each text, the distance taken at each of its words; None without an agent
@@ -38,8 +38,10 @@ class Predicted(NamedTuple):
 def evaluate(
     trainer: Trainer, data: reader.Arrays, split: str, n_buckets: int = 8, n_chains: int = 1
 ) -> dict[str, float]:
-    """Accuracy and mean cross-entropy in nats of all texts, with the most probable and with sampled
-    distances; and of the mixture of several chains."""
+    """Accuracy and mean cross-entropy (nats), with the most probable and with sampled distances.
+
+    With several chains, also those of their mixture.
+    """
     size = min(EVALUATION_BATCH, len(data.lengths))
     batches = bucketing.batches(
         data.lengths, size, 0, 0, bucketing.bucket_lengths(data.lengths, n_buckets)
@@ -65,8 +67,9 @@ def predict(
     greedy: bool = True,
     sample: int = 0,
 ) -> Predicted:
-    """The probabilities of the classes for texts, each a list of words, and the connections that
-    were made. Texts one by one.
+    """The class probabilities of texts, each a list of words, and the connections made.
+
+    Texts are processed one by one.
     """
     probs, distances = [], []
     for i, words in enumerate(texts):
@@ -100,7 +103,7 @@ def load_data(config: SentimentConfig) -> reader.Corpus:
 
 
 def build(config: SentimentConfig) -> Experiment:
-    """Data, model and schedule of a run."""
+    """The data, model and schedule of a run."""
     corpus = load_data(config)
     vocabulary = reader.vocabulary(corpus.train, config.max_words, config.min_count)
     vectors = None
@@ -147,12 +150,12 @@ def build(config: SentimentConfig) -> Experiment:
 
 
 def n_classes(config: SentimentConfig) -> int:
-    """The classes of a run's labels."""
+    """The number of classes of a run's labels."""
     return 5 if config.dataset == "sst5" and config.data_dir else 2
 
 
 def load(run_dir: str, checkpoint_file: str = "") -> Trained:
-    """A run's flags, network and vocabulary; see `load_run`."""
+    """Flags, network and vocabulary of a run; see `load_run`."""
 
     vocabularies = []
 
@@ -166,5 +169,5 @@ def load(run_dir: str, checkpoint_file: str = "") -> Trained:
 
 
 def train(config: SentimentConfig) -> None:
-    """The whole run: train, select on dev, test."""
+    """Train, select on dev, test."""
     loop.run(config, build)

@@ -1,4 +1,4 @@
-"""The IMDB reviews as they are distributed, and a cache of their tokens.
+"""Reads the IMDB reviews as they are distributed, and caches their tokens.
 
 Maas et al. (2011), "Learning Word Vectors for Sentiment Analysis": 25,000 reviews to train and
 25,000 to test, half of each favourable, none of them neutral.
@@ -37,16 +37,16 @@ def read_imdb(
     per_class: int | None = PER_CLASS,
     cache_dir: str | os.PathLike = "",
 ) -> tuple[list[Example], list[Example]]:
-    """The training and the test reviews, each negative before positive and then by file name.
+    """The training and the test reviews, each sorted by label, negative first, then by file name.
 
     Args:
-      source: aclImdb_v1.tar.gz, read and never extracted, or the folder aclImdb.
-      max_tokens: of a longer review the last so many tokens are kept.
-      per_class: how many of each class each part must have; None for any number.
-      cache_dir: where to keep the tokens for the next time; "" keeps none.
+      source: aclImdb_v1.tar.gz, which is never extracted, or the folder aclImdb.
+      max_tokens: of a longer review the last `max_tokens` tokens are kept.
+      per_class: the number of reviews that each class of each part must have; None for any number.
+      cache_dir: where to store the tokens for the next time; "" for no cache.
 
     Raises:
-      InputError: if reviews are missing, are not UTF-8, or the archive is broken.
+      InputError: if reviews are missing or not UTF-8, or the archive is broken.
     """
     source = pathlib.Path(source)
     if not source.exists():
@@ -77,7 +77,7 @@ _Tokens = tuple[np.ndarray, list[str], np.ndarray, np.ndarray]
 
 
 def _cached_tokens(source: pathlib.Path, cache_dir: str | os.PathLike) -> _Tokens:
-    """`_tokens`, kept in `cache_dir` under a name made of the sizes and times of what is read."""
+    """`_tokens`, stored in `cache_dir` under a hash of the sizes and times of the files."""
     if not cache_dir:
         return _tokens(source)
     files = (

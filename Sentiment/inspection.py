@@ -1,4 +1,4 @@
-"""A trained classifier, looked into: tokens, the agent's choices, texts to show."""
+"""Inspects a trained classifier: tokens, the agent's choices, example texts."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -23,7 +23,7 @@ _TEXTS = (  # own work
 
 
 def recurrent_layers(trained: Trained) -> list:
-    """The one recurrent layer."""
+    """The single recurrent layer."""
     return [trained.model.recurrent]
 
 
@@ -35,16 +35,14 @@ def tokenise(trained: Trained, text: str) -> list[str]:
 def traces(
     trained: Trained, texts: Sequence[Sequence[str]], greedy: bool, seed: tf.Tensor
 ) -> list[tuple[str, bool, Trace]]:
-    """Of each agent its direction, whether it reads from the end, and its trace over the padded
-    texts.
-    """
+    """Each agent's direction, whether it reads from the end, and its trace of the padded texts."""
     data = reader.encode([Example(list(words), 0) for words in texts], trained.encoder)
     inputs = tf.constant(data.words), tf.constant(data.lengths)
     return [("", False, trained.model(*inputs, greedy=greedy, seed=seed)[1])]
 
 
 def example_texts(config: SentimentConfig, seed: int) -> list[str]:
-    """Some texts to look at, of the kind that the network was trained on; no run trains on them."""
+    """Example texts of the kind that the network was trained on; no run trains on them."""
     return (
         list(_TEXTS)
         if config.data_dir
@@ -58,8 +56,9 @@ def dev_texts(config: SentimentConfig) -> list[list[str]]:
 
 
 def page_inputs(trained: Trained) -> dict[str, Any]:
-    """How `experiments/page.html` turns typed text into the first layer's inputs; arrays as they
-    are.
+    """The preprocessing for `experiments/page.html`: typed text to the first layer's inputs.
+
+    Its values are arrays and plain data.
     """
     words = trained.encoder
     return {

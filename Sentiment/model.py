@@ -1,6 +1,4 @@
-"""The classifier: word vectors, one recurrent layer, the mean of its outputs or the last one to a
-softmax over the classes.
-"""
+"""The classifier: word vectors, one recurrent layer, a softmax over the classes."""
 
 import functools
 from typing import Any
@@ -35,8 +33,8 @@ class SentimentModel(keras.Model):
     The agent is rewarded with log p(label), after the last word.
 
     Args:
-        config: the flags. n_words: V. n_classes: of the labels. vectors: [V, D] what the word
-            vectors start from, or None.
+        config: the flags. n_words: V. n_classes: of the labels. vectors: [V, D] initial word
+            vectors, or None.
     """
 
     def __init__(
@@ -67,7 +65,7 @@ class SentimentModel(keras.Model):
         seed: tf.Tensor | None = None,
         distances: tf.Tensor | None = None,
     ) -> tuple[tf.Tensor, object]:
-        """words [B, T], lengths [B] int -> logits [B, classes] and the agent's trace (or None)."""
+        """Words [B, T], lengths [B] int -> logits [B, classes], the agent's trace (or None)."""
         seed = tf.zeros(2, tf.int32) if seed is None else seed
         mask = tf.sequence_mask(lengths, tf.shape(words)[1])
         call = {
@@ -86,7 +84,7 @@ class SentimentModel(keras.Model):
         return tf.cast(self.classifier(h), tf.float32), trace
 
     def initial_state(self, batch_size: int) -> tuple:
-        """Nothing is carried from batch to batch."""
+        """(): no state is carried from batch to batch."""
         return ()
 
     def training_loss(
@@ -107,7 +105,7 @@ class SentimentModel(keras.Model):
         weights: tf.Tensor,
         auxiliary_loss: tf.Tensor | float = 0.0,
     ) -> tuple[tf.Tensor, dict]:
-        """The loss and its terms, of logits [B, classes] and labels [B].
+        """The loss and its terms, from logits [B, classes] and labels [B].
 
         Texts of weight 0 only fill up the batch.
         """
@@ -134,7 +132,7 @@ class SentimentModel(keras.Model):
     def infer(
         self, batch: NamedTensors, seed: tf.Tensor, greedy: bool, n_chains: int = 1
     ) -> dict[str, tf.Tensor]:
-        """The classes' probabilities [B, classes] and, of one chain, the distances [B, T]."""
+        """The class probabilities [B, classes] and, with one chain, the distances [B, T]."""
         inputs = repeated(batch["words"], n_chains), repeated(batch["lengths"], n_chains)
         logits, trace = self(*inputs, greedy=greedy, seed=seed)
         if n_chains > 1:

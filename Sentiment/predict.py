@@ -1,5 +1,6 @@
-"""Judges texts, typed or piped, one a line:  echo "a slow start, but what an ending" | python
-Sentiment/predict.py --run_dir RUN
+"""Classifies texts, typed or piped, one per line.
+
+echo "a slow start, but what an ending" | python Sentiment/predict.py --run_dir RUN
 """
 
 import dataclasses
@@ -17,7 +18,7 @@ from common.figures import arcs  # noqa: E402
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PredictConfig:
-    """How favourable texts are, and which word's state each word connects to."""
+    """Classify texts, and show which word's state each word connects to."""
 
     run_dir: str = setting("", "folder of the run", path=True)
     checkpoint: str = setting("", "checkpoint file (empty: the best epoch of the run)", path=True)

@@ -8,8 +8,9 @@ from common.errors import InputError
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SentimentConfig(RunConfig):
-    """Train a classifier of reviews on IMDB or the Stanford Sentiment Treebank (Gui et al. 2019,
-    section 4.3).
+    """Train a classifier of reviews on IMDB or the Stanford Sentiment Treebank.
+
+    Gui et al. 2019, section 4.3.
     """
 
     task = "Sentiment"
@@ -59,7 +60,7 @@ class SentimentConfig(RunConfig):
     n_buckets: int = setting(8, "padded lengths of batches; each is compiled once", minimum=1)
 
     def __post_init__(self):
-        """Raises `InputError` for a flag of another data set."""
+        """Raises `InputError` for a flag that applies to another data set."""
         super().__post_init__()
         if self.phrases and self.dataset == "imdb":
             raise InputError(

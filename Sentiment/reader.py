@@ -29,7 +29,10 @@ class Corpus(NamedTuple):
 
 
 class Arrays(NamedTuple):
-    """words [B, T], 0 beyond a text, labels [B], lengths [B]; all int32."""
+    """Texts as int32 arrays, padded with 0.
+
+    words: [B, T]. labels: [B]. lengths: [B].
+    """
 
     words: np.ndarray
     labels: np.ndarray
@@ -44,25 +47,24 @@ def load(
     phrases: bool = False,
     cache_dir: str | os.PathLike = "",
 ) -> Corpus:
-    """A data set by name; of a longer text the last `max_tokens` tokens are kept, where its verdict
-    mostly stands.
+    """A data set by name; texts are cut to their last `max_tokens` tokens.
+
+    The verdict of a review mostly stands at its end.
 
     Args:
       dataset: "imdb", "sst5" (five classes) or "sst2" (favourable or not, neutral texts left out).
-      data_dir: the folder that has the data set as distributed (aclImdb_v1.tar.gz or aclImdb/;
+      data_dir: the folder with the data set as distributed (aclImdb_v1.tar.gz or aclImdb/;
         train.txt, dev.txt and test.txt or their zip), or the folder above it if it is called imdb
-        or sst. An archive that is not there is downloaded into it. "" generates a small corpus of
-        two classes, whatever the data set.
-      seed: which 15 % of IMDB's training reviews, the same share of both classes, are kept to
-      validate.
+        or sst. A missing archive is downloaded into it. "" generates a small corpus of two classes,
+        whatever the data set.
+      seed: draws the 15 % of IMDB's training reviews, of each class, that are the dev data.
       max_tokens: T at most.
-      phrases: SST only: train on every different phrase of the training trees, not on the sentences
-      alone.
-      cache_dir: where to keep IMDB tokenised, which otherwise takes a while every time; "" keeps
-      none.
+      phrases: SST only: train on every different phrase of the training trees, not only on the
+        sentences.
+      cache_dir: where to store IMDB's tokens, which take a while to make; "" for no cache.
 
     Raises:
-      InputError: if the files cannot be had, are not of their format, or are not complete.
+      InputError: if the files are missing, not of their format, or incomplete.
     """
     if dataset not in DATASETS:
         raise InputError(
@@ -100,8 +102,9 @@ def load(
 def vocabulary(
     train: Iterable[Example], max_size: int | None = None, min_count: int = 1
 ) -> Vocabulary:
-    """The words of the training texts, most frequent first, after padding (0) and the unknown word
-    (1).
+    """The words of the training texts, most frequent first.
+
+    Ids 0 and 1 are padding and the unknown word.
     """
     words = (word for example in train for word in example.words)
     return Vocabulary.build(words, max_size, min_count, specials=(PADDING, UNKNOWN))
@@ -110,7 +113,7 @@ def vocabulary(
 def encode(examples: Sequence[Example], words: Vocabulary, length: int | None = None) -> Arrays:
     """Texts as padded arrays of `length` steps, by default the longest text's.
 
-    Raises InputError for a longer one.
+    Raises InputError if a text is longer.
     """
     lengths = np.array([len(example.words) for example in examples], np.int32)
     length = int(lengths.max(initial=1)) if length is None else length
@@ -130,7 +133,7 @@ def split(
 ) -> tuple[list[Example], list[Example]]:
     """The examples in two lists; the second has `share` of each class, drawn with the seed.
 
-    Order is kept.
+    Both keep the order.
     """
     labels = np.array([example.label for example in examples])
     second = np.zeros(len(examples), bool)

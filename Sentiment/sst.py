@@ -1,4 +1,4 @@
-"""The Stanford Sentiment Treebank as it is distributed.
+"""Reads the Stanford Sentiment Treebank as it is distributed.
 
 Socher et al. (2013), "Recursive Deep Models for Semantic Compositionality Over a Sentiment
 Treebank": sentences as trees with a label from 0 (very negative) to 4 at every node.
@@ -21,11 +21,11 @@ SHA256 = "5c613a4f673fc74097d523a2c83f38e0cc462984d847b82c7aaf36b01cbbbfcc"
 
 
 def read_trees(name: str, text: Iterable[str], phrases: bool = False) -> list[Example]:
-    """The sentences of bracketed trees, one a line, with the label of the root; with `phrases`
-    every different phrase.
+    """The sentences of bracketed trees, one per line, with the label of the root.
 
-    Words come in lower case, with the treebank's escapes undone: -LRB- is a bracket, a backslash
-    before / or * goes. Raises InputError, with `name` and the line number, for a malformed tree.
+    With `phrases`, every different phrase. Words are in lower case, with the treebank's escapes
+    undone: -LRB- is a bracket, a backslash before / or * is removed. Raises InputError, with `name`
+    and the line number, for a malformed tree.
     """
     examples: dict[tuple[tuple[str, ...], int], None] = {}
     sentences: list[Example] = []
@@ -49,7 +49,7 @@ def read_trees(name: str, text: Iterable[str], phrases: bool = False) -> list[Ex
 
 
 def texts(folder: pathlib.Path) -> dict[str, tuple[str, list[str]]]:
-    """Name and lines of the three files, from where they lie or from the archive that has them."""
+    """Name and lines of each split's file, read from the folder or from the archive in it."""
     names = {"train": "train.txt", "dev": "dev.txt", "test": "test.txt"}
     for parent in (folder, folder / "sst"):
         for place in (parent, parent / "trees"):

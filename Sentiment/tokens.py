@@ -11,14 +11,14 @@ _TOKEN = re.compile(r"[^\W_]+(?:['’][^\W_]+)*|[^\w\s]|_")
 
 
 class Example(NamedTuple):
-    """The words of a text and the number of its class, from 0; the higher, the more favourable."""
+    """The words of a text and its class, numbered from 0, the least favourable."""
 
     words: Sequence[str]
     label: int
 
 
 def split_text(text: str, dataset: str, max_tokens: int) -> list[str]:
-    """The words of a typed text, as that data set writes them; at most the last `max_tokens`."""
+    """The words of a typed text, split as in that data set; at most the last `max_tokens`."""
     words = tokenise(text) if dataset == "imdb" else _treebank_words(text)
     return words[-max_tokens:]
 
@@ -30,9 +30,8 @@ def _treebank_words(text: str) -> list[str]:
 
 
 def tokenise(text: str) -> list[str]:
-    """Lower-case words and punctuation marks: "It's <br />GOOD..." is it's, good, three full stops.
+    """Lower-case words and punctuation marks: "It's <br />GOOD..." is it's, good, and three dots.
 
-    A word is a run of letters and digits, with apostrophes inside it; line breaks written as HTML
-    are dropped.
+    A word is a run of letters and digits, with apostrophes inside it; HTML line breaks are dropped.
     """
     return _TOKEN.findall(text.replace("<br />", " ").lower())

@@ -1,10 +1,10 @@
-"""The bracketed trees of the Stanford Sentiment Treebank: (3 (2 so) (4 good))."""
+"""Parses the bracketed trees of the Stanford Sentiment Treebank: (3 (2 so) (4 good))."""
 
 import re
 
 
 def phrases_of(line: str) -> list[tuple[list[str], int]]:
-    """Words and label of each phrase of a tree, every node after its parts, the sentence last.
+    """Words and label of each phrase of a tree, every node after its children, the sentence last.
 
         tree -> "(" label word ")" | "(" label tree tree* ")"
 

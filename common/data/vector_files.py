@@ -247,7 +247,7 @@ def _binary_rows(file: BinaryIO, n_rows: int, size: int) -> Iterator[tuple[bytes
 
 
 def _check_block(path: pathlib.Path, block: Sequence[bytes], last: int, dim: int) -> None:
-    """Raises `InputError` for the first row with NaN or huge numbers; `last`: its last row."""
+    """Raises `InputError` for the first row with NaN or huge numbers."""
     largest = np.abs(np.frombuffer(b"".join(block), "<f4").reshape(-1, dim)).max(1)
     odd = np.flatnonzero(~(largest <= _LARGEST))  # what is not a number is not smaller
     if odd.size:
