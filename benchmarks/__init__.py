@@ -1,1 +1,1 @@
-"""Speed, side by side with what a user would pick instead."""
+"""Speed of our layers and networks beside those that a user would pick instead."""

@@ -1,5 +1,6 @@
-"""Whole training steps compiled by XLA, as a plain graph, and as `--jit_compile` chooses by
-default: time to compile, and of a step.
+"""Times training steps with each value of `--jit_compile`: compilation, and one step.
+
+Steps are compiled as a whole by XLA, run as a plain graph, or as the default chooses.
 """
 
 import time
@@ -26,8 +27,9 @@ NETWORKS = {
 
 
 def measure(runs: int) -> dict[str, dict[str, dict[str, float]]]:
-    """Of each preset and way: seconds until the first call has been made, less a later call's, and
-    milliseconds of a step.
+    """For each preset and value: seconds to compile, and milliseconds of a step.
+
+    Compilation is the time of the first call less that of a later one.
     """
     found: dict[str, dict[str, dict[str, float]]] = {}
     for name, (make, n_steps) in NETWORKS.items():

@@ -1,5 +1,6 @@
-"""One recurrent layer, forward and backward: ours, Keras' and PyTorch's, as functions that take one
-step of work each.
+"""One recurrent layer, forward and backward: ours, Keras' and PyTorch's.
+
+Each is a function without arguments that does one step of work.
 """
 
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from NumberPrediction.presets import NumberConfig
 
 
 class Size(NamedTuple):
-    """Of a task's recurrent layer: batch, steps, features, units, K, units of the agent."""
+    """The size of a task's recurrent layer: B, T, D, H, K and the units of the agent."""
 
     batch: int
     n_steps: int
@@ -27,18 +28,19 @@ class Size(NamedTuple):
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Of the inputs, [B, T, D]."""
+        """The shape of the inputs, [B, T, D]."""
         return self.batch, self.n_steps, self.features
 
     @property
     def operations(self) -> int:
-        """Of the matrix products of an LSTM, forward and backward: its layer's, whatever
-        connections it makes.
+        """Floating-point operations of an LSTM's matrix products, forward and backward.
+
+        Skip connections add none.
         """
         return 3 * 2 * 4 * self.units * (self.features + self.units) * self.batch * self.n_steps
 
     def __str__(self) -> str:
-        """As in a title."""
+        """The size as it stands in a title."""
         return (
             f"B {self.batch}, T {self.n_steps}, D {self.features}, H {self.units}, K"
             f" {self.n_actions}"
@@ -55,9 +57,7 @@ SMALL = Size(20, 35, 200, 200, 5, 50)  # for how time grows
 def tensorflow_step(
     layer: keras.layers.Layer, shape: tuple[int, int, int], jit_compile: bool
 ) -> Callable[[], object]:
-    """Forward and backward of a layer over inputs [B, T, D]: gradients of all weights and of the
-    input.
-    """
+    """A step of a layer over inputs [B, T, D]: gradients of all weights and of the input."""
     random = np.random.default_rng(0)
     x = tf.constant(random.normal(size=shape), tf.float32)
     weight = tf.constant(random.normal(size=(*shape[:2], layer_units(layer))), tf.float32)
@@ -79,12 +79,12 @@ def tensorflow_step(
 
 
 def layer_units(layer: keras.layers.Layer) -> int:
-    """H."""
+    """The number of units H of a layer."""
     return layer.units if hasattr(layer, "units") else layer.cell.units
 
 
 def torch_step(shape: tuple[int, int, int], units: int) -> Callable[[], object] | None:
-    """The same for `torch.nn.LSTM`, or None where PyTorch is not installed."""
+    """A step of `torch.nn.LSTM`, or None if PyTorch is not installed."""
     try:
         import torch
     except ImportError:
@@ -141,7 +141,7 @@ def dynamic_skip(size: Size, **changes: Any) -> Callable[[], object]:
 
 
 def candidates(size: Size) -> dict[str, Callable[[], object]]:
-    """All that are compared, by name."""
+    """All layers that are compared, by name."""
     keras_lstm = {"return_sequences": True, "use_cudnn": False}
     found = {
         "DynamicSkipLSTM": dynamic_skip(size),
@@ -159,8 +159,9 @@ def candidates(size: Size) -> dict[str, Callable[[], object]]:
 
 
 def all_cells(size: Size) -> dict[str, Callable[[], object]]:
-    """A layer of every `--cell`, as the tasks run it: compiled as a whole where the task's whole
-    step is by default.
+    """A layer of every `--cell`, compiled as in the tasks.
+
+    That is, as a whole if the task's whole step is compiled by default.
     """
     found = {"dynamic_skip": dynamic_skip(size)}
     for cell in sorted({*CELLS} - {"dynamic_skip"}):

@@ -1,6 +1,6 @@
 """Peak memory of a layer's forward and backward pass, beside autodiff through the cell.
 
-Linux alone: it reads /proc.
+Linux only: it reads /proc.
 """
 
 import os
@@ -20,8 +20,9 @@ CASES = (
 
 
 def peak_mib(case: str, n_steps: int) -> float:
-    """MiB above what weights and inputs take, in a process of its own that gives memory back as
-    soon as it is free.
+    """Peak MiB above the memory of weights and inputs.
+
+    Measured in a separate process that returns memory to the system as soon as it is free.
     """
     # Without oneDNN TensorFlow asks the system for memory, not a pool of its own.
     settings = {
@@ -38,7 +39,7 @@ def peak_mib(case: str, n_steps: int) -> float:
 
 
 def _status(key: str) -> float:
-    """MiB of a line of /proc/self/status."""
+    """A value of /proc/self/status, in MiB."""
     for line in pathlib.Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
         if line.startswith(key + ":"):
             return int(line.split()[1]) / 1024
@@ -46,7 +47,7 @@ def _status(key: str) -> float:
 
 
 def measure(case: str, n_steps: int) -> float:
-    """MiB, in this process."""
+    """Peak MiB in this process."""
     import keras
 
     from benchmarks.layers import PTB, tensorflow_step

@@ -102,7 +102,7 @@ def by_cell(seconds: dict[str, dict[str, list[float]]]) -> dict:
 
 
 def step(runs: int, networks: str, *preset: str) -> dict:
-    """One training step of the networks in that file of benchmarks/networks/.
+    """One training step of the networks in a file of benchmarks/networks/.
 
     Calls of several steps each are timed.
     """
@@ -255,7 +255,7 @@ PARTS = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SpeedConfig:
-    """Measure speed."""
+    """Measure speed and memory beside what a user would pick instead."""
 
     parts: list[str] = setting(list(PARTS), "what to measure", choices=tuple(PARTS))
     runs: int = setting(7, "counted runs of each", minimum=1)
@@ -263,7 +263,7 @@ class SpeedConfig:
 
 
 def measure(config: SpeedConfig) -> None:
-    """Run the parts, print and write what they found."""
+    """Measure the parts; print and write the results."""
     from common.training.provenance import describe_start
 
     folder = pathlib.Path(config.results or ROOT / "benchmarks" / "results")

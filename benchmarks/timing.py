@@ -1,6 +1,4 @@
-"""Interleaved timing of several functions in one process, so that ratios hold where the machine is
-noisy.
-"""
+"""Interleaved timing of functions, which keeps ratios right on a noisy machine."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -11,8 +9,9 @@ import numpy as np
 def interleaved(
     functions: Mapping[str, Callable[[], object]], runs: int, warm_up: int = 2
 ) -> dict[str, list[float]]:
-    """Seconds of each run of each function, A B C A B C ..., after `warm_up` rounds that are not
-    counted; each must wait for its result.
+    """Seconds of each run of each function, in the order A B C A B C ...
+
+    `warm_up` rounds before are not counted. Each function must wait for its result.
     """
     for _ in range(warm_up):
         for function in functions.values():
@@ -27,10 +26,10 @@ def interleaved(
 
 
 def ratio(seconds: Mapping[str, list[float]], name: str, to: str) -> float:
-    """Median of the ratios of the runs of one round."""
+    """The median over the rounds of the ratio of two functions' times."""
     return float(np.median(np.divide(seconds[name], seconds[to])))
 
 
 def milliseconds(seconds: list[float]) -> float:
-    """The median, in milliseconds."""
+    """The median in milliseconds."""
     return float(np.median(seconds) * 1e3)

@@ -1,5 +1,6 @@
-"""Line charts as inline SVG, for pages: text that scales and can be selected, no scripts, the same
-bytes for the same numbers.
+"""Line charts as inline SVG, for HTML pages.
+
+Text scales and can be selected; there are no scripts; equal numbers give equal bytes.
 """
 
 import html
@@ -24,11 +25,13 @@ def style(number: int) -> tuple[str, str]:
 def line_chart(
     series: Mapping[str, Sequence[Line]], x_label: str, y_label: str, logarithmic: bool = False
 ) -> str:
-    """A chart of named series, each one or more lines (seeds) in one colour. Not finite points are
-    left out.
+    """A chart of named series, each of one or more lines (seeds) in one colour.
+
+    Points that are not finite are left out.
 
     Args:
-        series: name -> lines of (x, y). logarithmic: the y axis; what is not positive is left out.
+        series: name -> lines of (x, y). logarithmic: the y axis; values of 0 and below are left
+            out.
     """
     lines = {name: [_usable(line, logarithmic) for line in group] for name, group in series.items()}
     points = [point for group in lines.values() for line in group for point in line]
@@ -79,7 +82,7 @@ def line_chart(
 
 
 def legend(names: Sequence[str]) -> str:
-    """The names of series with their lines, as HTML that flows."""
+    """The names of series with their line styles, as inline HTML."""
     keys = []
     for number, name in enumerate(names):
         colour, dash = style(number)
@@ -112,7 +115,7 @@ def _usable(line: Line, logarithmic: bool) -> list[tuple[float, float]]:
 
 
 def _axis(values: Sequence[float], whole: bool = False) -> tuple[list[float], float, float]:
-    """Ticks at round numbers, and the ends of a linear axis that holds all values."""
+    """Ticks at round numbers, and the limits of a linear axis that includes all values."""
     low, high = min(values), max(values)
     if low == high:
         low, high = low - 0.5, high + 0.5
@@ -126,9 +129,7 @@ def _axis(values: Sequence[float], whole: bool = False) -> tuple[list[float], fl
 
 
 def _log_axis(values: Sequence[float]) -> tuple[list[float], float, float]:
-    """Ticks at 1, 2 and 5 times powers of ten, and the ends of a logarithmic axis that holds all
-    values.
-    """
+    """Ticks at 1, 2 and 5 times powers of ten, and the limits of a logarithmic axis."""
     low, high = min(values), max(values)
     powers = range(math.floor(math.log10(low)) - 1, math.ceil(math.log10(high)) + 2)
     dense = high / low < 30

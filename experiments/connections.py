@@ -1,4 +1,4 @@
-"""What the agents of a trained network do with texts: the run of any task, read in one way."""
+"""Computes the connections that a trained network makes in texts, for runs of any task."""
 
 import pathlib
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from experiments import tasks
 
 
 class Reading(NamedTuple):
-    """What one agent did with a text of T words, in the order in which it reads.
+    """One agent's choices in a text of T words, in the order in which it reads.
 
     Distances count steps of that order.
     """
@@ -29,9 +29,7 @@ class Reading(NamedTuple):
 
 
 class Network(NamedTuple):
-    """A trained network whose agents choose: its task's `inspection` module, what was trained, and
-    what was run in words.
-    """
+    """A trained network with agents, and its task's `inspection` module."""
 
     inspection: ModuleType
     trained: Trained
@@ -39,7 +37,7 @@ class Network(NamedTuple):
 
     @property
     def config(self) -> Any:
-        """The run's flags."""
+        """The flags of the run."""
         return self.trained.config
 
     def tokenise(self, text: str) -> list[str]:
@@ -49,16 +47,14 @@ class Network(NamedTuple):
     def ask(
         self, texts: Sequence[Sequence[str]], greedy: bool, seed: int
     ) -> list[tuple[str, bool, Trace]]:
-        """Of each agent its direction, whether it reads from the end, and its trace over the padded
-        texts.
-        """
+        """Each agent's direction, whether it reads from the end, and its trace of the texts."""
         return self.inspection.traces(self.trained, texts, greedy, tf.constant([seed, 0], tf.int32))
 
 
 def load(run_dir: str) -> Network:
     """The network of a run of any task.
 
-    Raises `InputError` if there is none, or one whose cell chooses nothing.
+    Raises `InputError` if there is none, or one without an agent.
     """
     inspection, trained = tasks.load(run_dir)
     config, layers = trained.config, recurrent_layers(inspection, trained)
@@ -84,7 +80,7 @@ def load(run_dir: str) -> Network:
 def read(
     network: Network, texts: Sequence[Sequence[str]], n_samples: int = 0, seed: int = 0
 ) -> list[list[Reading]]:
-    """What each agent did with each text, a list of words: one list of readings for each text."""
+    """Each agent's choices in each text, a list of words: a list of readings per text."""
     for words in texts:
         if not words:
             raise InputError("expected a text with at least one word, found none; leave it out")
@@ -122,5 +118,5 @@ def read(
 
 
 def recurrent_layers(inspection: ModuleType, trained: Trained) -> list:
-    """The layers that are a `DynamicSkipLSTM` or a kind of it."""
+    """The layers of class `DynamicSkipLSTM` or of a subclass."""
     return [layer for layer in inspection.recurrent_layers(trained) if hasattr(layer, "recurrence")]

@@ -1,5 +1,6 @@
-"""The page of connections: `page.html` with a network's readings of some texts, and the network
-itself where it is small enough.
+"""Writes a page of connections: `page.html` with a network's readings of some texts.
+
+If the network is small enough, it is part of the page, which then reads typed text.
 """
 
 import json
@@ -20,11 +21,11 @@ def write(
     stem: pathlib.Path,
     max_megabytes: float,
 ) -> pathlib.Path:
-    """Write `<stem>.html`, which needs nothing beside itself; returns its path.
+    """Write `<stem>.html`, a page in one file; returns its path.
 
     Args:
-        texts, readings: what to pick from, as given and as `connections.read` read it.
-            max_megabytes: of the network in the page.
+        texts, readings: to choose from on the page; readings as from `connections.read`.
+        max_megabytes: largest network that is put into the page.
     """
     model, reason = weights.export(network, max_megabytes)
     data = {

@@ -1,4 +1,4 @@
-"""Which data of a table are missing, where they come from and where they go."""
+"""Finds which data of a table are missing, where to get them and where to put them."""
 
 import pathlib
 from collections.abc import Iterable, Sequence
@@ -11,7 +11,7 @@ from NER.reader import FILE_NAMES
 
 
 class Source(NamedTuple):
-    """A data set: its name, the sets of files any of which will do, where to get it."""
+    """A data set: its name, sets of files of which one is enough, and where to get it."""
 
     what: str
     files: Sequence[Sequence[str]]
@@ -42,9 +42,9 @@ VECTORS = {
 
 
 def missing(names: Iterable[str], data_dir: str, vectors: str = "") -> list[str]:
-    """A line for each file that the tables `names` lack: where it goes, what and where from.
+    """A line for each missing file of the tables `names`: its place, its content, its source.
 
-    What a reader downloads is not among them; if nothing else is missing, the folder for it is
+    Data that a reader downloads are not among them; if nothing else is missing, their folder is
     made.
     """
     lines: dict[str, None] = {}
@@ -64,7 +64,7 @@ def missing(names: Iterable[str], data_dir: str, vectors: str = "") -> list[str]
 
 
 def _missing_files(folder: pathlib.Path, source: Source) -> list[str]:
-    """What is absent of the set of files that has been begun, or else of the first."""
+    """The missing files of the first set, or of the set that is there in part."""
     absent = [[file for file in files if not (folder / file).exists()] for files in source.files]
     begun = [
         found for found, files in zip(absent, source.files, strict=True) if len(found) < len(files)

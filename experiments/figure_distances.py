@@ -1,4 +1,6 @@
-"""How far back which words connect:  python experiments/figure_distances.py RUN_DIR
+"""Draws how far back each class of words connects.
+
+    python experiments/figure_distances.py RUN_DIR
 
 A histogram of the most probable distances for each class of words, over sentences of the run's own
 dev data or of a file.
@@ -75,8 +77,9 @@ def draw(config: DistancesConfig) -> list[pathlib.Path]:
 
 
 def counts(pairs: list[tuple[str, int]], n_actions: int) -> dict[str, np.ndarray]:
-    """How often each class of words went each distance: class -> [K]; classes of fewer than twenty
-    words are left out.
+    """How often each class of words took each distance: class -> [K].
+
+    Classes of fewer than twenty words are left out.
     """
     found = {name: np.zeros(n_actions, int) for name in NAMES}
     for word, distance in pairs:
@@ -87,7 +90,7 @@ def counts(pairs: list[tuple[str, int]], n_actions: int) -> dict[str, np.ndarray
 def write(
     found: dict[str, np.ndarray], direction: str, n_texts: int, caption: str, stem: pathlib.Path
 ) -> list[pathlib.Path]:
-    """The histograms of one direction of reading."""
+    """Write the histograms of one direction of reading."""
     if not found:
         raise InputError(
             f"expected classes of at least {_FEWEST} words, found none: give more --n_texts"

@@ -1,5 +1,6 @@
-"""A figure's files: NAME.svg and NAME.png, its numbers as NAME.csv, and NAME.json, which says what
-it shows and how it was made.
+"""Writes the files of a figure: pictures, numbers, and a description.
+
+NAME.svg and NAME.png, the numbers as NAME.csv, and NAME.json with title, caption and command.
 """
 
 import json
@@ -18,7 +19,7 @@ FOLDER = pathlib.Path(__file__).resolve().parent / "figures"
 def write(
     figure: Any, stem: str | os.PathLike, title: str, caption: str, columns: Mapping[str, Sequence]
 ) -> list[pathlib.Path]:
-    """All files of a figure, its caption below the axes; returns the paths."""
+    """Write all files of a figure, its caption below the axes; returns the paths."""
     plots.caption(figure, caption)
     return [
         *plots.save(figure, stem),
@@ -28,7 +29,7 @@ def write(
 
 
 def describe(stem: str | os.PathLike, title: str, caption: str) -> pathlib.Path:
-    """NAME.json alone: title, caption, and the command that runs now."""
+    """Write NAME.json: title, caption, and the command that is running."""
     path = pathlib.Path(f"{stem}.json")
     text = {"title": title, "caption": caption, "command": command_line()}
     atomic_write(path, json.dumps(text, indent=1, ensure_ascii=False) + "\n")

@@ -1,8 +1,9 @@
-"""Figure 3, how far back gradients reach:  python experiments/figure_gradients.py RUN_DIR RUN_DIR
-...
+"""Draws figure 3: how far back gradients reach.
 
-Of each run's recurrent layer, the gradient of the loss of one step T with respect to the state of
-every step up to it.
+    python experiments/figure_gradients.py RUN_DIR RUN_DIR ...
+
+For each run's recurrent layer, the gradient of the loss at one step T with respect to the state of
+every step up to T.
 """
 
 import dataclasses
@@ -37,8 +38,10 @@ class GradientsConfig:
 
 
 class Probe(NamedTuple):
-    """What is asked of a network: the layer, its inputs [B, T, D], distances [B, T] to take (or
-    None), and h_T [B, H] -> losses [B].
+    """What is measured in a network: a layer, its inputs and distances, and a loss.
+
+    The layer; its inputs [B, T, D]; the distances [B, T] to take (or None); a function from h_T [B,
+    H] to losses [B].
     """
 
     layer: Any
@@ -48,11 +51,10 @@ class Probe(NamedTuple):
 
 
 def norms(probe: Probe) -> np.ndarray:
-    """The mean over B texts of |dL_T / dh_t|, divided by its sum over the steps: [T], which sums to
-    one (Gui et al. 2019, figure 3).
+    """The mean over B texts of |dL_T / dh_t|, normalised to a sum of 1 over the steps: [T].
 
-    dh_t is a nudge to the state that step t leaves: it reaches the loss through whatever connects
-    to that state.
+    Gui et al. 2019, figure 3. dh_t perturbs the state after step t: it reaches the loss through all
+    connections to that state.
     """
     import tensorflow as tf
 
@@ -84,8 +86,9 @@ def norms(probe: Probe) -> np.ndarray:
 
 
 def _places(h: Any, states: list) -> list[int]:
-    """Which states hold h, as their newest part: cells keep the past steps side by side, the oldest
-    first.
+    """The indices of the states whose newest part is h.
+
+    Cells keep the past steps side by side, the oldest first.
     """
     size = h.shape[1]
     return [
@@ -96,9 +99,9 @@ def _places(h: Any, states: list) -> list[int]:
 
 
 def probe(run_dir: str, n_steps: int, n_texts: int) -> tuple[Any, Probe]:
-    """The flags of a run, and what is asked of its network on the run's dev data.
+    """The flags of a run, and its `Probe` on the run's dev data.
 
-    Raises `InputError` for data without such texts.
+    Raises `InputError` if there are no texts of that length.
     """
     from experiments import tasks
 
@@ -162,8 +165,9 @@ def draw(config: GradientsConfig) -> list[pathlib.Path]:
 
 
 def describe(all_flags: list[Any]) -> tuple[list[str], list[str]]:
-    """Of each run its name (cell, K and lamda where it has them, other flags in which the runs
-    differ), and what all have in common.
+    """The names of runs, and the flags that all have in common.
+
+    A name is the cell, K and lamda if it has them, and other flags in which the runs differ.
     """
     known = settings(type(all_flags[0]))
     free = {
@@ -200,7 +204,7 @@ def describe(all_flags: list[Any]) -> tuple[list[str], list[str]]:
 
 
 def _extent(flags: Any) -> str:
-    """How much the runs were trained."""
+    """How long the runs were trained."""
     limit = getattr(flags, "max_train_examples", 0)
     return f"up to {flags.max_epochs} epochs" + (f" over {limit:,} training texts" if limit else "")
 

@@ -1,5 +1,8 @@
-"""How time and memory of the layer grow with its size, from what benchmarks/speed.py measured:
-python experiments/figure_growth.py
+"""Draws how time and memory of the layer grow with its size.
+
+    python experiments/figure_growth.py
+
+The numbers are those that benchmarks/speed.py measured.
 """
 
 import dataclasses
@@ -45,7 +48,7 @@ def _read(folder: str, part: str) -> dict:
 def draw(config: GrowthConfig) -> list[pathlib.Path]:
     """Write the figure; print and return its paths.
 
-    Raises `InputError` where a part was not measured.
+    Raises `InputError` if a part was not measured.
     """
     records, memory = (
         {part: _read(config.results, part) for part in _PARTS},

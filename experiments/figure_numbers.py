@@ -1,7 +1,9 @@
-"""Where a network of number prediction looks:  python experiments/figure_numbers.py RUN_DIR
+"""Draws which steps a network of number prediction connects to.
 
-The picture of NumberPrediction/show_skips.py among the figures: which step the last one connects
-to, for each index digit.
+    python experiments/figure_numbers.py RUN_DIR
+
+For each index digit, the step that the last one connects to: the picture of
+NumberPrediction/show_skips.py in the form of the other figures.
 """
 
 import dataclasses

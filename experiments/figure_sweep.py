@@ -1,5 +1,8 @@
-"""Figure 5, perplexity against K and against lamda, from the committed results:  python
-experiments/figure_sweep.py lm_sweep_small
+"""Draws figure 5: perplexity against K and against lamda.
+
+    python experiments/figure_sweep.py lm_sweep_small
+
+The numbers are those of the committed results.
 """
 
 import dataclasses
@@ -31,8 +34,9 @@ class SweepConfig:
 
 
 def points(table: str) -> dict[str, list[tuple[float, dict]]]:
-    """Of "K" (lamda 1) and of "lamda" (K = 5): value -> results, in order, for the rows that were
-    run. lamda 0 is the LSTM.
+    """The results by "K" (at lamda 1) and by "lamda" (at K = 5): value -> results, in order.
+
+    Only rows that were run. lamda 0 is the LSTM.
     """
     rows = {name: read_results.results_of(table, name) for name in tables.TABLES[table].rows}
     by_k = [
@@ -52,7 +56,7 @@ def points(table: str) -> dict[str, list[tuple[float, dict]]]:
 def draw(config: SweepConfig) -> list[pathlib.Path]:
     """Write the figure; print and return its paths.
 
-    Raises `InputError` where nothing was run yet.
+    Raises `InputError` if nothing was run yet.
     """
     found = points(config.table)
     if not any(found.values()):

@@ -1,5 +1,8 @@
-"""The agent's entropy and its reward over training, from the committed results:  python
-experiments/figure_training.py numbers11
+"""Draws the agent's entropy and reward over training.
+
+    python experiments/figure_training.py numbers11
+
+The numbers are those of the committed results.
 """
 
 import dataclasses
@@ -19,7 +22,7 @@ from experiments import figure_files, read_results, tables  # noqa: E402
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
-    """Draw what the agents of a table's rows do while they learn."""
+    """Draw the entropy and the reward of the agents of a table over their training."""
 
     table: str = setting("", "which table", choices=("", *tables.TABLES))
     rows: list[str] = setting([], "which rows (empty: all with an agent)")

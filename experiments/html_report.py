@@ -1,4 +1,4 @@
-"""A page with all tables, learning curves and figures, in one file, to read or to print."""
+"""Renders all tables, learning curves and figures as one HTML page, to read or print."""
 
 import html
 import json
@@ -83,7 +83,7 @@ from the agent's distribution, as in training; <em>greedy</em>: the most probabl
 
 
 def render() -> str:
-    """The page: a function of the committed results and figures alone."""
+    """The page, which depends only on the committed results and figures."""
     sections = [
         (f"table-{key}", table.title, _table_section(key, table)) for key, table in TABLES.items()
     ]
@@ -107,7 +107,7 @@ def render() -> str:
 
 
 def figures() -> list[tuple[pathlib.Path, dict[str, str]]]:
-    """The committed pictures, each with what NAME.json says of it: title, caption, command."""
+    """The committed pictures, each with title, caption and command from NAME.json."""
     return [
         (path.with_suffix(".svg"), json.loads(path.read_bytes()))
         for path in sorted(FIGURES.glob("[!.]*.json"))
@@ -186,7 +186,7 @@ def _cells(measured: Sequence[read_results.Cell]) -> str:
 
 
 def _commands(key: str, table: Table) -> str:
-    """The commands of the rows that were not run."""
+    """The commands for the rows that were not run."""
     lines = []
     for name in read_results.rows_not_run(key):
         command = row_flags.command(
@@ -200,7 +200,7 @@ def _commands(key: str, table: Table) -> str:
 
 
 def _curves(table: Table, found: dict[str, list[dict[str, Any]]]) -> str:
-    """Dev metric, the agent's entropy and its reward over the epochs, a line for each seed."""
+    """Dev metric, the agent's entropy and its reward over the epochs, with a line per seed."""
     records = [record for runs in found.values() for one in runs for record in one["records"]]
     metric = next(
         (name for name, *_ in table.metrics if any(name in record for record in records)), ""
@@ -239,7 +239,7 @@ def _chart(
     label: str,
     logarithmic: bool = False,
 ) -> str:
-    """`value`, of a result and one of its records, over the epochs."""
+    """A chart over the epochs of `value`, a function of a result and one of its records."""
     series = {
         name: [[(record["epoch"], value(one, record)) for record in one["records"]] for one in runs]
         for name, runs in found.items()

@@ -1,4 +1,4 @@
-"""Where the runs of a table are started: as processes of this machine, or on a Ray cluster."""
+"""Starts the runs of a table: as processes of this machine, or on a Ray cluster."""
 
 import concurrent.futures
 import contextlib
@@ -22,9 +22,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
 class Job(NamedTuple):
-    """One run: its name for people, its command, the folder it writes, the file that its result
-    goes to.
-    """
+    """One run: its name, its command, its folder, and the file for its result."""
 
     name: str
     command: list[str]
@@ -33,9 +31,7 @@ class Job(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What a run left: its exit status and, if that is 0, the texts of its result.json and
-    metrics.jsonl.
-    """
+    """The exit status of a run and, if that is 0, its result.json and metrics.jsonl as text."""
 
     status: int
     result: str = ""
@@ -51,11 +47,10 @@ def run_all(
     keep: Callable[[str, str, pathlib.Path], None],
     at_a_time: int,
 ) -> list[str]:
-    """Run jobs, `at_a_time` of them side by side, and keep each result as it comes. Returns the
-    names of those that failed.
+    """Run jobs, `at_a_time` at once, and keep each result; returns the names that failed.
 
-    A failure does not stop the others. On Ctrl-C or SIGTERM no further job begins, and those that
-    run are told to save and end.
+    A failure does not stop the others. On Ctrl-C or SIGTERM no further job starts, and running ones
+    are told to save and exit.
     """
     failed, stopping, finished, lock = [], threading.Event(), [0], threading.Lock()
 
@@ -93,8 +88,8 @@ def run_all(
 class local:  # noqa: N801
     """Starts runs as processes of this machine.
 
-    With `show_names`, each line that a run prints begins with its name. Runs give way to other
-    processes by the niceness `nice`, or by that of this process if it is higher.
+    With `show_names`, each line that a run prints begins with its name. Runs get the niceness
+    `nice`, or that of this process if it is higher.
     """
 
     def __init__(self, show_names: bool = False, nice: int = 0):
@@ -143,15 +138,16 @@ class local:  # noqa: N801
             )
 
     def stop(self) -> None:
-        """Tell the runs to save and to end."""
+        """Tell the runs to save and exit."""
         self.stopped = True
         for process in list(self.running):
             process.terminate()
 
     @contextlib.contextmanager
     def _alone(self, job: Job) -> Iterator[None]:
-        """Wait until no other launcher has this run, and no process, such as one that outlived its
-        launcher, trains in its folder.
+        """Wait until no other launcher and no other process works on this run.
+
+        Such as a trainer that outlived its launcher.
         """
         job.run_dir.parent.mkdir(parents=True, exist_ok=True)
         with open(_launcher_lock(job.run_dir), "ab") as lock:
@@ -168,10 +164,10 @@ class local:  # noqa: N801
 
 
 class ray_cluster:  # noqa: N801
-    """Puts runs on the Ray cluster that RAY_ADDRESS names, or on one of this machine.
+    """Starts runs on the Ray cluster that RAY_ADDRESS names, or on one of this machine.
 
-    Every node needs the checkout, its Python and the data at the same places; `--runs_dir` has to
-    be on a file system that all of them see if an interrupted run is to be resumed on another node.
+    Every node needs the checkout, its Python and the data in the same places. If an interrupted run
+    is to be resumed on another node, `--runs_dir` has to be on a file system that all nodes share.
     Results come back through Ray.
 
     Args:
@@ -204,15 +200,13 @@ class ray_cluster:  # noqa: N801
             self.running.discard(reference)
 
     def stop(self) -> None:
-        """Tell the runs to save and to end."""
+        """Tell the runs to save and exit."""
         for reference in list(self.running):
             self.ray.cancel(reference, force=False)
 
 
 def is_running(run_dir: pathlib.Path) -> bool:
-    """Whether another process has the run in that folder: its trainer, or a launcher that starts
-    it.
-    """
+    """Whether another process works on the run in a folder: its trainer, or a launcher."""
     lock = _launcher_lock(run_dir)
     if _in_use(run_dir):
         return True
@@ -223,16 +217,15 @@ def is_running(run_dir: pathlib.Path) -> bool:
 
 
 def _launcher_lock(run_dir: pathlib.Path) -> pathlib.Path:
-    """The file that a launcher holds for a run, beside its folder, which is the run's own."""
+    """A launcher's lock file for a run; it lies beside the run's folder, not in it."""
     return run_dir.with_name(f".{run_dir.name}.lock")
 
 
 def _give_way(pid: int, nice: int) -> None:
-    """Raise the niceness of a process that leads a session of its own, and on Linux of that
-    session.
+    """Raise the niceness of a process that leads its own session, and on Linux of that session.
 
-    Where the scheduler groups processes by session (`autogroup`), niceness counts inside a session
-    alone: against other sessions the group's own does.
+    If the scheduler groups processes by session (`autogroup`), niceness counts only within a
+    session; between sessions the niceness of the group counts.
     """
     if not hasattr(os, "setpriority"):  # Windows
         return
@@ -253,9 +246,9 @@ def _give_way(pid: int, nice: int) -> None:
 
 
 def _take(lock: IO) -> bool:
-    """Whether this launcher has the lock now.
+    """Whether this launcher could take the lock.
 
-    The system takes it back however the launcher ends; where there are no locks, all have it.
+    The operating system releases it however the launcher ends. Without file locks, always true.
     """
     if fcntl is None:
         return True
@@ -269,9 +262,7 @@ def _take(lock: IO) -> bool:
 
 
 def _in_use(run_dir: pathlib.Path) -> bool:
-    """Whether a process trains in that folder; False where it cannot be known, on a file system
-    without locks.
-    """
+    """Whether a process trains in a folder; False on a file system without locks."""
     file = run_dir / ".lock"
     if fcntl is None or not file.exists():
         return False
@@ -286,9 +277,9 @@ def _in_use(run_dir: pathlib.Path) -> bool:
 
 
 def _run_there(job: Job, folder: str) -> tuple[int, str, str]:
-    """What a worker does: the run, in the folder where the table was asked for.
+    """What a worker does: run the job, in the folder where the table was started.
 
-    An interrupt tells it to save, and waits for that.
+    On an interrupt, tells the run to save, and waits for that.
     """
     os.chdir(folder)
     return tuple(local()(job._replace(command=[sys.executable, *job.command[1:]])))

@@ -1,4 +1,4 @@
-"""The committed results, as the tables and the figures read them."""
+"""Reads the committed results for tables and figures."""
 
 import itertools
 import json
@@ -19,9 +19,9 @@ COST_TITLES = ("seeds", "weights", "seconds an epoch", "minutes a run")
 
 
 class Cell(NamedTuple):
-    """What a row's runs gave, in words, and the number to compare with, if any.
+    """A cell of a table: the text of a row's results, and the number to compare with, if any.
 
-    That number is of `source`, or of the paper where this is empty.
+    The number is from `source`, or from the paper if that is empty.
     """
 
     ours: str
@@ -30,7 +30,7 @@ class Cell(NamedTuple):
 
 
 class Line(NamedTuple):
-    """A row of a table, as it is shown; `cost` stands under COST_TITLES."""
+    """A row of a table as it is shown; `cost` belongs to the columns COST_TITLES."""
 
     label: str
     cells: list[Cell]
@@ -38,7 +38,7 @@ class Line(NamedTuple):
 
 
 def result_path(table: str, row: str, seed: int) -> pathlib.Path:
-    """Where a finished run's result lies: with the row whose runs these are."""
+    """The file of a finished run's result; for a shared run, that of the row it belongs to."""
     table, row = tables.source(table, row)
     return RESULTS / table / f"{row}-seed{seed}.json"
 
@@ -57,7 +57,7 @@ def results_of(table: str, row: str) -> list[dict[str, Any]]:
 
 
 def read(path: pathlib.Path) -> dict[str, Any]:
-    """The result in a file. Raises `InputError` if there is none in it."""
+    """The result in a file. Raises `InputError` if there is none."""
     try:
         result, found = json.loads(path.read_bytes()), "something else"
     except ValueError as error:
@@ -71,9 +71,9 @@ def read(path: pathlib.Path) -> dict[str, Any]:
 
 
 def is_done(table: str, row: str, seed: int, vectors: str = "") -> bool:
-    """Whether a run has left its result, made with the flags that the row has now.
+    """Whether there is a result of a run with the flags that its row has now.
 
-    `vectors` are other word vectors than the table's.
+    `vectors`: word vectors instead of the table's.
     """
     path = result_path(table, row, seed)
     return path.exists() and not row_flags.differing(
@@ -82,7 +82,7 @@ def is_done(table: str, row: str, seed: int, vectors: str = "") -> bool:
 
 
 def spread(values: Sequence[float | None], decimals: int) -> str:
-    """Mean and sample standard deviation over seeds; None stands for what is not finite."""
+    """Mean and sample standard deviation over seeds; None if a value is not finite."""
     if None in values:
         return NOT_FINITE
     mean = f"{statistics.fmean(values):.{decimals}f}"
@@ -90,12 +90,12 @@ def spread(values: Sequence[float | None], decimals: int) -> str:
 
 
 def test_metric(key: str) -> tuple[str, str, int, float]:
-    """The metric by which a table's rows are compared: the first one of the test set."""
+    """The metric that compares the rows of a table: its first one on the test set."""
     return next(one for one in TABLES[key].metrics if one[0].startswith("test"))
 
 
 def lower_is_better(metric: str) -> bool:
-    """Whether less of a metric is better: perplexity and error, not accuracy and F1."""
+    """Whether lower is better: for perplexity and error, not for accuracy and F1."""
     return any(word in metric for word in ("perplexity", "mse"))
 
 
@@ -111,7 +111,7 @@ def lines(key: str) -> list[Line]:
 
 
 def shown(key: str) -> tuple[list[str], list[Line]]:
-    """A table's column titles and rows, without the metrics that are newer than all its results."""
+    """A table's column titles and rows, without metrics that none of its results has."""
     results = all_results(key)
     there = [any(name in result for result in results) for name, *_ in TABLES[key].metrics]
     titles = [title for _, title, _, _ in itertools.compress(TABLES[key].metrics, there)]
@@ -120,21 +120,21 @@ def shown(key: str) -> tuple[list[str], list[Line]]:
 
 
 def values(key: str, name: str, metric: str) -> list[float | None]:
-    """A metric of those of a row's runs that have it (it may be newer); None is not finite."""
+    """The values of a metric in a row's results, if they have it; None for one not finite."""
     return [result[metric] for result in results_of(key, name) if metric in result]
 
 
 def finite_values(key: str, name: str, metric: str) -> list[float]:
-    """The same in the table's unit; none if one of them is not finite."""
+    """The same in the table's unit; empty if one of them is not finite."""
     found = values(key, name, metric)
     factor = next(factor for one, _, _, factor in TABLES[key].metrics if one == metric)
     return [] if None in found else [factor * one for one in found]
 
 
 def measured(key: str, name: str) -> list[Cell]:
-    """Of each metric of a table what a row's runs gave, and the number to compare it with.
+    """For each metric of a table, the text of a row's results and the number to compare with.
 
-    Empty where no run has it; where some have, the cell says how many.
+    Empty if no run has the metric; if only some have it, the cell says how many.
     """
     row, n_runs, cells = TABLES[key].rows[name], len(results_of(key, name)), []
     for metric, _, decimals, factor in TABLES[key].metrics:
@@ -147,7 +147,7 @@ def measured(key: str, name: str) -> list[Cell]:
 
 
 def label(table: Table, row: Row, results: Sequence[dict[str, Any]]) -> str:
-    """A row's name, with the flags in which its results are not what the row asks for now."""
+    """A row's name, and the flags in which its results differ from what the row asks for now."""
     differing = [row_flags.differing(table, row, result) for result in results]
     other = {
         f"{name} {'none' if value in ('', None) else value}"
@@ -158,7 +158,7 @@ def label(table: Table, row: Row, results: Sequence[dict[str, Any]]) -> str:
 
 
 def cost(results: Sequence[dict[str, Any]], machine: str) -> list[str]:
-    """Seeds, the network's weights, and the times of the fastest run on a kind of machine."""
+    """Number of seeds, weights of the network, and times of the fastest run on one machine."""
     there = [result for result in results if _machine(result["hardware"]) == machine]
     times = (
         [
@@ -183,7 +183,7 @@ def rows_not_run(key: str) -> list[str]:
 
 
 def rows_incomplete(key: str) -> list[str]:
-    """The rows of a table that have results, but not all that the table asks for."""
+    """The rows of a table with some but not all of the results that it asks for."""
     seeds, not_run = range(TABLES[key].seeds), rows_not_run(key)
     rows = [
         name for name, row in TABLES[key].rows.items() if not row.quoted and name not in not_run
@@ -192,13 +192,13 @@ def rows_incomplete(key: str) -> list[str]:
 
 
 def how_to_run(key: str, rows: Sequence[str]) -> str:
-    """The command that runs what some rows of a table lack."""
+    """The command for the missing runs of some rows of a table."""
     whole = len(rows) == sum(not row.quoted for row in TABLES[key].rows.values())
     return f"python experiments/run.py {key}" + ("" if whole else f" --rows {','.join(rows)}")
 
 
 def provenance(results: Sequence[dict[str, Any]]) -> str:
-    """Versions, hardware and commits of results, as a sentence; nothing of none."""
+    """A sentence on versions, hardware and commits of results; empty if there are none."""
     if not results:
         return ""
     commits = sorted(
@@ -223,13 +223,13 @@ def provenance(results: Sequence[dict[str, Any]]) -> str:
 
 
 def times(results: Sequence[dict[str, Any]]) -> str:
-    """Where a table's times were taken, as a sentence, if its results are of several machines."""
+    """A sentence on the machine of a table's times, if its results are of several machines."""
     several = len({_machine(result["hardware"]) for result in results}) > 1
     return f"Times: on {_machine_of_times(results)}, the fastest run." if several else ""
 
 
 def _machine_of_times(results: Sequence[dict[str, Any]]) -> str:
-    """The machine that most results were made on: times of several kinds cannot be compared."""
+    """The most frequent machine of results: times of different ones are not comparable."""
     return statistics.mode(_machine(result["hardware"]) for result in results) if results else ""
 
 
@@ -246,15 +246,15 @@ def all_results(key: str) -> list[dict[str, Any]]:
 
 
 def entropy(record: dict[str, Any]) -> float | None:
-    """The agents' mean entropy in the record of an epoch, in nats; None without an agent."""
+    """The agents' mean entropy in an epoch's record, in nats; None without an agent."""
     values = [value for name, value in record.items() if name.startswith("train_entropy")]
     return sum(values) / len(values) if values and None not in values else None
 
 
 def reward(result: dict[str, Any], record: dict[str, Any]) -> float | None:
-    """The agent's mean reward in the record of an epoch, in nats.
+    """The agent's mean reward in an epoch's record, in nats.
 
-    None where it is not the log-likelihood, which is the task's loss itself.
+    None unless the reward is the log-likelihood, which is minus the task loss.
     """
     loss = record.get("train_task_loss")
     return None if loss is None or result["flags"]["reward"] != "log_likelihood" else -loss

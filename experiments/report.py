@@ -1,7 +1,9 @@
-"""Renders what the results say:  python experiments/report.py
+"""Renders the results as tables.
 
-The summary in README.md, experiments/RESULTS.md and benchmarks/RESULTS.md; a test fails when one of
-them and the results disagree. With --html a page of its own, with learning curves and figures.
+    python experiments/report.py
+
+Writes the summary in README.md, experiments/RESULTS.md and benchmarks/RESULTS.md; a test fails if
+one of them disagrees with the results. With --html, a page with learning curves and figures.
 """
 
 import dataclasses
@@ -62,20 +64,20 @@ def _grid(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def in_short() -> str:
-    """The README's table and its sentence: what the paper's tables come to here."""
+    """The README's summary: a table and a sentence."""
     table = "\n".join(_grid(summary.TITLES, summary.rows()))
     return "\n\n".join(filter(None, [table, summary.sentence()]))
 
 
 def _beside(cell: read_results.Cell) -> str:
-    """Ours and, in brackets, the number to compare with and its source, if not the paper."""
+    """Our number and, in brackets, the one to compare with, and its source if not the paper."""
     if cell.reference is None:
         return cell.ours
     return f"{cell.ours} ({cell.reference}{f', {cell.source}' if cell.source else ''})".strip()
 
 
 def markdown(key: str) -> str:
-    """One table and what stands below it; of a table without results one line."""
+    """A table and the text below it; for a table without results, one line."""
     title = f"**{TABLES[key].title}**"
     if not read_results.all_results(key):
         return f"## {key}\n\n{title}. {sentences.not_run(key)}"
@@ -86,7 +88,7 @@ def markdown(key: str) -> str:
 
 
 def results() -> str:
-    """experiments/RESULTS.md."""
+    """The text of experiments/RESULTS.md."""
     contents = "\n".join(f"- [{key}](#{key}): {table.title}" for key, table in TABLES.items())
     return "\n\n".join([_RESULTS_HEAD, contents, *map(markdown, TABLES)]) + "\n"
 
@@ -95,7 +97,7 @@ def results() -> str:
 
 
 def speed() -> str:
-    """benchmarks/RESULTS.md."""
+    """The text of benchmarks/RESULTS.md."""
     paths = [BENCHMARKS / f"{part}.json" for part in PARTS]
     records = [json.loads(path.read_bytes()) for path in paths if path.exists()]
     made = {record["part"]: _sitting(record) for record in records}
@@ -109,7 +111,7 @@ def speed() -> str:
 
 
 def _sitting(record: dict) -> str:
-    """When, on what and with what a part was measured."""
+    """When, on which machine and with which versions a part was measured."""
     return f"{read_results.provenance([record]).removesuffix('.')}; {record['started_at'][:10]}."
 
 
@@ -154,7 +156,7 @@ def _speed_table(record: dict) -> list[str]:
 
 
 def _crossed(corner: str, rows: dict[str, dict[str, str]]) -> list[str]:
-    """A table of rows that have the same columns."""
+    """A table of rows with the same columns."""
     columns = next(iter(rows.values()))
     return _grid([corner, *columns], [[name, *row.values()] for name, row in rows.items()])
 
@@ -163,14 +165,14 @@ def _crossed(corner: str, rows: dict[str, dict[str, str]]) -> list[str]:
 
 
 def rendered(readme: str) -> str:
-    """The README's text with its summary made anew."""
+    """The text of the README with a new summary."""
     start, end = "<!-- results:summary -->", "<!-- /results:summary -->"
     pattern = re.compile(re.escape(start) + ".*?" + re.escape(end), re.DOTALL)
     return pattern.sub(lambda _: f"{start}\n{in_short()}\n{end}", readme)
 
 
 def render() -> None:
-    """Rewrite what the results have changed."""
+    """Rewrite the files that the results have changed."""
     files = {
         README: rendered(README.read_text(encoding="utf-8")),
         RESULTS: results(),

@@ -1,6 +1,4 @@
-"""The flags of a row's runs: what its command says, all that follow from it, and where a result was
-made with others.
-"""
+"""The flags of a row's runs, and how those of a stored result differ from them."""
 
 import dataclasses
 import importlib
@@ -17,14 +15,14 @@ DATA = ("data_dir", "vectors")  # those that name data and word vectors
 
 
 def arguments(table: Table, row: Row, **more: Any) -> list[str]:
-    """The row's flags, and `more`, as its command has them."""
+    """The row's flags, and `more`, as arguments of its command."""
     return [f"--{name}={value}" for name, value in {**table.flags, **row.flags, **more}.items()]
 
 
 def data(table: Table, data_dir: str, vectors: str = "") -> dict[str, pathlib.Path]:
-    """The flags that name a table's data and word vectors.
+    """The flags for a table's data and word vectors.
 
-    `vectors` are others than the table's, "none" for none.
+    `vectors`: instead of the table's; "none" for none.
     """
     found = {}
     if table.data:
@@ -37,15 +35,13 @@ def data(table: Table, data_dir: str, vectors: str = "") -> dict[str, pathlib.Pa
 def command(
     table: Table, row: Row, seed: int, run_dir: str | pathlib.Path, data_dir: str, vectors: str = ""
 ) -> list[str]:
-    """The command of one run, behind `python`; the script relative to the checkout."""
+    """The command of one run, without `python`; the script's path is relative to the checkout."""
     flags = arguments(table, row, seed=seed, run_dir=run_dir, **data(table, data_dir, vectors))
     return [f"{table.task}/{table.script}", *flags]
 
 
 def config(table: Table, row: Row, **more: Any) -> Any:
-    """All settings of a row's runs: its flags, and `more` of them, over the task's presets and
-    defaults.
-    """
+    """All settings of a row's runs: its flags and `more`, over the task's presets and defaults."""
     module = importlib.import_module(f"{table.task}.{table.presets}")
     classes = [
         one for one in vars(module).values() if isinstance(one, type) and issubclass(one, RunConfig)
@@ -57,11 +53,11 @@ def config(table: Table, row: Row, **more: Any) -> Any:
 def differing(
     table: Table, row: Row, result: Mapping[str, Any], vectors: str = ""
 ) -> dict[str, Any]:
-    """The flags in which a result is not what its row asks for now, as the result has them: it was
-    made before something was changed.
+    """The flags in which a result differs from what its row asks for now, with the result's values.
 
-    Only flags that affect the result count, not the seed, and none that the row's cell does not
-    read; of data and word vectors only the names. `vectors` are others than the table's.
+    Such a result was made before something was changed. Only flags that affect the result count,
+    not the seed, and none that the row's cell does not read; of data and word vectors only the file
+    names. `vectors`: instead of the table's.
     """
     asked = config(table, row, **data(table, "data", vectors))
     known = settings(type(asked))
@@ -76,6 +72,6 @@ def differing(
 
 
 def _plain(flags: Mapping[str, Any]) -> dict[str, Any]:
-    """Flags as JSON has them, of files and folders the names."""
+    """Flags as JSON has them; files and folders by their last name."""
     flags = json.loads(to_json(flags))
     return flags | {name: pathlib.PurePath(flags[name]).name for name in DATA if name in flags}

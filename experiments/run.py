@@ -1,7 +1,9 @@
-"""Runs tables:  python experiments/run.py numbers11 --seeds 3
+"""Runs tables.
 
-What is done is skipped, what was cut off is resumed. Each finished run leaves a file in
-experiments/results/, and the tables are rendered. Without a table it lists all, and runs nothing.
+    python experiments/run.py numbers11 --seeds 3
+
+Finished runs are skipped, interrupted ones are resumed. Each finished run leaves a file in
+experiments/results/, and the tables are rendered. Without a table, lists all and runs nothing.
 """
 
 import dataclasses
@@ -28,7 +30,7 @@ from experiments.tables import TABLES  # noqa: E402
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunTableConfig:
-    """Run what is missing of tables; without a table, list what is done of each."""
+    """Run what is missing of tables; without a table, list the state of each."""
 
     table: str = setting("", f"which tables, of {', '.join(TABLES)} (none: list them all)")
     scale: str = setting(
@@ -69,7 +71,10 @@ class RunTableConfig:
 
 
 def chosen(config: RunTableConfig) -> list[RunTableConfig]:
-    """The config of each table that is asked for, at its scale. Raises `InputError` for another."""
+    """The config of each table that is asked for, at its scale.
+
+    Raises `InputError` for an unknown table.
+    """
     names = [name for name in re.split(r"[\s,]+", config.table) if name]
     for name in names:
         if name not in TABLES:
@@ -83,7 +88,7 @@ def chosen(config: RunTableConfig) -> list[RunTableConfig]:
 
 
 def missing(config: RunTableConfig) -> list[tuple[str, int]]:
-    """Rows and seeds of the config's one table, in its shard, without a result of their flags."""
+    """The rows and seeds of one table, in the config's shard, that lack a result of their flags."""
     name = tables.at_scale(config.table, config.scale)
     rows = [row for row, one in TABLES[name].rows.items() if not one.quoted]
     for row in config.rows:
@@ -130,8 +135,8 @@ def _run_dir(runs_dir: str, table: str, row: str, seed: int) -> pathlib.Path:
 def run_tables(config: RunTableConfig) -> None:
     """Run what is missing of the tables, print and render them; without a table, list all.
 
-    Raises `InputError` where data are missing, before the first run, and naming the runs that
-    failed, once the others have ended.
+    Raises `InputError` before the first run if data are missing, and in the end, with their names,
+    if runs failed.
     """
     for name in ("data_dir", "runs_dir"):
         if not getattr(config, name):
@@ -164,9 +169,9 @@ def run_tables(config: RunTableConfig) -> None:
 
 
 def _todo(asked: list[RunTableConfig]) -> list[launchers.Job]:
-    """The runs that tables lack, each once, those that another process has at the end.
+    """The missing runs of tables, each once; those that another process works on come last.
 
-    Raises `InputError` where data are missing.
+    Raises `InputError` if data are missing.
     """
     todo: dict[pathlib.Path, launchers.Job] = {}
     incomplete = []
@@ -213,10 +218,10 @@ def keep(
     data_dir: str = RunTableConfig.data_dir,
     runs_dir: str = RunTableConfig.runs_dir,
 ) -> None:
-    """Put a finished run's result, with its epochs' records, where results are committed.
+    """Store a finished run's result, with its epochs' records, where results are committed.
 
-    It is written whole or not at all. Data and word vectors below `data_dir`, and the run below
-    `runs_dir`, are named as below the default folders: a command that others can type.
+    Written atomically. Data and word vectors below `data_dir`, and the run below `runs_dir`, are
+    stored as paths below the default folders, so that others can type the command.
     """
     places = {
         **dict.fromkeys(row_flags.DATA, (data_dir, RunTableConfig.data_dir)),
@@ -244,7 +249,7 @@ def _argument(argument: str, places: Mapping[str, tuple[str, str]]) -> str:
 
 
 def _moved(path: str, here: str, default: str) -> str:
-    """The path below the default folder, if it is below this one."""
+    """A path below `here` as one below the default folder; other paths unchanged."""
     folder, named = pathlib.PurePath(here), pathlib.PurePath(path)
     if not path or not named.is_relative_to(folder) or ".." in named.relative_to(folder).parts:
         return path

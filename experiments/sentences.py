@@ -1,4 +1,4 @@
-"""The sentences below a table: what it shows, what was not run, and what made it."""
+"""The text below a table: its main result, what was not run, and how it was made."""
 
 import math
 import statistics
@@ -16,10 +16,10 @@ _T95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
 
 
 def resolution(ours: Sequence[float], theirs: Sequence[float]) -> float:
-    """The smallest difference of two means that so many values, spread like this, tell apart.
+    """The smallest difference of two means that is significant for these numbers and spreads.
 
     Half of the 95 % confidence interval of Welch (1947), its degrees of freedom rounded down;
-    infinite where one side is a single value.
+    infinite if one side is a single value.
     """
     if min(len(ours), len(theirs)) < 2:
         return math.inf
@@ -33,7 +33,7 @@ def resolution(ours: Sequence[float], theirs: Sequence[float]) -> float:
 def comparison(key: str) -> str:
     """One sentence: the learned connections of a table, or else all its rows, against its LSTM.
 
-    Without an LSTM they are compared with the first row. Empty for a table without results.
+    Without an LSTM, against the first row. Empty for a table without results.
     """
     metric, title, *_ = read_results.test_metric(key)
     found = {
@@ -55,7 +55,7 @@ def comparison(key: str) -> str:
 
 
 def verdict(key: str, name: str, base: str, metric: str) -> tuple[str, str]:
-    """A row against another: "better", "worse", "level" or a "single" value; by how much."""
+    """A row against another: "better", "worse", "level" or "single" (value), and by how much."""
     decimals = next(digits for one, _, digits, _ in TABLES[key].metrics if one == metric)
     ours, theirs = (read_results.finite_values(key, row, metric) for row in (name, base))
     difference, least = statistics.fmean(ours) - statistics.fmean(theirs), resolution(ours, theirs)
@@ -80,7 +80,7 @@ _SAYING = {
 
 
 def clauses(verdicts: Sequence[tuple[str, str, str]], saying: Mapping[str, str]) -> str:
-    """Names, verdicts and sizes, put together by verdict."""
+    """Names, verdicts and differences, grouped by verdict."""
     found = []
     for way, template in saying.items():
         items = [f"{name} {size}" for name, one, size in verdicts if one == way]
@@ -90,7 +90,7 @@ def clauses(verdicts: Sequence[tuple[str, str, str]], saying: Mapping[str, str])
 
 
 def seeds(values: Sequence) -> str:
-    """How many there are."""
+    """The number of seeds in words."""
     return f"{len(values)} seed{'s' * (len(values) > 1)}"
 
 
@@ -104,7 +104,7 @@ def _listed(items: Sequence[str]) -> str:
 
 
 def not_run(key: str) -> str:
-    """One sentence: the rows without a result, the paper's numbers for them, and their command."""
+    """One sentence: rows without a result, the paper's numbers for them, and the command."""
     table, rows = TABLES[key], read_results.rows_not_run(key)
     if not rows:
         return ""
@@ -119,7 +119,7 @@ def not_run(key: str) -> str:
 
 
 def below(key: str) -> list[str]:
-    """What stands below a table, a paragraph each; of a table without results only what to run."""
+    """The paragraphs below a table; for a table without results, only its command."""
     table, found = TABLES[key], read_results.all_results(key)
     if not found:
         return [not_run(key)]

@@ -1,7 +1,9 @@
-"""Draws what a trained network connects:  python experiments/show_skips.py RUN_DIR "some text"
+"""Draws the connections that a trained network makes in a text.
 
-Arcs over the words as SVG and PNG, with the distances as CSV; with --html a page in which to look
-at each word's distribution.
+    python experiments/show_skips.py RUN_DIR "some text"
+
+Arcs over the words as SVG and PNG, with the distances as CSV; with --html, an interactive page
+with each word's distribution.
 """
 
 import dataclasses
@@ -26,7 +28,7 @@ _SEED = 99  # of generated texts; no run trains on it
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ShowConfig:
-    """Draw which earlier word each word connects to; for a run of any task."""
+    """Draw which earlier word each word connects to, for a run of any task."""
 
     run_dir: str = setting("", "folder of the run", path=True)
     text: str = setting(

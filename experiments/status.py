@@ -1,4 +1,4 @@
-"""What is done of every table, what runs, and how many hours are left."""
+"""The state of every table: finished and running runs, and the hours left."""
 
 import json
 import pathlib
@@ -16,7 +16,7 @@ _HOURS = "{:.1f}"
 def overview(
     seeds: int | None, vectors: str, folder: Callable[[str, str, int], pathlib.Path]
 ) -> str:
-    """Every table: how many runs are in each of `STATES`, and the hours of all but the done.
+    """For every table, the number of runs in each of `STATES`, and the hours still needed.
 
     Args:
         seeds: runs of each row; None for as many as the table asks for.
@@ -61,7 +61,7 @@ def overview(
 
 
 def state(name: str, row: str, seed: int, vectors: str, run_dir: pathlib.Path) -> str:
-    """One of `STATES`."""
+    """The state of a run, one of `STATES`."""
     if read_results.is_done(name, row, seed, vectors):
         return "done"
     if launchers.is_running(run_dir):
@@ -70,15 +70,15 @@ def state(name: str, row: str, seed: int, vectors: str, run_dir: pathlib.Path) -
 
 
 def hours_left(name: str, row: str, run_dir: pathlib.Path, kind: dict) -> float:
-    """Hours that a run of a row needs, less what its epochs so far have taken."""
+    """Hours that a run still needs: those of the whole run less those of its epochs so far."""
     return max(hours(name, row, kind) - _hours_spent(run_dir), 0.0)
 
 
 def hours(name: str, row: str, kind: dict) -> float:
-    """Hours of a run: the median of the row's finished runs here, or of its table's, or as it says.
+    """Hours of a run: the median over the row's finished runs here, or its table's, or an estimate.
 
-    Here is the kind of processor in `kind` (see `provenance.hardware`), with as many cores if there
-    are such runs. Those with a GPU do not count: without TensorFlow loaded, none is known here.
+    Here means on the processor `kind` (see `provenance.hardware`), with as many cores if there are
+    such runs. Runs on a GPU do not count: without TensorFlow, this process cannot see a GPU.
     """
     name, row = tables.source(name, row)
     for rows in ([row], TABLES[name].rows):
@@ -96,7 +96,7 @@ def hours(name: str, row: str, kind: dict) -> float:
 
 
 def _finished(name: str, row: str) -> list[dict]:
-    """The results of a row, without those that were made with other flags."""
+    """The results of a row, without those made with other flags."""
     return [
         result
         for result in read_results.results_of(name, row)
@@ -105,7 +105,7 @@ def _finished(name: str, row: str) -> list[dict]:
 
 
 def _hours_spent(run_dir: pathlib.Path) -> float:
-    """Hours of the epochs that a run has behind it."""
+    """Hours of the epochs that a run has finished."""
     path = run_dir / "metrics.jsonl"
     if not path.exists():
         return 0.0
@@ -116,7 +116,7 @@ def _hours_spent(run_dir: pathlib.Path) -> float:
 
 
 def table(name: str) -> str:
-    """A table, as its rows are shown."""
+    """The rows of a table as they are shown."""
     titles, lines = read_results.shown(name)
     rows = [[line.label, *map(_cell, line.cells), *line.cost] for line in lines]
     title = f"{TABLES[name].title} (in brackets: the paper's, or the source's)"
@@ -128,7 +128,7 @@ def _cell(cell: read_results.Cell) -> str:
 
 
 def grid(lines: Sequence[Sequence[str]]) -> str:
-    """Lines of cells, the first column to the left, the others to the right."""
+    """Rows of cells as aligned text: the first column to the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
         "  ".join(

@@ -1,4 +1,4 @@
-"""The summary of README and page: what the paper's tables come to here, a row each."""
+"""The summary in README and page: a row with the main results of each of the paper's tables."""
 
 import statistics
 
@@ -23,7 +23,7 @@ _SAYING = {
 
 
 def rows() -> list[list[str]]:
-    """Of each table of SUMMARY what stands under TITLES; empty: not run."""
+    """For each table of SUMMARY, the values of the columns TITLES; empty if not run."""
     found = []
     for key, (metric, dynamic_skip) in SUMMARY.items():
         table = TABLES[key]
@@ -41,7 +41,7 @@ def rows() -> list[list[str]]:
 
 
 def _in_summary(key: str, name: str, metric: str) -> str:
-    """Mean and deviation of a metric, and in brackets the number of seeds."""
+    """Mean and standard deviation of a metric, and in brackets the number of seeds."""
     _, _, decimals, factor = next(one for one in TABLES[key].metrics if one[0] == metric)
     found = [
         None if one is None else factor * one for one in read_results.values(key, name, metric)
@@ -50,7 +50,7 @@ def _in_summary(key: str, name: str, metric: str) -> str:
 
 
 def best_learned(key: str) -> str:
-    """The row with dynamic skips, learned in whatever way, that is best on dev; or empty."""
+    """The row with learned dynamic skips that is best on dev; or empty."""
     metric = TABLES[key].metrics[0][0]
     means = {}
     for name in TABLES[key].rows:
@@ -62,7 +62,7 @@ def best_learned(key: str) -> str:
 
 
 def sentence() -> str:
-    """One sentence: dynamic skips against the LSTM in each table of the summary that has both."""
+    """One sentence: dynamic skips against the LSTM in each table that has both."""
     verdicts = []
     for key, (metric, dynamic_skip) in SUMMARY.items():
         if all(read_results.finite_values(key, name, metric) for name in ("lstm", dynamic_skip)):

@@ -1,4 +1,4 @@
-"""The four tasks, by name: the one place of these experiments that knows which there are.
+"""The four tasks by name: the only place in `experiments/` that lists them.
 
 Each is a folder with the same modules: `presets`, `model`, `experiment` and `inspection`.
 """
@@ -16,7 +16,7 @@ TASKS = ("LanguageModeling", "NumberPrediction", "NER", "Sentiment")
 
 
 def module(task: str, name: str) -> ModuleType:
-    """A task's module. Raises `InputError` for what is none of `TASKS`."""
+    """A task's module. Raises `InputError` for a name that is not in `TASKS`."""
     if task not in TASKS:
         raise InputError(f"expected a task, one of {', '.join(TASKS)}; found {task!r}")
     return importlib.import_module(f"{task}.{name}")
@@ -25,7 +25,7 @@ def module(task: str, name: str) -> ModuleType:
 def task_of(run_dir: str, tasks: Collection[str] = TASKS) -> str:
     """The task of the run in a folder.
 
-    Raises `InputError` if there is none, or one of none of these tasks.
+    Raises `InputError` if there is no run, or it is not of one of these tasks.
     """
     file = pathlib.Path(run_dir, "flags.json")
     if not run_dir or not file.is_file():
@@ -45,6 +45,6 @@ def task_of(run_dir: str, tasks: Collection[str] = TASKS) -> str:
 
 
 def load(run_dir: str) -> tuple[ModuleType, Any]:
-    """The inspection of a run's task, and what it trained (`common.training.restore.Trained`)."""
+    """The `inspection` module of a run's task, and the trained network."""
     task = task_of(run_dir)
     return module(task, "inspection"), module(task, "experiment").load(run_dir)

@@ -1,5 +1,6 @@
-"""The weights of a trained network for a page that runs it: embedding, LSTM layers and agents, not
-what comes after them.
+"""Exports the weights of a trained network for a page that runs it.
+
+Those of the embedding, LSTM layers and agents, not of what follows them.
 """
 
 import base64
@@ -11,7 +12,7 @@ from experiments.connections import Network, recurrent_layers
 
 
 def export(network: Network, max_megabytes: float) -> tuple[dict[str, Any] | None, str]:
-    """What `page.html` needs to run the network, or None and the reason."""
+    """The network as `page.html` needs it; or None, with the reason."""
     made = network.inspection.page_inputs(network.trained)
     if "unsupported" in made:
         return None, made["unsupported"]
@@ -55,7 +56,7 @@ def _agent(layer: Any) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """What JSON has: an array as its shape, and its numbers as little-endian float32 in base64."""
+    """A value as JSON: an array as its shape and base64 of its numbers, little-endian float32."""
     if isinstance(value, dict):
         return {name: _plain(one) for name, one in value.items()}
     if isinstance(value, list):

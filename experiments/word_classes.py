@@ -1,4 +1,4 @@
-"""Which kind of word a word is: by closed lists and its letters, the same in all tasks' texts."""
+"""Classifies words by closed lists and by their letters, the same for all tasks."""
 
 from common.data.text import EOS, UNKNOWN
 
@@ -30,7 +30,7 @@ NAMES = ("end of sentence", *_LISTS, "number", "punctuation", "unknown word", "o
 
 
 def word_class(word: str) -> str:
-    """One of `NAMES`."""
+    """The class of a word, one of `NAMES`."""
     if word == EOS:
         return "end of sentence"
     if word == UNKNOWN:

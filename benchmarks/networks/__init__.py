@@ -1,1 +1,1 @@
-"""The tasks' networks, ours and theirs, one training step of each; `torch_*` need no TensorFlow."""
+"""Training steps of the tasks' networks, ours and others'; `torch_*` need no TensorFlow."""

@@ -20,8 +20,9 @@ N_CHARS, LONGEST = 51, 21  # of the Penn Treebank
 
 
 def random_words(shape: int | tuple[int, ...], n_words: int = N_WORDS, seed: int = 0) -> np.ndarray:
-    """Words int32, each as often as in text (Zipf's law): a model may take advantage of what comes
-    twice in a batch.
+    """Random words, int32, as frequent as in text (Zipf's law).
+
+    Some models benefit from words that occur twice in a batch.
     """
     weights = 1 / np.arange(1, n_words + 1)
     return (
@@ -62,8 +63,9 @@ def our_steps(config: LanguageConfig) -> Callable[[], object]:
 
 
 def keras_steps(config: LanguageConfig) -> Callable[[], object]:
-    """The same network of `keras.layers.LSTM` layers under `fit`, behind the same convolutions if
-    words are made of characters.
+    """The same network of `keras.layers.LSTM` layers under `fit`.
+
+    Words made of characters go through the same convolutions.
     """
     set_precision(config)
     if config.model == "char":
@@ -89,8 +91,9 @@ def keras_steps(config: LanguageConfig) -> Callable[[], object]:
 
 
 def product_floor(config: LanguageConfig) -> Callable[[], object]:
-    """The matrix products alone of STEPS training steps of a word-level model: its layers', and
-    three of the softmax.
+    """The matrix products alone of STEPS training steps of a word-level model.
+
+    Those of its layers, and three of the softmax.
     """
     rows, size = config.batch_size * config.num_unroll_steps, config.rnn_size
     layer = layers.product_floor(
@@ -116,7 +119,7 @@ def product_floor(config: LanguageConfig) -> Callable[[], object]:
 
 
 def candidates(preset: str) -> dict[str, Callable[[], object]]:
-    """All that are compared, by name."""
+    """All networks that are compared, by name."""
     config = config_of(preset)
     found = {
         "dynamic_skip": our_steps(config),

@@ -46,7 +46,7 @@ def keras_steps() -> Callable[[], object]:
 
 
 def torch_steps() -> Callable[[], object] | None:
-    """The same network in PyTorch, or None where it is not installed."""
+    """The same network in PyTorch, or None if it is not installed."""
     try:
         import torch
     except ImportError:
@@ -70,7 +70,7 @@ def torch_steps() -> Callable[[], object] | None:
 
 
 def candidates() -> dict[str, Callable[[], object]]:
-    """All that are compared, by name."""
+    """All networks that are compared, by name."""
     found = {
         "dynamic_skip": our_steps(),
         "lstm": our_steps(cell="lstm"),

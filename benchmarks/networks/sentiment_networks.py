@@ -16,7 +16,7 @@ STEPS = 4  # training steps in one call
 
 
 def examples(config: SentimentConfig) -> dict[str, np.ndarray]:
-    """STEPS batches of random texts of the greatest length."""
+    """STEPS batches of random texts of the maximum length."""
     random, shape = np.random.default_rng(0), (STEPS, config.batch_size)
     return {
         "words": random.integers(2, N_WORDS, (*shape, config.max_tokens)).astype(np.int32),
@@ -53,7 +53,7 @@ def keras_steps() -> Callable[[], object]:
 
 
 def torch_steps() -> Callable[[], object] | None:
-    """The same network in PyTorch, or None where it is not installed."""
+    """The same network in PyTorch, or None if it is not installed."""
     try:
         import torch
     except ImportError:
@@ -84,7 +84,7 @@ def torch_steps() -> Callable[[], object] | None:
 
 
 def candidates() -> dict[str, Callable[[], object]]:
-    """All that are compared, by name."""
+    """All networks that are compared, by name."""
     found = {
         "dynamic_skip": our_steps(),
         "lstm": our_steps(cell="lstm"),

@@ -20,7 +20,7 @@ N_WORDS, N_STEPS, STEPS = 17_000, 25, 10
 
 
 def encoder(config: NERConfig) -> Encoder:
-    """Of as many words, characters and tags as CoNLL-2003 has."""
+    """An encoder of as many words, characters and tags as CoNLL-2003 has."""
     words = Vocabulary((PADDING, UNKNOWN, *map(str, range(2, N_WORDS))))
     chars = Vocabulary((PADDING, UNKNOWN, *map(chr, range(ord("!"), ord("!") + 83))))
     tags = (
@@ -58,7 +58,7 @@ def our_steps(**flags: Any) -> Callable[[], object]:
 
 
 def keras_steps(**flags: Any) -> Callable[[], object]:
-    """The same tagger, whose recurrent layers are `keras.layers.LSTM`."""
+    """The same tagger with recurrent layers `keras.layers.LSTM`."""
 
     def layer(_: object, units: int, **kwargs: Any):
         return keras.layers.LSTM(
@@ -70,7 +70,7 @@ def keras_steps(**flags: Any) -> Callable[[], object]:
 
 
 def torch_steps() -> Callable[[], object] | None:
-    """The same tagger in PyTorch, or None where it is not installed."""
+    """The same tagger in PyTorch, or None if it is not installed."""
     try:
         import torch
     except ImportError:
@@ -127,7 +127,7 @@ def torch_steps() -> Callable[[], object] | None:
 
 
 def candidates() -> dict[str, Callable[[], object]]:
-    """All that are compared, by name."""
+    """All networks that are compared, by name."""
     found = {
         "dynamic_skip": our_steps(),
         "lstm": our_steps(cell="lstm"),

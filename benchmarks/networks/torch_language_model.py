@@ -16,8 +16,7 @@ MAX_GRAD_NORM = 5.0
 def steps(
     config: Any, words: np.ndarray, n_words: int, device: str = "cpu", tf32: bool = False
 ) -> Callable[[], object] | None:
-    """Training steps with dropout, clipping and update, one for each of the batches; None where
-    PyTorch is not installed.
+    """Training steps with dropout, clipping and update, one per batch; None without PyTorch.
 
     Args:
         config: rnn_size, rnn_layers and dropout of the network. words: [N, B, T + 1]. n_words: V.

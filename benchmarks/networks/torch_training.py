@@ -1,6 +1,6 @@
-"""PyTorch's side of the comparisons: a plain training loop.
+"""A plain training loop in PyTorch, for comparisons.
 
-PyTorch is optional and is imported by those who have it.
+PyTorch is optional; callers import it.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -14,8 +14,9 @@ def steps(
     batches: Sequence,
     max_grad_norm: float = 0.0,
 ) -> Callable:
-    """One training step for each batch, `loss(*batch)`; gradients are clipped to a global norm
-    where one is given.
+    """One training step per batch, which minimises `loss(*batch)`.
+
+    Gradients are clipped to a global norm if one is given.
     """
     import torch
 

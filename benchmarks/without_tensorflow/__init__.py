@@ -1,1 +1,1 @@
-"""A language model's compiled epoch, exported and run with JAX where there is no TensorFlow."""
+"""Exports a language model's compiled epoch, and runs it with JAX, without TensorFlow."""

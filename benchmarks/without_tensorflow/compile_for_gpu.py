@@ -1,8 +1,9 @@
-"""Compiles a bundle for an H200 on a machine without a GPU:  python
-benchmarks/without_tensorflow/compile_for_gpu.py paper.zip
+"""Compiles a bundle for an H200, on a machine without a GPU.
 
-It needs JAX with its CUDA plugin. Nothing is run: what is shown is whether XLA takes the program,
-and what it makes of it.
+    python benchmarks/without_tensorflow/compile_for_gpu.py paper.zip
+
+It needs JAX with its CUDA plugin. Nothing is run: it shows whether XLA accepts the program, and
+which kernels and loops the compiled program has.
 """
 
 import argparse
@@ -117,7 +118,7 @@ class Computation:
                     self.custom_calls[re.search(r'custom_call_target="([^"]*)"', line)[1]] += 1
 
     def launches(self) -> int:
-        """How many kernels one run of this takes; a loop of no known length counts as one pass."""
+        """The number of kernels that one run launches; a loop of unknown length counts once."""
         return self.kernels + sum((length or 1) * body.launches() for length, body in self.loops)
 
     def describe(self, indent: str = "") -> None:
@@ -135,7 +136,7 @@ def _called(line: str, what: str) -> str:
 
 
 def read(text: str) -> Computation:
-    """The entry of a compiled module, of its text."""
+    """The entry computation of a compiled module, from its text."""
     lines: dict[str, list[str]] = {}
     for line in text.splitlines():
         if head := re.match(r"(ENTRY )?%?([\w.\-]+) .*{$", line):

@@ -1,9 +1,9 @@
-"""Takes a language model's training and evaluation out of TensorFlow.
+"""Exports a language model's training and evaluation from TensorFlow.
 
     python benchmarks/without_tensorflow/export_hlo.py --preset paper --out paper.zip
 
-What is written is the trainer's own loop over many batches, as XLA gets it; `run_hlo.py` runs it
-with JAX, on a CPU or a GPU.
+It writes the trainer's own loop over many batches, in the form that XLA receives; `run_hlo.py` runs
+it with JAX, on a CPU or a GPU.
 """
 
 import dataclasses
@@ -19,8 +19,9 @@ from LanguageModeling.presets import PRESETS, LanguageConfig  # noqa: E402
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ExportConfig(LanguageConfig):
-    """Export a language model's training as HLO; all flags of LanguageModeling/RL_train.py, and a
-    few more.
+    """Export a language model's training as HLO.
+
+    Takes all flags of LanguageModeling/RL_train.py, and a few more.
     """
 
     out: str = setting("language_model.zip", "bundle to write", path=True)

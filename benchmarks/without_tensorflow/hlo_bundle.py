@@ -1,15 +1,14 @@
-"""Compiled programs in one file, to be run where TensorFlow is not installed. NumPy is all that
-reading it takes.
+"""A file of compiled programs, to be run without TensorFlow; reading it needs only NumPy.
 
 A bundle is a zip of
 
-    meta.json         flags; variables; of each program where its inputs come from, what it returns
+    meta.json         flags; variables; the sources of each program's inputs, and what it returns
     <program>.hlo     a serialized HloModuleProto
-    arrays.npz        values of variables, constants, the data, what TensorFlow computed on it
+    arrays.npz        values of variables, constants, the data, results that TensorFlow computed
 
-Initial weights that are random are not carried but drawn when they are needed (81 MB in the paper's
-language model), by a rule that stands in `meta["variables"]`: the same numbers everywhere, and
-others for another seed.
+Random initial weights (81 MB in the paper's language model) are not stored but drawn when they are
+needed, by a rule in `meta["variables"]`: the same numbers on every machine, different ones for
+another seed.
 """
 
 import io
@@ -27,7 +26,7 @@ SAMPLED = 4096  # numbers of a large array that are compared
 
 
 class Bundle(NamedTuple):
-    """What the file holds."""
+    """The content of the file."""
 
     meta: dict[str, Any]
     modules: dict[str, bytes]
@@ -35,7 +34,7 @@ class Bundle(NamedTuple):
 
 
 def write(path: str | os.PathLike, bundle: Bundle) -> None:
-    """Write the file, whole or not at all."""
+    """Write the file atomically."""
     arrays = io.BytesIO()
     np.savez(arrays, **bundle.arrays)
 
@@ -50,7 +49,7 @@ def write(path: str | os.PathLike, bundle: Bundle) -> None:
 
 
 def read(path: str | os.PathLike) -> Bundle:
-    """Read it. Raises `InputError` for a file that is no bundle."""
+    """Read the file. Raises `InputError` if it is not a bundle."""
     try:
         with zipfile.ZipFile(path) as archive:
             meta = json.loads(archive.read("meta.json"))
@@ -64,8 +63,9 @@ def read(path: str | os.PathLike) -> Bundle:
 
 
 def rule(value: np.ndarray, bound: float) -> dict[str, Any]:
-    """How to draw an initial value that was drawn from U(-bound, bound), behind leading rows of
-    zeros; {} for one that was not.
+    """The rule to draw an initial value that is from U(-bound, bound) below leading rows of zeros.
+
+    {} if it is not.
     """
     if value.dtype != np.float32 or value.ndim == 0:
         return {}
@@ -76,7 +76,7 @@ def rule(value: np.ndarray, bound: float) -> dict[str, Any]:
 
 
 def initial_value(bundle: Bundle, number: int, seed: int) -> np.ndarray:
-    """Of the variable of that number in `meta["variables"]`."""
+    """The initial value of a variable, by its number in `meta["variables"]`."""
     variable = bundle.meta["variables"][number]
     if "uniform" not in variable:
         return bundle.arrays[variable["name"]]
@@ -87,16 +87,15 @@ def initial_value(bundle: Bundle, number: int, seed: int) -> np.ndarray:
 
 
 def sample(value: np.ndarray) -> np.ndarray:
-    """Up to about `SAMPLED` numbers [n] of an array, evenly spread; float32."""
+    """Up to about `SAMPLED` numbers [n] of an array, evenly spaced; float32."""
     flat = np.asarray(value).astype(np.float32).ravel()
     return flat[:: max(1, flat.size // SAMPLED)]
 
 
 def difference(found: np.ndarray, expected: np.ndarray, share: float = 1.0) -> float:
-    """The largest one of two arrays, in proportion to the largest number expected; infinite where a
-    number is none.
+    """The largest difference of two arrays, relative to the largest expected number.
 
-    With a `share` below 1, the largest among that share of the numbers which are closest.
+    Infinite for NaN. With a `share` below 1, the largest within the closest `share` of the numbers.
     """
     expected = np.asarray(expected).astype(np.float64)
     errors = np.abs(np.asarray(found).astype(np.float64) - expected)

@@ -1,4 +1,4 @@
-"""Compares what a bundle computes here with what TensorFlow computed where it was made."""
+"""Compares a bundle's results on this machine with those of TensorFlow where it was made."""
 
 import jax
 import jax.numpy as jnp
@@ -11,9 +11,7 @@ from common.errors import InputError
 
 
 def check(network: Network, text: Text, tolerance: float) -> bool:
-    """Print how far this machine is from what TensorFlow computed where the bundle was made;
-    whether all is within the tolerance.
-    """
+    """Print the differences from TensorFlow's results; returns whether all are tolerable."""
     expected = {
         name.removeprefix("reference/"): a
         for name, a in network.bundle.arrays.items()

@@ -1,4 +1,4 @@
-"""A function of TensorFlow as an HLO module, which XLA compiles on a machine without TensorFlow."""
+"""Converts a TensorFlow function to an HLO module, which XLA compiles without TensorFlow."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -24,7 +24,7 @@ NOT_PORTABLE = (
 
 
 class Module(NamedTuple):
-    """The program; its inputs, outputs and loops; the same function compiled here."""
+    """An HLO module, its inputs, outputs and loops; and the same function compiled here."""
 
     proto: HloModuleProto
     layout: dict[str, list]
@@ -37,8 +37,7 @@ def make_module(
 ) -> Module:
     """Compile `function(**arguments)`, which returns a nest of tensors and may assign variables.
 
-    In the module a variable's value stands for the variable, as input and, if it was assigned, as
-    output.
+    In the module, the value of a variable is an input and, if it was assigned, an output.
 
     Args:
         arguments: nests of arrays of the shapes that the program will take. variables: all that
@@ -125,9 +124,7 @@ def _entry(kind: str, name: str, tensor: Any) -> dict[str, Any]:
 
 
 def _simplify(proto: HloModuleProto) -> None:
-    """Without the lines of code that it came from, which are most of it, and the copies that
-    TensorFlow makes of what it assigns.
-    """
+    """Remove source locations, which are most of the module, and copies of assigned values."""
     proto.ClearField("stack_frame_index")
     for computation in proto.computations:
         for instruction in computation.instructions:
@@ -140,16 +137,17 @@ def _simplify(proto: HloModuleProto) -> None:
 
 
 def trip_counts(proto: HloModuleProto) -> list[int | None]:
-    """How often the body of each loop runs; None where the module does not say so.
+    """How often the body of each loop runs; None if the module does not say so.
 
-    It does for a counter that starts at a constant, goes up by one and stays below a constant. Only
-    such a loop is one to XLA on a GPU; for any other it asks the host after every step whether to
-    go on.
+    It does for a counter that starts at a constant, is incremented by one and compared with a
+    constant. Only such a loop stays on a GPU; for any other, XLA asks the host after every step
+    whether to continue.
     """
     computations = {c.id: c for c in proto.computations}
 
     def value(computation: Any, of: int, arguments: Sequence[Callable] | None, path: tuple = ()):
-        """What instruction `of` computes (at `path`, if it is a tuple): a number, an expression, or
+        """The value of instruction `of` (at `path`, if it is a tuple): a number or an expression.
+
         None if it is not of interest.
         """
         one = next(i for i in computation.instructions if i.id == of)

@@ -1,4 +1,4 @@
-"""HLO programs of a bundle as functions for `jax.jit`. It needs JAX and NumPy, nothing else."""
+"""HLO programs of a bundle as functions for `jax.jit`; needs only JAX and NumPy."""
 
 import dataclasses
 import functools
@@ -21,12 +21,13 @@ Arrays = dict[str, Any]  # by name
 
 
 class Program:
-    """variables, arguments -> variables, results; each a dict of arrays. What the program does not
-    assign passes through.
+    """A function of (variables, arguments) that returns (variables, results), dicts of arrays.
+
+    Variables that the program does not assign are returned unchanged.
 
     Args:
-        bundle, name: where from. platform: to be compiled for, "cpu" or "cuda"; that of this
-            machine unless given.
+        bundle, name: where from. platform: to compile for, "cpu" or "cuda"; by default that of this
+            machine.
     """
 
     def __init__(self, bundle: Bundle, name: str, platform: str | None = None):
@@ -53,7 +54,7 @@ class Program:
         return by_kind["variable"], by_kind["result"]
 
     def shapes(self, kind: str) -> dict[str, jax.ShapeDtypeStruct]:
-        """Of its inputs of that kind, by name."""
+        """The shapes of its inputs of that kind, by name."""
         return {
             p["name"]: jax.ShapeDtypeStruct(p["shape"], p["dtype"])
             for p in self.parameters
@@ -61,8 +62,9 @@ class Program:
         }
 
     def portable_size(self) -> int:
-        """Bytes of the program in the form that any later compiler reads; raises an exception if an
-        operation has none.
+        """Bytes of the program in the portable form that any later compiler reads.
+
+        Raises an exception if an operation has none.
         """
         from jax.interpreters import mlir
         from jaxlib.mlir import ir
@@ -78,7 +80,7 @@ class Program:
 def _exported(
     name: str, module: bytes, parameters: list, results: list, platform: str
 ) -> jax.export.Exported:
-    """The module as if JAX had exported it, which is how JAX takes foreign programs."""
+    """The module in the form of one that JAX exported, which is how JAX accepts it."""
     inputs, outputs = (
         tuple(jax.core.ShapedArray(one["shape"], jnp.dtype(one["dtype"])) for one in ones)
         for ones in (parameters, results)
@@ -114,7 +116,7 @@ def _exported(
 
 
 class Network:
-    """The language model of a bundle, with weights of its own on this machine's device."""
+    """The language model of a bundle, with its own weights on this machine's device."""
 
     def __init__(self, bundle: Bundle):
         self.bundle, self.meta = bundle, bundle.meta
@@ -128,7 +130,7 @@ class Network:
         self.begin(self.config.seed)
 
     def begin(self, seed: int) -> None:
-        """Take the initial weights of a seed, from which all random numbers of a run follow."""
+        """Set the initial weights of a seed, which determines all random numbers of the run."""
         self.seed = seed
         self.variables = {
             v["name"]: self.put(initial_value(self.bundle, i, seed))
@@ -136,9 +138,9 @@ class Network:
         }
 
     def run(self, name: str, arguments: Arrays) -> Arrays:
-        """Results of a program; the variables are new afterwards.
+        """Run a program; returns its results, and replaces the variables.
 
-        State and seed are those of a beginning unless they are given.
+        Unless given, state and seed are those at the start of a run.
         """
         program = self.programs[name]
         beginning = {"seed": np.int32([self.seed, program.stream])}
@@ -149,8 +151,9 @@ class Network:
         return results
 
     def stacks(self, name: str, batches: Mapping[str, np.ndarray]) -> list[tuple[int, Arrays]]:
-        """Batches [N, B, ...] in parts of as many as the program takes, on the device; how many
-        there are of each, which is filled up.
+        """Batches [N, B, ...] on the device, in stacks of as many as the program takes.
+
+        Returns the number of batches in each stack, before it was filled up, with the stack.
         """
         size = self.programs[name].shapes("argument")["batches/words"].shape[0]
         n_batches = len(batches["words"])

@@ -40,9 +40,9 @@ class Text:
 
 
 def train_epoch(network: Network, text: Text, rate: float, first_step: int) -> dict[str, float]:
-    """Metrics of one pass over the text.
+    """Train on the whole text once; returns the metrics.
 
-    Raises FloatingPointError for a step that is not finite.
+    Raises FloatingPointError for a step with a NaN or Inf.
     """
     total: dict[str, np.ndarray] = {}
     state = {}
@@ -71,9 +71,9 @@ def train_epoch(network: Network, text: Text, rate: float, first_step: int) -> d
 def perplexity(
     network: Network, text: Text, split: str, program: str = "evaluate", sample: int = 0
 ) -> float:
-    """Of a split's tokens; `sample` numbers the draw of distances.
+    """Perplexity of a split; `sample` numbers the draw of distances.
 
-    Raises FloatingPointError where it is too large for a number.
+    Raises FloatingPointError if it is too large for a float.
     """
     n, batches = text.evaluation[split]
     total, weight = network.run(program, batches | {"n": np.int32(n), "sample": np.int32(sample)})[
@@ -93,11 +93,10 @@ def train(
     folder: pathlib.Path | None,
     every: float = 60.0,
 ) -> dict:
-    """Train with the learning rates of the preset, select on valid, test once; goes on where a run
-    in `folder` stands.
+    """Train with the preset's learning rates, select on valid, test once.
 
-    The folder gets checkpoints, one every so many seconds and at last `checkpoints/best.npz`, which
-    `--load_model` of LanguageModeling/RL_train.py takes.
+    Resumes a run in `folder`, which gets a checkpoint every `every` seconds and in the end
+    `checkpoints/best.npz`, which `--load_model` of LanguageModeling/RL_train.py takes.
     """
     network.begin(seed)
     records: list[dict] = []

@@ -1,5 +1,7 @@
-"""The bundle of a language model: training and evaluation as the trainer compiles them, the text,
-what TensorFlow makes of it here.
+"""Makes the bundle of a language model.
+
+It holds training and evaluation as the trainer compiles them, the text, and results that
+TensorFlow computes here, to compare with.
 """
 
 import dataclasses
@@ -30,7 +32,7 @@ Programs = dict[str, tuple[Callable, dict[str, Any]]]
 
 
 def export(config: ExportConfig) -> dict[str, Module]:
-    """Write the bundle and say what is in it.
+    """Write the bundle and print its content.
 
     Raises `InputError` for flags or a text that cannot be used.
     """
@@ -98,7 +100,7 @@ def export(config: ExportConfig) -> dict[str, Module]:
 
 
 def read_texts(config: ExportConfig) -> tuple[dict[str, np.ndarray], int, reader.Spellings | None]:
-    """Word ids of the splits, the number of words, their spellings if the model wants them."""
+    """Word ids of the splits, the number of words, and their spellings if the model needs them."""
     if not config.data_dir:
         n_tokens = config.batch_size * (config.n_batches * config.num_unroll_steps + 1)
         texts = {
@@ -118,7 +120,7 @@ def read_texts(config: ExportConfig) -> tuple[dict[str, np.ndarray], int, reader
 
 
 def programs(config: ExportConfig, trainer: Trainer, texts: dict[str, np.ndarray]) -> Programs:
-    """What the bundle is to contain; the arguments are the first ones of a run.
+    """The programs of the bundle; their arguments are those at the start of a run.
 
     train                       n steps, as `Trainer.train_steps`
     evaluate, evaluate_greedy   n batches, as `Trainer.evaluate_steps`
@@ -201,9 +203,10 @@ def reference(
     functions: Programs,
     variables: dict,
 ) -> dict[str, np.ndarray]:
-    """What TensorFlow computes on this machine, starting with the bundle's initial weights: metrics
-    of each of the first training steps, and after them the state, the weights, distances and an
-    evaluation.
+    """TensorFlow's results on this machine, starting from the bundle's initial weights.
+
+    Metrics of each of the first training steps, and after them the state, the weights, distances
+    and an evaluation.
     """
     for number, variable in enumerate(variables.values()):
         variable.assign(hlo_bundle.initial_value(bundle, number, config.seed))
@@ -230,5 +233,5 @@ def reference(
 
 
 def _first(batches: np.ndarray, n: int) -> np.ndarray:
-    """The first n, the last of them repeated where there are fewer."""
+    """The first n, filled up with copies of the last."""
     return batches[np.minimum(np.arange(n), len(batches) - 1)]

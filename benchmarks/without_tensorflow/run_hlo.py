@@ -33,8 +33,9 @@ from common.files import atomic_write  # noqa: E402
 
 
 def bench(networks: dict[str, tuple[Network, Text]], n_steps: int, runs: int) -> dict:
-    """Milliseconds of one training step, calls of `n_steps` interleaved; beside PyTorch's LSTM
-    where that is installed.
+    """Milliseconds of one training step, in interleaved calls of `n_steps`.
+
+    PyTorch's LSTM is timed beside it if PyTorch is installed.
     """
     functions, compile_seconds = {}, {}
     for path, (network, text) in networks.items():
@@ -76,9 +77,7 @@ def _one_call(network: Network, arguments: dict) -> int:
 
 
 def _torch(network: Network, words: np.ndarray) -> dict:
-    """Training steps of PyTorch's plain LSTM of the same size, in each precision that the device
-    has.
-    """
+    """Training steps of PyTorch's plain LSTM of the same size, in each precision of the device."""
     try:
         import torch
     except ImportError:

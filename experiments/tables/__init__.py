@@ -1,4 +1,4 @@
-"""The tables: which runs make each row, and what the paper reports beside it."""
+"""The tables: the runs of each row, and the numbers that the paper reports."""
 
 from common.errors import InputError
 from experiments.tables.language import LANGUAGE
@@ -25,7 +25,7 @@ SUMMARY = {
 
 
 def at_scale(name: str, scale: str) -> str:
-    """The name of the table at a scale, "full" or "small"; `InputError` where there is none."""
+    """The name of the table at a scale, "full" or "small"; `InputError` if there is none."""
     if scale == "full" or name.endswith("_small"):
         return name
     if f"{name}_small" in TABLES:
@@ -38,5 +38,5 @@ def at_scale(name: str, scale: str) -> str:
 
 
 def source(name: str, row: str) -> tuple[str, str]:
-    """The table and the row whose runs are those of a row: its own, or those of `Row.of`."""
+    """The table and the row that a row's runs belong to: itself, or that in `Row.of`."""
     return tuple(TABLES[name].rows[row].of.split("/")) if TABLES[name].rows[row].of else (name, row)

@@ -62,7 +62,7 @@ _CHARLM_ROWS = {
 def _sweep(source: str = "") -> dict[str, Row]:
     """The rows of figure 5: K at lamda 1, and lamda at K = 5.
 
-    What is a row of the table `source` too has its runs from there.
+    A row that is also in the table `source` uses its runs.
     """
     rows = {"K1": Row("K = 1 (the LSTM)", {"cell": "lstm"}, of=source and f"{source}/lstm")}
     for k in (2, 3, 5, 7, 10):
@@ -77,7 +77,7 @@ def _sweep(source: str = "") -> dict[str, Row]:
 
 
 def _hours(epochs: int, way: str) -> float:
-    """Hours of training in so many epochs of the paper's model, as benchmarks/speed.py measured.
+    """Hours of training the paper's model for so many epochs, from benchmarks/speed.py.
 
     `way` is the name of our step there. Evaluation after each epoch is not counted.
     """
@@ -89,7 +89,7 @@ _FULL_HOURS = round(_hours(PRESETS["medium"]["max_epochs"], "dynamic_skip, bfloa
 
 
 def _full_note() -> str:
-    """How the table at full size is trained, beside the default preset, and how long both take."""
+    """How the full-size table is trained, beside the default preset, and how long both take."""
     here, default = PRESETS["medium"], LanguageConfig()
     hours = _hours(default.max_epochs, "dynamic_skip")
     return (

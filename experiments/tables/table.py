@@ -1,4 +1,4 @@
-"""What a table is, and what several tasks' tables have in common."""
+"""The classes of a table and its rows, and what several tasks' tables have in common."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -7,10 +7,10 @@ from typing import Any
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """A row: flags of the task's RL_train.py, and the numbers to compare with by metric, if any.
+    """A row: flags of the task's RL_train.py, and numbers to compare with, by metric.
 
     The numbers are the paper's own, or those of `source`. `of` names the row ("table/row") whose
-    runs these are, where another table has the same ones. A row that is `quoted` is shown for
+    runs this row uses, if another table has the same ones. A row that is `quoted` is only shown for
     comparison and cannot be run.
     """
 
@@ -26,8 +26,8 @@ class Row:
 class Table:
     """A table: the task's folder and script, what is shown of each result, and its rows by name.
 
-    `metrics` are (key in result.json, column title, decimals, factor); `hours` is what one run of a
-    row takes on two CPU cores.
+    `metrics` are (key in result.json, column title, decimals, factor). `hours` estimates one run of
+    a row on two CPU cores.
     """
 
     title: str
@@ -58,7 +58,7 @@ FIXED_3, FIXED_5 = "fixed skip 3", "fixed skip 5"
 
 
 def without_paper(rows: Mapping[str, Row]) -> dict[str, Row]:
-    """The rows at a reduced scale, without the paper's numbers and what it quotes."""
+    """The rows at a reduced scale, without the paper's numbers and quoted rows."""
     return {
         name: dataclasses.replace(row, paper={}) for name, row in rows.items() if not row.quoted
     }
