@@ -21,21 +21,19 @@ class EvaluateConfig:
 
     run_dir: str = setting("", "folder of the run", path=True)
     checkpoint: str = setting("", "checkpoint file (empty: the best epoch of the run)", path=True)
-    split: str = setting("test", "which text of the data", choices=reader.SPLITS)
+    split: str = setting("test", "split of the data", choices=reader.SPLITS)
     data_dir: str = setting(
         "", "folder with the data (empty: the one that the run was trained with)", path=True
     )
-    text: str = setting("", "another text file, a sentence a line, instead of a split", path=True)
+    text: str = setting("", "text file with a sentence per line, instead of a split", path=True)
     streams: int | None = setting(
         None,
-        "parts of the text that are read side by side; 1 reads it in order (none: as many as in a"
-        " batch of the run)",
+        "parallel streams that the text is cut into; 1 reads it in order (none: as in the run)",
         minimum=1,
     )
     samples: int | None = setting(
         None,
-        "chains of sampled distances whose predictions are averaged besides (none: --eval_samples"
-        " of the run)",
+        "sampled chains in an additional mixture (none: --eval_samples of the run)",
         minimum=1,
     )
 

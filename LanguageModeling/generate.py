@@ -28,13 +28,15 @@ class GenerateConfig:
 
     run_dir: str = setting("", "folder of the run", path=True)
     checkpoint: str = setting("", "checkpoint file (empty: the best epoch of the run)", path=True)
-    prompt: str = setting("", "words to begin with")
-    n_words: int = setting(30, "words to add", minimum=1)
+    prompt: str = setting("", "words that the text begins with")
+    n_words: int = setting(30, "number of words to generate", minimum=1)
     temperature: float = setting(
-        1.0, "below 1: more probable words; 0: always the most probable", minimum=0
+        1.0, "temperature of the draws; 0: always the most probable word", minimum=0
     )
-    seed: int = setting(0, "of the sampled words and distances", minimum=0, maximum=2**31 - 1)
-    picture: str = setting("", "where to draw the connections, without an ending", path=True)
+    seed: int = setting(0, "seed of the sampled words and distances", minimum=0, maximum=2**31 - 1)
+    picture: str = setting(
+        "", "path for a picture of the connections, without extension", path=True
+    )
 
 
 def generate(config: GenerateConfig) -> tuple[list[str], np.ndarray]:

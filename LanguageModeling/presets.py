@@ -13,12 +13,12 @@ class CharOptions:
     char_size: int = setting(15, "dimension of a character's vector", minimum=1)
     char_filters: list[int] = setting(
         [50, 100, 150, 200, 200, 200, 200],
-        "filters that see 1, 2, 3, ... characters at once",
+        "number of filters of width 1, 2, 3, ... characters",
         minimum=1,
     )
-    highway_layers: int = setting(2, "highway layers above the filters", minimum=0)
+    highway_layers: int = setting(2, "highway layers after the filters", minimum=0)
     max_chars: int = setting(
-        65, "characters of a word that are read, with two marks for its ends", minimum=3
+        65, "maximum characters of a word, its two end marks included", minimum=3
     )
 
 
@@ -50,7 +50,7 @@ class LanguageConfig(cells.flags_of([CharOptions]), _Model, RunConfig):
         "probability of dropping a unit, on the word vectors (not with --model char), "
         "between layers and before the softmax",
     )
-    num_unroll_steps: int = setting(35, "steps that gradients flow back through", minimum=1)
+    num_unroll_steps: int = setting(35, "time steps that gradients flow back through", minimum=1)
     batch_size: int = setting(20, minimum=1)
     max_epochs: int = setting(100, minimum=1)
     learning_rate: float = setting(1.0, minimum=0)
@@ -58,13 +58,15 @@ class LanguageConfig(cells.flags_of([CharOptions]), _Model, RunConfig):
         1 / 1.2, "factor on the learning rate when it decays", minimum=0, maximum=1
     )
     decay_when: float = setting(
-        1.0, "decay when the validation perplexity does not beat the best by this"
+        1.0, "decay when the validation perplexity improves on the best by less than this"
     )
     decay_after: int = setting(
         0, "decay after every epoch from this one on (0: use --decay_when)", minimum=0
     )
-    lr_threshold: float = setting(0.005, "the learning rate decays no further than this", minimum=0)
-    param_init: float = setting(0.05, "weights start uniform over plus or minus this", minimum=0)
+    lr_threshold: float = setting(0.005, "lower bound of the decaying learning rate", minimum=0)
+    param_init: float = setting(
+        0.05, "initial weights are uniform between plus and minus this", minimum=0
+    )
     max_grad_norm: float = setting(5.0, minimum=0)
     reward: str = setting(
         "log_likelihood",
@@ -74,7 +76,7 @@ class LanguageConfig(cells.flags_of([CharOptions]), _Model, RunConfig):
     rl_weight: float = setting(0.3, minimum=0)
     entropy_weight: float = setting(0.02, minimum=0)
     print_every: int = setting(100, minimum=1)
-    load_model: str = setting("", "run folder or checkpoint whose weights to start from", path=True)
+    load_model: str = setting("", "run folder or checkpoint with the initial weights", path=True)
 
     @property
     def char_flags(self) -> dict[str, Any]:

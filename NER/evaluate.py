@@ -20,15 +20,14 @@ class EvaluateConfig:
 
     run_dir: str = setting("", "folder of the run", path=True)
     checkpoint: str = setting("", "checkpoint file (empty: the best epoch of the run)", path=True)
-    split: str = setting("test", "which sentences of the data", choices=("train", "dev", "test"))
+    split: str = setting("test", "split of the data", choices=("train", "dev", "test"))
     data_dir: str = setting(
         "", "folder with the data (empty: the one that the run was trained with)", path=True
     )
-    file: str = setting("", "another file in CoNLL-2003's format, instead of a split", path=True)
+    file: str = setting("", "file in CoNLL-2003's format, instead of a split", path=True)
     samples: int | None = setting(
         None,
-        "chains of sampled distances whose predictions are averaged, too (none: --eval_samples of"
-        " the run)",
+        "sampled chains in an additional mixture (none: --eval_samples of the run)",
         minimum=1,
     )
 

@@ -22,21 +22,21 @@ class NERConfig(RunConfig):
     )
     cache_dir: str = setting(
         "",
-        "where to keep the vectors of the corpus's words (empty: nowhere)",
+        "cache for the vectors of the corpus's words (empty: none)",
         affects_result=False,
         path=True,
     )
     word_size: int = setting(100, "dimension of a word's vector", minimum=1)
     train_vectors: bool = setting(True, "train the word vectors with the rest")
     min_count: int = setting(
-        2, "rarer training words without a pretrained vector count as unknown", minimum=1
+        2, "training words without a pretrained vector that are rarer become unknown", minimum=1
     )
     char_size: int = setting(30, "dimension of a character's vector", minimum=1)
     char_filters: int = setting(
         30, "filters of the convolution over a word's characters", minimum=1
     )
-    char_width: int = setting(3, "characters that a filter sees at once", minimum=1)
-    max_chars: int = setting(20, "characters of a word that are read", minimum=1)
+    char_width: int = setting(3, "width of the filters, in characters", minimum=1)
+    max_chars: int = setting(20, "maximum characters of a word", minimum=1)
     scheme: str = setting("BIOES", "tagging scheme", choices=("BIOES", "BIO"))
     dropout: float = setting(
         0.5,
@@ -45,11 +45,11 @@ class NERConfig(RunConfig):
     batch_size: int = setting(10, minimum=1)
     max_epochs: int = setting(100, minimum=1)
     patience: int = setting(
-        20, "stop after so many epochs without a better F1 on dev (0: never)", minimum=0
+        20, "stop after this many epochs without a better F1 on dev (0: never)", minimum=0
     )
     learning_rate: float = setting(0.015, minimum=0)
     learning_rate_decay: float = setting(0.05, "d in learning_rate / (1 + d * epoch)", minimum=0)
-    momentum: float = setting(0.9, "of the gradients", minimum=0, maximum=0.999)
+    momentum: float = setting(0.9, "momentum of the gradients", minimum=0, maximum=0.999)
     max_grad_norm: float = setting(5.0, minimum=0)
     reward: str = setting(
         "log_likelihood",
@@ -57,8 +57,10 @@ class NERConfig(RunConfig):
         choices=("log_likelihood",),
     )
     entropy_weight: float = setting(0.01, minimum=0)
-    max_train_examples: int = setting(0, "train on the first so many sentences (0: all)", minimum=0)
-    n_buckets: int = setting(14, "padded lengths of batches; each is compiled once", minimum=1)
+    max_train_examples: int = setting(
+        0, "train on this many sentences, the first ones (0: all)", minimum=0
+    )
+    n_buckets: int = setting(14, "number of padded lengths; each is compiled once", minimum=1)
 
 
 PRESETS = {

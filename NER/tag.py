@@ -32,19 +32,19 @@ class TagConfig:
     run_dir: str = setting("", "folder of the run", path=True)
     checkpoint: str = setting("", "checkpoint file (empty: the best epoch of the run)", path=True)
     file: str = setting(
-        "", "a file in CoNLL-2003's format to tag (empty: lines of standard input)", path=True
+        "", "file to tag, in CoNLL-2003's format (empty: lines of standard input)", path=True
     )
     output: str = setting(
         "",
-        "with --file: where to write words, gold and predicted tags, as conlleval reads them",
+        "with --file: output file of words, gold and predicted tags, for conlleval",
         path=True,
     )
-    connections: bool = setting(True, "print the connections of each word too")
+    connections: bool = setting(True, "also print the connections of each word")
     picture: str = setting(
-        "", "where to draw the connections of the first sentence, without an ending", path=True
+        "", "path for a picture of the first sentence's connections, without extension", path=True
     )
-    sampled: bool = setting(False, "sample the distances, instead of the most probable ones")
-    seed: int = setting(0, "of the sampled distances", minimum=0, maximum=2**31 - 1)
+    sampled: bool = setting(False, "sample the distances instead of taking the most probable ones")
+    seed: int = setting(0, "seed of the sampled distances", minimum=0, maximum=2**31 - 1)
 
 
 def tag(config: TagConfig) -> None:

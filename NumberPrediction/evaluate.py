@@ -21,7 +21,7 @@ class EvaluateConfig:
 
     run_dir: str = setting("", "folder of the run", path=True)
     checkpoint: str = setting("", "checkpoint file (empty: the best epoch of the run)", path=True)
-    split: str = setting("test", "which examples", choices=SPLITS)
+    split: str = setting("test", "split of the data", choices=SPLITS)
     data_dir: str = setting(
         "", "folder that produce_data.py wrote (empty: the data of the run)", path=True
     )
@@ -31,8 +31,7 @@ class EvaluateConfig:
     )
     samples: int | None = setting(
         None,
-        "chains of sampled distances whose predictions are averaged, too (none: --eval_samples of"
-        " the run)",
+        "sampled chains in an additional mixture (none: --eval_samples of the run)",
         minimum=1,
     )
 

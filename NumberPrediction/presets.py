@@ -19,7 +19,7 @@ class NumberConfig(RunConfig):
     length: int = setting(10, "digits before the index (paper: 10 and 20)", minimum=10)
     label_rule: str = setting(
         "paper",
-        "which digit is the label, see produce_data.py",
+        "which digit is the label (see produce_data.py)",
         choices=("paper", "last_ten", "released"),
     )
     data_dir: str = setting(
@@ -27,11 +27,11 @@ class NumberConfig(RunConfig):
     )
     n_train: int = setting(
         100_000,
-        "training examples, where --data_dir is empty and the data are generated",
+        "number of training examples, if they are generated",
         minimum=1,
     )
-    n_dev: int = setting(10_000, "development examples, likewise", minimum=1)
-    n_test: int = setting(10_000, "test examples, likewise", minimum=1)
+    n_dev: int = setting(10_000, "number of development examples, if they are generated", minimum=1)
+    n_test: int = setting(10_000, "number of test examples, if they are generated", minimum=1)
     reward: str = setting(
         "log_likelihood",
         "reward of the agent: log p(label), +1 or -1 for a right or wrong answer, or the release's"

@@ -40,10 +40,10 @@ class ProduceConfig:
     data_dir: str = setting(
         "", "folder to write to (empty: data/numbers-<length>-<label_rule>)", path=True
     )
-    n_train: int = setting(100_000, "training examples", minimum=1)
-    n_dev: int = setting(10_000, "development examples", minimum=1)
-    n_test: int = setting(10_000, "test examples", minimum=1)
-    seed: int = setting(0, "every random number follows from it", minimum=0, maximum=2**31 - 1)
+    n_train: int = setting(100_000, "number of training examples", minimum=1)
+    n_dev: int = setting(10_000, "number of development examples", minimum=1)
+    n_test: int = setting(10_000, "number of test examples", minimum=1)
+    seed: int = setting(0, "seed of every random number", minimum=0, maximum=2**31 - 1)
 
 
 def produce(config: ProduceConfig) -> pathlib.Path:

@@ -21,12 +21,10 @@ class RecallConfig(RunConfig):
 
     cell: str = "skip_rnn"
     length: int = setting(100, "inputs in a sequence (source: 100 and 500)", minimum=1)
-    features: int = setting(
-        6, "components of an input, each uniform over 0 to 1 (the source does not say)", minimum=1
-    )
-    n_train: int = setting(10_000, "training sequences", minimum=1)
-    n_dev: int = setting(1_000, "development sequences", minimum=1)
-    n_test: int = setting(1_000, "test sequences", minimum=1)
+    features: int = setting(6, "components of an input, each uniform between 0 and 1", minimum=1)
+    n_train: int = setting(10_000, "number of training sequences", minimum=1)
+    n_dev: int = setting(1_000, "number of development sequences", minimum=1)
+    n_test: int = setting(1_000, "number of test sequences", minimum=1)
     rnn_size: int = setting(100, minimum=1)
     recurrent_init: float = setting(
         0.01, "standard deviation of the initial recurrent weights of --cell skip_rnn", minimum=0
@@ -35,7 +33,7 @@ class RecallConfig(RunConfig):
     max_epochs: int = setting(10, minimum=1)
     max_grad_norm: float = setting(0.0, minimum=0)
     reward: str = setting(
-        "squared_error", "reward of the agent: less the squared error", choices=("squared_error",)
+        "squared_error", "reward of the agent: minus the squared error", choices=("squared_error",)
     )
 
 

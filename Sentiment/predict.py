@@ -22,13 +22,13 @@ class PredictConfig:
 
     run_dir: str = setting("", "folder of the run", path=True)
     checkpoint: str = setting("", "checkpoint file (empty: the best epoch of the run)", path=True)
-    file: str = setting("", "text file, a text a line (empty: standard input)", path=True)
-    connections: bool = setting(True, "print the connections of each word too")
+    file: str = setting("", "text file with a text per line (empty: standard input)", path=True)
+    connections: bool = setting(True, "also print the connections of each word")
     picture: str = setting(
-        "", "where to draw the connections of the first text, without an ending", path=True
+        "", "path for a picture of the first text's connections, without extension", path=True
     )
-    sampled: bool = setting(False, "sample the distances, instead of the most probable ones")
-    seed: int = setting(0, "of the sampled distances", minimum=0, maximum=2**31 - 1)
+    sampled: bool = setting(False, "sample the distances instead of taking the most probable ones")
+    seed: int = setting(0, "seed of the sampled distances", minimum=0, maximum=2**31 - 1)
 
 
 def predict(config: PredictConfig) -> None:

@@ -24,13 +24,13 @@ class SentimentConfig(RunConfig):
     )
     cache_dir: str = setting(
         "",
-        "where to keep IMDB's tokens and word vectors for the next run (empty: nowhere)",
+        "cache for IMDB's tokens and word vectors (empty: none)",
         affects_result=False,
         path=True,
     )
-    max_tokens: int = setting(400, "tokens of a text that are read: its last ones", minimum=1)
+    max_tokens: int = setting(400, "maximum tokens of a text, its last ones", minimum=1)
     phrases: bool = setting(
-        False, "SST: train on every phrase of the trees, not on the sentences alone"
+        False, "SST: train on every phrase of the trees, not only on the sentences"
     )
     vectors: str = setting(
         "", "file of pretrained word vectors, word2vec's .bin or text (empty: random)", path=True
@@ -38,26 +38,28 @@ class SentimentConfig(RunConfig):
     word_size: int = setting(300, "dimension of a word's vector", minimum=1)
     train_vectors: bool = setting(True, "train the word vectors with the rest")
     max_words: int = setting(30_000, "size of the vocabulary", minimum=3)
-    min_count: int = setting(2, "training words seen less often count as unknown", minimum=1)
+    min_count: int = setting(2, "training words that are rarer become unknown", minimum=1)
     rnn_size: int = setting(128, minimum=1)
     n_actions: int = setting(3, minimum=1)
     lamda: float = setting(0.5, minimum=0, maximum=1)
     pooling: str = setting(
-        "mean", "what the classifier sees: the mean output, or the last", choices=("mean", "last")
+        "mean", "input of the classifier: the mean output, or the last", choices=("mean", "last")
     )
     dropout: float = setting(0.2, "probability of dropping a unit before the classifier")
     batch_size: int = setting(50, minimum=1)
     max_epochs: int = setting(10, minimum=1)
     learning_rate: float = setting(0.002, minimum=0)
     patience: int = setting(
-        3, "stop after so many epochs without a better accuracy on dev (0: never)", minimum=0
+        3, "stop after this many epochs without a better accuracy on dev (0: never)", minimum=0
     )
     reward: str = setting(
         "log_likelihood", "reward of the agent: log p(label)", choices=("log_likelihood",)
     )
     entropy_weight: float = setting(0.001, minimum=0)
-    max_train_examples: int = setting(0, "train on a sample of so many texts (0: all)", minimum=0)
-    n_buckets: int = setting(8, "padded lengths of batches; each is compiled once", minimum=1)
+    max_train_examples: int = setting(
+        0, "train on a random sample of this many texts (0: all)", minimum=0
+    )
+    n_buckets: int = setting(8, "number of padded lengths; each is compiled once", minimum=1)
 
     def __post_init__(self):
         """Raises `InputError` for a flag that applies to another data set."""

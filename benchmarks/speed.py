@@ -257,9 +257,9 @@ PARTS = {
 class SpeedConfig:
     """Measure speed and memory beside what a user would pick instead."""
 
-    parts: list[str] = setting(list(PARTS), "what to measure", choices=tuple(PARTS))
-    runs: int = setting(7, "counted runs of each", minimum=1)
-    results: str = setting("", "folder to write to (empty: benchmarks/results)", path=True)
+    parts: list[str] = setting(list(PARTS), "tables to measure", choices=tuple(PARTS))
+    runs: int = setting(7, "timed runs of each candidate", minimum=1)
+    results: str = setting("", "output folder (empty: benchmarks/results)", path=True)
 
 
 def measure(config: SpeedConfig) -> None:

@@ -30,11 +30,13 @@ class DistancesConfig:
     """Draw histograms of distances per class of words, for a run of any task that reads text."""
 
     run_dir: str = setting("", "folder of the run", path=True)
-    file: str = setting("", "a text file, a sentence a line (empty: the run's dev data)", path=True)
-    n_texts: int = setting(300, "sentences, from the first on", minimum=1)
+    file: str = setting(
+        "", "text file with a sentence per line (empty: the run's dev data)", path=True
+    )
+    n_texts: int = setting(300, "number of sentences, from the first on", minimum=1)
     out: str = setting(
         "",
-        "where to write, without an ending (empty: distances in the folder of the run)",
+        "output path without extension (empty: distances in the folder of the run)",
         path=True,
     )
 

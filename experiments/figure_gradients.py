@@ -30,10 +30,10 @@ class GradientsConfig:
     """Draw the norm of dL_T / dh_t over the steps t, for the networks of some runs of one task."""
 
     runs: list[str] = setting([], "folders of the runs, separated by commas", path=True)
-    steps: int = setting(20, "T, the step whose loss it is", minimum=2)
-    n_texts: int = setting(200, "texts of the dev data, the first that have T steps", minimum=1)
+    steps: int = setting(20, "T, the step of the loss", minimum=2)
+    n_texts: int = setting(200, "number of dev texts, the first with T steps", minimum=1)
     out: str = setting(
-        str(figure_files.FOLDER / "gradients"), "where to write, without an ending", path=True
+        str(figure_files.FOLDER / "gradients"), "output path without extension", path=True
     )
 
 

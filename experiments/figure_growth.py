@@ -31,7 +31,7 @@ class GrowthConfig:
         str(ROOT / "benchmarks" / "results"), "folder that benchmarks/speed.py wrote to", path=True
     )
     out: str = setting(
-        "", "where to write, without an ending (empty: growth among the figures)", path=True
+        "", "output path without extension (empty: growth among the figures)", path=True
     )
 
 

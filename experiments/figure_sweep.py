@@ -26,10 +26,12 @@ class SweepConfig:
     """Draw perplexity against K and lamda."""
 
     table: str = setting(
-        "lm_sweep_small", "whose runs", choices=("lm_sweep_small", "lm_sweep", "lm_sweep_generated")
+        "lm_sweep_small",
+        "table of the results",
+        choices=("lm_sweep_small", "lm_sweep", "lm_sweep_generated"),
     )
     out: str = setting(
-        "", "where to write, without an ending (empty: <table> among the figures)", path=True
+        "", "output path without extension (empty: <table> among the figures)", path=True
     )
 
 

@@ -24,11 +24,11 @@ from experiments import figure_files, read_results, tables  # noqa: E402
 class TrainingConfig:
     """Draw the entropy and the reward of the agents of a table over their training."""
 
-    table: str = setting("", "which table", choices=("", *tables.TABLES))
-    rows: list[str] = setting([], "which rows (empty: all with an agent)")
+    table: str = setting("", "table of the results", choices=("", *tables.TABLES))
+    rows: list[str] = setting([], "rows to draw (empty: all with an agent)")
     out: str = setting(
         "",
-        "where to write, without an ending (empty: training-<table> among the figures)",
+        "output path without extension (empty: training-<table> among the figures)",
         path=True,
     )
 

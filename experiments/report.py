@@ -52,7 +52,7 @@ class ReportConfig:
     """Render the tables of README.md and of both RESULTS.md, or a page of all results."""
 
     html: bool = setting(False, "write a page with all tables, learning curves and figures instead")
-    out: str = setting("runs/report.html", "with --html: the file to write", path=True)
+    out: str = setting("runs/report.html", "with --html: output file", path=True)
 
 
 def _grid(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

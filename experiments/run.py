@@ -34,15 +34,15 @@ class RunTableConfig:
 
     table: str = setting("", f"which tables, of {', '.join(TABLES)} (none: list them all)")
     scale: str = setting(
-        "full", "small: the table's reduced scale, where it has one", choices=("full", "small")
+        "full", "small: the table's reduced scale, if it has one", choices=("full", "small")
     )
-    rows: list[str] = setting([], "which rows (empty: all)")
+    rows: list[str] = setting([], "rows to run (empty: all)")
     seeds: int | None = setting(
         None, "runs of each row, seeds 0, 1, ... (none: as many as the table asks for)", minimum=1
     )
     jobs: int | None = setting(
         None,
-        "runs at a time (none: one on this machine, on a Ray cluster as many as it has room for)",
+        "runs at a time (none: one on this machine, on a Ray cluster as many as fit)",
         minimum=1,
     )
     data_dir: str = setting(
@@ -53,11 +53,11 @@ class RunTableConfig:
         "word vectors instead of the table's file below --data_dir (none: random ones)",
         path=True,
     )
-    runs_dir: str = setting("runs/experiments", "folder for the runs while they last", path=True)
+    runs_dir: str = setting("runs/experiments", "folder for the folders of the runs", path=True)
     shard: str = setting("0/1", "i/n: only every n-th run, from the i-th on")
     nice: int = setting(
         10,
-        "niceness of runs on this machine: how far they give way to other processes",
+        "niceness of runs on this machine; 19 gives way to all other processes",
         minimum=0,
         maximum=19,
     )

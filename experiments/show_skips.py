@@ -31,24 +31,22 @@ class ShowConfig:
     """Draw which earlier word each word connects to, for a run of any task."""
 
     run_dir: str = setting("", "folder of the run", path=True)
-    text: str = setting(
-        "", "what to read, a text a line (empty: some texts of the task's own kind)"
-    )
+    text: str = setting("", "text to read, one per line (empty: example texts of the task)")
     out: str = setting(
         "",
-        "where to write, without an ending (empty: connections in the folder of the run)",
+        "output path without extension (empty: connections in the folder of the run)",
         path=True,
     )
     html: bool = setting(
-        False, "write a page instead: all texts, every word's distribution, sampled choices"
+        False, "write a page instead: all texts, each word's distribution, sampled choices"
     )
-    samples: int = setting(100, "with --html: draws of all distances", minimum=1)
+    samples: int = setting(100, "with --html: number of samples of all distances", minimum=1)
     max_megabytes: float = setting(
         20.0,
-        "with --html: leave the network out, and typing with it, if it would be larger",
+        "with --html: largest network to include, which is needed to type texts, in MB",
         minimum=0,
     )
-    seed: int = setting(0, "of the samples", minimum=0, maximum=2**31 - 1)
+    seed: int = setting(0, "with --html: seed of the samples", minimum=0, maximum=2**31 - 1)
 
 
 def show(config: ShowConfig) -> list[pathlib.Path]:

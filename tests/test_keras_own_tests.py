@@ -66,6 +66,7 @@ def sources(request, tmp_path_factory):
     return folder / name / "keras" / "src" / "layers" / "rnn"
 
 
+@pytest.mark.filterwarnings("ignore:`shuffle=True` was passed:UserWarning")
 @pytest.mark.parametrize("layer", LAYERS)
 @pytest.mark.parametrize("name", ["lstm_test", "bidirectional_test"])
 def test_keras_own(name, layer, sources):

@@ -24,17 +24,17 @@ class ExportConfig(LanguageConfig):
     Takes all flags of LanguageModeling/RL_train.py, and a few more.
     """
 
-    out: str = setting("language_model.zip", "bundle to write", path=True)
+    out: str = setting("language_model.zip", "output file", path=True)
     data_dir: str = setting(
         "", "folder with the text, as for training (empty: random words)", path=True
     )
     n_words: int = setting(
-        10_000, "how many different ones there are, of random words", minimum=2, maximum=10_000
+        10_000, "number of different words, if random", minimum=2, maximum=10_000
     )
-    n_batches: int = setting(50, "batches of random words", minimum=1)
+    n_batches: int = setting(50, "number of batches, if words are random", minimum=1)
     steps: int = setting(0, "batches in one call (0: all of an epoch)", minimum=0)
     reference: int = setting(
-        0, "training steps that TensorFlow makes on this machine, to compare with", minimum=0
+        0, "training steps whose results TensorFlow computes, to compare with", minimum=0
     )
     tf32: bool = setting(
         True, "let a GPU round the inputs of its float32 products, as TensorFlow does by default"

@@ -33,7 +33,7 @@ class PastState:
 
 @options
 class PastStates(PastState):
-    n_actions: int = setting(5, "K, how many past states there are to choose from", minimum=1)
+    n_actions: int = setting(5, "K, the number of past states to choose from", minimum=1)
 
 
 @options
@@ -50,7 +50,7 @@ class Agent:
 @options
 class History:
     history: str = setting(
-        "carried", "states before a window of text: carried over, or zero", choices=HISTORIES
+        "carried", "past states at the start of a window: carried over, or zero", choices=HISTORIES
     )
 
 
@@ -102,7 +102,7 @@ class DynamicSkip(Objective, Estimator, History, Agent, PastStates):
         None, "initial weights as in the release (none: like the network's)", choices=("released",)
     )
     previous_bias: float | None = setting(
-        None, "initial bias of distance 1, to begin near a plain LSTM (none: the others')"
+        None, "initial bias of distance 1, to start near a plain LSTM (none: as the others)"
     )
 
 
@@ -124,7 +124,7 @@ class Attention(Agent, PastStates):
 @options
 class SkippedUpdates:
     update_cost: float = setting(
-        1e-4, "cost of one update of the state, in the loss of a sequence", minimum=0
+        1e-4, "loss per update of the state, summed over a sequence", minimum=0
     )
 
 
@@ -137,7 +137,9 @@ class TimeDelay:
 @options
 class Leaky:
     leak: str = setting(
-        "fixed", "time constants: drawn once, or learned from there", choices=("fixed", "learned")
+        "fixed",
+        "time constants: drawn at random, or learned from such values",
+        choices=("fixed", "learned"),
     )
 
 
@@ -149,7 +151,7 @@ class Clockwork:
 @options
 class SkipRNN:
     skip: int | None = setting(None, "distance of the skip connection (none: no skip)", minimum=1)
-    n_matrices: int = setting(1, "recurrent matrices that take turns", minimum=1)
+    n_matrices: int = setting(1, "number of recurrent matrices, used in turn", minimum=1)
     base: str = setting("rnn", "kind of unit: plain or LSTM", choices=("rnn", "lstm"))
 
 
@@ -164,12 +166,12 @@ class Peephole:
 
 @options
 class Depth:
-    depth: int = setting(2, "LSTMs on top of each other within the cell", minimum=1)
+    depth: int = setting(2, "number of LSTMs stacked within the cell", minimum=1)
 
 
 @options
 class Grid(Depth):
-    tied: bool = setting(False, "one set of weights for all levels")
+    tied: bool = setting(False, "share one set of weights among the stacked LSTMs")
 
 
 # ---- the catalogue

@@ -23,7 +23,7 @@ _OwnOptions = cells.flags_of((cell.options for cell in CELLS.values()), without=
 
 @cells.options
 class _Start:  # a base of its own, so that these fields come first
-    preset: str = setting("paper", "set of defaults to start from")
+    preset: str = setting("paper", "named set of defaults")
     cell: str = setting("dynamic_skip", "recurrent cell", choices=tuple(CELLS))
 
 
@@ -52,7 +52,7 @@ class RunConfig(
     without_effect: typing.ClassVar[Mapping[str, str]] = {}
 
     rnn_size: int = setting(200, "units of a recurrent layer", minimum=1)
-    max_epochs: int = setting(10, "passes over the training data", minimum=1)
+    max_epochs: int = setting(10, "maximum passes over the training data", minimum=1)
     batch_size: int = setting(20, "sequences in a batch", minimum=1)
     learning_rate: float = setting(1e-3, "initial learning rate", minimum=0)
     max_grad_norm: float = setting(
@@ -76,16 +76,16 @@ class RunConfig(
     )
     eval_samples: int = setting(
         1,
-        "sampled chains that the final evaluation averages, too (1: none)",
+        "sampled chains in the mixture of the final evaluation (1: no mixture)",
         minimum=1,
         affects_result=False,
     )
     max_train_steps: int = setting(0, "maximum training steps (0: no limit)", minimum=0)
     print_every: int = setting(
-        100, "steps between two lines of progress", minimum=1, affects_result=False
+        100, "steps between lines of progress", minimum=1, affects_result=False
     )
     checkpoint_seconds: float = setting(
-        60.0, "seconds between two checkpoints", minimum=0, affects_result=False
+        60.0, "seconds between checkpoints", minimum=0, affects_result=False
     )
     tensorboard: bool = setting(True, "write summaries for TensorBoard", affects_result=False)
     jit_compile: bool | None = setting(
@@ -93,7 +93,7 @@ class RunConfig(
     )
     mixed_precision: bool = setting(False, "compute in 16 bits, keep the weights in 32")
     deterministic: bool = setting(
-        False, "the same numbers on every run, also on a GPU (slower there)"
+        False, "equal numbers from equal commands, also on a GPU (slower there)"
     )
     strategy: str = setting(
         "none",

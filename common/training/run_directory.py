@@ -13,6 +13,7 @@ import os
 import pathlib
 import shutil
 import time
+import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -44,7 +45,6 @@ class RunDirectory:
         self.tensorboard = self.path / "tensorboard"
         self.seconds_before = 0.0
         self._started = time.monotonic()
-        self._lock = None
         self._was_there = self._was_empty = False
         # a trainer says so when it makes a step: from then on there is something to keep
         self.begun = False
@@ -125,9 +125,10 @@ class RunDirectory:
         """
         if fcntl is None:
             return
-        self._lock = open(self.path / _LOCK, "wb")  # noqa: SIM115
+        lock = open(self.path / _LOCK, "wb")  # noqa: SIM115
+        weakref.finalize(self, lock.close)
         try:
-            fcntl.lockf(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (BlockingIOError, PermissionError):
             raise InputError(
                 f"another process runs in {self.path}: wait for it, or choose another --run_dir"
