@@ -34,9 +34,7 @@ class GenerateConfig:
         1.0, "temperature of the draws; 0: always the most probable word", minimum=0
     )
     seed: int = setting(0, "seed of the sampled words and distances", minimum=0, maximum=2**31 - 1)
-    picture: str = setting(
-        "", "path for a picture of the connections, without extension", path=True
-    )
+    picture: str = setting("", "picture file of the connections, without extension", path=True)
 
 
 def generate(config: GenerateConfig) -> tuple[list[str], np.ndarray]:

@@ -22,7 +22,7 @@ class NERConfig(RunConfig):
     )
     cache_dir: str = setting(
         "",
-        "cache for the vectors of the corpus's words (empty: none)",
+        "cache folder for the vectors of the corpus's words (empty: none)",
         affects_result=False,
         path=True,
     )

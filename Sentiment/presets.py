@@ -24,7 +24,7 @@ class SentimentConfig(RunConfig):
     )
     cache_dir: str = setting(
         "",
-        "cache for IMDB's tokens and word vectors (empty: none)",
+        "cache folder for IMDB's tokens and word vectors (empty: none)",
         affects_result=False,
         path=True,
     )

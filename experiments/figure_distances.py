@@ -36,7 +36,7 @@ class DistancesConfig:
     n_texts: int = setting(300, "number of sentences, from the first on", minimum=1)
     out: str = setting(
         "",
-        "output path without extension (empty: distances in the folder of the run)",
+        "output file without extension (empty: distances in the folder of the run)",
         path=True,
     )
 

@@ -26,7 +26,7 @@ class NumbersConfig:
     run_dir: str = setting("", "folder of the run", path=True)
     out: str = setting(
         "",
-        "output path without extension (empty: numbers-<length> among the figures)",
+        "output file without extension (empty: numbers-<length> among the figures)",
         path=True,
     )
 

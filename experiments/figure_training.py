@@ -28,7 +28,7 @@ class TrainingConfig:
     rows: list[str] = setting([], "rows to draw (empty: all with an agent)")
     out: str = setting(
         "",
-        "output path without extension (empty: training-<table> among the figures)",
+        "output file without extension (empty: training-<table> among the figures)",
         path=True,
     )
 

@@ -34,7 +34,7 @@ class ShowConfig:
     text: str = setting("", "text to read, one per line (empty: example texts of the task)")
     out: str = setting(
         "",
-        "output path without extension (empty: connections in the folder of the run)",
+        "output file without extension (empty: connections in the folder of the run)",
         path=True,
     )
     html: bool = setting(
