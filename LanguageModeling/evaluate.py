@@ -43,7 +43,7 @@ def evaluate(config: EvaluateConfig) -> dict[str, float]:
 
     Raises `InputError` for a run, a checkpoint or a text that cannot be used.
     """
-    from LanguageModeling import experiment  # imports TensorFlow: flags are answered before
+    from LanguageModeling import experiment  # imports TensorFlow, so only after the flags were read
 
     run_config, trainer, vocabulary = experiment.load(config.run_dir, config.checkpoint)
     if config.text:

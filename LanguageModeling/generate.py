@@ -42,7 +42,7 @@ def generate(config: GenerateConfig) -> tuple[list[str], np.ndarray]:
 
     Returns words and distances.
     """
-    from LanguageModeling import experiment  # imports TensorFlow: flags are answered before
+    from LanguageModeling import experiment  # imports TensorFlow, so only after the flags were read
 
     run_config, trainer, vocabulary = experiment.load(config.run_dir, config.checkpoint)
     ids = vocabulary.encode([EOS, *words_of(config.prompt)])

@@ -15,8 +15,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-# added to the score of what a scheme rules out: finite, so that gradients and masked rows stay
-# finite
+# the score of a forbidden transition: finite, so that gradients and masked rows stay finite
 FORBIDDEN = -1e4
 _START, _END = "<start>", "<end>"
 
@@ -170,7 +169,7 @@ def viterbi(
 
     def step(t: tf.Tensor, tag: tf.Tensor, tags: tf.TensorArray) -> tuple:
         before = tf.argmax(alphas[t] + tf.gather(into, tag), axis=-1, output_type=tf.int32)
-        tag = tf.where(inside[t + 1], before, tag)  # on padding the last real tag waits
+        tag = tf.where(inside[t + 1], before, tag)  # on padding, carries the last real tag
         return t - 1, tag, tags.write(t, tag)
 
     _, _, tags = tf.while_loop(

@@ -37,7 +37,7 @@ def evaluate(config: EvaluateConfig) -> dict[str, float]:
 
     Raises `InputError` for a run, a checkpoint or data that cannot be used.
     """
-    # imports TensorFlow: flags are answered before
+    # imports TensorFlow, so only after the flags were read
     from common.training.metrics import random_and_mixed
     from NER import experiment, reader
     from NER.span_f1 import span_f1

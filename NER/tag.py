@@ -58,7 +58,7 @@ def tag(config: TagConfig) -> None:
         )
 
     from NER import (
-        experiment,  # imports TensorFlow: flags are answered before
+        experiment,  # imports TensorFlow, so only after the flags were read
         reader,
     )
 
@@ -83,7 +83,7 @@ def tag(config: TagConfig) -> None:
     for sentences, tagged in groups:
         for i, sentence in enumerate(sentences):
             if tagged is None:
-                print(flush=True)  # a line out for a line in
+                print(flush=True)  # one line of output per line of input
                 continue
             if not config.output:
                 print(bracketed(sentence.words, tagged.tags[i]))

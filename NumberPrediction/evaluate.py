@@ -41,7 +41,7 @@ def evaluate(config: EvaluateConfig) -> dict[str, float]:
 
     Raises `InputError` for a run, a checkpoint or data that cannot be used.
     """
-    from NumberPrediction import experiment  # imports TensorFlow: flags are answered before
+    from NumberPrediction import experiment  # imports TensorFlow, so only after the flags were read
 
     run_config, trainer, _ = experiment.load(config.run_dir, config.checkpoint)
     data = experiment.examples(

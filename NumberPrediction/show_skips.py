@@ -40,7 +40,7 @@ def show(config: ShowConfig) -> list[pathlib.Path]:
 
     Raises `InputError` for a run that cannot be used or has no agent.
     """
-    # imports TensorFlow: flags are answered before
+    # imports TensorFlow, so only after the flags were read
     from NumberPrediction import experiment, inspection
 
     run_config, trainer, _ = experiment.load(config.run_dir, config.checkpoint)

@@ -38,7 +38,7 @@ def evaluate(config: EvaluateConfig) -> dict[str, float]:
     Raises `InputError` for a run, a checkpoint or data that cannot be used.
     """
     from Sentiment import (
-        experiment,  # imports TensorFlow: flags are answered before
+        experiment,  # imports TensorFlow, so only after the flags were read
         reader,
     )
 

@@ -101,11 +101,11 @@ def _cached_tokens(source: pathlib.Path, cache_dir: str | os.PathLike) -> _Token
                 arrays["ids"],
                 arrays["ends"],
             )
-    # absent, or not what was written
+    # absent or broken
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         counts, words, ids, ends = _tokens(source)
     kept.parent.mkdir(parents=True, exist_ok=True)
-    # an array of strings gives each the longest one's room
+    # as bytes: an array of strings reserves the length of the longest for each
     text = np.frombuffer("\n".join(words).encode(), np.uint8)
     atomic_write(kept, lambda file: np.savez(file, counts=counts, words=text, ids=ids, ends=ends))
     return counts, words, ids, ends

@@ -38,7 +38,7 @@ def predict(config: PredictConfig) -> None:
     """
     from common.data.text import read_lines
     from Sentiment import (
-        experiment,  # imports TensorFlow: flags are answered before
+        experiment,  # imports TensorFlow, so only after the flags were read
         reader,
     )
     from Sentiment import model as sentiment_model
@@ -50,7 +50,7 @@ def predict(config: PredictConfig) -> None:
     for number, line in enumerate(read_lines(config.file) if config.file else sys.stdin):
         words = reader.split_text(line, run_config.dataset, run_config.max_tokens)
         if not words:
-            print(flush=True)  # a line out for a line in
+            print(flush=True)  # one line of output per line of input
             continue
         found = experiment.predict(trainer, vocabulary, [words], not config.sampled, number)
         print(

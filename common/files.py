@@ -50,7 +50,7 @@ def atomic_write(
         os.replace(temporary, path)
     except BaseException as error:
         if isinstance(error, OSError) and error.filename == str(temporary):
-            error.filename = str(path)  # the name that its user knows
+            error.filename = str(path)  # the name that the user knows
         temporary.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
@@ -121,12 +121,12 @@ def read_npz(file: str | os.PathLike | BinaryIO) -> dict[str, np.ndarray]:
     Raises ValueError, with a message of one line, if the file is broken or not an `.npz`.
     """
     if isinstance(file, str | os.PathLike):
-        with open(file, "rb") as opened:  # what goes wrong here is the system's to say
+        with open(file, "rb") as opened:  # an OSError here says enough itself
             return read_npz(opened)
     try:
         with np.load(file, allow_pickle=False) as stored:
             return {name: stored[name] for name in stored.files}
-    # what the readers of zip files and of arrays stumble over is of a dozen kinds
+    # zipfile and NumPy raise a dozen kinds of exceptions for broken files
     except Exception as error:
         raise ValueError(" ".join(str(error).split())[:200] or type(error).__name__) from None
 

@@ -46,7 +46,7 @@ def draw(config: DistancesConfig) -> list[pathlib.Path]:
 
     Raises `InputError` for a run or a file that cannot be used.
     """
-    from experiments import connections  # imports TensorFlow: flags are answered before
+    from experiments import connections  # imports TensorFlow, so only after the flags were read
 
     network = connections.load(config.run_dir)
     dev_texts = getattr(network.inspection, "dev_texts", None)

@@ -36,7 +36,7 @@ def draw(config: NumbersConfig) -> list[pathlib.Path]:
 
     Raises `InputError` for a run that cannot be used or has no agent.
     """
-    # imports TensorFlow: flags are answered before
+    # imports TensorFlow, so only after the flags were read
     from NumberPrediction import experiment, inspection, show_skips
 
     run_config, trainer, _ = experiment.load(config.run_dir)

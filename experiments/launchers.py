@@ -109,17 +109,17 @@ class local:  # noqa: N801
         with self._alone(job):
             if self.stopped:
                 return Outcome(1)
-            # In a session of its own: a Ctrl-C reaches the run once, from here. Trainers take a
-            # second one for impatience and do not save.
+            # In its own session: Ctrl-C reaches the run once, from here. At a second one a trainer
+            # exits without saving.
             with subprocess.Popen(job.command, start_new_session=True, **pipe) as process:
                 self.running.add(process)
                 _give_way(process.pid, self.nice)
                 try:
-                    if self.stopped:  # since it was asked
+                    if self.stopped:  # since the check above
                         process.terminate()
                     for line in process.stdout or ():
                         print(f"[{job.name}] {line}", end="", flush=True)
-                    # with a limit, as without one it hears of no interrupt
+                    # with a limit: without one, no interrupt would be handled
                     status = process.wait(threading.TIMEOUT_MAX)
                 except BaseException:
                     process.terminate()

@@ -54,7 +54,7 @@ def show(config: ShowConfig) -> list[pathlib.Path]:
 
     Raises `InputError` for a run without connections.
     """
-    from experiments import connections  # imports TensorFlow: flags are answered before
+    from experiments import connections  # imports TensorFlow, so only after the flags were read
 
     network = connections.load(config.run_dir)
     texts = [

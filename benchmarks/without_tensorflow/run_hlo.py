@@ -16,7 +16,7 @@ import time
 
 # A plain checkout is not installed: let the script find `benchmarks` from any directory.
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent.parent))
-# PyTorch wants some of the GPU's memory too
+# leaves GPU memory for PyTorch
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
 import jax  # noqa: E402

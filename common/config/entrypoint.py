@@ -32,11 +32,10 @@ class Terminated(KeyboardInterrupt):
     """
 
 
-# What the machine, not the program, is to be blamed for: no space, over quota, no permission,
-# read-only ...
+# errno values caused by the environment, reported without traceback: no space, over quota, no
+# permission, read-only ...
 _ENVIRONMENT = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
-# ... and what a path that was given is: in the way of a folder, no folder, a folder, nowhere, too
-# long.
+# ... or by a given path: it exists, is not a folder, is a folder, does not exist, is too long.
 _PATH = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENOENT, errno.ENAMETOOLONG)
 
 
@@ -57,7 +56,7 @@ def main(
     `Terminated`). Errors of the program itself keep their traceback.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    # Where a home cannot be written it says so in three lines, at every start: Keras imports it.
+    # Keras imports it, and it prints three lines at every start if the home folder is read-only.
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     _speak_utf8()
     config = None
@@ -84,7 +83,7 @@ def main(
             " convert it to UTF-8",
             2,
         )
-    except BrokenPipeError:  # whoever read the output has enough
+    except BrokenPipeError:  # the reader of the output, such as `head`, has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(141) from None
     except OSError as error:
@@ -114,7 +113,7 @@ def _speak_utf8() -> None:
     }
     for stream, how in settings.items():
         if isinstance(stream, io.TextIOWrapper):
-            with contextlib.suppress(io.UnsupportedOperation):  # somebody has begun to read
+            with contextlib.suppress(io.UnsupportedOperation):  # it has been read from already
                 stream.reconfigure(**how)
 
 

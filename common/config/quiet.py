@@ -47,7 +47,7 @@ class quiet_tensorflow:
             sys.meta_path.remove(self)
             with contextlib.suppress(
                 OSError
-            ):  # stderr is closed, or no process can be had: as it would be
+            ):  # stderr is closed, or no process can be started: no filter
                 self._start()
 
     def _start(self) -> None:
@@ -57,7 +57,7 @@ class quiet_tensorflow:
         read, write = os.pipe()
         try:
             command = [sys.executable, "-I", "-S", os.path.abspath(__file__)]
-            # A session of its own: Ctrl-C is for the command, which has a word to say about it.
+            # In its own session: Ctrl-C must reach the command, not the filter.
             self._filter = subprocess.Popen(
                 command, stdin=read, stdout=stderr, start_new_session=True
             )
@@ -80,9 +80,7 @@ class quiet_tensorflow:
             sys.stderr.flush()
         os.dup2(self._stderr, 2)
         os.close(self._stderr)
-        with contextlib.suppress(
-            subprocess.TimeoutExpired
-        ):  # a child that goes on holds the other end
+        with contextlib.suppress(subprocess.TimeoutExpired):  # a child process still writes to it
             self._filter.wait(timeout=1)
 
 

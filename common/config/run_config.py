@@ -13,7 +13,7 @@ from . import cells
 from .cells import CELLS, Cell
 from .flags import Setting, setting, settings
 
-# Flags that this program had once, and the value at which each changed nothing: runs may hold it.
+# Retired flags and their neutral values, which stored runs may still have.
 RETIRED: dict[str, Any] = {}
 # A table of many cells gives its sizes once: accepted with a cell that does not read it.
 _WITH_ANY_CELL = {"agent_units"}
@@ -48,7 +48,7 @@ class RunConfig(
     options: typing.ClassVar[Mapping[str, Mapping[str, type]]] = {
         "cell": {name: cell.options for name, cell in CELLS.items()}
     }
-    # Flags that the task has no use for, and why.
+    # Flags without effect in this task, and why.
     without_effect: typing.ClassVar[Mapping[str, str]] = {}
 
     rnn_size: int = setting(200, "units of a recurrent layer", minimum=1)

@@ -82,7 +82,7 @@ def read_tar(
     `wanted` is a function of the name. Nothing is extracted to the disk. Raises `InputError` for a
     broken archive.
     """
-    with open(archive, "rb") as file:  # what goes wrong here is the system's to say
+    with open(archive, "rb") as file:  # an OSError here says enough itself
         known = no_text(file.read(512))
         if known and not known.startswith(_TAR):
             raise InputError(f"{archive}: expected a tar archive, found {known}")
@@ -92,7 +92,7 @@ def read_tar(
                 for member in tar:
                     if member.isfile() and wanted(member.name):
                         yield member.name, tar.extractfile(member).read()
-        # what the readers of archives and of what is compressed stumble over is of a dozen kinds
+        # tarfile and the decompressors raise a dozen kinds of exceptions for broken files
         except Exception as error:
             reason = str(error) or type(error).__name__
             raise InputError(

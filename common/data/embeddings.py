@@ -13,7 +13,7 @@ from ..files import atomic_write, read_npz, seen_from
 from .text import PADDING
 from .vector_files import check_dim, read_vectors
 
-_CACHE_VERSION = "2"  # of the readers: a change makes what was cached worthless
+_CACHE_VERSION = "2"  # to be raised when a reader changes: older caches are then ignored
 _MISSING, _EXACT, _LOWER = 0, 1, 2
 
 
@@ -127,7 +127,7 @@ def _cached(
     try:
         arrays = read_npz(kept)
         return arrays["found"], arrays["vectors"]
-    except (OSError, ValueError, KeyError):  # absent, or not what was written
+    except (OSError, ValueError, KeyError):  # absent or broken
         found, vectors = _look_up(path, words, dim, form)
     kept.parent.mkdir(parents=True, exist_ok=True)
     atomic_write(kept, lambda file: np.savez(file, found=found, vectors=vectors))

@@ -19,7 +19,7 @@ EOS = "<eos>"
 _WORD = re.compile(r"[^ \t\r\n]+")
 
 
-# What a file is that is no text, by its first bytes, and what to do about it.
+# Kinds of files that are not text, by their first bytes, and what to do about each.
 _UNPACK = "unpack it and give what was in it"
 _NO_TEXT = (
     (b"\x1f\x8b", "a gzip file", _UNPACK),

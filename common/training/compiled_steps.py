@@ -203,8 +203,7 @@ class Trainer:
         with tf.GradientTape() as tape:
             loss, metrics, state = self.model.training_loss(batch, state, seed, schedule)
         # Dense, because XLA has no sparse gradients (those of an embedding).
-        # Of the values, because zeros for a weight that the loss does not reach cannot be made from
-        # a Keras variable.
+        # Of the values: TensorFlow makes no zeros for a Keras variable that the loss ignores.
         weights = [weight.value for weight in self.model.trainable_variables]
         gradients = tape.gradient(loss, weights, unconnected_gradients="zero")
         return loss, metrics, state, [tf.convert_to_tensor(g) for g in gradients]
@@ -216,7 +215,7 @@ class Trainer:
             return gradients, rate, norm
         scale = self.max_grad_norm / tf.maximum(norm, self.max_grad_norm)
         if type(self.optimizer) is keras.optimizers.SGD and not self.optimizer.momentum:
-            # the same step, and one pass less over all weights
+            # the same step with one pass less over all weights
             return gradients, rate * scale, norm
         return [g * scale for g in gradients], rate, norm
 

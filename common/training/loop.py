@@ -117,10 +117,10 @@ class TrainingLoop:
             if self.workers.is_chief:
                 self.directory.resumed(self.state.step)
         elif self.config.recover:
-            self.state.save()  # something to go back to
+            self.state.save()  # a checkpoint to recover from
         while True:
             try:
-                # an epoch that has begun is evaluated, whatever cut it off
+                # an epoch that was begun is evaluated, also if max_train_steps ended it
                 while self.state.step_in_epoch or self._begins_another():
                     self._train_epoch()
                 break
@@ -128,7 +128,7 @@ class TrainingLoop:
                 self._recover(str(error))
         try:
             return self._finish()
-        # the training has ended: there is nothing to go back to
+        # training is over, and an older checkpoint would end the same way
         except FloatingPointError as error:
             raise InputError(
                 f"{error}, with the weights of the best epoch, which stay in"
@@ -242,14 +242,14 @@ class TrainingLoop:
 
         def leave():
             interrupt.raise_if_it_has_come()
-            raise Terminated  # another worker was asked to
+            raise Terminated  # another worker got the signal
 
         self.directory.begun = True
         with Interrupt() as interrupt:
             try:
                 self.trainer.train(chunk, state.carried, before, schedule, on_call, first, stop)
             except FloatingPointError:
-                if asked_to_leave():  # then it is not the time to go back
+                if asked_to_leave():  # leaving comes before recovery
                     leave()
                 raise
 
@@ -270,7 +270,7 @@ class TrainingLoop:
     def _finish(self) -> dict[str, Any]:
         records = self.state.records
         best = best_epoch(records, self.experiment.monitor)
-        self.workers.any(False)  # until the first worker has written the last checkpoint
+        self.workers.any(False)  # waits until the first worker has written the last checkpoint
         self.state.restore_best()
         result = {n: v for n, v in records[best].items() if n.startswith(("dev_", "valid_"))}
         result |= self._evaluate("test")

@@ -28,7 +28,7 @@ except ImportError:  # Windows
     fcntl = None
 
 _LOCK = ".lock"
-_OF_A_START = ("started_at", "commit", "command", "step")  # what a result tells of each
+_OF_A_START = ("started_at", "commit", "command", "step")  # kept for each in a result
 
 
 class RunDirectory:
@@ -46,7 +46,7 @@ class RunDirectory:
         self.seconds_before = 0.0
         self._started = time.monotonic()
         self._was_there = self._was_empty = False
-        # a trainer says so when it makes a step: from then on there is something to keep
+        # set by a trainer at its first step: from then on the folder is kept
         self.begun = False
 
     @classmethod
@@ -72,7 +72,7 @@ class RunDirectory:
             raise InputError(
                 f"--run_dir {self.path} cannot be made ({error.strerror}): choose another"
             ) from None
-        # temporary files and the lock are
+        # hidden: temporary files and the lock
         found = [name for name in os.listdir(self.path) if not is_hidden(name)]
         self._was_empty = not found
         if found and not flags_file.exists():

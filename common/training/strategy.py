@@ -62,7 +62,7 @@ def _cluster() -> tf.distribute.cluster_resolver.ClusterResolver:
     try:
         if tf.config.list_physical_devices("GPU"):
             return tf.distribute.cluster_resolver.SlurmClusterResolver()
-        # Without GPUs the resolver would divide nothing by nothing: hand it one "GPU" a task and
+        # Without GPUs the resolver would divide 0 by 0: give it one "GPU" per task, and
         # let it set none.
         tasks = os.environ.get("SLURM_STEP_TASKS_PER_NODE", "")
         most = max(int(n) for n in re.findall(r"\d+(?![\d)])", re.sub(r"\(x\d+\)", "", tasks)))
