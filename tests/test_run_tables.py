@@ -244,6 +244,7 @@ def hold(path, lock="lockf"):
         [sys.executable, "-c", code, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
     other.stdout.readline()
+    other.stdout.close()
     return other
 
 
