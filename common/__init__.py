@@ -1,5 +1,4 @@
-"""LSTM with dynamic skip connections (Gui et al., AAAI 2019) as Keras layers, with the losses and
-the trainer they need.
+"""LSTM with dynamic skip connections (Gui et al., AAAI 2019): Keras layers, losses, a model.
 
 In a checkout, where this package is called `common`, names are imported on first use, so that
 reading flags or data does not wait for TensorFlow. Where it is installed all are imported at once,
