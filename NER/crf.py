@@ -26,14 +26,14 @@ def allowed_transitions(
     """The transitions that a tagging scheme allows, as scores: 0 if allowed, -1e4 if forbidden.
 
     Args:
-      tags: the N tag names, "O" or prefix-type as in "B-PER".
-      scheme: "BIOES" (S alone, else B I* E) or "BIO" (B I*, IOB2).
+        tags: the N tag names, "O" or prefix-type as in "B-PER".
+        scheme: "BIOES" (S alone, else B I* E) or "BIO" (B I*, IOB2).
 
     Returns:
-      transitions [N, N] (row: from, column: to), start [N], end [N]; float32.
+        transitions [N, N] (row: from, column: to), start [N], end [N]; float32.
 
     Raises:
-      ValueError: for another scheme, or a tag that is not of the scheme.
+        ValueError: for another scheme, or a tag that is not of the scheme.
     """
     if scheme not in ("BIOES", "BIO"):
         raise ValueError(f"scheme must be 'BIOES' or 'BIO', received {scheme!r}")
@@ -96,11 +96,11 @@ def log_partition(
     """log Z [B]: the log of the sum of exp(score) over all N^length paths, in nats.
 
     Args:
-      emissions: [B, T, N] score of each tag at each step.
-      transitions: [N, N] score of going from tag (row) to tag (column).
-      start: [N] score of beginning with a tag.
-      end: [N] score of ending with a tag.
-      mask: [B, T] bool, true on real steps.
+        emissions: [B, T, N] score of each tag at each step.
+        transitions: [N, N] score of going from tag (row) to tag (column).
+        start: [N] score of beginning with a tag.
+        end: [N] score of ending with a tag.
+        mask: [B, T] bool, true on real steps.
     """
     alpha = _forward(emissions, transitions, start, mask, tf.reduce_logsumexp)[-1]
     return tf.where(mask[:, 0], tf.reduce_logsumexp(alpha + end, axis=-1), 0.0)
@@ -190,8 +190,8 @@ class CRF(keras.layers.Layer):
     zero: the CRF begins as independent softmaxes over the tags.
 
     Args:
-      tags: the N tag names, in the order of the scores.
-      scheme: "BIOES", "BIO", or None for no constraint.
+        tags: the N tag names, in the order of the scores.
+        scheme: "BIOES", "BIO", or None for no constraint.
     """
 
     def __init__(self, tags: Sequence[str], scheme: str | None = None, **kwargs: Any) -> None:

@@ -62,13 +62,14 @@ def load(data_dir: str | os.PathLike = "", scheme: str = "BIOES", seed: int = 0)
     """The three parts of CoNLL-2003, tags converted to `scheme`.
 
     Args:
-      data_dir: the folder that has eng.train, eng.testa, eng.testb (or train.txt, valid.txt,
-        test.txt), or the folder above it if it is called conll2003; "" generates a small corpus.
-      scheme: "BIOES" or "BIO".
-      seed: of the generated corpus.
+        data_dir: the folder that has eng.train, eng.testa, eng.testb (or train.txt, valid.txt,
+            test.txt), or the folder above it if it is called conll2003; "" generates a small
+            corpus.
+        scheme: "BIOES" or "BIO".
+        seed: of the generated corpus.
 
     Raises:
-      InputError: if the files are not there, or not of the format (with the line).
+        InputError: if the files are not there, or not of the format (with the line).
     """
     if not data_dir:
         made = [
@@ -192,13 +193,13 @@ class Encoder:
         """An encoder from the training sentences alone, and from other known words.
 
         Args:
-          train: source of words, characters and types of entity. If one tag of a type occurs, all
-            tags of that type are known.
-          extra_words: further words, such as those of all parts that have a pretrained vector.
-          min_count: training words seen less often, and not among the extra ones, become the
-            unknown word, which thereby gets a trained vector.
-          scheme: of the tags.
-          lower, zero_digits, max_chars: as in the class.
+            train: source of words, characters and types of entity. If one tag of a type occurs, all
+                tags of that type are known.
+            extra_words: further words, such as those of all parts that have a pretrained vector.
+            min_count: training words seen less often, and not among the extra ones, become the
+                unknown word, which thereby gets a trained vector.
+            scheme: of the tags.
+            lower, zero_digits, max_chars: as in the class.
         """
         seen = [
             normalise(word, lower, zero_digits) for sentence in train for word in sentence.words
@@ -228,7 +229,7 @@ class Encoder:
         still counts as missed.
 
         Raises:
-          InputError: if a sentence is empty or longer than `length`.
+            InputError: if a sentence is empty or longer than `length`.
         """
         lengths = np.array([len(sentence.words) for sentence in sentences], np.int32)
         length = int(lengths.max(initial=1)) if length is None else length

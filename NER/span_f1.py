@@ -85,7 +85,7 @@ def span_f1(gold: Iterable[Sequence[str]], predicted: Iterable[Sequence[str]]) -
     The two may be of different schemes.
 
     Raises:
-      ValueError: if the numbers of sentences, or of tokens in a sentence, differ.
+        ValueError: if the numbers of sentences, or of tokens in a sentence, differ.
     """
     in_gold, in_predicted, correct = Counter(), Counter(), Counter()
     for truth, guess in zip(gold, predicted, strict=True):

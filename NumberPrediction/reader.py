@@ -75,11 +75,11 @@ def generate(
     Digits and index are uniform over 0 .. 9. A larger `n` continues the same rows.
 
     Args:
-      length: L, the number of digits before the index, at least 10 (the paper: 10 and 20).
-      label_rule: see `rule_labels`.
-      n: N, the number of rows.
-      seed: the same seed gives the same rows.
-      split: "train", "dev" or "test".
+        length: L, the number of digits before the index, at least 10 (the paper: 10 and 20).
+        label_rule: see `rule_labels`.
+        n: N, the number of rows.
+        seed: the same seed gives the same rows.
+        split: "train", "dev" or "test".
 
     Returns numbers [N, L + 1] and labels [N], both int8. Raises `InputError` for a length or rule
     that does not exist.

@@ -40,13 +40,14 @@ def read_imdb(
     """The training and the test reviews, each sorted by label, negative first, then by file name.
 
     Args:
-      source: aclImdb_v1.tar.gz, which is never extracted, or the folder aclImdb.
-      max_tokens: of a longer review the last `max_tokens` tokens are kept.
-      per_class: the number of reviews that each class of each part must have; None for any number.
-      cache_dir: where to store the tokens for the next time; "" for no cache.
+        source: aclImdb_v1.tar.gz, which is never extracted, or the folder aclImdb.
+        max_tokens: of a longer review the last `max_tokens` tokens are kept.
+        per_class: the number of reviews that each class of each part must have; None for any
+            number.
+        cache_dir: where to store the tokens for the next time; "" for no cache.
 
     Raises:
-      InputError: if reviews are missing or not UTF-8, or the archive is broken.
+        InputError: if reviews are missing or not UTF-8, or the archive is broken.
     """
     source = pathlib.Path(source)
     if not source.exists():

@@ -52,19 +52,20 @@ def load(
     The verdict of a review mostly stands at its end.
 
     Args:
-      dataset: "imdb", "sst5" (five classes) or "sst2" (favourable or not, neutral texts left out).
-      data_dir: the folder with the data set as distributed (aclImdb_v1.tar.gz or aclImdb/;
-        train.txt, dev.txt and test.txt or their zip), or the folder above it if it is called imdb
-        or sst. A missing archive is downloaded into it. "" generates a small corpus of two classes,
-        whatever the data set.
-      seed: draws the 15 % of IMDB's training reviews, of each class, that are the dev data.
-      max_tokens: T at most.
-      phrases: SST only: train on every different phrase of the training trees, not only on the
-        sentences.
-      cache_dir: where to store IMDB's tokens, which take a while to make; "" for no cache.
+        dataset: "imdb", "sst5" (five classes) or "sst2" (favourable or not, neutral texts left
+            out).
+        data_dir: the folder with the data set as distributed (aclImdb_v1.tar.gz or aclImdb/;
+            train.txt, dev.txt and test.txt or their zip), or the folder above it if it is called
+            imdb or sst. A missing archive is downloaded into it. "" generates a small corpus of two
+            classes, whatever the data set.
+        seed: draws the 15 % of IMDB's training reviews, of each class, that are the dev data.
+        max_tokens: T at most.
+        phrases: SST only: train on every different phrase of the training trees, not only on the
+            sentences.
+        cache_dir: where to store IMDB's tokens, which take a while to make; "" for no cache.
 
     Raises:
-      InputError: if the files are missing, not of their format, or incomplete.
+        InputError: if the files are missing, not of their format, or incomplete.
     """
     if dataset not in DATASETS:
         raise InputError(

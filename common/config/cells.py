@@ -182,13 +182,13 @@ class Cell:
     """An entry of the catalogue, selected by `--cell`.
 
     Attributes:
-      made_of: "module:Class" of a layer over sequences, or of a cell that takes one step; a module
-        with a leading dot is in this package.
-      options: a dataclass of its flags, which are arguments of the layer or cell, except those of
-        `Objective` and `initializers`.
-      runs_in: the layer that runs a cell over a sequence; it receives the options that it has.
-      fixed: further arguments.
-      random: whether distances are drawn at random, so that repeated runs of one input differ.
+        made_of: "module:Class" of a layer over sequences, or of a cell that takes one step; a
+            module with a leading dot is in this package.
+        options: a dataclass of its flags, which are arguments of the layer or cell, except those of
+            `Objective` and `initializers`.
+        runs_in: the layer that runs a cell over a sequence; it receives the options that it has.
+        fixed: further arguments.
+        random: whether distances are drawn at random, so that repeated runs of one input differ.
     """
 
     made_of: str

@@ -42,11 +42,11 @@ def parse(
     Explicit flags override the preset, the preset overrides the defaults of the class.
 
     Args:
-      config_class: a frozen dataclass of `setting` fields.
-      presets: field values by preset name; needed if the class has a field `preset`.
-      argv: program name and arguments; `sys.argv` if None.
-      bare: the flags that arguments without a flag stand for, in order. One that ends in "..."
-        takes all that remain: as the items of a list, or as the lines of a text.
+        config_class: a frozen dataclass of `setting` fields.
+        presets: field values by preset name; needed if the class has a field `preset`.
+        argv: program name and arguments; `sys.argv` if None.
+        bare: the flags that arguments without a flag stand for, in order. One that ends in "..."
+            takes all that remain: as the items of a list, or as the lines of a text.
 
     Raises `InputError`, of one line, for anything that cannot be used. `--help` prints the flags
     that apply to the chosen cell, estimator and so on, `--helpfull` all; both exit with status 0.

@@ -18,9 +18,9 @@ def help_text(
     """A row for every flag, with its default as it is typed, and the presets.
 
     Args:
-      config_class, presets: as for `parse`. program: the script's name.
-      config: only flags that apply to it are shown, with its values as their defaults. None: all
-        flags are shown, each with the cells or the like that it belongs to.
+        config_class, presets: as for `parse`. program: the script's name.
+        config: only flags that apply to it are shown, with its values as their defaults. None: all
+            flags are shown, each with the cells or the like that it belongs to.
     """
     known, readers = settings(config_class), {}
     width = max(40, min(110, shutil.get_terminal_size((110, 24)).columns))

@@ -66,15 +66,15 @@ def batches(
     examples, is filled up by repeating its first with weight 0.
 
     Args:
-      lengths: of every example, at least 1 each.
-      batch_size: B.
-      seed, epoch: non-negative; they determine the result.
-      round_to: a padded length is rounded up to a multiple of this number, or, given a sequence, to
-        the next of these lengths (`bucket_lengths`) and, above the largest of them, to a multiple
-        of that.
+        lengths: of every example, at least 1 each.
+        batch_size: B.
+        seed, epoch: non-negative; they determine the result.
+        round_to: a padded length is rounded up to a multiple of this number, or, given a sequence,
+            to the next of these lengths (`bucket_lengths`) and, above the largest of them, to a
+            multiple of that.
 
     Raises:
-      InputError: if there are no examples, or one is empty.
+        InputError: if there are no examples, or one is empty.
     """
     lengths = np.asarray(lengths)
     if not lengths.size or lengths.min() < 1:

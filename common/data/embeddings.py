@@ -56,26 +56,26 @@ def load_vectors(
     The random rows depend only on the seed, V and D, not on which words the file has.
 
     Args:
-      path: a text file of GloVe or word2vec ("word x_1 ... x_D" lines, word2vec's after a line
-        "rows D"), word2vec's binary file (`.bin`), either of them with `.gz`, or an `.npz` with
-        `words [V]` (text) and `vectors [V, D]`. With "" there is no file and every row is random. A
-        word that is not UTF-8 is left out, with a warning.
-      words: the vocabulary, in the order of the rows.
-      dim: D, checked against the file; required if there is no file. A text file that does not
-        declare D is read with it, since words may contain spaces.
-      bound: half-width of the uniform distribution; .25 is Kim's (2014), None is sqrt(3 / D), Ma &
-        Hovy's (2016).
-      seed: of the random rows.
-      zero_words: words whose row is zero.
-      cache_dir: where to store the rows that were found, for the next run on the same file and
-        words; "" for no cache.
-      form: the vocabulary's spelling of a word of the file, such as "0000" for "1996". Of words
-        with the same spelling the first counts: files are sorted by frequency.
+        path: a text file of GloVe or word2vec ("word x_1 ... x_D" lines, word2vec's after a line
+            "rows D"), word2vec's binary file (`.bin`), either of them with `.gz`, or an `.npz` with
+            `words [V]` (text) and `vectors [V, D]`. With "" there is no file and every row is
+            random. A word that is not UTF-8 is left out, with a warning.
+        words: the vocabulary, in the order of the rows.
+        dim: D, checked against the file; required if there is no file. A text file that does not
+            declare D is read with it, since words may contain spaces.
+        bound: half-width of the uniform distribution; .25 is Kim's (2014), None is sqrt(3 / D), Ma
+            & Hovy's (2016).
+        seed: of the random rows.
+        zero_words: words whose row is zero.
+        cache_dir: where to store the rows that were found, for the next run on the same file and
+            words; "" for no cache.
+        form: the vocabulary's spelling of a word of the file, such as "0000" for "1996". Of words
+            with the same spelling the first counts: files are sorted by frequency.
 
     Raises:
-      InputError: if the file is missing, not of its format (with the line), or not of dimension
-        `dim`. Numbers are checked on the lines that are used, the number of columns on all, and
-        that the file ends where its first line says.
+        InputError: if the file is missing, not of its format (with the line), or not of dimension
+            `dim`. Numbers are checked on the lines that are used, the number of columns on all, and
+            that the file ends where its first line says.
     """
     if path:
         found, vectors = _cached(pathlib.Path(path), words, dim, cache_dir, form)

@@ -173,10 +173,10 @@ class Vocabulary:
         Words of equal frequency are sorted alphabetically.
 
         Args:
-          tokens: the training text.
-          max_size: the most words to keep, specials included; None keeps all.
-          min_count: words seen less often are left out, except specials.
-          specials: words that are in the vocabulary whether the text has them or not.
+            tokens: the training text.
+            max_size: the most words to keep, specials included; None keeps all.
+            min_count: words seen less often are left out, except specials.
+            specials: words that are in the vocabulary whether the text has them or not.
         """
         if max_size is not None and max_size < max(1, len(specials)):
             raise InputError(
