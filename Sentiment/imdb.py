@@ -8,7 +8,6 @@ import hashlib
 import os
 import pathlib
 import re
-import zipfile
 from collections.abc import Iterator
 
 import numpy as np
@@ -16,7 +15,7 @@ import numpy as np
 from common.data.download import fetch_data_set, read_tar
 from common.data.text import decode
 from common.errors import InputError
-from common.files import atomic_write, is_hidden
+from common.files import atomic_write, is_hidden, read_npz
 from Sentiment.tokens import Example, tokenise
 
 ARCHIVE = "aclImdb_v1.tar.gz"
@@ -95,15 +94,10 @@ def _cached_tokens(source: pathlib.Path, cache_dir: str | os.PathLike) -> _Token
         pathlib.Path(cache_dir) / f"imdb-{hashlib.sha256(repr(key).encode()).hexdigest()[:16]}.npz"
     )
     try:
-        with np.load(kept, allow_pickle=False) as arrays:
-            return (
-                arrays["counts"],
-                arrays["words"].tobytes().decode().split("\n"),
-                arrays["ids"],
-                arrays["ends"],
-            )
-    # absent or broken
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        arrays = read_npz(kept)
+        words = arrays["words"].tobytes().decode().split("\n")
+        return arrays["counts"], words, arrays["ids"], arrays["ends"]
+    except (OSError, ValueError, KeyError):  # absent or broken
         counts, words, ids, ends = _tokens(source)
     kept.parent.mkdir(parents=True, exist_ok=True)
     # as bytes: an array of strings reserves the length of the longest for each

@@ -73,7 +73,10 @@ def train(task: str, arguments: list[str], steps_per_call: int) -> None:
 
 def same_end(a: pathlib.Path, b: pathlib.Path) -> None:
     """Metrics and result are equal, and the last weights bit for bit."""
-    lines = [[json.loads(line) for line in open(folder / "metrics.jsonl")] for folder in (a, b)]
+    lines = [
+        [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+        for folder in (a, b)
+    ]
     results = [json.loads((folder / "result.json").read_text()) for folder in (a, b)]
     for records in lines:
         for record in records:
@@ -246,7 +249,7 @@ def deterministic_check(task: str, folder: pathlib.Path) -> None:
         assert os.waitpid(child, 0)[1] == 0, (folder / "log").read_text()[-2000:]
     same_end(folder / "one", folder / "same")
     lines = [
-        json.loads(open(folder / name / "metrics.jsonl").readline())["train_task_loss"]
+        json.loads((folder / name / "metrics.jsonl").read_text().splitlines()[0])["train_task_loss"]
         for name in ("one", "other")
     ]
     assert lines[0] != lines[1]
@@ -261,7 +264,11 @@ def deterministic_check(task: str, folder: pathlib.Path) -> None:
 
 def resident() -> float:
     """MiB of this process that are in memory."""
-    return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+    return (
+        int(pathlib.Path("/proc/self/statm").read_text().split()[1])
+        * os.sysconf("SC_PAGE_SIZE")
+        / 2**20
+    )
 
 
 def memory_check(task: str, folder: pathlib.Path) -> None:

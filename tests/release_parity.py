@@ -13,7 +13,6 @@ within 1e-4 of its largest entry; 1 if not; 2 if the file is no such recording.
 import os
 import pathlib
 import sys
-import zipfile
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
@@ -23,6 +22,7 @@ import tensorflow as tf  # noqa: E402
 from released import conversion  # noqa: E402
 
 from common.errors import InputError  # noqa: E402
+from common.files import read_npz  # noqa: E402
 from common.layers.make_layer import run_layer  # noqa: E402
 from LanguageModeling.model import LanguageModel  # noqa: E402
 from LanguageModeling.presets import PRESETS as LANGUAGE_PRESETS  # noqa: E402
@@ -39,13 +39,12 @@ Pairs = dict[str, tuple[np.ndarray, np.ndarray]]  # what is compared: ours, thei
 def load(path: str) -> dict[str, np.ndarray]:
     """The arrays of a recording. Raises `InputError` if the file is none."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
+        return read_npz(path)
     except FileNotFoundError:
         raise InputError(
             f"{path}: expected a recording of the released graph, found no file"
         ) from None
-    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError) as error:
         raise InputError(
             f"{path}: expected a recording of the released graph (.npz), found a broken file"
             f" ({error})"

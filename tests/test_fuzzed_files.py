@@ -102,6 +102,11 @@ def saved_checkpoint(tmp):
     return checkpoint.save(tmp, 3, {"w": np.arange(6.0)}, {"epoch": 1}).read_bytes()
 
 
+def arrays_of_a_checkpoint(path):
+    with open(path, "rb") as file:
+        return checkpoint._read(file, path)
+
+
 # The name of the file, a valid content (or how to make it), and how it is read.
 READERS = {
     "text": ("a.txt", TEXT, read_lines),
@@ -150,7 +155,7 @@ READERS = {
     "checkpoint's arrays": (
         "a.npz",
         saved_checkpoint,
-        lambda path: checkpoint._read(open(path, "rb"), path),
+        arrays_of_a_checkpoint,
     ),
     "flags": ("flags.json", flags_of, lambda path: load_config(path.parent, RunConfig)),
     "metrics": (

@@ -160,7 +160,7 @@ def cut_off(process, run_dir, step, number):
 def records(run_dir):
     return [
         {k: v for k, v in json.loads(line).items() if k != "seconds"}
-        for line in open(run_dir / "metrics.jsonl")
+        for line in (run_dir / "metrics.jsonl").read_text().splitlines()
     ]
 
 
@@ -666,7 +666,7 @@ def test_a_checkpoint_of_another_model(whole):
 def test_records_are_as_they_will_be_read(whole):
     """What a schedule sees is the same in a run that goes on from the file."""
     assert RunDirectory(whole).read_metrics() == [
-        json.loads(line) for line in open(whole / "metrics.jsonl")
+        json.loads(line) for line in (whole / "metrics.jsonl").read_text().splitlines()
     ]
 
 
