@@ -52,8 +52,8 @@ def dev_then_both(
 ) -> Callable[[Trainer, str], dict[str, float]]:
     """An `Experiment.evaluate` for tasks whose final evaluation uses a mixture of chains.
 
-    For "dev": the dev metrics of a single chain. For "test", once at the end: the test metrics with
-    those of the mixture, and those of dev again.
+    For "dev", after each epoch: the dev metrics of a single chain. For "test", once at the end: the
+    test metrics, and with several chains the dev metrics too, with those of the mixture.
 
     Args:
         evaluate: (trainer, split, n_chains) -> metrics. n_chains: of the mixtures; 1 for none.
