@@ -15,6 +15,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from common.ops.shapes import expect
+
 # the score of a forbidden transition: finite, so that gradients and masked rows stay finite
 FORBIDDEN = -1e4
 _START, _END = "<start>", "<end>"
@@ -72,6 +74,7 @@ def _forward(
 
     `reduce` is logsumexp for the partition function and max for the best path.
     """
+    expect("[B, T, N] [N, N] [N] [B, T]", emissions, transitions, start, mask)
     emissions = tf.transpose(emissions, [1, 0, 2])
     mask = tf.transpose(mask)[:, :, None]
     steps = emissions.shape[0] or tf.shape(emissions)[0]

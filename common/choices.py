@@ -3,15 +3,34 @@
 Does not import TensorFlow, so that a mistyped flag is reported at once.
 """
 
+import dataclasses
 from collections.abc import Sequence
 
 # `losses.policy_gradient`
 CREDITS = ("to_go", "total")
 BASELINES = ("none", "leave_one_out")
 ENTROPIES = ("analytic", "sampled")
+
+
+@dataclasses.dataclass(frozen=True)
+class PolicyGradient:
+    """The defaults of `losses.policy_gradient`, of the tasks' flags and of `PolicyGradientModel`
+    (which has another credit).
+    """
+
+    credit: str = "to_go"
+    baseline: str = "leave_one_out"
+    entropy: str = "analytic"
+    rl_weight: float = 1.0
+    entropy_weight: float = 0.0
+
+
+POLICY_GRADIENT = PolicyGradient()
+
 # `DynamicSkipLSTM`
 OBSERVATIONS = ("previous", "mean")
-ESTIMATORS = ("policy_gradient", "straight_through")
+# Estimators of the agent's gradient, and what each learns from.
+ESTIMATORS = {"policy_gradient": "reward", "straight_through": "loss", "reinmax": "loss"}
 HISTORIES = ("carried", "window")
 
 

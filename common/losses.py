@@ -15,9 +15,10 @@ expectation and less variance.
 
 import tensorflow as tf
 
-from .choices import BASELINES, CREDITS, ENTROPIES, one_of
+from .choices import BASELINES, CREDITS, ENTROPIES, POLICY_GRADIENT, one_of
 from .ops.agent import Trace
 from .ops.replicas import part_of_mean, total
+from .ops.shapes import expect
 
 
 def masked_mean(a: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
@@ -43,6 +44,7 @@ def leave_one_out(values: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
 
     0 where there are no others.
     """
+    expect("[B, T] [B, T]", values, mask)
     others = total(tf.reduce_sum(mask, 0)) - mask
     return tf.math.divide_no_nan(total(tf.reduce_sum(values * mask, 0)) - values * mask, others)
 
@@ -51,11 +53,11 @@ def policy_gradient(
     trace: Trace,
     rewards: tf.Tensor,
     *,
-    credit: str = "to_go",
-    baseline: str = "none",
-    entropy: str = "analytic",
-    rl_weight: float = 1.0,
-    entropy_weight: float | tf.Tensor = 0.0,
+    credit: str = POLICY_GRADIENT.credit,
+    baseline: str = POLICY_GRADIENT.baseline,
+    entropy: str = POLICY_GRADIENT.entropy,
+    rl_weight: float = POLICY_GRADIENT.rl_weight,
+    entropy_weight: float | tf.Tensor = POLICY_GRADIENT.entropy_weight,
 ) -> tf.Tensor:
     """The agent's loss, a scalar; only the agent's weights get a gradient from it.
 
@@ -72,8 +74,14 @@ def policy_gradient(
         rl_weight, entropy_weight: floats or scalar tensors.
 
     Raises:
-        ValueError: an unknown option.
+        ValueError: an unknown option; rewards of another shape than the trace.
+
+    Example:
+        trace = layer.trace  # right after layer(x, training=True)
+        rewards = losses.at_last_step(log_likelihood, trace.mask)
+        loss = task_loss + losses.policy_gradient(trace, rewards, entropy_weight=0.01)
     """
+    expect("[B, T] [B, T] [B, T]", trace.log_probs, trace.mask, rewards)
     analytic = one_of("entropy", entropy, ENTROPIES) == "analytic"
     information = tf.stop_gradient(trace.entropies if analytic else -trace.log_probs)
     value = rl_weight * returns(rewards, credit) + entropy_weight * (
@@ -87,6 +95,7 @@ def policy_gradient(
 
 def at_last_step(value: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
     """One reward per sequence [B] as rewards [B, T], placed at its last unmasked step."""
+    expect("[B] [B, T]", value, mask)
     last = tf.cumsum(mask, axis=1, reverse=True, exclusive=True) == 0
     return value[:, None] * mask * tf.cast(last, mask.dtype)
 

@@ -10,7 +10,6 @@ import tensorflow as tf
 
 from common.errors import InputError
 from common.ops.agent import Trace
-from common.ops.recurrence import SkipRecurrence
 from common.training.restore import Trained
 from experiments import tasks
 
@@ -59,10 +58,7 @@ def load(run_dir: str) -> Network:
     inspection, trained = tasks.load(run_dir)
     config, layers = trained.config, recurrent_layers(inspection, trained)
     for layer in layers:  # few texts of many lengths: compiling would take longer than it saves
-        seen = layer.cell.observe if layer.cell.observation == "mean" else None
-        layer.recurrence = SkipRecurrence(
-            layer.cell.n_actions, layer.cell.lamda, seen, jit_compile=False
-        )
+        layer.recurrence.jit_compile = False
     if not any(layer.cell.has_agent for layer in layers):
         raise InputError(
             f"expected a run whose network chooses, found --cell {config.cell} --n_actions"

@@ -475,9 +475,9 @@ def test_inputs_are_dropped_once_for_all_steps_and_not_for_the_agent():
     x = normal((B, T, 8), 1)
     seen, original = {}, layer.recurrence
 
-    def spy(projected, *rest):
-        seen.update(projected=projected, policy=rest[-1])
-        return original(projected, *rest)
+    def spy(projected, *rest, choice):
+        seen.update(projected=projected, agent=choice.agent)
+        return original(projected, *rest, choice=choice)
 
     spy.seen, layer.recurrence = original.seen, spy
     layer(x, training=True, seed=tf.constant([3, 4]))
@@ -489,7 +489,7 @@ def test_inputs_are_dropped_once_for_all_steps_and_not_for_the_agent():
     )
     w = layer.cell.agent_weights
     np.testing.assert_allclose(
-        np.transpose(seen["policy"].projected, [1, 0, 2]),
+        np.transpose(seen["agent"].projected, [1, 0, 2]),
         x @ w.input_kernel.numpy() + w.bias.numpy(),
         atol=1e-5,
     )

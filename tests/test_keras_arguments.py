@@ -14,7 +14,7 @@ from common.cells.skip_lstm import SkipLSTMCell
 from common.layers.attention_skip_lstm import AttentionSkipLSTM
 from common.layers.dynamic_skip_lstm import DynamicSkipLSTM
 from common.layers.fast_lstm import FastLSTM
-from common.layers.fixed_skip_lstm import FixedSkipLSTM
+from common.layers.fixed_skip_lstm import FixedSkipLSTM, RandomSkipLSTM
 from common.layers.policy_gradient_model import PolicyGradientModel
 from common.layers.update_skipping_rnn import UpdateSkippingRNN
 
@@ -105,10 +105,8 @@ def test_the_defaults_of_keras_are_taken():
             "forget_bias must be left at 1 .*; received 0.5",
         ),
         ({"use_bias": False, "forget_bias": 0.5}, "forget_bias must be left at 1 .*; received 0.5"),
-        ({"lamda": "x"}, r"lamda must lie in \[0, 1\]; received 'x'"),
         ({"dropout": "x"}, r"dropout must lie in \[0, 1\); received 'x'"),
         ({"forget_bias": "x"}, "forget_bias must be a number; received 'x'"),
-        ({"previous_bias": "x"}, "previous_bias must be a number; received 'x'"),
     ],
 )
 def test_other_values_are_refused(given, message):
@@ -122,6 +120,45 @@ def test_other_values_are_refused(given, message):
     if given:
         with pytest.raises(ValueError, match=message):
             DynamicSkipLSTMCell(H, **given)
+
+
+@pytest.mark.parametrize(
+    "given, message",
+    [
+        ({"lamda": "x"}, r"lamda must lie in \[0, 1\]; received 'x'"),
+        ({"previous_bias": "x"}, "previous_bias must be a number; received 'x'"),
+        ({"estimator": "x"}, "estimator must be one of policy_gradient, .*; received 'x'"),
+        ({"history": "x"}, "history must be one of carried, window; received 'x'"),
+        ({"observation": "x"}, "observation must be one of previous, mean; received 'x'"),
+    ],
+)
+def test_other_values_are_refused_by_what_has_an_agent(given, message):
+    for made in (DynamicSkipLSTM, DynamicSkipLSTMCell):
+        with pytest.raises(ValueError, match=message):
+            made(H, **given)
+
+
+OF_AN_AGENT = ("agent_units", "observation", "agent_initializer", "previous_bias")
+OF_A_SAMPLE = ("estimator", "greedy")
+
+
+@pytest.mark.parametrize(
+    "layer, without",
+    [
+        (FixedSkipLSTM, ("n_actions", *OF_AN_AGENT, *OF_A_SAMPLE)),
+        (RandomSkipLSTM, ("skip", *OF_AN_AGENT, *OF_A_SAMPLE)),
+        (AttentionSkipLSTM, ("skip", "history", *OF_A_SAMPLE)),
+        (FastLSTM, ("skip", "n_actions", "lamda", "history", *OF_AN_AGENT, *OF_A_SAMPLE)),
+        (DynamicSkipLSTM, ("skip",)),
+    ],
+)
+def test_what_a_cell_does_not_have_it_does_not_accept(layer, without):
+    every = DynamicSkipLSTM(H).get_config() | {"skip": 2}
+    for name in without:
+        for made in (layer, layer.cell_class):
+            with pytest.raises(ValueError, match=f"Unrecognized keyword arguments.*'{name}'"):
+                made(H, **{name: every[name]})
+        assert name not in layer(H).get_config()
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ def test_number_of_weights(arguments, n_weights):
 def test_first_weights_of_the_release(flag, bias):
     *below, last = language_model.LanguageModel(config(*TINY, flag), 11).recurrent
     gates = [layer.cell.recurrent_kernel.numpy()[:, :6] for layer in (last, below[0])]
-    assert np.unique(last.cell._agent.bias) == np.float32(bias)
+    assert np.unique(last.cell._policy.bias) == np.float32(bias)
     assert [np.allclose(gate.T @ gate, np.eye(6), atol=1e-5) for gate in gates] == [
         bool(bias),
         False,

@@ -65,7 +65,7 @@ def test_policy_gradient_total_sampled():
     # R - sum log pi - 1: 7 + 3.5 - 1 and 24 + 1 - 1
     expected = -((-3.5) * 9.5 + (-1.0) * 24) / 5
     found = losses.policy_gradient(
-        TRACE, REWARDS, credit="total", entropy="sampled", entropy_weight=1.0
+        TRACE, REWARDS, credit="total", baseline="none", entropy="sampled", entropy_weight=1.0
     )
     assert found.numpy() == pytest.approx(expected, rel=1e-6)
 
@@ -92,7 +92,9 @@ def test_released_number_loss():
 def test_only_the_log_probabilities_carry_a_gradient():
     with tf.GradientTape() as tape:
         tape.watch((REWARDS, TRACE))
-        loss = losses.policy_gradient(TRACE, REWARDS, entropy_weight=0.1, rl_weight=0.5)
+        loss = losses.policy_gradient(
+            TRACE, REWARDS, baseline="none", entropy_weight=0.1, rl_weight=0.5
+        )
     rewards, trace = tape.gradient(loss, (REWARDS, TRACE))
     assert rewards is None
     np.testing.assert_allclose(trace.entropies, -0.1 * MASK / 5, rtol=1e-6)

@@ -118,7 +118,7 @@ def test_the_paper_s_preset_is_the_paper_s_network():
 def test_first_weights_of_the_release(flag, bias):
     cell = number_model.NumberModel(config(*TINY, flag)).recurrent.cell
     gate = cell.recurrent_kernel.numpy()[:, :4]
-    assert np.unique(cell._agent.bias) == np.float32(bias)
+    assert np.unique(cell._policy.bias) == np.float32(bias)
     assert np.allclose(gate.T @ gate, np.eye(4), atol=1e-5) == bool(bias)
 
 

@@ -20,7 +20,7 @@ def language_model(*flags) -> LanguageModel:
     tiny = ["--rnn_size=5", "--agent_units=3", "--rnn_layers=1", "--nojit_compile", *flags]
     model = LanguageModel(parse(LanguageConfig, PRESETS, ["RL_train.py", *tiny]), 11)
     # a uniform policy: what is chosen follows from the noise alone
-    for weight in model.recurrent[-1].cell._agent[3:]:
+    for weight in model.recurrent[-1].cell._policy[3:]:
         weight.assign(tf.zeros_like(weight))
     return model
 

@@ -16,7 +16,7 @@ from common.layers.attention_skip_lstm import AttentionSkipLSTM
 from common.layers.dynamic_skip_lstm import DynamicSkipLSTM
 from common.layers.fast_lstm import FastLSTM
 from common.ops.products import product
-from common.ops.recurrence import SkipRecurrence
+from common.ops.skip_recurrence import SkipRecurrence
 from common.ops.softmax import log_likelihood
 
 B, T, D, H, A = 2, 4, 5, 3, 2

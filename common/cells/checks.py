@@ -70,7 +70,7 @@ def flag(name: str, value: bool) -> bool:
 
 
 OF_A_SKIP_CELL = {
-    **dict.fromkeys(("units", "n_actions", "agent_units"), whole_number),
+    **dict.fromkeys(("units", "n_actions", "skip", "agent_units"), whole_number),
     **dict.fromkeys(("dropout", "recurrent_dropout"), rate),
     **dict.fromkeys(("layer_norm", "greedy", "use_bias", "unit_forget_bias"), flag),
     **{name: check for name, (_, check) in OF_THE_CELL.items()},

@@ -5,27 +5,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from .base import whole_number
-from .dynamic_skip import DynamicSkipLSTMCell
-
-_OF_THE_AGENT = (
-    "agent_units",
-    "observation",
-    "greedy",
-    "agent_initializer",
-    "agent_bias_initializer",
-    "previous_bias",
-    "estimator",
-)
-
-
-def without_agent(config: dict) -> dict:
-    """A configuration of `DynamicSkipLSTMCell` less what its agent takes."""
-    return {name: value for name, value in config.items() if name not in _OF_THE_AGENT}
+from .checks import whole_number
+from .history import HistoryCell
 
 
 @keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
-class FixedSkipLSTMCell(DynamicSkipLSTMCell):
+class FixedSkipLSTMCell(HistoryCell):
     """One step of the LSTM with a fixed skip connection (Zhang et al. 2016, "Architectural
     complexity measures of RNNs").
 
@@ -35,30 +20,22 @@ class FixedSkipLSTMCell(DynamicSkipLSTMCell):
     lamda = 1 replaces the recurrent edge, lamda = 0.5 adds one. `skip = 1` is the plain LSTM. For
     whole sequences `FixedSkipLSTM` computes the same much faster.
 
-    Weights: `kernel` [D, 4H], `recurrent_kernel` [H, 4H], `bias` [4H], as `keras.layers.LSTM` lays
-    them out. States: h and c of the past s steps, flat [B, s * H] each, oldest first.
+    Weights and states: as for `KStateCell` with K = s.
 
     Args:
         units: H. skip: s. lamda: weight of the state of s steps ago, in [0, 1].
-        The rest as for `DynamicSkipLSTMCell`; there is no agent.
-    """
+        The rest as for `HistoryCell` and `KStateCell`.
 
-    has_agent = False
+    Example:
+        cell = FixedSkipLSTMCell(8, skip=3, lamda=0.5)
+        outputs = keras.layers.RNN(cell)(keras.random.normal([2, 5, 4]))  # [2, 8]
+    """
 
     def __init__(self, units: int, skip: int = 3, lamda: float = 1.0, **kwargs: Any):
         super().__init__(units, whole_number("skip", skip), lamda, **kwargs)
-
-    @property
-    def skip(self) -> int:
-        """s."""
-        return self.n_actions
+        self.take(skip=skip, lamda=lamda)
+        self.settle()
 
     def given_distances(self, shape: tf.Tensor | list, seed: tf.Tensor | None) -> tf.Tensor | None:
         """s everywhere."""
         return tf.fill(shape, self.n_actions) if self.n_actions > 1 else None
-
-    def get_config(self) -> dict:
-        """The constructor's arguments."""
-        config = without_agent(super().get_config())
-        config["skip"] = config.pop("n_actions")
-        return config

@@ -8,40 +8,40 @@ import keras
 import tensorflow as tf
 
 from ..ops.replicas import rows
-from .dynamic_skip import DynamicSkipLSTMCell
-from .fixed_skip import without_agent
+from .history import HistoryCell
 
 
 @keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
-class RandomSkipLSTMCell(DynamicSkipLSTMCell):
+class RandomSkipLSTMCell(HistoryCell):
     """One step of the LSTM with random skip connections: `DynamicSkipLSTMCell` without its agent.
 
         k_t      ~ Uniform{1..K}
         h~, c~   = lamda (h, c)_{t-k_t} + (1 - lamda) (h, c)_{t-1}
         h_t, c_t = LSTM(x_t, h~, c~)
 
-    Weights: `kernel` [D, 4H], `recurrent_kernel` [H, 4H], `bias` [4H], as `keras.layers.LSTM` lays
-    them out. States: h and c of the past K steps, flat [B, K * H] each, oldest first. For whole
-    sequences `RandomSkipLSTM` computes the same much faster.
-
     At inference the draws are always the same, those of `seed`, so that two evaluations agree. The
-    cell by itself does not know which
-    step it is at: there each sequence keeps one distance for all steps, where `RandomSkipLSTM` has
-    one for each step.
+    cell by itself does not know which step it is at: there each sequence keeps one distance for all
+    steps, where `RandomSkipLSTM`, much faster, has one for each step.
+
+    Weights and states: as for `KStateCell`.
 
     Args:
         units: H. n_actions: K. lamda: weight of the state that was drawn, in [0, 1].
-        The rest as for `DynamicSkipLSTMCell`; there is no agent.
-    """
+        The rest as for `HistoryCell` and `KStateCell`.
 
-    has_agent = False
+    Example:
+        cell = RandomSkipLSTMCell(8, n_actions=3)
+        outputs = keras.layers.RNN(cell)(keras.random.normal([2, 5, 4]))  # [2, 8]
+    """
 
     def __init__(self, units: int, n_actions: int = 5, lamda: float = 1.0, **kwargs: Any):
         super().__init__(units, n_actions, lamda, **kwargs)
+        self.take(n_actions=n_actions, lamda=lamda)
+        self.settle()
 
-    def draws(self, training: bool, decided: bool) -> bool:
+    def draws(self, training: bool, greedy: bool | None = None, given: bool = False) -> bool:
         """As of any cell; the distances are drawn anew in training only."""
-        return super().draws(training, decided) or bool(training and self.n_actions > 1)
+        return super().draws(training) or bool(training and self.n_actions > 1)
 
     def given_distances(self, shape: tf.Tensor | list, seed: tf.Tensor | None) -> tf.Tensor | None:
         """Uniform draws; without a seed of the call always the same ones, which the cell's seed
@@ -56,7 +56,3 @@ class RandomSkipLSTMCell(DynamicSkipLSTMCell):
             shape,
             axis=-1,
         )
-
-    def get_config(self) -> dict:
-        """The constructor's arguments."""
-        return without_agent(super().get_config())

@@ -50,7 +50,7 @@ class Settings:
 
     def settle(self, *names: str) -> None:
         """From here on the rules hold, for what was taken and for further attributes."""
-        self.setting_names = self._taken + names
+        self.setting_names = (*self.setting_names, *self._taken, *names)
         self._settled = True
 
     def hold(self) -> None:

@@ -10,7 +10,15 @@ import typing
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..choices import BASELINES, CREDITS, ENTROPIES, ESTIMATORS, HISTORIES, OBSERVATIONS
+from ..choices import (
+    BASELINES,
+    CREDITS,
+    ENTROPIES,
+    ESTIMATORS,
+    HISTORIES,
+    OBSERVATIONS,
+    POLICY_GRADIENT,
+)
 from .flags import setting
 
 options = dataclasses.dataclass(frozen=True, kw_only=True)
@@ -59,7 +67,7 @@ class Estimator:
     estimator: str = setting(
         "policy_gradient",
         "gradient of the agent: from a reward (paper), or from the task's loss",
-        choices=ESTIMATORS,
+        choices=tuple(ESTIMATORS),
     )
 
 
@@ -72,25 +80,29 @@ class Objective:
 
     reward: str = setting("log_likelihood", "reward of the agent")
     credit: str = setting(
-        "to_go", "return of an action: rewards from its step on, or all", choices=CREDITS
+        POLICY_GRADIENT.credit,
+        "return of an action: rewards from its step on, or all",
+        choices=CREDITS,
     )
     baseline: str = setting(
-        "leave_one_out",
+        POLICY_GRADIENT.baseline,
         "subtracted from the return: nothing, or the mean over the rest of the batch",
         choices=BASELINES,
     )
     entropy: str = setting(
-        "analytic", "entropy of the policy: exact, or from samples", choices=ENTROPIES
+        POLICY_GRADIENT.entropy, "entropy of the policy: exact, or from samples", choices=ENTROPIES
     )
-    rl_weight: float = setting(1.0, "weight of the policy-gradient loss", minimum=0)
-    entropy_weight: float = setting(0.0, "weight of the policy's entropy", minimum=0)
+    rl_weight: float = setting(
+        POLICY_GRADIENT.rl_weight, "weight of the policy-gradient loss", minimum=0
+    )
+    entropy_weight: float = setting(
+        POLICY_GRADIENT.entropy_weight, "weight of the policy's entropy", minimum=0
+    )
 
 
 # What each estimator reads of `Objective`, beyond what all do.
-ESTIMATOR_OPTIONS = {
-    "policy_gradient": ("reward", "credit", "baseline", "rl_weight"),
-    "straight_through": (),
-}
+_READ = {"reward": ("reward", "credit", "baseline", "rl_weight"), "loss": ()}
+ESTIMATOR_OPTIONS = {name: _READ[learns_from] for name, learns_from in ESTIMATORS.items()}
 
 
 # ---- options of each cell

@@ -8,6 +8,7 @@ import typing
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ..choices import ESTIMATORS
 from ..errors import InputError
 from . import cells
 from .cells import CELLS, Cell
@@ -196,7 +197,7 @@ class RunConfig(
         options = {
             name: getattr(self, name) for name in cells.names(cells.Objective) if name != "reward"
         }
-        return options if self.estimator == "policy_gradient" else options | {"rl_weight": 0.0}
+        return options if ESTIMATORS[self.estimator] == "reward" else options | {"rl_weight": 0.0}
 
 
 def with_defaults(config_class: type, flags: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,18 +1,21 @@
 """The LSTM with soft skip connections over whole sequences, by the method of `DynamicSkipLSTM`."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
 from ..cells.attention import AttentionSkipLSTMCell
 from ..ops import agent
+from ..ops.gates import State
 from ..ops.products import product
-from ..ops.recurrence import State
+from ..ops.recurrence import Recurrence
 from ..ops.soft_recurrence import Attention, AttentionRecurrence
-from .dynamic_skip_lstm import DynamicSkipLSTM
+from .k_state_layer import KStateLSTM
 
 
 @keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
-class AttentionSkipLSTM(DynamicSkipLSTM):
+class AttentionSkipLSTM(KStateLSTM):
     """`keras.layers.RNN(AttentionSkipLSTMCell(...))`, several times faster: each step connects to
     the mean of its K past states under pi.
 
@@ -20,55 +23,60 @@ class AttentionSkipLSTM(DynamicSkipLSTM):
         h~, c~   = lamda sum_k pi_t(k) (h, c)_{t-k} + (1 - lamda) (h, c)_{t-1}
         h_t, c_t = LSTM(x_t, h~, c~)
 
-    All of it is trained by back-propagation. Nothing is drawn: `greedy` and `seed` (but for
-    dropout) change nothing, and of the `trace` probs are pi, entropies theirs and distances the
+    All of it is trained by back-propagation. Nothing is drawn: `greedy` and `seed` of a call (but
+    for dropout) change nothing, and of the `trace` probs are pi, entropies theirs and distances the
     most probable ones, none of them with a gradient; log_probs are 0.
 
-    Arguments: those of `AttentionSkipLSTMCell` and of `keras.layers.LSTM`; see `DynamicSkipLSTM`.
+    Args:
+        units ... observation: as for `AttentionSkipLSTMCell`.
+        The rest as for `KStateLSTM` and `KStateCell`.
 
     Raises:
-        ValueError: as `DynamicSkipLSTM`; `distances`, which have no place here.
+        ValueError: as `KStateLSTM`; `distances`, which have no place here.
+
+    Example:
+        outputs = AttentionSkipLSTM(8, n_actions=3)(keras.random.normal([2, 5, 4]))  # [2, 8]
     """
 
     cell_class = AttentionSkipLSTMCell
 
-    def _make_recurrence(self, jit_compile: bool | None):
+    def __init__(
+        self,
+        units: int,
+        n_actions: int = 5,
+        lamda: float = 1.0,
+        agent_units: int = 50,
+        observation: str = "previous",
+        **kwargs: Any,
+    ):
+        super().__init__(units, n_actions, lamda, agent_units, observation, **kwargs)
+
+    def _make_recurrence(self, jit_compile: bool | None) -> Recurrence:
         cell = self.cell
         if cell.n_actions == 1:
             return super()._make_recurrence(jit_compile)
-        return AttentionRecurrence(
-            cell.n_actions,
-            cell.lamda,
-            cell.n_actions if cell.observation == "mean" else 1,
-            jit_compile,
-        )
+        return AttentionRecurrence(cell.n_actions, cell.lamda, cell.n_seen, jit_compile)
 
     def _recur(
         self,
         x: tf.Tensor,
         past: State,
-        carried: None,
         distances: tf.Tensor | None,
-        greedy: bool,
+        greedy: bool | None,
         training: bool,
         seed: tf.Tensor | None,
-    ):
+    ) -> tuple[State, tuple]:
         if distances is not None:
             raise ValueError(
                 f"distances must be None: {self.name} takes the mean of all K states; received"
                 f" {distances!r}"
             )
-        weights = self._agent_weights()
-        if weights is None:  # K = 1
-            return super()._recur(x, past, carried, distances, greedy, training, seed)
-        viewed = product(tf.cast(x, tf.float32), weights.input_kernel) + weights.bias
-        states, probs = self.recurrence(
-            self._project(x, training, seed),
-            tf.convert_to_tensor(self.cell.recurrent_kernel),
-            past,
-            self.cell.norm_weights,
-            self._candidate_mask(x, training, seed),
-            Attention(viewed, weights.recurrent_kernel, weights.action_kernel, weights.action_bias),
-        )
+        if self.cell.n_actions == 1:
+            return super()._recur(x, past, distances, greedy, training, seed)
+        w = agent.AgentWeights(*(tf.cast(w, tf.float32) for w in self.cell.agent_weights))
+        viewed = product(tf.cast(x, tf.float32), w.input_kernel) + w.bias
+        attention = Attention(viewed, w.recurrent_kernel, w.action_kernel, w.action_bias)
+        given = self._given(x, past, training, seed)
+        states, probs = self.recurrence(*given, attention=attention)
         entropies = -tf.reduce_sum(tf.math.xlogy(probs, probs), -1)
         return states, (agent.greedy(probs), tf.zeros_like(entropies), entropies, probs)

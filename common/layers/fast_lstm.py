@@ -6,11 +6,26 @@ from typing import Any
 
 import keras
 
-from .dynamic_skip_lstm import DynamicSkipLSTM
+from ..cells.plain_lstm import PlainLSTMCell
+from .k_state_layer import KStateLSTM
+
+# What files of the layer hold that were written when it was a DynamicSkipLSTM with one action.
+_OLDER = (
+    "n_actions",
+    "lamda",
+    "agent_units",
+    "observation",
+    "history",
+    "agent_initializer",
+    "agent_bias_initializer",
+    "previous_bias",
+    "greedy",
+    "estimator",
+)
 
 
 @keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
-class FastLSTM(DynamicSkipLSTM):
+class FastLSTM(KStateLSTM):
     """`keras.layers.LSTM`, faster: projections hoisted out of the loop, one product for each
     weight's gradient.
 
@@ -21,11 +36,24 @@ class FastLSTM(DynamicSkipLSTM):
     moved. Two things differ: there are no other activations than tanh and sigmoid, and
     `recurrent_dropout` drops the candidate, anew at each step and without memory loss (Semeniuta et
     al. 2016), where Keras drops h_{t-1} before its product with U, one mask for all steps.
+
+    Args:
+        units: H.
+        The rest as for `KStateLSTM` and `KStateCell`.
+
+    Raises:
+        ValueError: see `KStateLSTM` and `KStateCell`.
+
+    Example:
+        outputs = FastLSTM(8)(keras.random.normal([2, 5, 4]))  # [2, 8]
     """
 
+    cell_class = PlainLSTMCell
+
     def __init__(self, units: int, **kwargs: Any):
-        if (n_actions := kwargs.pop("n_actions", 1)) != 1:
-            raise ValueError(
-                f"n_actions must be 1 in a plain LSTM; received {n_actions!r}: use DynamicSkipLSTM"
-            )
-        super().__init__(units, n_actions=1, **kwargs)
+        super().__init__(units, **kwargs)
+
+    @classmethod
+    def from_config(cls, config: dict) -> "FastLSTM":
+        """The layer of a `get_config()`."""
+        return cls(**{name: value for name, value in config.items() if name not in _OLDER})

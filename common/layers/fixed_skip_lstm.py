@@ -2,36 +2,54 @@
 `DynamicSkipLSTM`.
 """
 
+from typing import Any
+
 import keras
 
 from ..cells.fixed_skip import FixedSkipLSTMCell
 from ..cells.random_skip import RandomSkipLSTMCell
-from .dynamic_skip_lstm import DynamicSkipLSTM
+from .k_state_layer import KStateLSTM
 
 
 @keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
-class FixedSkipLSTM(DynamicSkipLSTM):
+class FixedSkipLSTM(KStateLSTM):
     """`keras.layers.RNN(FixedSkipLSTMCell(...))`, several times faster: each step connects to the
     state of `skip` steps ago.
 
-    Arguments: those of `FixedSkipLSTMCell` and of `keras.layers.LSTM`; see `DynamicSkipLSTM`.
+    Args:
+        units ... lamda: as for `FixedSkipLSTMCell`.
+        The rest as for `KStateLSTM`, `HistoryCell` and `KStateCell`.
+
+    Raises:
+        ValueError: see `FixedSkipLSTMCell` and `KStateLSTM`.
+
+    Example:
+        outputs = FixedSkipLSTM(8, skip=3, lamda=0.5)(keras.random.normal([2, 5, 4]))  # [2, 8]
     """
 
     cell_class = FixedSkipLSTMCell
 
-    @property
-    def skip(self) -> int:
-        """s."""
-        return self.cell.skip
+    def __init__(self, units: int, skip: int = 3, lamda: float = 1.0, **kwargs: Any):
+        super().__init__(units, skip, lamda, **kwargs)
 
 
 @keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
-class RandomSkipLSTM(DynamicSkipLSTM):
+class RandomSkipLSTM(KStateLSTM):
     """`keras.layers.RNN(RandomSkipLSTMCell(...))`, several times faster: each step connects to one
     of its K past states at random.
 
-    Arguments: those of `RandomSkipLSTMCell` and of `keras.layers.LSTM`; see `DynamicSkipLSTM`, also
-    for `seed`, which decides the draws.
+    Args:
+        units ... lamda: as for `RandomSkipLSTMCell`. seed: decides the draws.
+        The rest as for `KStateLSTM`, `HistoryCell` and `KStateCell`.
+
+    Raises:
+        ValueError: see `RandomSkipLSTMCell` and `KStateLSTM`.
+
+    Example:
+        outputs = RandomSkipLSTM(8, n_actions=3)(keras.random.normal([2, 5, 4]))  # [2, 8]
     """
 
     cell_class = RandomSkipLSTMCell
+
+    def __init__(self, units: int, n_actions: int = 5, lamda: float = 1.0, **kwargs: Any):
+        super().__init__(units, n_actions, lamda, **kwargs)

@@ -11,7 +11,7 @@ import tensorflow as tf
 from ..ops.agent import Trace
 from ..ops.replicas import count, total
 from . import release
-from .dynamic_skip_lstm import DynamicSkipLSTM
+from .k_state_layer import KStateLSTM
 
 if TYPE_CHECKING:  # the layers are installed without the flags
     from ..config import RunConfig
@@ -26,7 +26,7 @@ def make_layer(
     common/config/cells.py.
 
     `kwargs` go to the layer: kernel_initializer, recurrent_initializer, bias_initializer,
-    go_backwards, name; to a `DynamicSkipLSTM` and its kind whatever else it takes.
+    go_backwards, name; to a `KStateLSTM` whatever else it takes.
     `--initializers released` wins over the initializers among them.
     """
     entry, options = config.layer(cell)
@@ -35,7 +35,7 @@ def make_layer(
     arguments = {**entry.fixed, **options, **kwargs}
     of_sequences = {"return_sequences": True, "return_state": True}
     made_of = _load(entry.made_of)
-    if issubclass(made_of, DynamicSkipLSTM):
+    if issubclass(made_of, KStateLSTM):
         of_sequences["jit_compile"] = config.jit_compile
     if issubclass(made_of, keras.layers.RNN):
         return made_of(units, **arguments, **of_sequences)
@@ -68,7 +68,7 @@ def run_layer(
     `seed` (int32 [2]) determines every random number of the layer; `distances` [B, T] replays given
     choices. What the layer adds to the loss is for `auxiliary` to collect.
     """
-    if not isinstance(layer, DynamicSkipLSTM):
+    if not isinstance(layer, KStateLSTM):
         outputs, *state = layer(x, initial_state=state, mask=mask, training=training)
         return outputs, state, None
     call = {"greedy": greedy, "seed": seed, "distances": distances}

@@ -12,7 +12,7 @@ import tensorflow as tf
 from .. import losses, objective
 from ..cells.checks import number
 from ..cells.dynamic_skip import DynamicSkipLSTMCell
-from ..choices import BASELINES, CREDITS, ENTROPIES, one_of
+from ..choices import BASELINES, CREDITS, ENTROPIES, ESTIMATORS, POLICY_GRADIENT, one_of
 from ..ops import replicas
 from .dynamic_skip_lstm import DynamicSkipLSTM
 
@@ -76,10 +76,10 @@ class PolicyGradientModel(keras.Model):
         outputs: Any = None,
         *,
         credit: str = "total",
-        baseline: str = "leave_one_out",
-        entropy: str = "analytic",
-        rl_weight: float = 1.0,
-        entropy_weight: float = 0.0,
+        baseline: str = POLICY_GRADIENT.baseline,
+        entropy: str = POLICY_GRADIENT.entropy,
+        rl_weight: float = POLICY_GRADIENT.rl_weight,
+        entropy_weight: float = POLICY_GRADIENT.entropy_weight,
         **kwargs: Any,
     ):
         if inputs is None and outputs is None:
@@ -109,10 +109,10 @@ class PolicyGradientModel(keras.Model):
     def configure_agent(
         self,
         credit: str = "total",
-        baseline: str = "leave_one_out",
-        entropy: str = "analytic",
-        rl_weight: float = 1.0,
-        entropy_weight: float = 0.0,
+        baseline: str = POLICY_GRADIENT.baseline,
+        entropy: str = POLICY_GRADIENT.entropy,
+        rl_weight: float = POLICY_GRADIENT.rl_weight,
+        entropy_weight: float = POLICY_GRADIENT.entropy_weight,
     ) -> None:
         """Set the options anew; to be followed by `compile`, since a training step that is compiled
         keeps those it has.
@@ -194,12 +194,8 @@ class PolicyGradientModel(keras.Model):
         layers = self._flatten_layers(include_self=False)
         with_trace = [layer.cell for layer in layers if isinstance(layer, DynamicSkipLSTM)]
         for cell in layers:
-            asks = (
-                isinstance(cell, DynamicSkipLSTMCell)
-                and cell.has_agent
-                and cell.estimator == "policy_gradient"
-            )
-            if asks and cell.trainable and not any(cell is one for one in with_trace):
+            asks = isinstance(cell, DynamicSkipLSTMCell) and cell.built and cell.waits_for_reward
+            if asks and not any(cell is one for one in with_trace):
                 raise ValueError(
                     f"the agent of {cell.name} would never learn: use DynamicSkipLSTM in place of"
                     " keras.layers.RNN"
@@ -217,7 +213,7 @@ class PolicyGradientModel(keras.Model):
                 total += losses.at_last_step(reward, trace.mask)
         options = self.agent_options
         # then the agent has its share of the compiled loss already
-        if layer.cell.estimator == "straight_through":
+        if ESTIMATORS[layer.cell.estimator] == "loss":
             options = {**options, "rl_weight": 0.0}
         return objective.Agent(trace, total, functools.partial(losses.policy_gradient, **options))
 

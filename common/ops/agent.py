@@ -16,6 +16,7 @@ import tensorflow_probability as tfp
 
 from . import replicas
 from .products import product
+from .shapes import expect
 
 tfd = tfp.distributions
 
@@ -55,6 +56,7 @@ def logits(projected: tf.Tensor, h: tf.Tensor, weights: AgentWeights) -> tf.Tens
 
     No gradient reaches h.
     """
+    expect("[..., A] [..., H] [H, A] [A, K]", projected, h, *weights[1:2], weights.action_kernel)
     hidden = tf.tanh(projected + product(tf.stop_gradient(h), weights.recurrent_kernel))
     return product(hidden, weights.action_kernel) + weights.action_bias
 
@@ -109,5 +111,6 @@ def statistics(logits: tf.Tensor, distances: tf.Tensor) -> tuple[tf.Tensor, tf.T
     """log pi(k) [...], H(pi) [...] in nats and pi [..., K], of logits [..., K] and distances [...]
     in 1..K.
     """
+    expect("[..., B, K] [..., B]", logits, distances)
     policy = tfd.Categorical(logits=logits)
     return policy.log_prob(distances - 1), policy.entropy(), policy.probs_parameter()

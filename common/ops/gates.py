@@ -4,7 +4,21 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from .shapes import expect
+
 EPSILON = 1e-3  # of the released layer normalisation
+
+
+class State(NamedTuple):
+    """LSTM state: h and c, each [..., B, H]."""
+
+    h: tf.Tensor
+    c: tf.Tensor
+
+
+def plus(a: State, b: State) -> State:
+    """a + b."""
+    return State(a.h + b.h, a.c + b.c)
 
 
 class Norm(NamedTuple):
@@ -24,7 +38,7 @@ def layer_norm(x: tf.Tensor, gain: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:
 
 def lstm_gates(
     z: tf.Tensor, c: tf.Tensor, norm: Norm | None = None, candidate_mask: tf.Tensor | None = None
-) -> tuple[tf.Tensor, tf.Tensor]:
+) -> State:
     """One LSTM step behind its products (Hochreiter & Schmidhuber 1997; Gers et al. 2000).
 
         i, f, g, o = z                               Keras' order of gates
@@ -40,6 +54,7 @@ def lstm_gates(
     Returns:
         h' and c', [B, H] each.
     """
+    expect("[..., 4H] [..., H] [..., H]", z, c, candidate_mask)
     if norm is None:
         i, f, g, o = tf.split(z, 4, -1)
     else:
@@ -47,13 +62,13 @@ def lstm_gates(
     candidate = tf.tanh(g) if candidate_mask is None else tf.tanh(g) * candidate_mask
     c = tf.sigmoid(f) * c + tf.sigmoid(i) * candidate
     output = c if norm is None else layer_norm(c, norm.state_gain, norm.state_offset)
-    return tf.sigmoid(o) * tf.tanh(output), c
+    return State(tf.sigmoid(o) * tf.tanh(output), c)
 
 
 class Slopes(NamedTuple):
-    """What `lstm_gates_gradient` multiplies with.
+    """Factors of `lstm_gates_gradient`.
 
-    None of it depends on what comes from later steps: it is had for all steps at once.
+    They do not depend on upstream gradients, so they are computed for all steps in one pass.
     """
 
     z: tf.Tensor  # [..., 4H] of the normalised pre-activations

@@ -1,6 +1,6 @@
-"""Steps one after the other: as a loop, or written out."""
+"""Steps one after the other, as a loop or written out, and what they read and write."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
@@ -12,3 +12,17 @@ def loop(n_steps: tf.Tensor | int, step: Callable, start: tuple) -> tuple:
     for _ in range(n_steps):
         start = step(*start)
     return start
+
+
+def buffer(a: tf.Tensor) -> tf.TensorArray:
+    """A buffer of slots a [N, B, H] that can be read and written."""
+    return tf.TensorArray(
+        tf.float32, tf.shape(a)[0], clear_after_read=False, element_shape=a.shape[1:]
+    ).unstack(a)
+
+
+def written(
+    arrays: Sequence[tf.TensorArray], slot: tf.Tensor, values: Sequence[tf.Tensor]
+) -> list[tf.TensorArray]:
+    """The arrays with a value each in that slot."""
+    return [a.write(slot, value) for a, value in zip(arrays, values, strict=True)]

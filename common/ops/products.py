@@ -6,6 +6,8 @@ b and adds them up. Here it is one. Its narrow products round their results to 1
 gate or a logit of size 8 leaves steps of 1/16: `_narrow` does not.
 """
 
+from collections.abc import Callable
+
 import tensorflow as tf
 
 from .sequence_gradient import called
@@ -29,6 +31,14 @@ def product(a: tf.Tensor, b: tf.Tensor, transpose_b: bool = False) -> tf.Tensor:
         if a.shape.rank == 2
         else tf.reshape(result, tf.concat([tf.shape(a)[:-1], tf.shape(result)[-1:]], 0))
     )
+
+
+def through(kernel: tf.Tensor, xla: bool) -> Callable[[tf.Tensor], tf.Tensor]:
+    """d -> d kernel^T, for a loop: XLA transposes for nothing, a graph would at every step."""
+    if xla:
+        return lambda d: product(d, kernel, transpose_b=True)
+    transposed = tf.transpose(kernel)
+    return lambda d: product(d, transposed)
 
 
 def weight_gradient(inputs: tf.Tensor, d_outputs: tf.Tensor, dtype: tf.DType) -> tf.Tensor:

@@ -1,8 +1,8 @@
-"""The whole-sequence recurrence and its hand-written gradient.
+"""The whole-sequence recurrence and its hand-written gradient, for any choice of connections.
 
-Given the distances the recurrence is deterministic, with s = (h, c):
+A step mixes its K past states s = (h, c) under weights w_t(k), which a subclass decides upon:
 
-    s~_t = lamda s_{t-k_t} + (1 - lamda) s_{t-1}
+    s~_t = sum_k w_t(k) s_{t-k}
     z_t  = (W x_t + b) + U h~_t
     s_t  = gates(z_t, c~_t)
 
@@ -11,61 +11,45 @@ products of the inputs, before the reverse loop the slopes of the gates, after i
 and U, one product each. The reverse loop only carries the adjoints e_t = dL/ds~_t and pulls them
 along the connections that were made:
 
-    dL/ds_u = (from outside) + (1 - lamda) e_{u+1} + lamda sum_k [k_{u+k} = k] e_{u+k}
-    dz_t, dc~_t = gates' transposed Jacobian applied to dL/ds_t      `gates.lstm_gates_gradient`
-    e_t  = (U dz_t, dc~_t)
-    dL/dU = sum_t h~_t^T dz_t                                      one product [H, TB] x [TB, 4H]
+    dL/ds_u     = (from outside) + sum_k w_{u+k}(k) e_{u+k}
+    dz_t, dc~_t = gates' transposed Jacobian applied to dL/ds_t    `gates.lstm_gates_gradient`
+    e_t         = (U dz_t, dc~_t)
+    dL/dU       = sum_t h~_t^T dz_t                                one product [H, TB] x [TB, 4H]
 
 Both loops read K slots of their buffers and write one; nothing is shifted or scattered. What they
-read they gather, and the latest state
-is carried beside the buffers: XLA fuses a plain slice into whatever uses it, also behind the write,
-and would then copy the whole buffer at every step. h and c have a buffer each, because XLA computes
-what is concatenated one number at a time. Arrays are time-major here.
+read they gather, and the latest state is carried beside the buffers: XLA fuses a plain slice into
+whatever uses it, also behind the write, and would then copy the whole buffer at every step. h and c
+have a buffer each, because XLA computes what is concatenated one number at a time. Arrays are
+time-major here.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from . import agent, vectorised  # noqa: F401
-from .gates import Norm, Slopes, lstm_gates, lstm_gates_gradient, lstm_slopes
-from .loops import loop
-from .products import product, weight_gradient
+from . import vectorised  # noqa: F401
+from .gates import Norm, Slopes, State, lstm_gates, lstm_gates_gradient, lstm_slopes, plus
+from .loops import buffer, loop, written
+from .products import product, through, weight_gradient
 from .second_order import second_order
 from .sequence_gradient import compiled, compiles, differentiable
 
 
-class State(NamedTuple):
-    """Of one step [B, H], or of several [..., B, H]."""
+class Kept(NamedTuple):
+    """What the reverse loop needs of the forward one."""
 
-    h: tf.Tensor
-    c: tf.Tensor
-
-
-class Policy(NamedTuple):
-    """How each step chooses its distance: by `distances` where given, else by the agent."""
-
-    distances: tf.Tensor | None = None  # [T, B] int32, 1..K, as `agent.checked` leaves them
-    # [T, B, A] the agent's view of the inputs; with a gradient if `straight_through`,
-    projected: tf.Tensor | None = None
-    weights: agent.AgentWeights | None = None  # as these
-    # [T, B, K] Gumbel noise for a sample; None for the most probable distance
-    noise: tf.Tensor | None = None
+    states: State  # [K + T, B, H]
+    z: tf.Tensor  # [T, B, 4H]
+    chosen: tuple  # of the policy, [T, B, ...] each; the first is an output of the recurrence
 
 
-class SkipRecurrence:
-    """Runs the recurrence over a sequence.
+class Recurrence:
+    """Runs a recurrence over a sequence; a subclass has the policy.
 
     Args:
-        n_actions: K. lamda: weight of the chosen state.
-        observe: [K, ..., H] past h, oldest first -> [..., H], what the agent sees; None for the
-            latest.
-        straight_through: whether a policy's weights, and its view of the inputs, have the gradient
-
-                dL/dpi_t(k) = lamda <e_t, s_{t-k}>,    behind the loop and for all steps at once
-
-            and from there through the agent, or (the default) none.
+        n_actions: K. lamda: share of what the policy chooses; the previous state has the rest.
+        n_seen: how many past h the policy's observation is the mean of, 1 or K.
         jit_compile: compile both loops with XLA, also where the caller is eager or a plain graph;
             None: as `compiles` says.
 
@@ -75,84 +59,83 @@ class SkipRecurrence:
     unroll = False
 
     def __init__(
-        self,
-        n_actions: int,
-        lamda: float,
-        observe: Callable[[tf.Tensor | list[tf.Tensor]], tf.Tensor] | None,
-        jit_compile: bool | None = True,
-        straight_through: bool = False,
+        self, n_actions: int, lamda: float, n_seen: int = 1, jit_compile: bool | None = True
     ):
-        self.n_actions, self.lamda, self.observe, self.jit_compile = (
-            n_actions,
-            lamda,
-            observe,
-            jit_compile,
-        )
-        self.straight_through = straight_through
+        self.n_actions, self.lamda, self.n_seen = n_actions, lamda, n_seen
+        self.jit_compile = jit_compile
         self._forward, self._backward = compiled(self._forward_loop), compiled(self._backward_loop)
 
-    def __call__(
+    # ------------------------------------------------------------------------ what a policy is
+
+    def _arrays(self, n_steps: tf.Tensor, batch: int | None, policy: Any) -> list[tf.TensorArray]:
+        """Where the forward loop writes what the policy chose."""
+        raise NotImplementedError
+
+    def _connect(
+        self, t: tf.Tensor, latest: State, read: Callable, policy: Any, given: Any
+    ) -> tuple[State, tuple]:
+        """s~_t [B, H], and what was chosen; `read()` gives the K past states [K, B, H]."""
+        raise NotImplementedError
+
+    def _mixes(self, states: State, chosen: tuple) -> tuple[tf.Tensor, State]:
+        """w [T, K, B] and s~ [T, B, H] of all steps."""
+        raise NotImplementedError
+
+    def _reverse(self, xla: bool, kept: Kept, policy: Any) -> tuple[Callable, list, list]:
+        """Of a policy that is differentiated step by step: t and e_t -> what the reverse loop keeps
+        for `_sent`, and what else it writes; and a tensor of the shape of each.
+        """
+        return lambda t, adjoint: ((), ()), [], []
+
+    def _policy_gradient(self, kept: Kept, policy: Any, adjoints: State, written: list) -> Any:
+        """dL/dpolicy, in its structure."""
+        raise NotImplementedError
+
+    def _mixed(self, t_of: tuple, of_all: tuple, given: tuple, window: list) -> list[tf.Tensor]:
+        """The weights [B] of the distances 1..K in one step, as TensorFlow differentiates them."""
+        raise NotImplementedError
+
+    # ---------------------------------------------------------------------------- both loops
+
+    def _run(
         self,
         projected: tf.Tensor,
         recurrent_kernel: tf.Tensor,
         past: State,
-        carried: State | None = None,
-        norm: Norm | None = None,
-        candidate_mask: tf.Tensor | None = None,
-        policy: Policy | None = None,
-    ):
-        """The states of all steps, with the gradient above.
+        norm: Norm | None,
+        candidate_mask: tf.Tensor | None,
+        policy: Any,
+        given: Any = None,
+    ) -> tuple[State, tf.Tensor]:
+        """The states of all steps [K + T, B, H] (`past` first), with the gradient above, and what
+        was chosen, without.
 
         Args:
             projected: W x + b of all steps [T, B, 4H] float32.
             recurrent_kernel: U [H, 4H]; its dtype is that of the products.
             past: the K states before the sequence [K, B, H] float32, oldest first.
-            carried: a state [B, H] that is added at step 0 (the "window" history), or None.
             norm: layer normalisation, or None. candidate_mask: dropout masks [T, B, H], or None.
-            policy: a `Policy`, or None for the previous state at each step.
-        Returns:
-            states [K + T, B, H] (`past` first) and distances [T, B] int32.
+            policy, given: what `_connect` takes, with and without a gradient.
         """
-        learned = ()
-        if self.straight_through and policy is not None and policy.weights is not None:
-            learned = policy.projected, policy.weights
-        inputs = (projected, recurrent_kernel, past, carried, norm, learned)
         xla = compiles(self.jit_compile, projected.shape[0])
 
         def forward(inputs: tuple):
-            *inputs, learned = inputs
-            by = policy._replace(projected=learned[0], weights=learned[1]) if learned else policy
-            states, distances, z = self._forward(xla, *inputs, candidate_mask, by)
-            distances.set_shape(projected.shape[:2])
-            return (*states, distances), (states, distances, z)
+            kept = self._forward(xla, *inputs, candidate_mask, given)
+            return (*kept.states, kept.chosen[0]), kept
 
-        def backward(inputs: tuple, kept: tuple, d_states: tuple):
-            _, recurrent_kernel, _, carried, norm, learned = inputs
-            dz, h, *rest = self._backward(
-                xla,
-                State(*d_states),
-                *kept,
-                recurrent_kernel,
-                carried,
-                norm,
-                candidate_mask,
-                learned,
-            )
+        def backward(inputs: tuple, kept: Kept, d_states: tuple):
+            _, recurrent_kernel, _, norm, policy = inputs
+            of_loop = recurrent_kernel, norm, policy, candidate_mask
+            dz, h, *rest = self._backward(xla, State(*d_states), kept, *of_loop)
             return dz, weight_gradient(h, dz, recurrent_kernel.dtype), *rest
 
-        def second(inputs: tuple, kept: tuple, d_states: tuple, w: tuple):
-            return second_order(
-                self.n_actions,
-                self._split,
-                self._step,
-                (kept[1], candidate_mask),
-                inputs,
-                d_states,
-                w,
-            )
+        def second(inputs: tuple, kept: Kept, d_states: tuple, w: tuple):
+            fixed = candidate_mask, kept.chosen
+            return second_order(self.n_actions, self._split, self._step, fixed, inputs, d_states, w)
 
-        h, c, distances = differentiable(inputs, forward, backward, second)
-        return State(h, c), distances
+        inputs = projected, recurrent_kernel, past, norm, policy
+        h, c, chosen = differentiable(inputs, forward, backward, second)
+        return State(h, c), chosen
 
     def _forward_loop(
         self,
@@ -160,252 +143,145 @@ class SkipRecurrence:
         projected: tf.Tensor,
         recurrent_kernel: tf.Tensor,
         past: State,
-        carried: State | None,
         norm: Norm | None,
+        policy: Any,
         candidate_mask: tf.Tensor | None,
-        policy: Policy | None,
+        given: Any,
     ):
         n_steps, n_actions = tf.shape(projected)[0], self.n_actions
-        rows = tf.range(tf.shape(projected)[1])
 
-        def step(
-            t: tf.Tensor,
-            state: State,
-            history: State,
-            zs: tf.TensorArray,
-            distances: tf.TensorArray,
-        ):
-            first = None if carried is None else scaled(tf.cast(t == 0, tf.float32), carried)
-            chosen, connected = tf.ones_like(rows), state
-            if policy is not None:
-                window = State(*(a.gather(t + tf.range(n_actions)) for a in history))
-                chosen = self._choose(t, window.h, first, state.h, policy)
-                at = tf.stack([n_actions - chosen, rows], 1)
-                connected = self._mix(State(*(tf.gather_nd(a, at) for a in window)), state)
-            h, c = plus(connected, first)
-            z = projected[t] + product(h, recurrent_kernel)
-            state = State(
-                *lstm_gates(z, c, norm, None if candidate_mask is None else candidate_mask[t])
-            )
+        def step(t: tf.Tensor, state: State, history: State, zs: tf.TensorArray, chosen: list):
+            def read():
+                return State(*(a.gather(t + tf.range(n_actions)) for a in history))
+
+            connected, choice = self._connect(t, state, read, policy, given)
+            z = projected[t] + product(connected.h, recurrent_kernel)
+            mask = None if candidate_mask is None else candidate_mask[t]
+            state = lstm_gates(z, connected.c, norm, mask)
             # shapes as the loop enters with
-            state = State(
-                *(tf.ensure_shape(a, b.shape[1:]) for a, b in zip(state, past, strict=True))
-            )
-            history = State(
-                *(a.write(n_actions + t, b) for a, b in zip(history, state, strict=True))
-            )
-            return t + 1, state, history, zs.write(t, z), distances.write(t, chosen)
+            state = State(*map(tf.ensure_shape, state, (a.shape[1:] for a in past)))
+            history = State(*written(history, n_actions + t, state))
+            return t + 1, state, history, zs.write(t, z), written(chosen, t, choice)
 
         history = State(*(buffer(tf.pad(a, [[0, n_steps], [0, 0], [0, 0]])) for a in past))
         zs = tf.TensorArray(tf.float32, n_steps, element_shape=projected.shape[1:])
-        distances = tf.TensorArray(tf.int32, n_steps, element_shape=projected.shape[1:2])
-        start = (0, State(past.h[-1], past.c[-1]), history, zs, distances)
-        _, _, history, zs, distances = loop(
-            projected.shape[0] if self.unroll else n_steps, step, start
-        )
-        return (
+        chosen = self._arrays(n_steps, projected.shape[1], policy)
+        start = 0, State(past.h[-1], past.c[-1]), history, zs, chosen
+        *_, history, zs, chosen = loop(projected.shape[0] if self.unroll else n_steps, step, start)
+        n = projected.shape[0]
+        chosen = [a.stack() for a in chosen]
+        return Kept(
             State(history.h.stack(), history.c.stack()),
-            distances.stack(),
             tf.ensure_shape(zs.stack(), projected.shape),
-        )
-
-    def _choose(
-        self,
-        t: tf.Tensor,
-        window_h: tf.Tensor,
-        first: State | None,
-        latest_h: tf.Tensor,
-        policy: Policy,
-    ):
-        """Distances [B] of step t."""
-        if policy.distances is not None:
-            return policy.distances[t]
-        seen = latest_h if self.observe is None else self.observe(window_h)
-        logits = agent.logits(
-            policy.projected[t], seen if first is None else seen + first.h, policy.weights
-        )
-        return agent.greedy(logits if policy.noise is None else logits + policy.noise[t])
-
-    def _mix(self, chosen: State, latest: State) -> State:
-        """lamda s_{t-k} + (1 - lamda) s_{t-1}."""
-        return (
-            chosen
-            if self.lamda == 1
-            else plus(scaled(self.lamda, chosen), scaled(1 - self.lamda, latest))
-        )
-
-    def _connected(self, states: State, distances: tf.Tensor, carried: State | None) -> State:
-        """s~ of all steps [T, B, H]."""
-        n_steps, batch = tf.unstack(tf.shape(distances))
-        slots = self.n_actions + tf.range(n_steps)[:, None] - distances
-        at = tf.stack([slots, tf.broadcast_to(tf.range(batch), [n_steps, batch])], -1)
-        latest = State(*(a[self.n_actions - 1 : -1] for a in states))
-        connected = self._mix(State(*(tf.gather_nd(a, at) for a in states)), latest)
-        if carried is None:
-            return connected
-        return State(
-            *(tf.concat([a[:1] + b, a[1:]], 0) for a, b in zip(connected, carried, strict=True))
+            tuple(tf.ensure_shape(a, [n, *a.shape[1:]]) for a in chosen),
         )
 
     def _backward_loop(
         self,
         xla: bool,
         d_states: State,
-        states: State,
-        distances: tf.Tensor,
-        z: tf.Tensor,
+        kept: Kept,
         recurrent_kernel: tf.Tensor,
-        carried: State | None,
         norm: Norm | None,
+        policy: Any,
         candidate_mask: tf.Tensor | None,
-        learned: tuple,
     ):
+        states, z, chosen = kept
         n_steps, n_actions = tf.shape(z)[0], self.n_actions
-        connected = self._connected(states, distances, carried)
+        weights, connected = self._mixes(states, chosen)
+        shares = shares_by_source(weights)
         new_c = states.c[n_actions:]
         slopes = lstm_slopes(z, connected.c, new_c, norm, candidate_mask)
-        transposed = None if xla else tf.transpose(recurrent_kernel)
-        shares = shares_by_source(self._weights(distances))
-        ahead = tf.range(1, n_actions + 1)
+        through_u = through(recurrent_kernel, xla)
+        of_policy, like_sent, like_written = self._reverse(xla, kept, policy)
 
-        def pull(window: tf.Tensor, u: tf.Tensor):
-            """What the next K steps, with adjoints [K, B, H], send back to step u [B, H]."""
-            return tf.reduce_sum(shares[n_actions + u][:, :, None] * window, 0)
-
-        def step(
-            i: tf.Tensor,
-            adjoint: State,
-            adjoints: State,
-            dzs: tf.TensorArray,
-            d_norm: list[tf.Tensor],
-        ):
+        def step(i: tf.Tensor, adjoint: State, sent: list, others: list, d_norm: list):
             t = n_steps - 1 - i  # the loop counts up, so that XLA knows its trip count
-            sent = (
-                adjoint
-                if n_actions == 1
-                else State(*(pull(a.gather(t + ahead), t) for a in adjoints))
-            )
-            d_h, d_c = plus(State(*(a[n_actions + t] for a in d_states)), sent)
+            received = adjoint  # K = 1
+            if n_actions > 1:
+                received = self._sent(shares, lambda n, slots: sent[n].gather(slots), t)
+            d_h, d_c = plus(State(*(a[n_actions + t] for a in d_states)), received)
             normalised = () if norm is None else (norm, z[t], new_c[t])
-            dz, d_c, *dn = lstm_gates_gradient(
-                d_h, d_c, Slopes(*(a[t] for a in slopes)), *normalised
-            )
-            # XLA transposes for nothing; a graph would do it anew at every step
-            if transposed is None:
-                d_h = product(dz, recurrent_kernel, transpose_b=True)
-            else:
-                d_h = product(dz, transposed)
-            adjoint = State(d_h, d_c)
-            adjoints = State(*(a.write(t, b) for a, b in zip(adjoints, adjoint, strict=True)))
-            return (
-                i + 1,
-                adjoint,
-                adjoints,
-                dzs.write(t, dz),
-                [a + b for a, b in zip(d_norm, dn, strict=True)],
-            )
+            slopes_t = Slopes(*(a[t] for a in slopes))
+            dz, d_c, *dn = lstm_gates_gradient(d_h, d_c, slopes_t, *normalised)
+            adjoint = State(through_u(dz), d_c)
+            to_send, other = of_policy(t, adjoint)
+            sent = written(sent, t, (*adjoint, *to_send))
+            others = written(others, t, (dz, *other))
+            return i + 1, adjoint, sent, others, [a + b for a, b in zip(d_norm, dn, strict=True)]
 
         zeros = tf.zeros_like(states.h[0])
-        adjoints = State(*(buffer(tf.zeros_like(states.h)) for _ in range(2)))
-        dzs = tf.TensorArray(tf.float32, n_steps, element_shape=z.shape[1:])
-        start = (0, State(zeros, zeros), adjoints, dzs, [tf.zeros_like(n) for n in norm or ()])
-        _, _, adjoints, dzs, d_norm = loop(z.shape[0] if self.unroll else n_steps, step, start)
-
-        adjoints = State(adjoints.h.stack(), adjoints.c.stack())
-        # Steps -K..K-1, of which those before the sequence were none.
-        around = [tf.pad(a[:n_actions], [[n_actions, 0], [0, 0], [0, 0]]) for a in adjoints]
-        before = tf.map_fn(
-            lambda j: [pull(tf.gather(a, j + ahead), j - n_actions) for a in around],
-            tf.range(n_actions),
-            fn_output_signature=[tf.float32, tf.float32],
-        )
-        d_past = State(*(a[:n_actions] + b for a, b in zip(d_states, before, strict=True)))
-        d_carried = None if carried is None else State(adjoints.h[0], adjoints.c[0])
-        d_learned = ()
-        if learned:
-            d_learned = self._agent_gradient(
-                learned, states, carried, State(*(a[:n_steps] for a in adjoints))
-            )
-        return dzs.stack(), connected.h, d_past, d_carried, d_norm, d_learned
-
-    def _agent_gradient(
-        self, learned: tuple, states: State, carried: State | None, adjoints: State
-    ):
-        """The straight-through gradient of the agent's weights and of its view of the inputs, from
-        adjoints [T, B, H].
-        """
-        n_steps, n_actions = tf.shape(adjoints.h)[0], self.n_actions
-        slots = [n_actions - k for k in range(1, n_actions + 1)]
-        d_probs = [
-            tf.add_n(
-                [
-                    tf.reduce_sum(a[j : j + n_steps] * b, -1)
-                    for a, b in zip(states, adjoints, strict=True)
-                ]
-            )
-            for j in slots
+        sent = [buffer(tf.zeros_like(a)) for a in (*states, *like_sent)]
+        others = [
+            tf.TensorArray(tf.float32, n_steps, element_shape=a.shape[1:])
+            for a in (z, *like_written)
         ]
-        with tf.GradientTape() as tape:
-            tape.watch(learned)
-            projected, weights = learned
-            probs = tf.nn.softmax(agent.logits(projected, self.seen(states.h, carried), weights))
-        return tape.gradient(
-            probs, learned, self.lamda * tf.stack(d_probs, -1), unconnected_gradients="zero"
+        start = 0, State(zeros, zeros), sent, others, [tf.zeros_like(n) for n in norm or ()]
+        *_, sent, others, d_norm = loop(z.shape[0] if self.unroll else n_steps, step, start)
+
+        sent = [a.stack() for a in sent]
+        dz, *others = (a.stack() for a in others)
+        # Steps -K..K-1, of which those before the sequence sent nothing.
+        around = [tf.pad(a[:n_actions], [[n_actions, 0], [0, 0], [0, 0]]) for a in sent]
+        d_past = tf.map_fn(
+            lambda j: self._sent(
+                shares, lambda n, slots: tf.gather(around[n], n_actions + slots), j - n_actions
+            ),
+            tf.range(n_actions),
+            fn_output_signature=State(tf.float32, tf.float32),
         )
+        d_past = plus(State(*(a[:n_actions] for a in d_states)), d_past)
+        adjoints = State(*(a[:n_steps] for a in sent[:2]))
+        d_policy = self._policy_gradient(kept, policy, adjoints, others)
+        return dz, connected.h, d_past, d_norm, d_policy
+
+    def _sent(self, shares: tf.Tensor, read: Callable, u: tf.Tensor) -> State:
+        """What the next K steps send back to step u, [B, H] each; `read(n, steps)`: the adjoints of
+        h (n = 0) and c (1) of these steps, and what else `_reverse` keeps.
+        """
+        share = shares[self.n_actions + u][:, :, None]
+        ahead = u + tf.range(1, self.n_actions + 1)
+        return State(*(tf.reduce_sum(share * read(n, ahead), 0) for n in range(2)))
 
     def _split(self, inputs: tuple):
         """For `second_order`."""
-        projected, recurrent_kernel, past, carried, norm, learned = inputs
-        agent_input, weights = learned or (None, None)
-        first = (
-            None
-            if carried is None
-            else State(
-                *(
-                    tf.pad(a[None], [[0, tf.shape(projected)[0] - 1], [0, 0], [0, 0]])
-                    for a in carried
-                )
-            )
+        projected, recurrent_kernel, past, norm, policy = inputs
+        of_steps, of_all = (None, None) if policy is None else (policy[0], policy[1:])
+        return tuple(past), (projected, of_steps), (recurrent_kernel, norm, of_all)
+
+    def _step(self, window: list[tuple], own: tuple, of_all: tuple, fixed: tuple):
+        """A step as TensorFlow alone differentiates it. For `second_order`."""
+        (projected, policy_input), (kernel, norm, policy_weights) = own, of_all
+        candidate_mask, chosen = fixed
+        weights = self._mixed((policy_input,), policy_weights, chosen, window)
+        h, c = (
+            tf.add_n([w[:, None] * a for w, a in zip(weights, b, strict=True)])
+            for b in zip(*reversed(window), strict=True)
         )
-        return tuple(past), (projected, agent_input, first), (recurrent_kernel, norm, weights)
+        return lstm_gates(projected + product(h, kernel), c, norm, candidate_mask)
 
-    def _step(self, window: list[tuple], own: tuple, of_all: tuple, given: tuple):
-        """A step for given distances, as TensorFlow alone differentiates it; learned weights
-        straight through. For `second_order`.
-        """
-        (
-            (projected, agent_input, first),
-            (recurrent_kernel, norm, agent_weights),
-            (distances, candidate_mask),
-        ) = (own, of_all, given)
-        weights = tf.unstack(self._weights(distances[None])[0])
-        if agent_input is not None:
-            seen = window[-1][0] if self.observe is None else self.observe([h for h, _ in window])
-            probs = tf.nn.softmax(
-                agent.logits(agent_input, seen if first is None else seen + first.h, agent_weights)
-            )
-            through = tf.unstack(self.lamda * (probs - tf.stop_gradient(probs)), axis=1)
-            weights = [a + b for a, b in zip(weights, through, strict=True)]
-        h, c = plus(weighted(weights, window), first)
-        return lstm_gates(projected + product(h, recurrent_kernel), c, norm, candidate_mask)
+    # ----------------------------------------------------------------------------- the parts
 
-    def seen(self, h: tf.Tensor, carried: State | None) -> tf.Tensor:
-        """What the agent saw at all steps [T, B, H], of all states h [K + T, B, H]."""
+    def seen(self, h: tf.Tensor) -> tf.Tensor:
+        """What the policy saw at all steps [T, B, H], of all states h [K + T, B, H]."""
         n_steps = tf.shape(h)[0] - self.n_actions
-        past = [h[j : j + n_steps] for j in range(self.n_actions)]
-        seen = past[-1] if self.observe is None else self.observe(past)
-        return seen if carried is None else tf.concat([seen[:1] + carried.h, seen[1:]], 0)
+        at = [h[j : j + n_steps] for j in range(self.n_actions - self.n_seen, self.n_actions)]
+        return at[0] if self.n_seen == 1 else tf.add_n(at) / self.n_seen
 
-    def _weights(self, distances: tf.Tensor):
-        """[T, K, B] of the K states in each step's mix."""
-        return self.lamda * tf.one_hot(distances - 1, self.n_actions, axis=1) + previous_share(
-            self.n_actions, self.lamda
+    def _seen_now(self, latest_h: tf.Tensor, window_h: tf.Tensor):
+        return latest_h if self.n_seen == 1 else tf.reduce_mean(window_h, 0)
+
+    def _mix(self, chosen: State, latest: State) -> State:
+        """lamda s_chosen + (1 - lamda) s_{t-1}."""
+        if self.lamda == 1:
+            return chosen
+        return State(
+            *(self.lamda * a + (1 - self.lamda) * b for a, b in zip(chosen, latest, strict=True))
         )
 
-
-def previous_share(n_actions: int, lamda: float) -> tf.Tensor:
-    """(1 - lamda) at distance 1, [1, K, 1]: what the previous state has in every step's mix."""
-    return (1 - lamda) * tf.one_hot(0, n_actions)[None, :, None]
+    def _weights(self, probs: tf.Tensor) -> tf.Tensor:
+        """w [T, K, B] of what was chosen, [T, K, B]: one-hot, or a mean's weights."""
+        return self.lamda * probs + (1 - self.lamda) * tf.one_hot(0, self.n_actions)[:, None]
 
 
 def shares_by_source(weights: tf.Tensor) -> tf.Tensor:
@@ -419,30 +295,3 @@ def shares_by_source(weights: tf.Tensor) -> tf.Tensor:
     return tf.stack(
         [shares[k : k + n_actions + n_steps, k - 1] for k in range(1, n_actions + 1)], 1
     )
-
-
-def buffer(a: tf.Tensor) -> tf.TensorArray:
-    """A buffer of slots a [N, B, H] that can be read and written."""
-    return tf.TensorArray(
-        tf.float32, tf.shape(a)[0], clear_after_read=False, element_shape=a.shape[1:]
-    ).unstack(a)
-
-
-def weighted(weights: list[tf.Tensor], window: list[tuple]) -> State:
-    """The sum of K states [B, H], oldest first, under the weights [B] of the distances 1..K."""
-    return State(
-        *(
-            tf.add_n([w[:, None] * a for w, a in zip(weights, b, strict=True)])
-            for b in zip(*reversed(window), strict=True)
-        )
-    )
-
-
-def scaled(factor: float | tf.Tensor, state: State) -> State:
-    """factor s."""
-    return State(factor * state.h, factor * state.c)
-
-
-def plus(a: State, b: State | None) -> State:
-    """a + b, or a."""
-    return a if b is None else State(a.h + b.h, a.c + b.c)

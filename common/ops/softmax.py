@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from .products import product
+from .shapes import expect
 
 
 def log_likelihood(
@@ -22,6 +23,7 @@ def log_likelihood(
     Returns:
         [N] float32.
     """
+    expect("[N, H] [H, V] [V] [N]", h, kernel, bias, targets)
 
     @tf.custom_gradient
     def run(h: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor):

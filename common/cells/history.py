@@ -1,0 +1,29 @@
+"""Whether the past of a cell ends with each sequence: the paper's and the release's view."""
+
+from typing import Any
+
+from .k_state import KStateCell
+
+
+class HistoryCell(KStateCell):
+    """A `KStateCell` whose past may end at the beginning of each sequence.
+
+    With `history="window"` the K states begin empty with each sequence. The state from before it,
+    [B, H], enters step 0 only, as in a plain LSTM, and is never among the K: two more states hold
+    it until then.
+
+    Args:
+        history: "carried", the K past states go on from one call to the next (paper), or "window"
+            (release).
+        The rest as for `KStateCell`.
+
+    Raises:
+        ValueError: see `KStateCell`; an unknown history.
+    """
+
+    def __init__(self, units: int, *args: Any, history: str = "carried", **kwargs: Any):
+        super().__init__(units, *args, **kwargs)
+        self.take(history=history)
+        if history == "window":
+            self.state_size = [*self.state_size, units, units]
+        self.settle()

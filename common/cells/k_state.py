@@ -1,0 +1,277 @@
+"""The LSTM step over K past states, without a choice among them: what the cells of the paper and
+their comparators have in common.
+"""
+
+import inspect
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from ..ops import agent
+from ..ops.gates import Norm, lstm_gates
+from ..ops.random import dropout_mask, fold
+from .base import Constraint, Initializer, Regularizer, fresh, with_block
+from .checks import OF_A_SKIP_CELL
+from .keras_arguments import OF_THE_CELL
+from .settings import Settings
+
+
+class KStateCell(Settings, keras.layers.Layer):
+    """An LSTM step from a mix of its K past states, whose weights a subclass chooses.
+
+        h~, c~   = lamda sum_k w_t(k) (h, c)_{t-k} + (1 - lamda) (h, c)_{t-1}
+        z_t      = W x_t + U h~ + b
+        h_t, c_t = LSTM gates of z_t and c~                          `gates.lstm_gates`
+
+    With K = 1 this is the plain LSTM.
+
+    Weights, in the layout and order of `keras.layers.LSTM`: `kernel` [D, 4H], `recurrent_kernel`
+    [H, 4H], `bias` [4H]; with `layer_norm`: `gate_gain`, `gate_offset` [4, H], `state_gain`,
+    `state_offset` [H].
+
+    States: the past K states h and c, flat [B, K * H] each, oldest first: slot j is distance K - j.
+
+    Args:
+        units: H.
+        n_actions: K.
+        lamda: share of the mix, in [0, 1]; the previous state has the rest.
+        forget_bias: initial value of the forget gate's bias (of its offset with `layer_norm`),
+            whatever `bias_initializer` says.
+        layer_norm: normalise the four gates and the new cell state.
+        dropout: share of the inputs dropped, one mask for all steps of a layer over sequences (the
+            cell by itself draws one each step). An agent sees the input undropped.
+        recurrent_dropout: share of the candidate dropped, a new mask each step, without memory loss
+            (Semeniuta et al. 2016). This is not what `keras.layers.LSTM` does under that name: it
+            drops h_{t-1} before the product with U, one mask for all steps.
+        seed: of the cell's own random numbers.
+        use_bias: whether there is a bias.
+        unit_forget_bias: False, the forget gate's bias begins as `bias_initializer` says.
+        activation, recurrent_activation, implementation: as for `keras.layers.LSTMCell`; each has
+            one value.
+        The rest as for `keras.layers.LSTMCell`.
+
+    Raises:
+        ValueError: a size below 1, lamda or a dropout rate outside its interval, another
+            activation than tanh and sigmoid, a forget bias that would not be used.
+    """
+
+    adjustable = ("dropout", "recurrent_dropout")
+    checks = OF_A_SKIP_CELL
+    history = "carried"  # the past states go on from one call to the next
+    has_agent = False  # whether an agent draws the distances
+    waits_for_reward = False  # whether there is an agent that learns from a reward or not at all
+    agent_weights = None
+
+    def __init__(
+        self,
+        units: int,
+        n_actions: int = 1,
+        lamda: float = 1.0,
+        /,
+        *,
+        forget_bias: float = 1.0,
+        layer_norm: bool = False,
+        kernel_initializer: Initializer = "glorot_uniform",
+        recurrent_initializer: Initializer = "orthogonal",
+        bias_initializer: Initializer = "zeros",
+        kernel_regularizer: Regularizer = None,
+        recurrent_regularizer: Regularizer = None,
+        bias_regularizer: Regularizer = None,
+        kernel_constraint: Constraint = None,
+        recurrent_constraint: Constraint = None,
+        bias_constraint: Constraint = None,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        seed: int | None = None,
+        use_bias: bool = True,
+        unit_forget_bias: bool = True,
+        **kwargs: Any,
+    ):
+        as_in_keras = {
+            name: kwargs.pop(name, default) for name, (default, _) in OF_THE_CELL.items()
+        }
+        super().__init__(**kwargs)
+        self.n_actions, self.lamda = n_actions, lamda
+        self.take(
+            units=units,
+            forget_bias=forget_bias,
+            layer_norm=layer_norm,
+            kernel_initializer=kernel_initializer,
+            recurrent_initializer=recurrent_initializer,
+            bias_initializer=bias_initializer,
+            kernel_regularizer=kernel_regularizer,
+            recurrent_regularizer=recurrent_regularizer,
+            bias_regularizer=bias_regularizer,
+            kernel_constraint=kernel_constraint,
+            recurrent_constraint=recurrent_constraint,
+            bias_constraint=bias_constraint,
+            dropout=dropout,
+            recurrent_dropout=recurrent_dropout,
+            seed=seed,
+            use_bias=use_bias,
+            unit_forget_bias=unit_forget_bias,
+        )
+        if forget_bias != 1 and not (unit_forget_bias and (use_bias or layer_norm)):
+            raise ValueError(
+                "forget_bias must be left at 1 with unit_forget_bias=False or without a bias;"
+                f" received {forget_bias!r}"
+            )
+        for name, value in as_in_keras.items():
+            setattr(self, name, value)
+        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.state_size, self.output_size = [n_actions * units] * 2, units
+        self.settle("n_actions", "lamda", *as_in_keras)
+
+    @classmethod
+    def arguments(cls) -> list[str]:
+        """The names of all settings, those of `keras.layers.Layer` apart."""
+        named = [
+            inspect.signature(one.__init__).parameters
+            for one in cls.__mro__
+            if "__init__" in vars(one) and issubclass(one, KStateCell)
+        ]
+        names = dict.fromkeys(name for parameters in named for name in parameters)
+        return [*(name for name in names if name not in ("self", "kwargs")), *OF_THE_CELL]
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Create the weights for inputs [..., D]."""
+        units = self.units
+        shapes = {"kernel": (input_shape[-1], 4 * units), "recurrent_kernel": (units, 4 * units)}
+        self.kernel, self.recurrent_kernel = (
+            self._add(
+                name, shape, fresh(getattr(self, f"{name.removesuffix('_kernel')}_initializer"))
+            )
+            for name, shape in shapes.items()
+        )
+        bias = fresh(self.bias_initializer)
+        if self.unit_forget_bias and not self.layer_norm:
+            bias = with_block(self.bias_initializer, units, 1, self.forget_bias)
+        self.bias = self._add("bias", (4 * units,), bias) if self.use_bias else None
+        self._norm = None
+        if self.layer_norm:
+            of_forget_gate = self.forget_bias * self.unit_forget_bias
+            offset = tf.repeat([[0.0], [of_forget_gate], [0.0], [0.0]], units, axis=1)
+            shapes = {"gate": (4, units), "state": (units,)}
+            initial = {"gate_offset": lambda *_, **__: offset, "state_offset": "zeros"}
+            self._norm = Norm(
+                *(
+                    self.add_weight(
+                        name=f"{of}_{kind}",
+                        shape=shape,
+                        initializer=initial.get(f"{of}_{kind}", "ones"),
+                    )
+                    for of, shape in shapes.items()
+                    for kind in ("gain", "offset")
+                )
+            )
+
+    def _add(self, name: str, shape: tuple[int, ...], initializer: Initializer):
+        kind = name.removesuffix("_kernel")
+        of_kind = {what: getattr(self, f"{kind}_{what}") for what in ("regularizer", "constraint")}
+        return self.add_weight(name=name, shape=shape, initializer=initializer, **of_kind)
+
+    @property
+    def norm_weights(self) -> Norm | None:
+        """Gains and offsets as tensors, or None without `layer_norm`."""
+        return self._norm and Norm(*map(tf.convert_to_tensor, self._norm))
+
+    def draws(self, training: bool, greedy: bool | None = None, given: bool = False) -> bool:
+        """Whether a call needs random numbers.
+
+        `greedy`: as in a call of the layer; `given`: whether it is told the distances.
+        """
+        return bool(training and (self.dropout or self.recurrent_dropout))
+
+    def given_distances(self, shape: tf.Tensor | list, seed: tf.Tensor | None) -> tf.Tensor | None:
+        """What a cell without agent chooses, int32 of that shape; None: the previous state."""
+        return None
+
+    def new_seed(self) -> tf.Tensor:
+        """The next seed of the cell's own stream, int32 [2]."""
+        return tf.cast(self.seed_generator.next(), tf.int32)
+
+    def input_mask(self, shape: tf.Tensor | list, seed: tf.Tensor) -> tf.Tensor:
+        """A dropout mask for inputs of that shape, scaled to keep their mean."""
+        return dropout_mask(shape, self.dropout, fold(seed, 1))
+
+    def candidate_mask(self, shape: tf.Tensor | list, seed: tf.Tensor) -> tf.Tensor:
+        """A dropout mask for candidates of that shape, likewise."""
+        return dropout_mask(shape, self.recurrent_dropout, fold(seed, 2), axis=-2)
+
+    def step(
+        self,
+        x: tf.Tensor,
+        states: list,
+        distances: tf.Tensor | None,
+        candidate_mask: tf.Tensor | None = None,
+    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        """The step for given distances [B] in 1..K (None: 1): x [B, D], states -> h [B, H] and the
+        new states. Of other distances see `agent.checked`.
+        """
+        if distances is not None:
+            distances, x = agent.checked(distances, self.n_actions, x)
+        weights = self.one_hot(distances, states[0].dtype)
+        return self.weighted_step(x, states, weights, candidate_mask)
+
+    def weighted_step(
+        self,
+        x: tf.Tensor,
+        states: list,
+        weights: tf.Tensor | None,
+        candidate_mask: tf.Tensor | None = None,
+    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        """The step for given weights [B, K] of the distances 1..K (None: the previous state)."""
+        (hs, cs), before = [self._slots(s) for s in states[:2]], states[2:]
+        h, c = hs[-1], cs[-1]
+        if weights is not None:
+            weights = tf.transpose(tf.reverse(weights, [1]))[:, :, None]  # slot j is distance K - j
+            h = self.lamda * tf.reduce_sum(weights * hs, 0) + (1 - self.lamda) * h
+            c = self.lamda * tf.reduce_sum(weights * cs, 0) + (1 - self.lamda) * c
+        if before:  # see `HistoryCell`: zero but at step 0, where all K slots are
+            h, c = h + before[0], c + before[1]
+        z = x @ tf.convert_to_tensor(self.kernel) + h @ tf.convert_to_tensor(self.recurrent_kernel)
+        z = z if self.bias is None else z + self.bias
+        h, c = lstm_gates(z, c, self.norm_weights, candidate_mask)
+        states = [self._flat(tf.concat([s[1:], new[None]], 0)) for s, new in ((hs, h), (cs, c))]
+        return h, states + [tf.zeros_like(s) for s in before]
+
+    def one_hot(self, distances: tf.Tensor | None, dtype: tf.DType) -> tf.Tensor | None:
+        """The weights [B, K] of distances [B] in 1..K."""
+        return None if distances is None else tf.one_hot(distances - 1, self.n_actions, dtype=dtype)
+
+    def drop(
+        self, inputs: tf.Tensor, training: bool, seed: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor | None]:
+        """Inputs [B, D] after dropout, and the candidate's dropout mask (or None)."""
+        mask = None
+        if training and self.recurrent_dropout:
+            mask = self.candidate_mask([tf.shape(inputs)[0], self.units], seed)
+            mask = tf.cast(mask, inputs.dtype)
+        if training and self.dropout:
+            inputs *= tf.cast(self.input_mask(tf.shape(inputs), seed), inputs.dtype)
+        return inputs, mask
+
+    def call(
+        self, inputs: tf.Tensor, states: list[tf.Tensor], training: bool = False
+    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        """inputs [B, D], states -> h [B, H] and the new states."""
+        self.hold()
+        seed = self.new_seed() if self.draws(training) else None
+        distances = self.given_distances(tf.shape(inputs)[:1], seed)
+        inputs, mask = self.drop(inputs, training, seed)
+        return self.weighted_step(inputs, states, self.one_hot(distances, inputs.dtype), mask)
+
+    def get_initial_state(self, batch_size: int | tf.Tensor | None = None) -> list[tf.Tensor]:
+        """Zero states."""
+        return [tf.zeros([batch_size, size], self.compute_dtype) for size in self.state_size]
+
+    def _slots(self, flat: tf.Tensor):  # [B, K * H] -> [K, B, H]
+        return tf.transpose(tf.reshape(flat, [-1, self.n_actions, self.units]), [1, 0, 2])
+
+    def _flat(self, slots: tf.Tensor):  # [K, B, H] -> [B, K * H]
+        return tf.reshape(tf.transpose(slots, [1, 0, 2]), [-1, self.n_actions * self.units])
+
+    def get_config(self) -> dict:
+        """The constructor's arguments."""
+        return {**super().get_config(), **self.taken()}

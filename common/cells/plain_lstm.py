@@ -1,0 +1,12 @@
+"""The plain LSTM as the case K = 1."""
+
+from typing import Any
+
+from .k_state import KStateCell
+
+
+class PlainLSTMCell(KStateCell):
+    """`keras.layers.LSTMCell` with the options of `KStateCell`: what `FastLSTM` is made of."""
+
+    def __init__(self, units: int, **kwargs: Any):
+        super().__init__(units, **kwargs)

@@ -1,0 +1,310 @@
+"""LSTMs over K past states, for whole sequences: what `DynamicSkipLSTM` and its comparators have in
+common.
+"""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from ..cells.base import Regularizer
+from ..cells.checks import flag, flag_or_none
+from ..cells.k_state import KStateCell
+from ..cells.keras_arguments import use_cudnn
+from ..cells.settings import Settings
+from ..cells.unheard import IN_A_MODEL, warn_unless
+from ..ops import agent
+from ..ops.gates import State
+from ..ops.products import product
+from ..ops.recurrence import Recurrence
+from ..ops.skip_recurrence import Choice, SkipRecurrence
+from . import call_shapes
+from .compaction import Compaction
+from .traces import Traces
+
+_OF_KERAS = ("return_sequences", "return_state", "go_backwards", "zero_output_for_mask")
+
+
+def _of_the_cell(name: str):
+    return property(
+        lambda self: getattr(self.cell, name), lambda self, value: setattr(self.cell, name, value)
+    )
+
+
+class KStateLSTM(Settings, keras.layers.RNN):
+    """`keras.layers.RNN` over a `KStateCell`, several times faster.
+
+    In place of `keras.layers.LSTM`: inputs [B, T, D], outputs [B, H] or [B, T, H]; masks,
+    `go_backwards`, `Bidirectional`, `stateful` and mixed precision as there. A masked step leaves
+    everything as it is; distances count the steps that were not masked. Not there: other
+    activations than tanh and sigmoid, cuDNN, float64. Under the name `recurrent_dropout` there is
+    another method than in Keras, which `KStateCell` describes.
+
+    All arguments are attributes. `dropout`, `recurrent_dropout`, `greedy`, `return_sequences`,
+    `return_state`, `go_backwards` and `zero_output_for_mask` can be set until a compiled function
+    (of `fit`, of `predict`) holds them, the others never: that is an error.
+
+    Gradients are right to any order, also vectorised (`jacobian`, `batch_jacobian`), and in forward
+    mode. Inside code compiled by XLA TensorFlow has no gradients beyond the second order, and
+    vectorises no loops: pass `experimental_use_pfor=False` there.
+
+    Initial and final states: h and c of the K past steps, [B, K * H] each, oldest first; with
+    `history="window"` those of the last step alone, [B, H] each, as for `keras.layers.LSTM`.
+
+    Args:
+        units: H. The other arguments of the cell (`layer.cell`), which holds the weights.
+        return_sequences, return_state, go_backwards, stateful, unroll, zero_output_for_mask: as for
+            `keras.layers.LSTM`.
+        jit_compile: compile the recurrence with XLA, whatever the caller does. XLA compiles every
+            batch size and length anew, for seconds. So by default it is used in a graph that was
+            made for one length (a functional model or `fit` of fixed length, a `tf.function` of
+            such inputs), not eagerly nor where the length is unknown; and not for a large plain
+            LSTM (512 units, K = 1) on a CPU, which it makes no faster. For inputs of many lengths
+            give `tf.function` `reduce_retracing=True`, or False here.
+
+    Call arguments:
+        sequences: [B, T, D]. initial_state: see above; zeros unless given. mask: [B, T] bool.
+        distances: [B, T] int32 in 1..K, to replay given choices; in the order of processing, as in
+            the trace. At masked steps they may be anything. Others raise a ValueError, from a
+            running graph `tf.errors.InvalidArgumentError`; code compiled by XLA, which cannot
+            raise, turns the outputs from such a step on into NaN.
+        greedy: take the most probable distances; default: the layer's `greedy` when `training` is
+            false.
+        seed: int32 [2], determines dropout and samples; default: the next of the layer's own
+            stream, if there is something to draw.
+
+    Raises:
+        ValueError: see the cell; an initial state, a mask or distances of a wrong shape; what is
+            not there (see above).
+    """
+
+    cell_class: type[KStateCell]
+    adjustable = (*KStateCell.adjustable, *_OF_KERAS)
+    checks = {
+        **dict.fromkeys((*_OF_KERAS, "stateful", "unroll"), flag),
+        "jit_compile": flag_or_none,
+        "use_cudnn": use_cudnn,
+    }
+
+    def __init_subclass__(cls, **kwargs: Any):
+        super().__init_subclass__(**kwargs)
+        for name in cls.cell_class.arguments():
+            setattr(cls, name, _of_the_cell(name))
+
+    def __init__(
+        self,
+        units: int,
+        *args: Any,
+        return_sequences: bool = False,
+        return_state: bool = False,
+        go_backwards: bool = False,
+        stateful: bool = False,
+        zero_output_for_mask: bool = False,
+        unroll: bool = False,
+        use_cudnn: bool | str = "auto",
+        jit_compile: bool | None = None,
+        name: str | None = None,
+        dtype: str | keras.DTypePolicy | None = None,
+        trainable: bool = True,
+        activity_regularizer: Regularizer = None,
+        **kwargs: Any,
+    ):
+        cell = self.cell_class(
+            units, *args, **kwargs, name="cell", dtype=dtype, trainable=trainable
+        )
+        super().__init__(
+            cell,
+            return_sequences=return_sequences,
+            return_state=return_state,
+            go_backwards=go_backwards,
+            stateful=stateful,
+            unroll=unroll,
+            zero_output_for_mask=zero_output_for_mask,
+            name=name,
+            dtype=dtype,
+            trainable=trainable,
+            activity_regularizer=activity_regularizer,
+        )
+        if self.compute_dtype == "float64":
+            raise ValueError(
+                "dtype must be float32 or mixed precision: sums are made in float32; received"
+                " float64"
+            )
+        self.input_spec = keras.layers.InputSpec(ndim=3)
+        self.jit_compile, self.use_cudnn = jit_compile, use_cudnn
+        large_and_plain = units >= 512 and cell.n_actions == 1
+        if jit_compile is None and large_and_plain and not tf.config.list_physical_devices("GPU"):
+            # on a CPU, XLA's products with a large matrix are slower than a graph's
+            # (benchmarks/NOTES.md)
+            jit_compile = False
+        self._n_slots = 1 if cell.history == "window" else cell.n_actions
+        self.state_size = [self._n_slots * units] * 2
+        self.recurrence = self._make_recurrence(jit_compile)
+        self.recurrence.unroll = unroll
+        self._traces = Traces()
+        self.settle(*cell.setting_names, *self.adjustable, "stateful", "unroll", "jit_compile")
+
+    @property
+    def trace(self) -> agent.Trace:
+        """What was connected in the latest call; to be read in the function that made the call."""
+        return self._traces.read(self.name)
+
+    def get_initial_state(self, batch_size: int | tf.Tensor) -> list[tf.Tensor]:
+        """Zero states."""
+        return [tf.zeros([batch_size, size], self.compute_dtype) for size in self.state_size]
+
+    def call(
+        self,
+        sequences: tf.Tensor,
+        initial_state: list[tf.Tensor] | None = None,
+        mask: tf.Tensor | None = None,
+        training: bool = False,
+        distances: tf.Tensor | None = None,
+        greedy: bool | None = None,
+        seed: tf.Tensor | None = None,
+    ) -> object:
+        """See the class."""
+        cell = self.cell
+        call_shapes.check(
+            self, **call_shapes.of_call(sequences, initial_state, mask=mask, distances=distances)
+        )
+        if initial_state is None:
+            initial_state = (
+                self.states if self.stateful else self.get_initial_state(tf.shape(sequences)[0])
+            )
+        if seed is None and cell.draws(training, greedy, distances is not None):
+            seed = cell.new_seed()
+        self.hold(), cell.hold()
+
+        if self.go_backwards:
+            sequences = tf.reverse(sequences, [1])
+            mask = None if mask is None else tf.reverse(mask, [1])
+        if distances is not None:
+            distances, sequences = agent.checked(distances, cell.n_actions, sequences, mask)
+        order = None if mask is None else Compaction(mask)
+        if order is not None:
+            sequences = order.compact(sequences)
+            distances = None if distances is None else order.compact(distances)
+        x = tf.transpose(sequences, [1, 0, 2])  # [T, B, D]
+        if distances is not None:
+            distances = tf.transpose(distances)
+
+        past = self._read_states(initial_state)
+        states, entries = self._recur(x, past, distances, greedy, training, seed)
+        self._traces.record(self._record(entries, order), training)
+        if training and cell.waits_for_reward:
+            states = State(*warn_unless(lambda: self._traces.heard, IN_A_MODEL, states))
+        final_state = self._write_states(states, order)
+        if self.stateful:
+            for variable, value in zip(tf.nest.flatten(self.states), final_state, strict=True):
+                variable.assign(tf.cast(value, variable.dtype))
+
+        outputs = tf.split(states.h, [cell.n_actions, tf.shape(x)[0]], 0)[1]
+        outputs = tf.cast(tf.transpose(outputs, [1, 0, 2]), self.compute_dtype)
+        if order is not None:
+            outputs = order.spread(outputs, hold=not self.zero_output_for_mask)
+        output = outputs if self.return_sequences else outputs[:, -1]
+        return (output, *final_state) if self.return_state else output
+
+    def _make_recurrence(self, jit_compile: bool | None) -> Recurrence:
+        cell = self.cell
+        return SkipRecurrence(
+            cell.n_actions, cell.lamda, jit_compile=jit_compile, window=cell.history == "window"
+        )
+
+    def _recur(
+        self,
+        x: tf.Tensor,
+        past: State,
+        distances: tf.Tensor | None,
+        greedy: bool | None,
+        training: bool,
+        seed: tf.Tensor | None,
+    ) -> tuple[State, tuple]:
+        """x [T, B, D] -> all states [K + T, B, H], and the trace's entries but for its mask, [T, B,
+        ...].
+        """
+        choice = self._choice(x, distances, greedy, training, seed)
+        states, distances = self.recurrence(*self._given(x, past, training, seed), choice=choice)
+        return states, self._entries(choice, states, distances)
+
+    def _choice(
+        self,
+        x: tf.Tensor,
+        distances: tf.Tensor | None,
+        greedy: bool | None,
+        training: bool,
+        seed: tf.Tensor | None,
+    ) -> Choice | None:
+        """How the recurrence chooses; None: the previous state at each step."""
+        given = self.cell.given_distances(tf.shape(x)[:2], seed)
+        return None if given is None else Choice(given if distances is None else distances)
+
+    def _entries(self, choice: Choice | None, states: State, distances: tf.Tensor) -> tuple:
+        """The trace's entries but for its mask; without an agent log_probs are 0, probs one-hot."""
+        zeros = tf.zeros_like(distances, tf.float32)
+        return distances, zeros, zeros, tf.one_hot(distances - 1, self.cell.n_actions)
+
+    def _given(self, x: tf.Tensor, past: State, training: bool, seed: tf.Tensor | None) -> tuple:
+        """What every recurrence takes first: W x + b of all steps [T, B, 4H] float32, U, the past
+        states, layer normalisation, the candidate's dropout masks. Dropout drops the same inputs at
+        every step.
+        """
+        cell, candidate_mask = self.cell, None
+        if training and cell.recurrent_dropout:
+            shape = [*tf.unstack(tf.shape(x)[:2]), cell.units]
+            candidate_mask = cell.candidate_mask(shape, seed)
+        if training and cell.dropout:
+            x *= tf.cast(cell.input_mask(tf.shape(x)[1:], seed), x.dtype)
+        projected = product(x, tf.convert_to_tensor(cell.kernel))
+        if cell.bias is not None:
+            projected += tf.cast(tf.convert_to_tensor(cell.bias), tf.float32)
+        kernel = tf.convert_to_tensor(cell.recurrent_kernel)
+        return projected, kernel, past, cell.norm_weights, candidate_mask
+
+    def _record(self, entries: tuple, order: Compaction | None) -> agent.Trace:
+        entries = [tf.transpose(a, [1, 0, *range(2, a.shape.rank)]) for a in entries]
+        if order is None:
+            return agent.Trace(*entries, tf.ones_like(entries[1]))
+        return agent.Trace(*(order.spread(a, hold=False) for a in entries), order.mask)
+
+    def _read_states(self, states: list[tf.Tensor]) -> State:
+        """[B, slots * H] -> [slots, B, H] float32."""
+        shape = [-1, self._n_slots, self.cell.units]
+        slots = (tf.reshape(tf.cast(s, tf.float32), shape) for s in states)
+        return State(*(tf.transpose(s, [1, 0, 2]) for s in slots))
+
+    def _write_states(self, states: State, order: Compaction | None) -> list[tf.Tensor]:
+        """All states [K + T, B, H] -> the last ones that were not masked, [B, slots * H]."""
+        n, n_actions = self._n_slots, self.cell.n_actions
+        final = [s[-n:] if order is None else order.final(s, n, n_actions) for s in states]
+        final = (tf.transpose(s, [1, 0, 2]) for s in final)
+        shape = [-1, n * self.cell.units]
+        return [tf.cast(tf.reshape(s, shape), self.compute_dtype) for s in final]
+
+    def compute_output_shape(
+        self,
+        sequences_shape: tuple,
+        initial_state_shape: list[tuple] | None = None,
+        distances_shape: tuple | None = None,
+    ) -> tuple:
+        """As of `keras.layers.RNN`; what a call on values would refuse is refused here."""
+        shapes = call_shapes.of_symbols(
+            sequences_shape, initial_state_shape, distances=distances_shape
+        )
+        call_shapes.check(self, **shapes)
+        return super().compute_output_shape(sequences_shape)
+
+    def get_config(self) -> dict:
+        """The constructor's arguments."""
+        config = super().get_config()
+        config.pop("cell")
+        cell = self.cell.get_config()
+        for name in ("name", "trainable", "dtype"):
+            cell.pop(name)
+        return {**config, **cell, "jit_compile": self.jit_compile}
+
+    @classmethod
+    def from_config(cls, config: dict) -> "KStateLSTM":
+        """The layer of a `get_config()`."""
+        return cls(**config)

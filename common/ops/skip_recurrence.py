@@ -1,0 +1,204 @@
+"""The recurrence in which each step connects to one of its K past states.
+
+    s~_t = lamda s_{t-k_t} + (1 - lamda) s_{t-1}
+
+The distances k_t are given, or drawn by the agent. Given them the recurrence is deterministic.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from . import agent
+from .estimators import Surrogate
+from .gates import Norm, State, lstm_gates
+from .products import product
+from .recurrence import Kept, Recurrence
+
+
+class Agent(NamedTuple):
+    """The agent over a sequence."""
+
+    projected: tf.Tensor  # [T, B, A] the input's part of its hidden layer, `agent.project`
+    weights: agent.AgentWeights
+
+
+class Choice(NamedTuple):
+    """How each step chooses its distance: by `distances` where given, else by the agent."""
+
+    distances: tf.Tensor | None = None  # [T, B] int32, 1..K, as `agent.checked` leaves them
+    agent: Agent | None = None
+    noise: tf.Tensor | None = None  # [T, B, K] Gumbel noise for a sample; None: the most probable
+
+    def at(self, steps: int | slice) -> "Choice":
+        """That of some steps, or of one."""
+        return Choice(
+            None if self.distances is None else self.distances[steps],
+            self.agent and self.agent._replace(projected=self.agent.projected[steps]),
+            None if self.noise is None else self.noise[steps],
+        )
+
+
+class SkipRecurrence(Recurrence):
+    """Runs the recurrence over a sequence.
+
+    Args:
+        n_actions, lamda, n_seen, jit_compile: as for `Recurrence`.
+        surrogate: of an estimator that learns from the task's loss, `estimators.SURROGATES`: the
+            agent has the gradient of surrogate(logits, k) for the upstream gradient
+
+                g_t(k) = lamda <e_t, s_{t-k}>
+
+            of all steps in one pass behind the loop. None: it has no gradient here.
+        window: the K past states of the first steps are zero, and what was before the sequence
+            enters step 0 alone, as in a plain LSTM (the release's reading).
+    """
+
+    def __init__(
+        self,
+        n_actions: int,
+        lamda: float,
+        n_seen: int = 1,
+        jit_compile: bool | None = True,
+        surrogate: Surrogate | None = None,
+        window: bool = False,
+    ):
+        super().__init__(n_actions, lamda, n_seen, jit_compile)
+        self.surrogate, self.window = surrogate, window
+
+    def __call__(
+        self,
+        projected: tf.Tensor,
+        recurrent_kernel: tf.Tensor,
+        past: State,
+        norm: Norm | None = None,
+        candidate_mask: tf.Tensor | None = None,
+        choice: Choice | None = None,
+    ) -> tuple[State, tf.Tensor]:
+        """The states of all steps [K + T, B, H], those before the sequence first, and the distances
+        [T, B] int32.
+
+        Args:
+            past: [K, B, H] float32, oldest first; with `window` the last one, [1, B, H].
+            choice: None for the previous state at each step.
+            The rest as for `Recurrence._run`.
+        """
+        if not self.window:
+            return self._chosen(projected, recurrent_kernel, past, norm, candidate_mask, choice)
+        # A plain step from the state before, then the rest of the sequence from its result alone.
+        before = State(past.h[-1], past.c[-1])
+        masks = (None, None) if candidate_mask is None else (candidate_mask[0], candidate_mask[1:])
+        z = projected[0] + product(before.h, recurrent_kernel)
+        states = State(*(a[None] for a in lstm_gates(z, before.c, norm, masks[0])))
+        distances = tf.ones_like(states.h[..., 0], tf.int32)
+        if choice is not None:
+            distances = self._choose(choice.at(0), before.h)[None]
+        if projected.shape[0] != 1:
+            empty = tf.zeros_like(states.h)
+            empty = tf.repeat(empty, self.n_actions - 1, 0)
+            started = State(*(tf.concat([empty, a], 0) for a in states))
+            rest = choice and choice.at(slice(1, None))
+            states, later = self._chosen(
+                projected[1:], recurrent_kernel, started, norm, masks[1], rest
+            )
+            states = State(*(a[self.n_actions - 1 :] for a in states))
+            distances = tf.concat([distances, later], 0)
+        pad = [[self.n_actions - 1, 0], [0, 0], [0, 0]]
+        padded = (tf.pad(a[None], pad) for a in before)
+        return State(*(tf.concat(pair, 0) for pair in zip(padded, states, strict=True))), distances
+
+    def _chosen(
+        self,
+        projected: tf.Tensor,
+        recurrent_kernel: tf.Tensor,
+        past: State,
+        norm: Norm | None,
+        candidate_mask: tf.Tensor | None,
+        choice: Choice | None,
+    ):
+        learned = None
+        if choice is not None and choice.agent is not None:
+            learned, fixed = choice.agent, None
+            if self.surrogate is None:
+                learned, fixed = None, tf.nest.map_structure(tf.stop_gradient, choice.agent)
+            choice = choice._replace(agent=fixed)
+        return self._run(projected, recurrent_kernel, past, norm, candidate_mask, learned, choice)
+
+    def seen(self, h: tf.Tensor) -> tf.Tensor:
+        """What the agent saw at all steps [T, B, H], of all states h [K + T, B, H]."""
+        if not self.window:
+            return super().seen(h)
+        n = self.n_actions
+        later = super().seen(tf.concat([tf.zeros_like(h[: n - 1]), h[n:]], 0))
+        return tf.concat([h[n - 1 : n], later], 0)
+
+    # ---------------------------------------------------------------------------- the policy
+
+    def _arrays(self, n_steps: tf.Tensor, batch: int | None, policy: Agent | None):
+        return [tf.TensorArray(tf.int32, n_steps, element_shape=[batch])]
+
+    def _connect(
+        self,
+        t: tf.Tensor,
+        latest: State,
+        read: Callable,
+        policy: Agent | None,
+        given: Choice | None,
+    ):
+        rows = tf.range(tf.shape(latest.h)[0])
+        if given is None:
+            return latest, (tf.ones_like(rows),)
+        window = read()
+        given = given if policy is None else given._replace(agent=policy)
+        distances = self._choose(given.at(t), self._seen_now(latest.h, window.h))
+        at = tf.stack([self.n_actions - distances, rows], 1)
+        return self._mix(State(*(tf.gather_nd(a, at) for a in window)), latest), (distances,)
+
+    def _choose(self, choice: Choice, seen: tf.Tensor) -> tf.Tensor:
+        """Distances [B] of one step."""
+        if choice.distances is not None:
+            return choice.distances
+        logits = agent.logits(choice.agent.projected, seen, choice.agent.weights)
+        return agent.greedy(logits if choice.noise is None else logits + choice.noise)
+
+    def _mixes(self, states: State, chosen: tuple):
+        (distances,) = chosen
+        n_steps, batch = tf.unstack(tf.shape(distances))
+        slots = self.n_actions + tf.range(n_steps)[:, None] - distances
+        at = tf.stack([slots, tf.broadcast_to(tf.range(batch), [n_steps, batch])], -1)
+        latest = State(*(a[self.n_actions - 1 : -1] for a in states))
+        connected = self._mix(State(*(tf.gather_nd(a, at) for a in states)), latest)
+        return self._weights(tf.one_hot(distances - 1, self.n_actions, axis=1)), connected
+
+    def _policy_gradient(self, kept: Kept, policy: Agent | None, adjoints: State, written: list):
+        if policy is None:
+            return None
+        n_steps = tf.shape(adjoints.h)[0]
+        slots = [self.n_actions - k for k in range(1, self.n_actions + 1)]
+        products = [
+            tf.add_n(
+                [
+                    tf.reduce_sum(a[j : j + n_steps] * e, -1)
+                    for a, e in zip(kept.states, adjoints, strict=True)
+                ]
+            )
+            for j in slots
+        ]
+        seen = Recurrence.seen(self, kept.states.h)
+        with tf.GradientTape() as tape:
+            tape.watch(policy)
+            logits = agent.logits(policy.projected, seen, policy.weights)
+            mixed = self.surrogate(logits, kept.chosen[0])
+        return tape.gradient(
+            mixed, policy, self.lamda * tf.stack(products, -1), unconnected_gradients="zero"
+        )
+
+    def _mixed(self, t_of: tuple, of_all: tuple | None, given: tuple, window: list):
+        (distances,) = given
+        weights = self._weights(tf.one_hot(distances - 1, self.n_actions, axis=0))
+        if of_all is not None:
+            seen = tf.add_n([h for h, _ in window[-self.n_seen :]]) / self.n_seen
+            mixed = self.surrogate(agent.logits(*t_of, seen, *of_all), distances)
+            weights += self.lamda * tf.transpose(mixed - tf.stop_gradient(mixed))
+        return tf.unstack(weights)
