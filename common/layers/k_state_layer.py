@@ -270,7 +270,8 @@ class KStateLSTM(Settings, keras.layers.RNN):
 
     def _read_states(self, states: list[tf.Tensor]) -> State:
         """[B, slots * H] -> [slots, B, H] float32."""
-        shape = [-1, self._n_slots, self.cell.units]
+        batch = tf.shape(states[0])[0]  # not -1: a graph that knows the size keeps it
+        shape = [batch, self._n_slots, self.cell.units]
         slots = (tf.reshape(tf.cast(s, tf.float32), shape) for s in states)
         return State(*(tf.transpose(s, [1, 0, 2]) for s in slots))
 
@@ -279,7 +280,7 @@ class KStateLSTM(Settings, keras.layers.RNN):
         n, n_actions = self._n_slots, self.cell.n_actions
         final = [s[-n:] if order is None else order.final(s, n, n_actions) for s in states]
         final = (tf.transpose(s, [1, 0, 2]) for s in final)
-        shape = [-1, n * self.cell.units]
+        shape = [tf.shape(states.h)[1], n * self.cell.units]
         return [tf.cast(tf.reshape(s, shape), self.compute_dtype) for s in final]
 
     def compute_output_shape(
