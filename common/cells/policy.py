@@ -64,19 +64,19 @@ class PolicyCell(KStateCell):
         self._policy = None
         if self.n_actions == 1:
             return
-        width, bias = self.agent_units, self.agent_bias_initializer
-        action_bias = fresh(bias)
+        width, kernel, bias = self.agent_units, self.agent_initializer, self.agent_bias_initializer
+        action_bias = bias
         if self.previous_bias is not None:
             action_bias = with_block(bias, 1, 0, self.previous_bias)
 
         def add(name: str, shape: tuple[int, ...], initializer: Initializer):
-            return self.add_weight(name=name, shape=shape, initializer=initializer)
+            return self.add_weight(name=name, shape=shape, initializer=fresh(initializer))
 
         self._policy = agent.AgentWeights(
-            add("agent_input_kernel", (input_shape[-1], width), fresh(self.agent_initializer)),
-            add("agent_recurrent_kernel", (self.units, width), fresh(self.agent_initializer)),
-            add("agent_bias", (width,), fresh(bias)),
-            add("action_kernel", (width, self.n_actions), fresh(self.agent_initializer)),
+            add("agent_input_kernel", (input_shape[-1], width), kernel),
+            add("agent_recurrent_kernel", (self.units, width), kernel),
+            add("agent_bias", (width,), bias),
+            add("action_kernel", (width, self.n_actions), kernel),
             add("action_bias", (self.n_actions,), action_bias),
         )
 
