@@ -101,7 +101,7 @@ def build(config: LanguageConfig) -> Experiment:
         model=model,
         optimizer=keras.optimizers.SGD(config.learning_rate),
         train_batches=lambda epoch: [{"words": words, "targets": targets}],
-        initial_state=model.initial_state(config.batch_size),
+        initial_state=model.initial_state(config.batch_size * config.n_train_samples),
         schedule=lambda epoch, records: {"learning_rate": learning_rate(config, records)},
         evaluate=measure,
         monitor="-valid_perplexity",

@@ -70,8 +70,8 @@ class LanguageConfig(cells.flags_of([CharOptions]), _Model, RunConfig):
     max_grad_norm: float = setting(5.0, minimum=0)
     reward: str = setting(
         "log_likelihood",
-        "reward at each step: log p or p of the next word",
-        choices=("log_likelihood", "likelihood"),
+        "reward at each step: log p of the next word, of one sample or of a mixture, or p",
+        choices=("log_likelihood", "mixture", "likelihood"),
     )
     rl_weight: float = setting(0.3, minimum=0)
     entropy_weight: float = setting(0.02, minimum=0)

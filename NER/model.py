@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from common import objective
 from common.layers.make_layer import auxiliary, make_layer, run_layer
-from common.losses import masked_mean, policy_gradient
+from common.losses import masked_mean, mixture, policy_gradient
 from common.ops.agent import Trace
 from common.ops.mixture import by_chain, log_mean, repeated
 from common.ops.random import dropout, fold
@@ -140,9 +140,12 @@ class NERModel(keras.Model):
 
         Sentences of weight 0 only fill up the batch.
         """
+        reward = log_likelihood
+        if self.config.reward == "mixture":
+            log_likelihood, reward = mixture(log_likelihood, self.config.n_train_samples)
         agent_loss = functools.partial(policy_gradient, **self.config.agent_options)
         agents = {
-            name: objective.Agent(trace, log_likelihood, agent_loss)
+            name: objective.Agent(trace, reward, agent_loss)
             for name, trace in zip(("forward", "backward"), traces, strict=True)
             if trace is not None
         }

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from common import objective
 from common.layers.make_layer import auxiliary, make_layer, run_layer
-from common.losses import masked_mean, policy_gradient
+from common.losses import masked_mean, mixture, policy_gradient
 from common.ops.agent import Trace
 from common.ops.mixture import log_mean, repeated
 from common.ops.random import dropout, fold
@@ -110,8 +110,11 @@ class SentimentModel(keras.Model):
         Texts of weight 0 only fill up the batch.
         """
         log_likelihood, right = judged(logits, labels)
+        reward = log_likelihood
+        if self.config.reward == "mixture":
+            log_likelihood, reward = mixture(log_likelihood, self.config.n_train_samples)
         agent_loss = functools.partial(policy_gradient, **self.config.agent_options)
-        agents = {} if trace is None else {"": objective.Agent(trace, log_likelihood, agent_loss)}
+        agents = {} if trace is None else {"": objective.Agent(trace, reward, agent_loss)}
         loss, metrics = objective.combine(
             -masked_mean(log_likelihood, weights),
             agents,

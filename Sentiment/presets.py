@@ -53,7 +53,9 @@ class SentimentConfig(RunConfig):
         3, "stop after this many epochs without a better accuracy on dev (0: never)", minimum=0
     )
     reward: str = setting(
-        "log_likelihood", "reward of the agent: log p(label)", choices=("log_likelihood",)
+        "log_likelihood",
+        "reward of the agent: log p(label), of one sample or of a mixture of them",
+        choices=("log_likelihood", "mixture"),
     )
     entropy_weight: float = setting(0.001, minimum=0)
     max_train_examples: int = setting(

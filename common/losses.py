@@ -13,10 +13,13 @@ is `credit="total", entropy="sampled"` with both weights 1. The other options ha
 expectation and less variance.
 """
 
+import math
+
 import tensorflow as tf
 
 from .choices import BASELINES, CREDITS, ENTROPIES, POLICY_GRADIENT, one_of
 from .ops.agent import Trace
+from .ops.mixture import by_chain, log_mean, repeated
 from .ops.replicas import part_of_mean, total
 from .ops.shapes import expect
 
@@ -39,14 +42,21 @@ def returns(rewards: tf.Tensor, credit: str) -> tf.Tensor:
     return tf.reduce_sum(rewards, axis=1, keepdims=True) * tf.ones_like(rewards)
 
 
-def leave_one_out(values: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
+def leave_one_out(values: tf.Tensor, mask: tf.Tensor, n_samples: int = 1) -> tf.Tensor:
     """Baseline [B, T]: at each step the mean over the other sequences of the batch.
 
-    0 where there are no others.
+    With several samples of each input, [S * B, T], the mean over the other samples of the same
+    input (Kool et al. 2019). 0 where there are no others.
     """
     expect("[B, T] [B, T]", values, mask)
-    others = total(tf.reduce_sum(mask, 0)) - mask
-    return tf.math.divide_no_nan(total(tf.reduce_sum(values * mask, 0)) - values * mask, others)
+    shape, everywhere = tf.shape(values), total
+    if n_samples > 1:  # all samples of an input are on one replica
+        values, mask = by_chain(values, n_samples), by_chain(mask, n_samples)
+        everywhere = tf.identity
+    values *= mask
+    others = everywhere(tf.reduce_sum(mask, 0)) - mask
+    found = tf.math.divide_no_nan(everywhere(tf.reduce_sum(values, 0)) - values, others)
+    return tf.reshape(found, shape)
 
 
 def policy_gradient(
@@ -58,6 +68,7 @@ def policy_gradient(
     entropy: str = POLICY_GRADIENT.entropy,
     rl_weight: float = POLICY_GRADIENT.rl_weight,
     entropy_weight: float | tf.Tensor = POLICY_GRADIENT.entropy_weight,
+    n_samples: int = 1,
 ) -> tf.Tensor:
     """The agent's loss, a scalar; only the agent's weights get a gradient from it.
 
@@ -72,6 +83,8 @@ def policy_gradient(
         credit: "to_go" | "total". baseline: "none" | "leave_one_out". entropy: "analytic" |
             "sampled".
         rl_weight, entropy_weight: floats or scalar tensors.
+        n_samples: S, samples of each input: the rows are [S * B], sample after sample, and
+            "leave_one_out" is the mean over the other samples of the same input.
 
     Raises:
         ValueError: an unknown option; rewards of another shape than the trace.
@@ -88,9 +101,42 @@ def policy_gradient(
         returns(information, credit) - (0.0 if analytic else 1.0)
     )
     if one_of("baseline", baseline, BASELINES) == "leave_one_out":
-        value -= leave_one_out(value, trace.mask)
+        value -= leave_one_out(value, trace.mask, n_samples)
     loss = -masked_mean(trace.log_probs * tf.stop_gradient(value), trace.mask)
     return loss - entropy_weight * masked_mean(trace.entropies, trace.mask) if analytic else loss
+
+
+def mixture(log_likelihood: tf.Tensor, n_samples: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """The objective and the rewards of a mixture of S samples (VIMCO, Mnih & Rezende 2016).
+
+        L        = log 1/S sum_s p_s
+        L_{-s}   = log 1/S ( sum_{r != s} p_r + exp mean_{r != s} log p_r )
+        reward_s = S (L - L_{-s})
+
+    A reward is what its sample adds to the log-likelihood of the mixture, so it needs no baseline;
+    with one, that mixes samples, the gradient would be biased.
+
+    Args:
+        log_likelihood: log p_s [S * B, ...] in nats, sample after sample. n_samples: S, at least 2.
+
+    Returns:
+        L, once for each sample, and the rewards, [S * B, ...] each.
+
+    Raises:
+        ValueError: fewer than two samples.
+    """
+    if n_samples < 2:
+        raise ValueError(f"n_samples must be at least 2 for a mixture; received {n_samples}")
+    each, shape = by_chain(log_likelihood, n_samples), tf.shape(log_likelihood)
+    together = log_mean(log_likelihood, n_samples)
+    others = (tf.reduce_sum(each, 0) - each) / (n_samples - 1)
+    own = tf.reshape(
+        tf.eye(n_samples, dtype=tf.bool), [n_samples] * 2 + [1] * (each.shape.rank - 1)
+    )
+    without = tf.where(own, others[:, None], each[None])  # [S, S, B, ...]
+    without = tf.reduce_logsumexp(without, 1) - math.log(n_samples)
+    reward = tf.reshape(n_samples * (together - without), shape)
+    return repeated(together, n_samples), reward
 
 
 def at_last_step(value: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:

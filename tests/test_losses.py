@@ -149,7 +149,7 @@ def pick(trace, indices):
     return Trace(*(tf.gather(a, indices) for a in trace))
 
 
-def mean_estimates(trace, rewards, probs, baseline):
+def mean_estimates(trace, rewards, probs, baseline, n_samples=1):
     """For each of OPTIONS the mean of `policy_gradient` over batches: trace and rewards [n, B, T],
     their probabilities [n].
     """
@@ -164,6 +164,7 @@ def mean_estimates(trace, rewards, probs, baseline):
                     baseline=baseline,
                     rl_weight=RL_WEIGHT,
                     entropy_weight=ENTROPY_WEIGHT,
+                    n_samples=n_samples,
                 ),
                 (tuple(trace), rewards),
             )
@@ -297,3 +298,85 @@ def test_leave_one_out_lowers_the_variance(layer):
         found = np.array([tape.gradient(draw[b], agent_weights(layer)[-1]) for draw in draws])
         variances.append(found.var(0).sum())
     assert variances[1] < 0.3 * variances[0]
+
+
+# --------------------------------------------------------------------- several samples of an input
+
+
+def test_leave_one_out_of_samples_by_hand():
+    values = np.random.default_rng(0).normal(size=(6, 2)).astype(np.float32)  # 3 samples of 2
+    mask = np.array([[1, 1], [1, 0]] * 3, np.float32)
+    found = losses.leave_one_out(tf.constant(values), tf.constant(mask), 3).numpy()
+    for row in range(6):
+        others = [r for r in range(6) if r % 2 == row % 2 and r != row]
+        np.testing.assert_allclose(
+            found[row], (values * mask)[others].mean(0) * mask[row], atol=1e-6
+        )
+
+
+def test_unbiased_for_two_samples_of_one_input(layer):
+    """Every credit x entropy, over all pairs of choices; and less noise than without a baseline."""
+
+    @tf.function
+    def gradients():
+        with tf.GradientTape(persistent=True) as tape:
+            every = Enumeration(layer, T, 11, "end")
+            trace, rewards, probs = pairs(every, every)
+            estimates = mean_estimates(trace, rewards, probs, "leave_one_out", n_samples=2)
+            objective = -every.objective(T)
+        return [tape.gradient(a, agent_weights(layer)) for a in (objective, *estimates)]
+
+    wanted, *found = gradients()
+    for estimate in found:
+        assert_same(estimate, wanted)
+
+
+@pytest.mark.parametrize("mode", ["eager", "graph", "xla"])
+def test_mixture_by_hand(mode):
+    """Values and rewards of VIMCO for three samples of two inputs, with NumPy in float64."""
+    log_p = np.random.default_rng(1).normal(size=(6, 4)) * 3
+    run = (
+        losses.mixture
+        if mode == "eager"
+        else tf.function(losses.mixture, jit_compile=mode == "xla")
+    )
+    together, rewards = (a.numpy() for a in run(tf.constant(log_p, tf.float32), 3))
+    for row in range(6):
+        samples = log_p[row % 2 :: 2]
+        s = row // 2
+        value = np.log(np.exp(samples).mean(0))
+        others = np.delete(samples, s, 0)
+        without = np.log((np.exp(others).sum(0) + np.exp(others.mean(0))) / 3)
+        np.testing.assert_allclose(together[row], value, rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(rewards[row], 3 * (value - without), rtol=1e-4, atol=1e-4)
+    with pytest.raises(ValueError, match="at least 2 for a mixture; received 1"):
+        losses.mixture(tf.zeros([2]), 1)
+
+
+def test_the_mixture_is_unbiased(layer):
+    """Of the agent's weights and of what the samples' likelihoods depend on, over all pairs."""
+
+    @tf.function
+    def gradients():
+        with tf.GradientTape(persistent=True) as tape:
+            every = Enumeration(layer, T, 11, "end")
+            trace, rewards, probs = pairs(every, every)
+            log_p = tf.stop_gradient(tf.reduce_sum(rewards, 2))  # [pairs, 2]
+            together = tf.reduce_logsumexp(log_p, 1) - np.log(2)
+            of_both = tf.reshape(every.probs[:, None] * every.probs, [-1])  # with its gradient
+            objective = -tf.reduce_sum(of_both * together) / T
+            _, learned = losses.mixture(tf.reshape(tf.transpose(log_p), [-1]), 2)
+            learned = tf.reshape(learned, [2, -1])
+
+            def estimate(one):
+                trace, learned = Trace(*one[0]), one[1]
+                at_end = losses.at_last_step(learned, trace.mask)
+                return losses.policy_gradient(trace, at_end, baseline="none", n_samples=2)
+
+            each = tf.vectorized_map(estimate, (tuple(trace), tf.transpose(learned)))
+            found = tf.reduce_sum(probs * each)
+        weights = agent_weights(layer)
+        return tape.gradient(objective, weights), tape.gradient(found, weights)
+
+    wanted, found = gradients()
+    assert_same(found, wanted)

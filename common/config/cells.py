@@ -95,13 +95,16 @@ class Objective:
     rl_weight: float = setting(
         POLICY_GRADIENT.rl_weight, "weight of the policy-gradient loss", minimum=0
     )
+    train_samples: int = setting(
+        1, "samples of each training example; the baseline is then the others' mean", minimum=1
+    )
     entropy_weight: float = setting(
         POLICY_GRADIENT.entropy_weight, "weight of the policy's entropy", minimum=0
     )
 
 
 # What each estimator reads of `Objective`, beyond what all do.
-_READ = {"reward": ("reward", "credit", "baseline", "rl_weight"), "loss": ()}
+_READ = {"reward": ("reward", "credit", "baseline", "rl_weight", "train_samples"), "loss": ()}
 ESTIMATOR_OPTIONS = {name: _READ[learns_from] for name, learns_from in ESTIMATORS.items()}
 
 

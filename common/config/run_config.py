@@ -116,6 +116,10 @@ class RunConfig(
         for name, why in self.without_effect.items():
             if getattr(self, name) != known[name].default:
                 raise InputError(f"--{name} has no effect here ({why}): leave it out")
+        if self.reward == "mixture" and self.train_samples == 1:
+            raise InputError(
+                "--reward mixture compares samples of one example: give --train_samples, 2 or more"
+            )
         if self.periods is not None and not 1 <= len(self.periods) <= self.rnn_size:
             raise InputError(
                 f"--periods expects from 1 to {self.rnn_size} numbers (--rnn_size), "
@@ -194,10 +198,17 @@ class RunConfig(
     @property
     def agent_options(self) -> dict[str, Any]:
         """Arguments of `losses.policy_gradient`; the straight-through estimator has no reward."""
-        options = {
-            name: getattr(self, name) for name in cells.names(cells.Objective) if name != "reward"
-        }
+        options = {name: getattr(self, name) for name in cells.names(cells.Objective)}
+        options["n_samples"] = options.pop("train_samples")
+        if options.pop("reward") == "mixture":  # its rewards have their baseline
+            options["baseline"] = "none"
         return options if ESTIMATORS[self.estimator] == "reward" else options | {"rl_weight": 0.0}
+
+    @property
+    def n_train_samples(self) -> int:
+        """Samples of each example in training; 1 without an agent that has a reward."""
+        from_reward = self.has_agent and ESTIMATORS[self.estimator] == "reward"
+        return self.train_samples if from_reward else 1
 
 
 def with_defaults(config_class: type, flags: Mapping[str, Any]) -> dict[str, Any]:

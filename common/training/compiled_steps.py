@@ -13,6 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from ..ops.mixture import repeated
 from ..ops.random import fold
 from .metrics import MOST_METRICS, add, as_rows
 from .task_model import NamedTensors, TaskModel
@@ -32,6 +33,7 @@ class Trainer:
         jit_compile: compile each call with XLA.
         steps_per_call: batches in one call; shorter chunks are filled up, so that batches of one
             shape are compiled once.
+        n_samples: S, samples of each training example: the model's batches have S * B rows.
     """
 
     def __init__(
@@ -43,8 +45,9 @@ class Trainer:
         max_grad_norm: float = 0.0,
         jit_compile: bool = True,
         steps_per_call: int = 50,
+        n_samples: int = 1,
     ):
-        self.model, self.optimizer, self.seed = model, optimizer, seed
+        self.model, self.optimizer, self.seed, self.n_samples = model, optimizer, seed, n_samples
         self.max_grad_norm, self.steps_per_call = max_grad_norm, steps_per_call
         leave_sums_whole()
         if optimizer is not None:
@@ -200,6 +203,7 @@ class Trainer:
         return state, {name: totals[row] for row, name in enumerate(names)}, bad
 
     def _gradients(self, batch: NamedTensors, state: Any, seed: tf.Tensor, schedule: NamedTensors):
+        batch = {name: repeated(a, self.n_samples) for name, a in batch.items()}
         with tf.GradientTape() as tape:
             loss, metrics, state = self.model.training_loss(batch, state, seed, schedule)
         # Dense, because XLA has no sparse gradients (those of an embedding).
