@@ -17,7 +17,8 @@ from common.cells.attention import AttentionSkipLSTMCell
 from common.cells.dynamic_skip import DynamicSkipLSTMCell
 from common.cells.random_skip import RandomSkipLSTMCell
 from common.layers.dynamic_skip_lstm import DynamicSkipLSTM
-from common.layers.policy_gradient_model import PolicyGradientModel, rewards_of
+from common.layers.policy_gradient_model import PolicyGradientModel
+from common.layers.rewards import rewards_of
 
 B, T, D, H = 6, 5, 3, 4
 X = np.random.default_rng(0).normal(size=(B, T, D)).astype(np.float32)
@@ -532,3 +533,30 @@ def test_an_agent_that_would_never_learn():
                 losses_of(model, X, Y)
         else:
             losses_of(model, X, Y)
+
+
+# --------------------------------------------------------------------- several samples of an input
+
+
+def test_several_samples_of_each_example():
+    """One training step on 3 samples is that on a batch repeated by hand, with their baseline."""
+    options = dict(baseline="leave_one_out", entropy_weight=0.1)
+    repeated = [np.tile(a, [3] + [1] * (a.ndim - 1)) for a in (X, Y)]
+    models = [classifier(n_samples=n, **options) for n in (3, 1)]
+    models[1].set_weights(models[0].get_weights())
+    for model, data in zip(models, ((X, Y), repeated), strict=True):
+        model.compile(keras.optimizers.SGD(0.5), CROSS_ENTROPY, run_eagerly=True)
+        model.agent_options["n_samples"] = 3
+        if model is models[1]:  # what the first one does by itself
+            model.train_step = super(PolicyGradientModel, model).train_step
+            model.make_train_function(force=True)
+        for layer in model.skip_layers:
+            layer.cell.seed_generator.state.assign([1, 2])
+        model.train_on_batch(*data)
+    for a, b in zip(*(model.get_weights() for model in models), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+    assert models[0].evaluate(X, Y, verbose=0, return_dict=True)["loss"] > 0
+    copy = PolicyGradientModel.from_config(models[0].get_config())
+    assert copy.agent_options["n_samples"] == 3
+    with pytest.raises(ValueError, match="n_samples must be a whole number of at least 1"):
+        models[0].configure_agent(n_samples=0)
