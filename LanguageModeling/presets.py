@@ -70,7 +70,7 @@ class LanguageConfig(cells.flags_of([CharOptions]), _Model, RunConfig):
     max_grad_norm: float = setting(5.0, minimum=0)
     reward: str = setting(
         "log_likelihood",
-        "reward at each step: log p of the next word, of one sample or of a mixture, or p",
+        "reward at each step: log p (of one sample or of a mixture) or p of the next word",
         choices=("log_likelihood", "mixture", "likelihood"),
     )
     rl_weight: float = setting(0.3, minimum=0)

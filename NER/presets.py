@@ -53,7 +53,7 @@ class NERConfig(RunConfig):
     max_grad_norm: float = setting(5.0, minimum=0)
     reward: str = setting(
         "log_likelihood",
-        "reward of the agents: log p of the sentence's tags, of one sample or of a mixture",
+        "reward: log p(tags) of one sample or of a mixture",
         choices=("log_likelihood", "mixture"),
     )
     entropy_weight: float = setting(0.01, minimum=0)

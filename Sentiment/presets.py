@@ -54,7 +54,7 @@ class SentimentConfig(RunConfig):
     )
     reward: str = setting(
         "log_likelihood",
-        "reward of the agent: log p(label), of one sample or of a mixture of them",
+        "reward: log p(label) of one sample or of a mixture",
         choices=("log_likelihood", "mixture"),
     )
     entropy_weight: float = setting(0.001, minimum=0)

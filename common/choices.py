@@ -14,8 +14,9 @@ ENTROPIES = ("analytic", "sampled")
 
 @dataclasses.dataclass(frozen=True)
 class PolicyGradient:
-    """The defaults of `losses.policy_gradient`, of the tasks' flags and of `PolicyGradientModel`
-    (which has another credit).
+    """The defaults of `losses.policy_gradient`, of the tasks' flags and of `PolicyGradientModel`.
+
+    `PolicyGradientModel` has another default for `credit`.
     """
 
     credit: str = "to_go"

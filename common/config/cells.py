@@ -86,7 +86,7 @@ class Objective:
     )
     baseline: str = setting(
         POLICY_GRADIENT.baseline,
-        "subtracted from the return: nothing, or the mean over the rest of the batch",
+        "subtracted from the return: 0, or the other rows' mean",
         choices=BASELINES,
     )
     entropy: str = setting(
