@@ -1,10 +1,12 @@
 """Files: atomic writes, JSON, `.npz`, and words for messages about files that are missing."""
 
+import io
 import json
 import math
 import os
 import pathlib
 import secrets
+import shutil
 from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO
 
@@ -35,25 +37,40 @@ def atomic_write(
     worst a temporary file stays beside it (`remove_temporary`). `content` is bytes, a string
     (written as UTF-8), or a function that writes to the open binary file, which also supports
     reading and seeking. If that function raises, the old file stays.
+
+    A link is followed, and permissions are kept. A device or a pipe is written to: a rename would
+    replace it with a file.
     """
-    path = pathlib.Path(path)
+
+    def fill(file: BinaryIO) -> None:
+        if callable(content):
+            content(file)
+        else:
+            file.write(content.encode() if isinstance(content, str) else content)
+
+    if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
+        made = io.BytesIO()
+        fill(made)
+        with open(path, "wb") as file:
+            file.write(made.getbuffer())
+        return
+    target = pathlib.Path(os.path.realpath(path))
     # Not the process number: it need not be the only one of its kind on a disk that machines share.
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
     try:
         with open(temporary, "w+b") as file:
-            if callable(content):
-                content(file)
-            else:
-                file.write(content.encode() if isinstance(content, str) else content)
+            fill(file)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        if target.is_file():
+            shutil.copymode(target, temporary)
+        os.replace(temporary, target)
     except BaseException as error:
         if isinstance(error, OSError) and error.filename == str(temporary):
             error.filename = str(path)  # the name that the user knows
         temporary.unlink(missing_ok=True)
         raise
-    sync_folder(path.parent)
+    sync_folder(target.parent)
 
 
 def is_hidden(name: str) -> bool:
@@ -91,7 +108,12 @@ def still_packed(folder: str | os.PathLike, *stems: str) -> str:
 
 
 def seen_from(path: str | os.PathLike) -> str:
-    """For an error about a path that does not exist: the folder a relative path starts in."""
+    """For an error about a path that does not exist, or is not a folder.
+
+    The folder a relative path starts in; or that the path is a file.
+    """
+    if pathlib.Path(path).is_file():
+        return " (it is a file: give the folder that it lies in)"
     return "" if pathlib.Path(path).is_absolute() else f" (seen from {pathlib.Path.cwd()})"
 
 

@@ -175,6 +175,26 @@ def test_atomic_write(tmp_path):
     assert path.read_bytes() == b"newer"
 
 
+@pytest.mark.skipif(os.name == "nt", reason="links, pipes and permissions are others there")
+def test_atomic_write_of_what_is_no_plain_file(tmp_path):
+    """A link stays one, permissions stay, a pipe is written to; so /dev/null is not replaced."""
+    (tmp_path / "far").mkdir()
+    (tmp_path / "far" / "a").write_text("old")
+    (tmp_path / "far" / "a").chmod(0o600)
+    (tmp_path / "link").symlink_to(os.path.join("far", "a"))
+    atomic_write(tmp_path / "link", "new")
+    assert (tmp_path / "link").is_symlink() and (tmp_path / "far" / "a").read_text() == "new"
+    assert (tmp_path / "far" / "a").stat().st_mode & 0o777 == 0o600
+    assert names(tmp_path) == ["far", "link"] and names(tmp_path / "far") == ["a"]
+    os.mkfifo(tmp_path / "pipe")
+    for content in (b"bytes", "text", lambda file: file.write(b"bytes")):
+        reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+        atomic_write(tmp_path / "pipe", content)
+        assert os.read(reader, 9) in (b"bytes", b"text")
+        os.close(reader)
+    assert (tmp_path / "pipe").is_fifo() and names(tmp_path) == ["far", "link", "pipe"]
+
+
 def test_atomic_write_names_the_file_that_could_not_be_written(tmp_path):
     with pytest.raises(FileNotFoundError) as error:
         atomic_write(tmp_path / "nowhere" / "a", b"x")
