@@ -100,6 +100,22 @@ def test_a_commit_is_dirty_if_its_code_is_changed(tmp_path, monkeypatch):
     assert git_commit() == clean + "-dirty"
 
 
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+def test_the_commit_is_this_checkouts_inside_a_hook_of_another(tmp_path, monkeypatch):
+    """Git tells its hooks, and all that they start, of their own repository."""
+    commits = []
+    for name in ("here", "other"):
+        git = ["git", "-C", tmp_path / name, "-c", "user.name=a", "-c", "user.email=a@b"]
+        subprocess.run(["git", "init", "-q", tmp_path / name], check=True, capture_output=True)
+        subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", name], check=True)
+        monkeypatch.setattr(provenance, "_ROOT", tmp_path / name)
+        commits.append(git_commit())
+    monkeypatch.setattr(provenance, "_ROOT", tmp_path / "here")
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "other" / ".git"))
+    monkeypatch.setenv("GIT_INDEX_FILE", str(tmp_path / "other" / ".git" / "index"))
+    assert git_commit() == commits[0] != commits[1]
+
+
 def test_no_commit_outside_a_checkout(tmp_path, monkeypatch):
     monkeypatch.setattr(provenance, "_ROOT", tmp_path)
     assert git_commit() is None
@@ -226,7 +242,7 @@ def test_two_processes_do_not_share_a_run(tmp_path, root):
     program = (
         "import sys; from common.config import RunConfig; from common.training.run_directory import"
         " RunDirectory\ntry: RunDirectory.open(sys.argv[1], RunConfig())\nexcept ValueError as"
-        " error: print(error)"
+        " error: sys.stdout.buffer.write(f'{error}\\n'.encode())"
     )
     done = subprocess.run(
         [sys.executable, "-c", program, str(tmp_path)], cwd=root, capture_output=True, text=True
@@ -473,13 +489,39 @@ def test_an_interrupted_epoch_prints_no_last_line():
     assert stream.getvalue() == ""
 
 
-def test_bar_on_a_terminal(monkeypatch):
+@pytest.mark.parametrize(
+    "columns, shown",
+    [
+        (120, ["epoch [1/2]", "10/10", "10 steps/s", "0:00:00 left", "loss 1.5", "entropy 0.25"]),
+        (40, ["epoch [1/2]", "10/10", "10 steps/s"]),
+    ],
+)
+def test_bar_on_a_terminal(at, columns, shown, monkeypatch):
+    """A narrow one cuts the end, not what tells how far the run is; it has one line at any time."""
     monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setenv("COLUMNS", str(columns))
     stream = Terminal()
     with Progress(10, "epoch [1/2]", stream=stream) as bar:
-        bar.update(10, loss=1.5)
-    assert all(text in stream.getvalue() for text in ("epoch [1/2]", "10/10", "loss 1.5", "left"))
+        at.now = 1.0
+        bar.update(
+            10, loss=1.5, **{f"metric_{n}": n for n in range(8 * (columns < 80))}, entropy=0.25
+        )
+    last = re.sub(
+        r"\x1b\[[0-9;?]*[a-zA-Z]", "", re.split(r"\r|\x1b\[2K", stream.getvalue().rstrip())[-1]
+    )
+    assert all(text in last for text in shown), last
+    assert "\u2501" in last and len(last.rstrip()) <= columns
+
+
+def test_a_terminal_that_takes_no_line_back(at, monkeypatch):
+    """An editor's shell: there is progress before the end, in plain lines."""
+    monkeypatch.setenv("TERM", "dumb")
+    stream = Terminal()
+    with Progress(4, "e", print_every=2, stream=stream) as bar:
+        at.now = 1.0
+        bar.update(2)
+        assert stream.getvalue() == "e  2/4  2 steps/s  0:00:01 left\n"
+        bar.update(4)
 
 
 @pytest.mark.parametrize(

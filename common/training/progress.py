@@ -1,14 +1,18 @@
 """Shows the progress of a run: a bar on a terminal, plain lines elsewhere."""
 
+import os
 import sys
 import time
 from typing import TextIO
+
+_DUMB = ("dumb", "unknown")  # terminals
 
 
 class Progress:
     """A context manager that shows steps, metrics, steps per second and the remaining time.
 
-    On a terminal a single bar; elsewhere a line every `print_every` steps and one at the end.
+    On a terminal a single bar, whose end, the metrics, is cut off if the terminal is narrow;
+    elsewhere, and on a dumb terminal, a line every `print_every` steps and one at the end.
     `first_step` is the number of steps done before (in a resumed epoch), so that the speed is that
     of this process.
     """
@@ -33,17 +37,20 @@ class Progress:
 
     def __enter__(self) -> "Progress":
         self._start = time.monotonic()
-        if self._stream.isatty():
+        if self._stream.isatty() and os.environ.get("TERM", "").lower() not in _DUMB:
             # Imported here: rich takes a tenth of a second, and logs do without it.
             from rich.console import Console
             from rich.progress import BarColumn, Progress, TextColumn
+            from rich.table import Column
 
+            console = Console(file=self._stream)
+            rest = Column(ratio=1, no_wrap=True)
             columns = (
                 TextColumn("{task.description}", markup=False),
-                BarColumn(bar_width=20),
-                TextColumn("{task.fields[text]}", markup=False),
+                BarColumn(bar_width=min(20, console.width // 8)),
+                TextColumn("{task.fields[text]}", markup=False, table_column=rest),
             )
-            self._bar = Progress(*columns, console=Console(file=self._stream))
+            self._bar = Progress(*columns, console=console, expand=True)
             self._task = self._bar.add_task(
                 self.description, total=self.total_steps, completed=self._done, text=""
             )
@@ -55,7 +62,8 @@ class Progress:
         self._done = steps_done
         self._metrics = "".join(f"  {name} {float(value):.4g}" for name, value in metrics.items())
         if self._bar is not None:
-            self._bar.update(self._task, completed=steps_done, text=self._text())
+            steps, speed = self._texts()
+            self._bar.update(self._task, completed=steps_done, text=steps + speed + self._metrics)
         elif steps_done // self.print_every > self._printed // self.print_every:
             self._print_line()
 
@@ -67,15 +75,18 @@ class Progress:
 
     def _print_line(self) -> None:
         self._printed = self._done
-        print(f"{self.description}  {self._text()}", file=self._stream, flush=True)
+        steps, speed = self._texts()
+        line = f"{self.description}  {steps}{self._metrics}{speed}"
+        print(line, file=self._stream, flush=True)
 
-    def _text(self) -> str:
-        text = f"{self._done}/{self.total_steps}{self._metrics}"
+    def _texts(self) -> tuple[str, str]:
+        """How many steps are done; how fast, and the time left."""
+        done = f"{self._done}/{self.total_steps}"
         seconds, steps = time.monotonic() - self._start, self._done - self._first
         if steps <= 0 or seconds <= 0:
-            return text
+            return done, ""
         left = clock(seconds / steps * max(0, self.total_steps - self._done))
-        return f"{text}  {steps / seconds:.3g} steps/s  {left} left"
+        return done, f"  {steps / seconds:.3g} steps/s  {left} left"
 
 
 def clock(seconds: float) -> str:

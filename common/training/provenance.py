@@ -12,6 +12,14 @@ from collections.abc import Sequence
 from typing import Any
 
 _ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+_OF_A_REPOSITORY = (
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_COMMON_DIR",
+    "GIT_NAMESPACE",
+)
 _PACKAGES = ("tensorflow", "keras", "tensorflow-probability", "numpy")
 
 
@@ -47,11 +55,18 @@ def git_commit() -> str | None:
     the checkout.
     """
 
+    # A hook, or `git rebase --exec`, names its own repository in them, which need not be this one.
+    environment = {
+        name: value for name, value in os.environ.items() if name not in _OF_A_REPOSITORY
+    }
+    environment["GIT_OPTIONAL_LOCKS"] = (
+        "0"  # not in the way of a commit that is made at this moment
+    )
+
     def git(*arguments: str) -> str:
         command = ["git", "-C", str(_ROOT), *arguments]
-        return os.fsdecode(
-            subprocess.run(command, capture_output=True, check=True, timeout=30).stdout
-        ).strip()
+        done = subprocess.run(command, capture_output=True, check=True, timeout=30, env=environment)
+        return os.fsdecode(done.stdout).strip()
 
     try:
         if pathlib.Path(git("rev-parse", "--show-toplevel")).resolve() != _ROOT:
