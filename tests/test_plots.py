@@ -2,13 +2,16 @@
 they belong.
 """
 
+import csv
+import os
 import subprocess
 import sys
+import xml.dom.minidom
 
 import numpy as np
 import pytest
 
-from common.figures import plots
+from common.figures import arcs, plots
 
 
 def draw():
@@ -50,6 +53,50 @@ def test_saved_twice_is_saved_alike(tmp_path):
     assert [path.name for path in other] == ["b.c.png", "b.c.svg"]
     for first, second in zip(one, other, strict=True):
         assert first.read_bytes() == second.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["Ba$$in", "$x$", r"$\frac$", "US$5", "and", "$6"],
+        ["--", "-->", "<b>", "&", "]]>", r"\b"],
+        ["form\x0cfeed", "esc\x1b[1m", "\x85", "\ufffe"],
+        ["x" * 300, "y"],
+    ],
+    ids=["dollars", "markup", "control characters", "long"],
+)
+def test_every_word_can_be_drawn(words, tmp_path, recwarn, capsys):
+    """As it is: no mathematics between dollars, and nothing that an SVG file must not hold."""
+    paths = arcs.draw(words, [2] * len(words), tmp_path / "a", " ".join(words))
+    xml.dom.minidom.parse(str(paths[1]))
+    with open(paths[2], newline="", encoding="utf-8") as file:
+        assert [row["word"] for row in csv.DictReader(file)] == words
+    assert arcs.as_text(words, [1] * len(words)).replace("\n", "").isprintable()
+    assert not [str(one.message) for one in recwarn] and not capsys.readouterr().err
+
+
+def test_letters_that_the_font_lacks_are_said_once(tmp_path, recwarn, capsys):
+    arcs.draw(["\u65e5\u672c", "\u00e9", "\u65e5"], [1, 1, 2], tmp_path / "a", "\u672c")
+    said = capsys.readouterr().err
+    assert said.startswith("warning: ") and said.count("\n") == 1
+    assert "has no \u65e5 \u672c, drawn as boxes" in said and not len(recwarn)
+
+
+def test_a_matplotlibrc_changes_no_picture(tmp_path, root):
+    """One in the current folder counts before all others; this one asks for LaTeX, among others."""
+    made = plots.save(draw()[0], tmp_path / "plain")
+    settings = "text.usetex: True\nsavefig.transparent: True\nlines.linewidth: 9\n"
+    (tmp_path / "matplotlibrc").write_text(settings)
+    program = "import test_plots as t; t.plots.save(t.draw()[0], 'other')"
+    path = os.pathsep.join([str(root), str(root / "tests")])
+    subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": path},
+        check=True,
+    )
+    for one, name in zip(made, ("other.png", "other.svg"), strict=True):
+        assert one.read_bytes() == (tmp_path / name).read_bytes()
 
 
 def test_csv(tmp_path):

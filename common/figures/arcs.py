@@ -9,6 +9,7 @@ import numpy as np
 from . import plots
 
 _WIDTH, _INCHES_A_LETTER = 11.0, 0.085
+_LONGEST = 60  # letters of a word that are drawn
 
 
 def as_text(words: Sequence[str], distances: Sequence[int]) -> str:
@@ -16,6 +17,7 @@ def as_text(words: Sequence[str], distances: Sequence[int]) -> str:
 
     `-` if that lies before the beginning.
     """
+    words = [plots.drawable(word) for word in words]
     width = max(map(len, words))
     lines = []
     for i, (word, distance) in enumerate(zip(words, distances, strict=True)):
@@ -35,8 +37,10 @@ def draw(
     """
     from matplotlib.patches import Arc
 
+    shown = [plots.drawable(word) for word in words]
+    shown = [word if len(word) <= _LONGEST else f"{word[:_LONGEST]}..." for word in shown]
     x, line, place = np.zeros(len(words)), np.zeros(len(words), int), 0.0
-    for i, word in enumerate(words):
+    for i, word in enumerate(shown):
         width = (len(word) + 2) * _INCHES_A_LETTER
         if place + width > _WIDTH:
             place, line[i:] = 0.0, line[i] + 1
@@ -44,8 +48,8 @@ def draw(
     longest = max(distances)
     figure, (axes,) = plots.figure(_WIDTH + 0.5, 0.75 + 1.25 * (line[-1] + 1))
     y = -1.3 * line
-    for i, (word, distance) in enumerate(zip(words, distances, strict=True)):
-        axes.text(x[i], y[i], word, ha="center", va="top", fontsize=9)
+    for i, (word, distance) in enumerate(zip(shown, distances, strict=True)):
+        axes.text(x[i], y[i], word, parse_math=False, ha="center", va="top", fontsize=9)
         source = i - distance
         if distance == 1 or source < 0:
             continue
@@ -72,11 +76,12 @@ def draw(
                 "color": shade,
                 "style": "italic",
                 "zorder": 5,
+                "parse_math": False,
             }
             axes.text(
                 start,
                 y[i] + 0.31,
-                words[source],
+                shown[source],
                 bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8},
                 **label,
             )

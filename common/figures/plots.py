@@ -7,12 +7,16 @@ import csv
 import io
 import os
 import pathlib
+import re
 import textwrap
+import unicodedata
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..errors import warn
 from ..files import atomic_write
 
 if TYPE_CHECKING:
@@ -47,18 +51,26 @@ def figure(
     # without pyplot there is no display to look for and nothing to close
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context(_STYLE):
-        made = Figure(figsize=(width, height), layout="constrained")
-        axes = made.subplots(
-            rows, columns, squeeze=False, sharex=share, sharey=share, gridspec_kw=gridspec or None
-        )
+    matplotlib.rcdefaults()  # whatever a `matplotlibrc` in the current folder or the home says
+    matplotlib.rcParams.update(_STYLE)
+    made = Figure(figsize=(width, height), layout="constrained")
+    axes = made.subplots(
+        rows, columns, squeeze=False, sharex=share, sharey=share, gridspec_kw=gridspec or None
+    )
     return made, list(axes.flat)
 
 
 def caption(made: "Figure", text: str) -> None:
     """Write a caption below the axes, broken into lines that fit the figure's width."""
-    made.supxlabel(
-        textwrap.fill(text, int(14.5 * made.get_size_inches()[0])), fontsize=9, color="0.35"
+    text = textwrap.fill(drawable(text), int(14.5 * made.get_size_inches()[0]))
+    made.supxlabel(text, fontsize=9, color="0.35", parse_math=False)  # a $ is a dollar
+
+
+def drawable(text: str) -> str:
+    """Escape characters that have no glyph and are not allowed in SVG: form feeds, U+FFFE ..."""
+    return "".join(
+        one if one.isprintable() or unicodedata.category(one) == "Zs" else ascii(one)[1:-1]
+        for one in text
     )
 
 
@@ -88,19 +100,29 @@ def heat_map(
 
 
 def save(made: "Figure", stem: str | os.PathLike) -> list[pathlib.Path]:
-    """Write `<stem>.png` and `<stem>.svg`, each atomically; returns the paths."""
-    import matplotlib
+    """Write `<stem>.png` and `<stem>.svg`, each atomically; returns the paths.
 
-    paths = []
+    Characters that the font lacks are drawn as boxes; a warning of one line names them.
+    """
+    paths, lacking = [], set()
     for kind, options in (("png", {"dpi": 160}), ("svg", {"metadata": {"Date": None}})):
         path = pathlib.Path(f"{stem}.{kind}")
         path.parent.mkdir(parents=True, exist_ok=True)
-        with matplotlib.rc_context(_STYLE):
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
             atomic_write(
                 path,
                 lambda file, kind=kind, options=options: made.savefig(file, format=kind, **options),
             )
+        for one in said:
+            if glyph := re.match(r"Glyph (\d+) .*missing from font", str(one.message)):
+                lacking.add(chr(int(glyph[1])))
+            else:
+                warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
         paths.append(path)
+    if lacking:
+        letters = " ".join(sorted(lacking))
+        warn(f"{stem}: the font has no {letters}, drawn as boxes; the .csv beside it has the words")
     return paths
 
 
