@@ -13,7 +13,7 @@ from common.training.compiled_steps import Trainer
 from common.training.experiment import Experiment
 from common.training.make_trainer import make_trainer
 from common.training.metrics import means, random_and_mixed
-from common.training.restore import Trained, load_run, restore
+from common.training.restore import Trained, keep_encoder, load_run, restore
 from LanguageModeling import reader
 from LanguageModeling.model import LanguageModel
 from LanguageModeling.presets import LanguageConfig
@@ -78,7 +78,7 @@ def build(config: LanguageConfig) -> Experiment:
     model = make_model(config, corpus.vocabulary)
     if config.load_model:
         load_weights(model, config.load_model, corpus.vocabulary)
-    corpus.vocabulary.save(pathlib.Path(config.run_dir, VOCABULARY))
+    keep_encoder(corpus.vocabulary, config.run_dir, VOCABULARY)
     print(
         f"corpus: {corpus.name}, {len(corpus.train):,} training tokens, {len(corpus.vocabulary):,}"
         " words",

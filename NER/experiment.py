@@ -15,7 +15,7 @@ from common.training.compiled_steps import Trainer
 from common.training.experiment import Experiment, dev_then_both, out_of_patience
 from common.training.make_trainer import make_trainer
 from common.training.metrics import random_and_mixed
-from common.training.restore import Trained, load_run
+from common.training.restore import Trained, keep_encoder, load_run
 from NER import reader
 from NER.model import NERModel
 from NER.presets import NERConfig
@@ -164,7 +164,7 @@ def build(config: NERConfig) -> Experiment:
     train_data = encoder.encode(corpus.train)
     buckets = bucketing.bucket_lengths(train_data.lengths, config.n_buckets)
     model = NERModel(config, encoder, vectors)
-    encoder.save(pathlib.Path(config.run_dir, ENCODER))
+    keep_encoder(encoder, config.run_dir, ENCODER)
     print(
         f"corpus: {config.data_dir or 'generated'}, {len(corpus.train):,} training sentences,"
         f" {len(encoder.words):,} words",

@@ -16,7 +16,7 @@ from common.training.compiled_steps import Trainer
 from common.training.experiment import Experiment, dev_then_both, out_of_patience
 from common.training.make_trainer import make_trainer
 from common.training.metrics import add, means, random_and_mixed
-from common.training.restore import Trained, load_run
+from common.training.restore import Trained, keep_encoder, load_run
 from Sentiment import reader
 from Sentiment.model import SentimentModel
 from Sentiment.presets import SentimentConfig
@@ -123,7 +123,7 @@ def build(config: SentimentConfig) -> Experiment:
     }
     buckets = bucketing.bucket_lengths(data["train"].lengths, config.n_buckets)
     model = SentimentModel(config, len(vocabulary), corpus.classes, vectors)
-    vocabulary.save(pathlib.Path(config.run_dir, VOCABULARY))
+    keep_encoder(vocabulary, config.run_dir, VOCABULARY)
     name = f"{config.dataset} in {config.data_dir}" if config.data_dir else "generated"
     print(
         f"corpus: {name}, {len(corpus.train):,} training texts, {len(vocabulary):,} words",

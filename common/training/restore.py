@@ -1,5 +1,6 @@
 """Loads weights from checkpoints into models."""
 
+import os
 import pathlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -50,6 +51,22 @@ def load_run(
     model = make_model(config)
     restore(model.variables, arrays)
     return config, model
+
+
+def keep_encoder(encoder: Any, run_dir: str | os.PathLike, name: str) -> None:
+    """Save what encodes a run's inputs in its folder; of a run that goes on, it has to be the same.
+
+    Raises:
+        InputError: the data have other words than when the run began, for which its weights are.
+    """
+    path = pathlib.Path(run_dir, name)
+    begun = any(pathlib.Path(run_dir, "checkpoints").glob("*.npz"))
+    if begun and path.is_file() and type(encoder).load(path) != encoder:
+        raise InputError(
+            f"{path}: the data have other words now than when this run began: give those of then, "
+            "or another --run_dir"
+        )
+    encoder.save(path)
 
 
 def arrays_of(variables: list) -> dict[str, np.ndarray]:
