@@ -95,7 +95,9 @@ def skips(model: keras.Model, data: reader.Examples, batch_size: int = 1000) -> 
 
     Raises `InputError` for a network without an agent.
     """
-    ask = tf.function(lambda numbers: model(numbers, greedy=True)[1], reduce_retracing=True)
+    ask = tf.function(
+        lambda numbers: model(numbers, greedy=True)[1], reduce_retracing=True, autograph=False
+    )
     parts = []
     for start in range(0, len(data.labels), batch_size):
         trace = ask(tf.constant(data.numbers[start : start + batch_size], tf.int32))

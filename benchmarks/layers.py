@@ -63,7 +63,7 @@ def tensorflow_step(
     weight = tf.constant(random.normal(size=(*shape[:2], layer_units(layer))), tf.float32)
     layer.build(shape)
 
-    @tf.function(jit_compile=jit_compile)
+    @tf.function(jit_compile=jit_compile, autograph=False)
     def step():
         with tf.GradientTape() as tape:
             tape.watch(x)
@@ -117,7 +117,7 @@ def product_floor(size: Size) -> Callable[[], object]:
         tf.transpose(u),
     )
 
-    @tf.function
+    @tf.function(autograph=True)  # its loop is one of Python's
     def run():
         projected = x @ w
         total = tf.matmul(x, projected, transpose_a=True)

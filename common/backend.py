@@ -32,6 +32,6 @@ def _configured():
     """The backend that the user's configuration file names."""
     try:
         file = pathlib.Path(os.environ.get("KERAS_HOME", "~/.keras"), "keras.json").expanduser()
-        return json.loads(file.read_text()).get("backend", "tensorflow")
+        return json.loads(file.read_text(encoding="utf-8")).get("backend", "tensorflow")
     except (OSError, ValueError, RuntimeError):  # none, or one that Keras too passes over; no home
         return "tensorflow"

@@ -110,7 +110,7 @@ def _hours_spent(run_dir: pathlib.Path) -> float:
     if not path.exists():
         return 0.0
     whole = [
-        line for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")
+        line for line in path.read_bytes().splitlines(keepends=True) if line.endswith(b"\n")
     ]  # one may be half-written
     return sum(json.loads(line).get("seconds", 0.0) for line in whole) / 3600
 

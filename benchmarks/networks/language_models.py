@@ -101,7 +101,7 @@ def product_floor(config: LanguageConfig) -> Callable[[], object]:
     )
     h, weights = tf.random.normal([rows, size]), tf.random.normal([size, N_WORDS])
 
-    @tf.function
+    @tf.function(autograph=False)
     def softmax():
         logits = h @ weights
         return (

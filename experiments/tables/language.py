@@ -81,7 +81,7 @@ def _hours(epochs: int, way: str) -> float:
 
     `way` is the name of our step there. Evaluation after each epoch is not counted.
     """
-    return epochs * _WINDOWS * json.loads(_STEP.read_text())["milliseconds"][way] / 3.6e6
+    return epochs * _WINDOWS * json.loads(_STEP.read_bytes())["milliseconds"][way] / 3.6e6
 
 
 _FULL = {"preset": "medium", "mixed_precision": True, **MIXTURE}
