@@ -34,7 +34,7 @@ class GenerateConfig:
         1.0, "temperature of the draws; 0: always the most probable word", minimum=0
     )
     seed: int = setting(0, "seed of the sampled words and distances", minimum=0, maximum=2**31 - 1)
-    picture: str = setting("", "picture file of the connections, without extension", path=True)
+    picture: str = setting("", "picture file of the connections, without extension", path="stem")
 
 
 def generate(config: GenerateConfig) -> tuple[list[str], np.ndarray]:
@@ -82,7 +82,9 @@ def continue_text(
 
     random = np.random.default_rng(seed)
     state, distances, ids = model.initial_state(1), [], list(ids)
-    step = tf.function(lambda word, state, step_seed: model(word, state, seed=step_seed))
+    step = tf.function(
+        lambda word, state, step_seed: model(word, state, seed=step_seed), autograph=False
+    )
     total = len(ids) + n_words
     for position in range(total):
         logits, state, trace = step(

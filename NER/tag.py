@@ -41,7 +41,7 @@ class TagConfig:
     )
     connections: bool = setting(True, "also print the connections of each word")
     picture: str = setting(
-        "", "picture file of the first sentence's connections, without extension", path=True
+        "", "picture file of the first sentence's connections, without extension", path="stem"
     )
     sampled: bool = setting(False, "sample the distances instead of taking the most probable ones")
     seed: int = setting(0, "seed of the sampled distances", minimum=0, maximum=2**31 - 1)

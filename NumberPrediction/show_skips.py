@@ -31,7 +31,7 @@ class ShowConfig:
     run_dir: str = setting("", "folder of the run", path=True)
     checkpoint: str = setting("", "checkpoint file (empty: the best epoch of the run)", path=True)
     out: str = setting(
-        "", "output file without extension (empty: skips in the folder of the run)", path=True
+        "", "output file without extension (empty: skips in the folder of the run)", path="stem"
     )
 
 

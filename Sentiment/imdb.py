@@ -140,7 +140,12 @@ def _texts_in(folder: pathlib.Path) -> list[pathlib.Path]:
 
 def find(folder: pathlib.Path) -> pathlib.Path:
     for parent in (folder, folder / "imdb"):
-        for place in (parent, parent / "aclImdb"):
+        # Some tools unpack it below a folder with the archive's name.
+        for place in (
+            parent,
+            *sorted(parent.glob("aclImdb*")),
+            *sorted(parent.glob("aclImdb*/aclImdb")),
+        ):
             if (place / "train" / "pos").is_dir():
                 return place
         if (parent / ARCHIVE).is_file():

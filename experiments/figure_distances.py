@@ -37,7 +37,7 @@ class DistancesConfig:
     out: str = setting(
         "",
         "output file without extension (empty: distances in the folder of the run)",
-        path=True,
+        path="stem",
     )
 
 

@@ -33,7 +33,7 @@ class GradientsConfig:
     steps: int = setting(20, "T, the step of the loss", minimum=2)
     n_texts: int = setting(200, "number of dev texts, the first with T steps", minimum=1)
     out: str = setting(
-        str(figure_files.FOLDER / "gradients"), "output file without extension", path=True
+        str(figure_files.FOLDER / "gradients"), "output file without extension", path="stem"
     )
 
 

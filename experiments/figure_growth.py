@@ -31,7 +31,7 @@ class GrowthConfig:
         str(ROOT / "benchmarks" / "results"), "folder that benchmarks/speed.py wrote to", path=True
     )
     out: str = setting(
-        "", "output file without extension (empty: growth among the figures)", path=True
+        "", "output file without extension (empty: growth among the figures)", path="stem"
     )
 
 

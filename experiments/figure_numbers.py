@@ -27,7 +27,7 @@ class NumbersConfig:
     out: str = setting(
         "",
         "output file without extension (empty: numbers-<length> among the figures)",
-        path=True,
+        path="stem",
     )
 
 

@@ -31,7 +31,7 @@ class SweepConfig:
         choices=("lm_sweep_small", "lm_sweep", "lm_sweep_generated"),
     )
     out: str = setting(
-        "", "output file without extension (empty: <table> among the figures)", path=True
+        "", "output file without extension (empty: <table> among the figures)", path="stem"
     )
 
 

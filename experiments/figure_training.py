@@ -15,6 +15,7 @@ from typing import Any
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from common.config import main, setting  # noqa: E402
+from common.config.flags import hint  # noqa: E402
 from common.errors import InputError  # noqa: E402
 from common.figures import plots  # noqa: E402
 from experiments import figure_files, read_results, tables  # noqa: E402
@@ -29,7 +30,7 @@ class TrainingConfig:
     out: str = setting(
         "",
         "output file without extension (empty: training-<table> among the figures)",
-        path=True,
+        path="stem",
     )
 
 
@@ -55,6 +56,12 @@ def draw(config: TrainingConfig) -> list[pathlib.Path]:
             "expected a table: python experiments/figure_training.py one of"
             f" {', '.join(tables.TABLES)}"
         )
+    known = tables.TABLES[config.table].rows
+    for row in config.rows:
+        if row not in known:
+            raise InputError(
+                f"--rows expects some of {', '.join(known)}; got {row!r}{hint(row, known)}"
+            )
     found = agents(config.table, config.rows)
     if not found:
         raise InputError(

@@ -35,7 +35,7 @@ class ShowConfig:
     out: str = setting(
         "",
         "output file without extension (empty: connections in the folder of the run)",
-        path=True,
+        path="stem",
     )
     html: bool = setting(
         False, "write a page instead: all texts, each word's distribution, sampled choices"

@@ -293,6 +293,12 @@ data
     | expected at least --batch_size 10 training examples, found 9
 {TRAIN_LM} {RUN} --data_dir={{p}}/nowhere
     | .*nowhere: expected a folder with a corpus, found none; check --data_dir, .*
+{TRAIN_LM} {RUN} --data_dir={{p}}/data/words/train.txt
+    | .*train.txt: .*, found none \\(it is a file: give the folder that it lies in\\); .*
+{TRAIN_NER} {RUN} --data_dir={{p}}/data/tags/eng.train
+    | .*eng.train: .*, found neither \\(it is a file: give the folder that it lies in\\); .*
+{TRAIN_SENT} {RUN} --data_dir={{p}}/data/trees/train.txt
+    | .*train.txt: .*, found none \\(it is a file: give the folder that it lies in\\); .*
 {TRAIN_LM} {RUN} --data_dir={{p}}/words/no_train
     | .*no_train: expected all three texts, found no train.txt; add it
 {TRAIN_LM} {RUN} --data_dir={{p}}/words/no_test
@@ -373,7 +379,7 @@ data
 {TRAIN_SENT} {RUN} --data_dir={{p}}/data/trees --vectors={{p}}/bad.txt.gz
     | .*bad.txt.gz: expected a whole gzip file, found a broken one .*
 {TRAIN_SENT} {RUN} --data_dir={{p}}/data/trees --vectors={{p}}/folder
-    | expected a file of word vectors at .*folder, found nothing there; .*
+    | expected a file of word vectors at .*folder, found a folder; give the file itself
 
 runs
 {TRAIN_NP} --run_dir={{p}}/file
@@ -455,6 +461,8 @@ runs
 {SENT}/evaluate.py --run_dir={{p}}/{SENT} --data_dir={{p}}/nowhere
     | .*nowhere: expected the folder that has the data, found none; check .*
 experiments/figure_gradients.py {{p}}/{NP} --steps 1       | --steps expects a value >= 2, got 1
+experiments/figure_training.py numbers11 --rows dynamc
+    | --rows expects some of .*; got 'dynamc'.*
 experiments/figure_gradients.py {{p}}/nowhere --steps 10
     | no run in .*nowhere: expected the folder that training wrote, .*
 {SENT}/evaluate.py --run_dir={{p}}/{LM}
@@ -473,9 +481,11 @@ ROWS = [
 ]
 
 
-def call(command: str, monkeypatch) -> None:
-    """Run a script of the checkout in this process, as `python SCRIPT ...` would."""
-    script, *arguments = command.split()
+def call(command: str, monkeypatch, **paths: pathlib.Path) -> None:
+    """Run a script of the checkout in this process, as `python SCRIPT ...` would; paths may have
+    spaces in them.
+    """
+    script, *arguments = (word.format(**paths) for word in command.split())
     monkeypatch.setattr(sys, "argv", [str(ROOT / script), *arguments])
     monkeypatch.setattr(sys, "stdin", io.StringIO("Anna left Rome .\n"))
     monkeypatch.delenv("TF_CONFIG", raising=False)
@@ -490,7 +500,7 @@ def refused(command, place, capsys, monkeypatch) -> str:
     new = place / "new"
     capsys.readouterr()
     with pytest.raises(SystemExit) as left:
-        call(command.format(p=place, new=new), monkeypatch)
+        call(command, monkeypatch, p=place, new=new)
     out, error = capsys.readouterr()
     lines = [line for line in error.splitlines() if not line.startswith("warning: ")]
     assert left.value.code == 2
@@ -559,9 +569,39 @@ def test_a_run_that_cannot_go_on(name, expected, place, tmp_path, capsys, monkey
     shutil.copytree(place / name, tmp_path / "run")
     before = contents(tmp_path / "run")
     with pytest.raises(SystemExit) as left:
-        call(f"{TRAIN_NP} --run_dir={tmp_path / 'run'}", monkeypatch)
+        call(f"{TRAIN_NP} --run_dir={{p}}/run", monkeypatch, p=tmp_path)
     lines = capsys.readouterr().err.splitlines()
     assert left.value.code == 2 and expected in lines[-1] and lines[-1].startswith("error: ")
+    after = contents(tmp_path / "run")
+    assert {key for key in after if after[key] != before.get(key)} == {"flags.json"}
+
+
+@pytest.mark.parametrize(
+    "train, data, file",
+    [
+        (TRAIN_LM, "words", "train.txt"),
+        (TRAIN_NER, "tags", "eng.train"),
+        (TRAIN_SENT, "trees", "train.txt"),
+    ],
+    ids=[LM, NER, SENT],
+)
+def test_data_that_has_changed(train, data, file, place, tmp_path, capsys, monkeypatch):
+    """A run that went on would take its weights for those of other words, and lose its own."""
+    task = train.partition("/")[0]
+    shutil.copytree(place / task, tmp_path / "run")
+    shutil.copytree(place / "data" / data, tmp_path / "data")
+    (tmp_path / "run" / "result.json").unlink()
+    stored = json.loads((tmp_path / "run" / "flags.json").read_text())
+    stored["flags"]["data_dir"] = str(tmp_path / "data")
+    (tmp_path / "run" / "flags.json").write_text(json.dumps(stored))
+    text = (tmp_path / "data" / file).read_text()
+    as_many = re.sub(r"\b(dog|Rome|film)\b", "owl", text)
+    (tmp_path / "data" / file).write_text(as_many)
+    before = contents(tmp_path / "run")
+    with pytest.raises(SystemExit) as left:
+        call(f"{train} --data_dir={{p}}/data --run_dir={{p}}/run", monkeypatch, p=tmp_path)
+    assert left.value.code == 2
+    assert "the data have other words now than when this run began" in capsys.readouterr().err
     after = contents(tmp_path / "run")
     assert {key for key in after if after[key] != before.get(key)} == {"flags.json"}
 

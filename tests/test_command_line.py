@@ -8,6 +8,7 @@ import runpy
 import signal
 import subprocess
 import sys
+import tempfile
 import typing
 
 import pytest
@@ -173,6 +174,7 @@ class Files:
     files: list[str] = setting([], "which", path=True)
     steps: int = setting(1, "how many")
     other: str | None = setting(None, "one more", path=True)
+    picture: str = setting("", "several", path="stem")
 
 
 @pytest.mark.parametrize(
@@ -204,6 +206,22 @@ def test_a_home_is_meant_in_paths(monkeypatch):
     config = parse("--run_dir=~/runs/one", "--data_dir", "~/data")  # a subclass inherits it
     assert (config.run_dir, config.data_dir) == ("/home/anna/runs/one", "/home/anna/data")
     assert command_line.parse(Tool, None, ["tool.py", "--text=~/a"]).text == "~/a"  # no path
+
+
+@pytest.mark.parametrize(
+    "given, meant",
+    [
+        ("a.png", "a"),
+        ("~/a.b.SVG", "/home/anna/a.b"),
+        ("epoch1.5", "epoch1.5"),
+        ("c/.png", "c/.png"),
+        ("", ""),
+    ],
+)
+def test_an_ending_that_is_put_there_is_taken_off(given, meant, monkeypatch):
+    """Files a.png and a.csv are not a.png.png and a.png.csv."""
+    monkeypatch.setenv("HOME", "/home/anna")
+    assert command_line.parse(Files, None, ["tool.py", f"--picture={given}"]).picture == meant
 
 
 def test_paths_are_compared_as_what_they_lead_to(monkeypatch, tmp_path):
@@ -486,6 +504,14 @@ def terminates_itself(config):
     os.kill(os.getpid(), signal.SIGTERM)
 
 
+def no_temporary_folder(config):
+    """A read-only container; TensorFlow asks for one when it is imported."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tempfile, "_candidate_tempdir_list", lambda: ["/nowhere"])
+        patch.setattr(tempfile, "tempdir", None)
+        tempfile.gettempdir()
+
+
 GO_ON = "interrupted: run the same command to go on\n"
 
 
@@ -502,6 +528,22 @@ GO_ON = "interrupted: run the same command to go on\n"
             (
                 "error: No space left on device: /x/y; make room or give access there, then run the"
                 " same command again\n"
+            ),
+        ),
+        (
+            raises(OSError(errno.EFBIG, "File too large")),
+            2,
+            (
+                "error: File too large; make room or give access there, then run the same command"
+                " again\n"
+            ),
+        ),
+        (
+            no_temporary_folder,
+            2,
+            (
+                "error: No usable temporary directory found in ['/nowhere']; name one that can be"
+                " written in TMPDIR\n"
             ),
         ),
         ("no_such_module_at_all:train", ModuleNotFoundError, ""),

@@ -144,6 +144,15 @@ def test_bad_text_is_named_with_its_line(tmp_path, content, message):
         load_vectors(tmp_path / "g.txt", ["a", "b"])
 
 
+@pytest.mark.parametrize("line", ["a,1,2", "a"])
+def test_a_line_without_columns_is_not_a_matter_of_dimension(line, tmp_path):
+    (tmp_path / "g.csv").write_text(f"{line}\n")
+    with pytest.raises(
+        InputError, match=r":1: expected a word and 2 numbers, found 0; repair the line"
+    ):
+        load_vectors(tmp_path / "g.csv", ["a"], 2)
+
+
 def test_bad_files(tmp_path):
     latin, cut, broken, pickled = (
         tmp_path / name for name in ("g.txt", "w.bin", "g.txt.gz", "p.npz")

@@ -126,6 +126,8 @@ def test_help_is_a_page(task, monkeypatch, capsys):
     monkeypatch.delenv("COLUMNS", raising=False)
     config_class, presets = config_and_presets(task)
     printed = shown(config_class, presets, capsys, "--help")
+    summary = printed.split("\n\n")[1].replace("\n", " ")
+    assert summary.endswith(".") and summary in " ".join(config_class.__doc__.split())
     assert printed.count("\n") <= 70 and max(map(len, printed.splitlines())) <= 110
     assert all(
         one.help and "\n" not in one.help and "unless given" not in one.help

@@ -186,6 +186,39 @@ def test_reserved_words_are_noticed(tmp_path, capsys):
     ).words.tolist() == [[1, 2]]
 
 
+def test_what_a_notebook_says_to_the_commands_it_starts(root, tmp_path):
+    """Its own backend of matplotlib; where it is not installed, Keras, which imports that, ends."""
+    environment = os.environ | {
+        "PYTHONPATH": str(root),
+        "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+    }
+    program = PROGRAM.format("import matplotlib.pyplot")
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, env=environment)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a shell's redirections")
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_streams_that_are_closed(closed, root, tmp_path):
+    """They are empty, and take what is printed; the next file that is opened does not get it."""
+    body = "open('made', 'w').write(repr([*sys.stdin])); print('printed', flush=True)"
+    body += "; os.write(1, b'x'); os.write(2, b'y')"
+    program = PROGRAM.format(body).replace("import sys", "import os, sys", 1)
+    environment = os.environ | {
+        "PYTHONPATH": str(root),
+        "PROGRAM": program,
+        "PYTHON": sys.executable,
+    }
+    command = ["sh", "-c", f'"$PYTHON" -c "$PROGRAM" {closed}']
+    done = subprocess.run(
+        command, cwd=tmp_path, input=b"typed", capture_output=True, env=environment
+    )
+    assert done.returncode == 0
+    assert (tmp_path / "made").read_text() == ("[]" if "<" in closed else "['typed']")
+    assert done.stdout == (b"" if " >" in f" {closed}" else b"printed\nx")
+    assert done.stderr == (b"" if "2>" in closed else b"y")
+
+
 def test_a_home_that_cannot_be_written_is_no_news(root, tmp_path):
     """Matplotlib, which Keras imports, says so in three lines."""
     (tmp_path / "home").touch()

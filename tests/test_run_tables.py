@@ -37,7 +37,7 @@ class StandInConfig(RunConfig):
 PRESETS = {"paper": {}}
 """
 TRAINER = """
-import fcntl, json, os, pathlib, sys, time
+import fcntl, json, os, pathlib, shlex, sys, time
 flags = json.loads(pathlib.Path(__file__).with_name("defaults.json").read_text())
 for argument in sys.argv[1:]:
     name, value = argument.removeprefix("--").split("=", 1)
@@ -53,7 +53,7 @@ with open(folder / "metrics.jsonl", "a+") as file:
     for epoch in range(len(file.readlines()) + 1, 4):
         time.sleep(flags["seconds"])
         print(json.dumps({"epoch": epoch}), file=file, flush=True)
-command = "python trainer.py --run_dir=" + flags["run_dir"]
+command = shlex.join(["python", "trainer.py", "--run_dir=" + flags["run_dir"]])
 result = {"seed": flags["seed"], "flags": flags, "command": command, "n_weights": 3}
 result |= {"nice": os.nice(0), "seconds_per_epoch": 1.0, "wall_seconds": 60.0}
 result |= {"hardware": {"cores": 1, "processor": "a processor"}}

@@ -158,6 +158,14 @@ def test_what_lies_beside_the_reviews_is_not_read(tmp_path):
     assert read_imdb(tmp_path / "aclImdb", per_class=2, cache_dir=tmp_path / "cache") == plain
 
 
+@pytest.mark.parametrize("place", ["", "aclImdb", "aclImdb/aclImdb", "aclImdb_v1/aclImdb"])
+@pytest.mark.parametrize("parent", ["", "imdb"])
+def test_where_tools_unpack_the_reviews(place, parent, tmp_path, monkeypatch):
+    monkeypatch.setattr(download, "fetch", lambda *_: pytest.fail("fetched"))
+    write_folder(tmp_path / parent / place)
+    assert imdb.find(tmp_path) == tmp_path / parent / place
+
+
 PACKED = [
     ("imdb", "aclImdb_v1.tar"),
     ("imdb", "aclImdb.zip"),

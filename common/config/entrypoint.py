@@ -34,7 +34,9 @@ class Terminated(KeyboardInterrupt):
 
 # errno values caused by the environment, reported without traceback: no space, over quota, no
 # permission, read-only ...
-_ENVIRONMENT = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
+_ENVIRONMENT = (
+    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS
+)  # fmt: skip
 # ... or by a given path: it exists, is not a folder, is a folder, does not exist, is too long.
 _PATH = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENOENT, errno.ENAMETOOLONG)
 
@@ -56,6 +58,9 @@ def main(
     `Terminated`). Errors of the program itself keep their traceback.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # A notebook sets its own backend for the commands it starts, too; where that is not installed,
+    # Keras, which imports matplotlib, fails. No command opens a window.
+    os.environ["MPLBACKEND"] = "agg"
     # Keras imports it, and it prints three lines at every start if the home folder is read-only.
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     _speak_utf8()
@@ -90,6 +95,8 @@ def main(
         where = f": {error.filename}" if error.filename else ""
         if error.errno in _PATH and where:
             _leave(f"error: {error.strerror}{where}; name another file or folder", 2)
+        if error.errno == errno.ENOENT and "temporary directory" in str(error):  # by `tempfile`
+            _leave(f"error: {error.strerror}; name one that can be written in TMPDIR", 2)
         if error.errno not in _ENVIRONMENT:
             raise
         _leave(
@@ -104,8 +111,12 @@ def _speak_utf8() -> None:
 
     On Windows, under cron and in some containers it says otherwise. Input is read as a file would
     be: checked, without a byte order mark, with lines that end only at a newline. File names that
-    are not UTF-8 are written unchanged.
+    are not UTF-8 are written unchanged. A closed stream is replaced by an empty one: otherwise the
+    next file that is opened would get its number, and what is printed.
     """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
     settings = {
         sys.stdin: {"encoding": "utf-8-sig", "errors": "strict", "newline": "\n"},
         sys.stdout: {"encoding": "utf-8", "errors": "surrogateescape"},

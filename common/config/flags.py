@@ -11,6 +11,8 @@ from typing import Any
 
 from ..errors import InputError
 
+_ENDINGS = (".png", ".svg", ".csv", ".json", ".html")  # of a figure's files
+
 
 def setting(
     default: Any,
@@ -20,13 +22,15 @@ def setting(
     maximum: float | None = None,
     choices: Sequence[Any] | None = None,
     affects_result: bool | None = None,
-    path: bool | None = None,
+    path: bool | str | None = None,
 ) -> Any:
     """A dataclass field that is a flag: its default, help text, bounds (inclusive) and choices.
 
     `affects_result=False` marks flags that may change when a run resumes. `path=True` marks file
-    and folder names: `~` is expanded, and data/x, ./data/x and data/x/ are equal. A subclass that
-    declares the field again, with `setting` or a bare default, inherits what it does not give.
+    and folder names: `~` is expanded, and data/x, ./data/x and data/x/ are equal. `path="stem"`
+    marks the common name of files with different extensions, which is given without one: an
+    extension is removed. A subclass that declares the field again, with `setting` or a bare
+    default, inherits what it does not give.
     """
     given = {
         "help": help,
@@ -54,7 +58,7 @@ class Setting:
     maximum: float | None = None
     choices: Sequence[Any] | None = None
     affects_result: bool = True
-    path: bool = False
+    path: bool | str = False
 
     @property
     def is_switch(self) -> bool:
@@ -94,6 +98,8 @@ class Setting:
                 if isinstance(value, str)
                 else type(value)(map(os.path.expanduser, value))
             )
+        if self.path == "stem" and os.path.splitext(value)[1].lower() in _ENDINGS:
+            value = os.path.splitext(value)[0]
         for one in value if isinstance(value, list | tuple) else [value]:
             self._check(one)
         return value

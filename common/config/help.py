@@ -24,7 +24,8 @@ def help_text(
     """
     known, readers = settings(config_class), {}
     width = max(40, min(110, shutil.get_terminal_size((110, 24)).columns))
-    summary = textwrap.wrap((config_class.__doc__ or "").split("\n")[0], width)
+    paragraph = " ".join((config_class.__doc__ or "").split("\n\n")[0].split())
+    summary = textwrap.wrap(paragraph, width)
     lines = [f"usage: python {program} [--flag=value ...]", "", *summary, ""]
     hidden = {*getattr(config_class, "without_effect", {})}
     if isinstance(config, RunConfig):

@@ -106,10 +106,10 @@ def _cached(
     name.
     """
     if not path.is_file():
-        raise InputError(
-            f"expected a file of word vectors at {path}, found nothing there{seen_from(path)};"
-            " check the path"
-        )
+        found = f"nothing there{seen_from(path)}; check the path"
+        if path.exists():
+            found = f"{'a folder' if path.is_dir() else 'a pipe'}; give the file itself"
+        raise InputError(f"expected a file of word vectors at {path}, found {found}")
     if not cache_dir:
         return _look_up(path, words, dim, form)
     stat = path.stat()

@@ -119,7 +119,7 @@ def _from_text(
             check_dim(path, asked, dim)
             continue
         dim = _numbers_at_the_end(line) if dim is None else dim
-        if number == 1 and asked and columns < asked and _numbers_at_the_end(line) == columns:
+        if number == 1 and asked and 0 < columns == _numbers_at_the_end(line) < asked:
             check_dim(path, asked, columns)
         word = line.partition(" ")[0] if columns == dim else line.rsplit(" ", dim)[0]
         # One number more than D may belong to the word ("area 51"), unless it does in every line.
