@@ -40,7 +40,7 @@ class NoiseConfig:
     networks: int = setting(8, "networks with random weights; medians are drawn", minimum=1)
     samples: int = setting(4, "samples of each input, for the estimators with several", minimum=2)
     out: str = setting(
-        "", "output file without extension (empty: noise among the figures)", path=True
+        "", "output file without extension (empty: noise among the figures)", path="stem"
     )
 
 
@@ -118,7 +118,7 @@ def by_reward(every: Every, n_draws: int, n_samples: int, name: str, seed: int) 
     ones = tf.ones([len(rows), T])
     baseline = "none" if name == "none" else "leave_one_out"
 
-    @tf.function
+    @tf.function(autograph=False)
     def factors(log_probs: tf.Tensor, log_p: tf.Tensor) -> tf.Tensor:
         """What each log pi_t(k_t) is multiplied with, [S * B, T]."""
         with tf.GradientTape() as tape:
