@@ -19,6 +19,13 @@ def _kind(name: str):
     return _KERAS_OBJECTS.get(name.rsplit("_", 1)[-1])
 
 
+def of_the_cell(name: str) -> property:
+    """A layer's attribute that is a setting of its `cell`."""
+    return property(
+        lambda self: getattr(self.cell, name), lambda self, value: setattr(self.cell, name, value)
+    )
+
+
 class Settings:
     """A Keras layer whose arguments take effect when they are set later, or are refused.
 

@@ -11,7 +11,7 @@ from ..cells.base import Regularizer
 from ..cells.checks import flag, flag_or_none
 from ..cells.k_state import KStateCell
 from ..cells.keras_arguments import use_cudnn
-from ..cells.settings import Settings
+from ..cells.settings import Settings, of_the_cell
 from ..cells.unheard import IN_A_MODEL, warn_unless
 from ..ops import agent
 from ..ops.gates import State
@@ -23,12 +23,6 @@ from .compaction import Compaction
 from .traces import Traces
 
 _OF_KERAS = ("return_sequences", "return_state", "go_backwards", "zero_output_for_mask")
-
-
-def _of_the_cell(name: str):
-    return property(
-        lambda self: getattr(self.cell, name), lambda self, value: setattr(self.cell, name, value)
-    )
 
 
 class KStateLSTM(Settings, keras.layers.RNN):
@@ -74,8 +68,7 @@ class KStateLSTM(Settings, keras.layers.RNN):
             stream, if there is something to draw.
 
     Raises:
-        ValueError: see the cell; an initial state, a mask or distances of a wrong shape; what is
-            not there (see above).
+        ValueError: see the cell; tensors of a wrong shape; what is not there (see above).
     """
 
     cell_class: type[KStateCell]
@@ -89,7 +82,7 @@ class KStateLSTM(Settings, keras.layers.RNN):
     def __init_subclass__(cls, **kwargs: Any):
         super().__init_subclass__(**kwargs)
         for name in cls.cell_class.arguments():
-            setattr(cls, name, _of_the_cell(name))
+            setattr(cls, name, of_the_cell(name))
 
     def __init__(
         self,
@@ -126,10 +119,8 @@ class KStateLSTM(Settings, keras.layers.RNN):
             activity_regularizer=activity_regularizer,
         )
         if self.compute_dtype == "float64":
-            raise ValueError(
-                "dtype must be float32 or mixed precision: sums are made in float32; received"
-                " float64"
-            )
+            message = "dtype must be float32 or mixed precision: sums are made in float32"
+            raise ValueError(f"{message}; received float64")
         self.input_spec = keras.layers.InputSpec(ndim=3)
         self.jit_compile, self.use_cudnn = jit_compile, use_cudnn
         large_and_plain = units >= 512 and cell.n_actions == 1
@@ -169,9 +160,8 @@ class KStateLSTM(Settings, keras.layers.RNN):
             self, **call_shapes.of_call(sequences, initial_state, mask=mask, distances=distances)
         )
         if initial_state is None:
-            initial_state = (
-                self.states if self.stateful else self.get_initial_state(tf.shape(sequences)[0])
-            )
+            zeros = self.get_initial_state(tf.shape(sequences)[0])
+            initial_state = self.states if self.stateful else zeros
         if seed is None and cell.draws(training, greedy, distances is not None):
             seed = cell.new_seed()
         self.hold(), cell.hold()
@@ -247,8 +237,7 @@ class KStateLSTM(Settings, keras.layers.RNN):
 
     def _given(self, x: tf.Tensor, past: State, training: bool, seed: tf.Tensor | None) -> tuple:
         """What every recurrence takes first: W x + b of all steps [T, B, 4H] float32, U, the past
-        states, layer normalisation, the candidate's dropout masks. Dropout drops the same inputs at
-        every step.
+        states, layer normalisation, dropout masks of the candidate. Dropped inputs are so always.
         """
         cell, candidate_mask = self.cell, None
         if training and cell.recurrent_dropout:

@@ -6,6 +6,7 @@ derivative and says nothing. So the gradient function is itself a `tf.custom_gra
 gradient is that of `second_order.py`, computed only where it is asked for.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -36,8 +37,10 @@ def compiled(loop: Callable) -> Callable:
     """
 
     def graph(xla: bool, **options: Any):
+        # A partial is a function of its own: TensorFlow counts the traces of a lambda's code over
+        # all layers, and warns of too many.
         return tf.function(
-            lambda *arguments: loop(xla, *arguments), jit_compile=xla, autograph=False, **options
+            functools.partial(loop, xla), jit_compile=xla, autograph=False, **options
         )
 
     exact, relaxed = {xla: graph(xla) for xla in (False, True)}, graph(False, reduce_retracing=True)
