@@ -237,7 +237,7 @@ class KStateLSTM(Settings, keras.layers.RNN):
 
     def _given(self, x: tf.Tensor, past: State, training: bool, seed: tf.Tensor | None) -> tuple:
         """What every recurrence takes first: W x + b of all steps [T, B, 4H] float32, U, the past
-        states, layer normalisation, dropout masks of the candidate. Inputs have one mask for all steps.
+        states, layer normalisation, dropout masks of the candidate. Inputs have one mask a call.
         """
         cell, candidate_mask = self.cell, None
         if training and cell.recurrent_dropout:
