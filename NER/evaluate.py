@@ -25,6 +25,9 @@ class EvaluateConfig:
         "", "folder with the data (empty: the one that the run was trained with)", path=True
     )
     file: str = setting("", "file in CoNLL-2003's format, instead of a split", path=True)
+    columns: list[int] | None = setting(
+        None, "columns of the words and of the tags in the data (none: those of the run)", minimum=1
+    )
     samples: int | None = setting(
         None,
         "sampled chains in an additional mixture (none: --eval_samples of the run)",
@@ -43,13 +46,15 @@ def evaluate(config: EvaluateConfig) -> dict[str, float]:
     from NER.span_f1 import span_f1
 
     run_config, trainer, encoder = experiment.load(config.run_dir, config.checkpoint)
+    if config.columns is not None:
+        run_config = dataclasses.replace(run_config, columns=config.columns)
     if config.file:
         name, sentences = (
             pathlib.Path(config.file).name,
-            reader.read_conll(config.file, run_config.scheme),
+            reader.read_conll(config.file, run_config.scheme, run_config.columns),
         )
     else:
-        corpus = reader.load(config.data_dir or run_config.data_dir, run_config.scheme)
+        corpus = experiment.load_data(run_config, config.data_dir)
         name, sentences = config.split, getattr(corpus, config.split)
     print(f"{config.run_dir}: {len(sentences)} sentences of {config.file or config.split}")
     gold = [sentence.tags for sentence in sentences]

@@ -155,9 +155,14 @@ def make_encoder(
     return encoder, pretrained.matrix[rows]
 
 
+def load_data(config: NERConfig, data_dir: str = "") -> reader.Corpus:
+    """The data of a run, or those of another folder that are like them."""
+    return reader.load(data_dir or config.data_dir, config.scheme, columns=config.columns)
+
+
 def build(config: NERConfig) -> Experiment:
     """The data, model and schedule of a run."""
-    corpus = reader.load(config.data_dir, config.scheme)
+    corpus = load_data(config)
     kept = bucketing.some(len(corpus.train), config.max_train_examples, config.seed)
     corpus = corpus._replace(train=[corpus.train[i] for i in kept])
     encoder, vectors = make_encoder(config, corpus)

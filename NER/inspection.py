@@ -11,7 +11,7 @@ from common.errors import InputError
 from common.layers.make_layer import run_layer
 from common.ops.agent import Trace
 from common.training.restore import Trained
-from NER import reader
+from NER import experiment, reader
 from NER.presets import NERConfig
 
 TITLE = "Named-entity recognition"
@@ -52,7 +52,7 @@ def example_texts(config: NERConfig, seed: int) -> list[str]:
 
 def dev_texts(config: NERConfig) -> list[list[str]]:
     """The sentences of the run's dev data, in order."""
-    return [list(sentence.words) for sentence in reader.load(config.data_dir, config.scheme).dev]
+    return [list(sentence.words) for sentence in experiment.load_data(config).dev]
 
 
 def gradient_probe(
@@ -65,9 +65,7 @@ def gradient_probe(
     of word T's tag under the tag scores [B].
     """
     config, model = trained.config, trained.model
-    long_enough = [
-        one for one in reader.load(config.data_dir, config.scheme).dev if len(one.words) >= n_steps
-    ]
+    long_enough = [one for one in experiment.load_data(config).dev if len(one.words) >= n_steps]
     if not long_enough:
         raise InputError(
             f"expected dev texts of at least --steps {n_steps}, found none: ask for fewer steps"

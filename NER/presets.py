@@ -1,13 +1,24 @@
 """Settings of named-entity recognition."""
 
 import dataclasses
+from collections.abc import Sequence
 
 from common.config import RunConfig, setting
+from common.errors import InputError
+
+
+def check_columns(columns: Sequence[int]) -> None:
+    """Raises `InputError` unless there are two."""
+    if len(columns) != 2:
+        raise InputError(
+            "--columns expects two numbers, the columns of words and of tags, such as 1,4; got"
+            f" {len(columns)}"
+        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NERConfig(RunConfig):
-    """Train a tagger of named entities on CoNLL-2003.
+    """Train a tagger of named entities on CoNLL-2003 or other data.
 
     Gui et al. 2019, section 4.1; network and schedule of Ma & Hovy 2016.
     """
@@ -15,7 +26,12 @@ class NERConfig(RunConfig):
     task = "NER"
 
     data_dir: str = setting(
-        "", "folder with eng.train, eng.testa, eng.testb (empty: a small generated corpus)"
+        "",
+        "folder with eng.train, eng.testa, eng.testb, or your own train.txt, valid.txt, test.txt"
+        " (empty: a small generated corpus)",
+    )
+    columns: list[int] = setting(
+        [1, 4], "columns of the words and of the tags in your own data, from 1", minimum=1
     )
     vectors: str = setting(
         "", "file of pretrained word vectors, such as glove.6B.100d.txt (empty: random)", path=True
@@ -61,6 +77,10 @@ class NERConfig(RunConfig):
         0, "train on this many sentences, the first ones (0: all)", minimum=0
     )
     n_buckets: int = setting(14, "number of padded lengths; each is compiled once", minimum=1)
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_columns(self.columns)
 
 
 PRESETS = {

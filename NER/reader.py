@@ -1,10 +1,4 @@
-"""Reads CoNLL-2003 as it is distributed; makes padded integer arrays of sentences.
-
-Tjong Kim Sang & De Meulder (2003), "Introduction to the CoNLL-2003 Shared Task". The files have a
-token per line in four columns (word, part of speech, chunk, entity tag), a blank line after each
-sentence and `-DOCSTART-` lines between documents. The entity tags are IOB1 as distributed and BIO
-(IOB2) in many copies; both are read, and BIOES too.
-"""
+"""Reads CoNLL-2003 or other data of columns; makes padded integer arrays of sentences."""
 
 import dataclasses
 import json
@@ -17,25 +11,17 @@ from typing import NamedTuple
 import numpy as np
 
 from common.data.generated_corpus import tagged_sentences
-from common.data.text import PADDING, UNKNOWN, Vocabulary, notice_reserved, read_lines, words_of
-from common.errors import InputError, warn
+from common.data.text import PADDING, UNKNOWN, Vocabulary, read_lines
+from common.errors import InputError
 from common.files import atomic_write, seen_from, still_packed
+from NER.conll import COLUMNS, FORM, SAY_WHICH, Sentence, read_conll
 from NER.span_f1 import spans, to_tags
 
 FILE_NAMES = (("eng.train", "eng.testa", "eng.testb"), ("train.txt", "valid.txt", "test.txt"))
 GENERATED = (2000, 400, 400)
-_TAG = re.compile(r"O|[BIES]-\S+")
 # CoNLL-2000's, column 3
 _CHUNKS = {"ADJP", "ADVP", "CONJP", "INTJ", "LST", "NP", "PP", "PRT", "SBAR", "UCP", "VP"}
-_LONGEST_SENTENCE = 1000
 _DIGIT = re.compile(r"[0-9]")
-
-
-class Sentence(NamedTuple):
-    """The words as written, and their tags in the chosen scheme; no tags for unlabelled text."""
-
-    words: Sequence[str]
-    tags: Sequence[str] = ()
 
 
 class Corpus(NamedTuple):
@@ -58,15 +44,21 @@ class Arrays(NamedTuple):
     lengths: np.ndarray
 
 
-def load(data_dir: str | os.PathLike = "", scheme: str = "BIOES", seed: int = 0) -> Corpus:
-    """The three parts of CoNLL-2003, tags converted to `scheme`.
+def load(
+    data_dir: str | os.PathLike = "",
+    scheme: str = "BIOES",
+    seed: int = 0,
+    columns: Sequence[int] = COLUMNS,
+) -> Corpus:
+    """The three parts of CoNLL-2003 or of data of that form, tags converted to `scheme`.
 
     Args:
-        data_dir: the folder that has eng.train, eng.testa, eng.testb (or train.txt, valid.txt,
-            test.txt), or the folder above it if it is called conll2003; "" generates a small
-            corpus.
+        data_dir: the folder that has eng.train, eng.testa, eng.testb (or train.txt, valid.txt or
+            dev.txt, test.txt), or the folder above it if it is called conll2003; "" generates a
+            small corpus.
         scheme: "BIOES" or "BIO".
         seed: of the generated corpus.
+        columns: see `read_conll`.
 
     Raises:
         InputError: if the files are not there, or not of the format (with the line).
@@ -81,8 +73,10 @@ def load(data_dir: str | os.PathLike = "", scheme: str = "BIOES", seed: int = 0)
     for folder in (pathlib.Path(data_dir), pathlib.Path(data_dir) / "conll2003"):
         for names in FILE_NAMES:
             if (folder / names[0]).is_file():
-                corpus = Corpus(*(read_conll(folder / name, scheme) for name in names))
-                _check_entities(folder / names[0], entity_types(corpus.train))
+                if not (folder / names[1]).is_file() and (folder / "dev.txt").is_file():
+                    names = names[0], "dev.txt", names[2]
+                corpus = Corpus(*(read_conll(folder / name, scheme, columns) for name in names))
+                _check_entities(folder / names[0], entity_types(corpus.train), columns)
                 return corpus
     packed = still_packed(data_dir) or still_packed(pathlib.Path(data_dir) / "conll2003")
     raise InputError(
@@ -92,67 +86,14 @@ def load(data_dir: str | os.PathLike = "", scheme: str = "BIOES", seed: int = 0)
     )
 
 
-def _check_entities(path: pathlib.Path, found: Sequence[str]) -> None:
-    if not set(found) - _CHUNKS:
+def _check_entities(path: pathlib.Path, found: Sequence[str], columns: Sequence[int]) -> None:
+    """Phrases may be meant where the columns are other ones than CoNLL-2003's."""
+    if not found or (tuple(columns) == COLUMNS and not set(found) - _CHUNKS):
         what = f"kinds of phrase ({', '.join(found)})" if found else "the tag O alone"
         raise InputError(
-            f"{path}: expected entity tags such as I-PER in column 4, found {what}; write the"
-            " columns as word, part of speech, chunk, entity tag"
+            f"{path}: expected entity tags such as I-PER in column {columns[1]}, found {what};"
+            f" write the columns as {FORM}, or {SAY_WHICH}"
         )
-
-
-def _check_words(path: str | os.PathLike, sentences: Sequence[Sentence]) -> None:
-    if all(len(sentence.words) == 1 for sentence in sentences):
-        return
-    for first in (0, 1):
-        if all(
-            word == str(i) for sentence in sentences for i, word in enumerate(sentence.words, first)
-        ):
-            raise InputError(
-                f"{path}: expected the word in column 1, found {first}, {first + 1}, ... in every"
-                " sentence; write the columns as word, part of speech, chunk, entity tag"
-            )
-
-
-def read_conll(path: str | os.PathLike, scheme: str = "BIOES") -> list[Sentence]:
-    """The sentences of one four-column file, tags converted to `scheme`.
-
-    `-DOCSTART-` lines are left out. Tags are converted by way of entities, which are read as
-    `conlleval` reads them (`NER.span_f1.spans`), so the file's scheme need not be known. Raises
-    InputError with the line if it has not four columns or no valid tag.
-    """
-    sentences: list[Sentence] = []
-    words: list[str] = []
-    tags: list[str] = []
-    for number, line in enumerate([*read_lines(path), ""], 1):
-        columns = words_of(line)
-        if not columns or columns[0] == "-DOCSTART-":
-            if words:
-                sentences.append(Sentence(words, to_tags(spans(tags), len(tags), scheme)))
-                words, tags = [], []
-            continue
-        if len(columns) != 4:
-            raise InputError(
-                f"{path}:{number}: expected 4 columns (word, part of speech, chunk, entity tag),"
-                f" found {len(columns)}; repair the line"
-            )
-        if not _TAG.fullmatch(columns[3]):
-            raise InputError(
-                f"{path}:{number}: expected an entity tag such as O, I-PER or B-LOC in column 4,"
-                f" found {columns[3]!r}; repair the line"
-            )
-        words.append(columns[0])
-        tags.append(columns[3])
-    if not sentences:
-        raise InputError(f"{path}: expected sentences, found none; get the file again")
-    _check_words(path, sentences)
-    if (longest := max(len(sentence.words) for sentence in sentences)) > _LONGEST_SENTENCE:
-        warn(
-            f"{path}: a sentence has {longest:,} words: is there a blank line between the"
-            " sentences?"
-        )
-    notice_reserved(str(path), (word.lower() for sentence in sentences for word in sentence.words))
-    return sentences
 
 
 def entity_types(sentences: Iterable[Sentence]) -> tuple[str, ...]:

@@ -34,6 +34,9 @@ class TagConfig:
     file: str = setting(
         "", "file to tag, in CoNLL-2003's format (empty: lines of standard input)", path=True
     )
+    columns: list[int] | None = setting(
+        None, "columns of the words and of the tags in the data (none: those of the run)", minimum=1
+    )
     output: str = setting(
         "",
         "with --file: output file of words, gold and predicted tags, for conlleval",
@@ -64,8 +67,10 @@ def tag(config: TagConfig) -> None:
 
     run_config, trainer, encoder = experiment.load(config.run_dir, config.checkpoint)
     trainer.seed = config.seed
+    if config.columns is not None:
+        run_config = dataclasses.replace(run_config, columns=config.columns)
     if config.file:
-        sentences = reader.read_conll(config.file, run_config.scheme)
+        sentences = reader.read_conll(config.file, run_config.scheme, run_config.columns)
         tagged = experiment.tag(
             trainer, encoder, sentences, not config.sampled, run_config.n_buckets
         )

@@ -43,12 +43,13 @@ def evaluate(config: EvaluateConfig) -> dict[str, float]:
     )
 
     run_config, trainer, vocabulary = experiment.load(config.run_dir, config.checkpoint)
+    names = experiment.class_names(run_config, config.run_dir)
     corpus = experiment.load_data(
-        dataclasses.replace(run_config, data_dir=config.data_dir or run_config.data_dir)
+        dataclasses.replace(run_config, data_dir=config.data_dir or run_config.data_dir), names
     )
-    if corpus.classes != (classes := experiment.n_classes(run_config)):
+    if corpus.classes != len(names):
         raise InputError(
-            f"--data_dir expects texts of {classes} classes, which the run was trained on, found"
+            f"--data_dir expects texts of {len(names)} classes, which the run was trained on, found"
             f" {corpus.classes}"
         )
     examples = getattr(corpus, config.split)

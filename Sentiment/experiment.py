@@ -17,11 +17,13 @@ from common.training.experiment import Experiment, dev_then_both, out_of_patienc
 from common.training.make_trainer import make_trainer
 from common.training.metrics import add, means, random_and_mixed
 from common.training.restore import Trained, keep_encoder, load_run
+from Sentiment import model as sentiment_model
 from Sentiment import reader
 from Sentiment.model import SentimentModel
 from Sentiment.presets import SentimentConfig
 
 VOCABULARY = "vocabulary.txt"  # in the run's folder
+CLASSES = "classes.txt"  # of own data, beside it
 EVALUATION_BATCH = 250
 STEPS_PER_CALL = 10
 PADDED = ("words",)
@@ -88,8 +90,8 @@ def predict(
     return Predicted(np.stack(probs), distances or None)
 
 
-def load_data(config: SentimentConfig) -> reader.Corpus:
-    """The data of a run."""
+def load_data(config: SentimentConfig, names: Sequence[str] = ()) -> reader.Corpus:
+    """The data of a run; `names` of the classes of own data that a network knows already."""
     corpus = reader.load(
         config.dataset,
         config.data_dir,
@@ -97,6 +99,7 @@ def load_data(config: SentimentConfig) -> reader.Corpus:
         config.max_tokens,
         config.phrases,
         config.cache_dir,
+        names,
     )
     kept = bucketing.some(len(corpus.train), config.max_train_examples, config.seed)
     return corpus._replace(train=[corpus.train[i] for i in kept])
@@ -124,6 +127,8 @@ def build(config: SentimentConfig) -> Experiment:
     buckets = bucketing.bucket_lengths(data["train"].lengths, config.n_buckets)
     model = SentimentModel(config, len(vocabulary), corpus.classes, vectors)
     keep_encoder(vocabulary, config.run_dir, VOCABULARY)
+    if corpus.names:
+        keep_encoder(Vocabulary(corpus.names), config.run_dir, CLASSES)
     name = f"{config.dataset} in {config.data_dir}" if config.data_dir else "generated"
     print(
         f"corpus: {name}, {len(corpus.train):,} training texts, {len(vocabulary):,} words",
@@ -149,9 +154,11 @@ def build(config: SentimentConfig) -> Experiment:
     )
 
 
-def n_classes(config: SentimentConfig) -> int:
-    """The number of classes of a run's labels."""
-    return 5 if config.dataset == "sst5" and config.data_dir else 2
+def class_names(config: SentimentConfig, run_dir: str) -> tuple[str, ...]:
+    """The names of a run's classes, in order; `run_dir` is where the run lies now."""
+    if config.dataset == "own":
+        return Vocabulary.load(pathlib.Path(run_dir, CLASSES)).words
+    return sentiment_model.CLASSES[5 if config.dataset == "sst5" and config.data_dir else 2]
 
 
 def load(run_dir: str, checkpoint_file: str = "") -> Trained:
@@ -161,7 +168,7 @@ def load(run_dir: str, checkpoint_file: str = "") -> Trained:
 
     def make(config: SentimentConfig) -> SentimentModel:  # called once the run is known to be one
         vocabularies.append(Vocabulary.load(pathlib.Path(run_dir, VOCABULARY)))
-        return SentimentModel(config, len(vocabularies[0]), n_classes(config))
+        return SentimentModel(config, len(vocabularies[0]), len(class_names(config, run_dir)))
 
     config, model = load_run(run_dir, SentimentConfig, make, checkpoint_file)
     trainer = make_trainer(model, config, None, STEPS_PER_CALL, many_shapes=True)

@@ -41,11 +41,10 @@ def predict(config: PredictConfig) -> None:
         experiment,  # imports TensorFlow, so only after the flags were read
         reader,
     )
-    from Sentiment import model as sentiment_model
 
     run_config, trainer, vocabulary = experiment.load(config.run_dir, config.checkpoint)
     trainer.seed = config.seed
-    classes = sentiment_model.CLASSES[experiment.n_classes(run_config)]
+    classes = experiment.class_names(run_config, config.run_dir)
     picture = config.picture
     for number, line in enumerate(read_lines(config.file) if config.file else sys.stdin):
         words = reader.split_text(line, run_config.dataset, run_config.max_tokens)

@@ -8,7 +8,7 @@ from common.errors import InputError
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SentimentConfig(RunConfig):
-    """Train a classifier of reviews on IMDB or the Stanford Sentiment Treebank.
+    """Train a classifier of texts: IMDB, the Stanford Sentiment Treebank, or your own.
 
     Gui et al. 2019, section 4.3.
     """
@@ -16,11 +16,14 @@ class SentimentConfig(RunConfig):
     task = "Sentiment"
 
     dataset: str = setting(
-        "imdb", "data set: IMDB, or SST with five classes or two", choices=("imdb", "sst5", "sst2")
+        "imdb",
+        "data set: IMDB, SST with five classes or two, or your own texts",
+        choices=("imdb", "sst5", "sst2", "own"),
     )
     data_dir: str = setting(
         "",
-        "folder with the data set as distributed (empty: a small generated corpus of two classes)",
+        "folder with the data set as distributed, or with your own train.tsv, dev.tsv and test.tsv"
+        " (empty: a small generated corpus of two classes)",
     )
     cache_dir: str = setting(
         "",
@@ -64,12 +67,17 @@ class SentimentConfig(RunConfig):
     n_buckets: int = setting(8, "number of padded lengths; each is compiled once", minimum=1)
 
     def __post_init__(self):
-        """Raises `InputError` for a flag that applies to another data set."""
+        """Raises `InputError` for a flag of another data set, and for own data without a folder."""
         super().__post_init__()
-        if self.phrases and self.dataset == "imdb":
+        if self.phrases and self.dataset not in ("sst5", "sst2"):
             raise InputError(
-                "--phrases belongs to --dataset sst5 or sst2, the data set here is imdb: "
-                "leave it out, or change the data set"
+                "--phrases belongs to --dataset sst5 or sst2, the data set here is "
+                f"{self.dataset}: leave it out, or change the data set"
+            )
+        if self.dataset == "own" and not self.data_dir:
+            raise InputError(
+                "--dataset own needs --data_dir, the folder that has train.tsv or train.jsonl: "
+                "name it, or leave --dataset out for the generated corpus"
             )
 
 

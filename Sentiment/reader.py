@@ -1,4 +1,6 @@
-"""Loads a sentiment data set by name (IMDB, SST or generated); its texts as padded arrays."""
+"""Loads a sentiment data set by name (IMDB, SST, your own or generated); its texts as padded
+arrays.
+"""
 
 import os
 import pathlib
@@ -11,21 +13,22 @@ from common.data.generated_corpus import labelled_reviews
 from common.data.text import PADDING, UNKNOWN, Vocabulary
 from common.errors import InputError
 from common.files import seen_from
-from Sentiment import imdb, sst
+from Sentiment import imdb, own, sst
 from Sentiment.tokens import Example, split_text
 
-DATASETS = ("imdb", "sst5", "sst2")
+DATASETS = ("imdb", "sst5", "sst2", "own")
 DEV_SHARE = 0.15
 GENERATED = (4000, 400, 400)
 
 
 class Corpus(NamedTuple):
-    """Three lists of examples, and the number of classes."""
+    """Three lists of examples, the number of classes and, of own data, their names."""
 
     train: list[Example]
     dev: list[Example]
     test: list[Example]
     classes: int
+    names: tuple[str, ...] = ()
 
 
 class Arrays(NamedTuple):
@@ -46,23 +49,26 @@ def load(
     max_tokens: int = 400,
     phrases: bool = False,
     cache_dir: str | os.PathLike = "",
+    names: Sequence[str] = (),
 ) -> Corpus:
     """A data set by name; texts are cut to their last `max_tokens` tokens.
 
     The verdict of a review mostly stands at its end.
 
     Args:
-        dataset: "imdb", "sst5" (five classes) or "sst2" (favourable or not, neutral texts left
-            out).
+        dataset: "imdb", "sst5" (five classes), "sst2" (favourable or not, neutral texts left out)
+            or "own" (`own.read_parts`).
         data_dir: the folder with the data set as distributed (aclImdb_v1.tar.gz or aclImdb/;
             train.txt, dev.txt and test.txt or their zip), or the folder above it if it is called
             imdb or sst. A missing archive is downloaded into it. "" generates a small corpus of two
             classes, whatever the data set.
-        seed: draws the 15 % of IMDB's training reviews, of each class, that are the dev data.
+        seed: draws the 15 % of the training texts, of each class, that are the dev data where there
+            are none (IMDB, perhaps your own).
         max_tokens: T at most.
         phrases: SST only: train on every different phrase of the training trees, not only on the
             sentences.
         cache_dir: where to store IMDB's tokens, which take a while to make; "" for no cache.
+        names: of the classes of own data, where they are known.
 
     Raises:
         InputError: if the files are missing, not of their format, or incomplete.
@@ -85,6 +91,16 @@ def load(
             f"{folder}: expected the folder that has the data, found none{seen_from(folder)}; check"
             " the path"
         )
+    if dataset == "own":
+        parts, names = own.read_parts(folder, max_tokens, names)
+        if "dev" not in parts:
+            parts["train"], parts["dev"] = split(parts["train"], DEV_SHARE, seed)
+        if not parts["dev"]:
+            raise InputError(
+                f"{folder}: expected enough training texts to keep {DEV_SHARE:.0%} of each class to"
+                " validate, found too few; add dev.tsv or dev.jsonl"
+            )
+        return Corpus(**parts, classes=len(names), names=names)
     if dataset == "imdb":
         train, test = imdb.read_imdb(imdb.find(folder), max_tokens, cache_dir=cache_dir)
         return Corpus(*split(train, DEV_SHARE, seed), test, 2)

@@ -11,7 +11,7 @@ _TOKEN = re.compile(r"[^\W_]+(?:['’][^\W_]+)*|[^\w\s]|_")
 
 
 class Example(NamedTuple):
-    """The words of a text and its class, numbered from 0, the least favourable."""
+    """The words of a text and its class, numbered from 0; in IMDB and SST 0 is the worst."""
 
     words: Sequence[str]
     label: int
@@ -19,7 +19,7 @@ class Example(NamedTuple):
 
 def split_text(text: str, dataset: str, max_tokens: int) -> list[str]:
     """The words of a typed text, split as in that data set; at most the last `max_tokens`."""
-    words = tokenise(text) if dataset == "imdb" else _treebank_words(text)
+    words = _treebank_words(text) if dataset in ("sst5", "sst2") else tokenise(text)
     return words[-max_tokens:]
 
 
