@@ -47,12 +47,11 @@ def evaluate(config: EvaluateConfig) -> dict[str, float]:
 
     run_config, trainer, vocabulary = experiment.load(config.run_dir, config.checkpoint)
     if config.text:
-        name, tokens = pathlib.Path(config.text).name, reader.read_tokens(config.text, vocabulary)
+        name = pathlib.Path(config.text).name
+        tokens = reader.read_tokens(config.text, vocabulary, run_config.tokens)
     else:
-        name, tokens = (
-            config.split,
-            reader.load_split(config.data_dir or run_config.data_dir, config.split, vocabulary),
-        )
+        name, data_dir = config.split, config.data_dir or run_config.data_dir
+        tokens = reader.load_split(data_dir, name, vocabulary, run_config.tokens)
     streams = config.streams or run_config.batch_size
     metrics = experiment.evaluate(trainer, tokens, name, streams, run_config.chains(config.samples))
     print(

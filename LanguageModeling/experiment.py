@@ -71,9 +71,14 @@ def make_model(config: LanguageConfig, vocabulary: Vocabulary) -> LanguageModel:
     return LanguageModel(config, len(vocabulary), spellings)
 
 
+def load_data(config: LanguageConfig) -> reader.Corpus:
+    """The data of a run."""
+    return reader.load(config.data_dir, config.tokens, config.min_count)
+
+
 def build(config: LanguageConfig) -> Experiment:
     """The data, model and schedule of a run."""
-    corpus = reader.load(config.data_dir)
+    corpus = load_data(config)
     words, targets = reader.streams(corpus.train, config.batch_size, config.num_unroll_steps)
     model = make_model(config, corpus.vocabulary)
     if config.load_model:

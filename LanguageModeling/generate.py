@@ -15,7 +15,7 @@ import numpy as np
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from common.config import main, setting  # noqa: E402
-from common.data.text import EOS, words_of  # noqa: E402
+from common.data.text import EOS  # noqa: E402
 from common.errors import InputError  # noqa: E402
 
 if TYPE_CHECKING:
@@ -42,15 +42,18 @@ def generate(config: GenerateConfig) -> tuple[list[str], np.ndarray]:
 
     Returns words and distances.
     """
-    from LanguageModeling import experiment  # imports TensorFlow, so only after the flags were read
+    # imports TensorFlow, so only after the flags were read
+    from LanguageModeling import experiment, reader
 
     run_config, trainer, vocabulary = experiment.load(config.run_dir, config.checkpoint)
-    ids = vocabulary.encode([EOS, *words_of(config.prompt)])
+    prompt = reader.TOKENS[run_config.tokens](config.prompt)
+    ids = vocabulary.encode([EOS, *prompt])
     ids, distances = continue_text(
         trainer.model, ids, config.n_words, config.temperature, config.seed
     )
     words = vocabulary.decode(ids)
-    print(" ".join(words[1:]).replace(EOS, "\n"))
+    between = "" if run_config.tokens == "characters" else " "
+    print(between.join(words[1:]).replace(EOS, "\n"))
     if distances is None:
         if config.picture:
             raise InputError(

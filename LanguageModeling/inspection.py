@@ -7,12 +7,12 @@ import numpy as np
 import tensorflow as tf
 
 from common.data import bucketing, generated_corpus
-from common.data.text import EOS, UNKNOWN, words_of
+from common.data.text import EOS, UNKNOWN
 from common.errors import InputError
 from common.layers.make_layer import run_layer
 from common.ops.agent import Trace
 from common.training.restore import Trained
-from LanguageModeling import reader
+from LanguageModeling import experiment, reader
 from LanguageModeling.presets import LanguageConfig
 
 TITLE = "Language model"
@@ -34,8 +34,8 @@ def recurrent_layers(trained: Trained) -> list:
 
 
 def tokenise(trained: Trained, text: str) -> list[str]:
-    """The words of a sentence, after the `<eos>` of the sentence before."""
-    return [EOS, *words_of(text)]
+    """The tokens of a sentence, after the `<eos>` of the sentence before."""
+    return [EOS, *reader.TOKENS[trained.config.tokens](text)]
 
 
 def traces(
@@ -56,7 +56,7 @@ def example_texts(config: LanguageConfig, seed: int) -> list[str]:
 
 def dev_texts(config: LanguageConfig) -> list[list[str]]:
     """The sentences of the run's valid text, in order, each after the `<eos>` of the one before."""
-    corpus = reader.load(config.data_dir)
+    corpus = experiment.load_data(config)
     texts, words = [], [EOS]
     for word in corpus.vocabulary.decode(corpus.valid):
         words.append(word)
@@ -74,7 +74,7 @@ def gradient_probe(
     The last layer; its inputs [B, T, D] for windows of the valid text; sampled distances [B, T] (or
     None); and a function of h_T [B, H] that returns the cross-entropy of the word after step T [B].
     """
-    model, tokens = trained.model, reader.load(trained.config.data_dir).valid
+    model, tokens = trained.model, experiment.load_data(trained.config).valid
     starts = range(0, len(tokens) - n_steps, n_steps + 1)
     if not starts:
         raise InputError(
@@ -100,6 +100,8 @@ def page_inputs(trained: Trained) -> dict[str, Any]:
     """
     if trained.config.model == "char":
         return {"unsupported": "its words are spelled by a network that this page does not run"}
+    if trained.config.tokens != "spaces":
+        return {"unsupported": "this page separates words at spaces alone"}
     if not all(hasattr(layer, "recurrence") for layer in trained.model.recurrent):
         return {"unsupported": "it has layers that this page does not run"}
     words = trained.encoder

@@ -33,22 +33,27 @@ class _Model:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LanguageConfig(cells.flags_of([CharOptions]), _Model, RunConfig):
-    """Train a language model on the Penn Treebank (Gui et al. 2019, section 4.2)."""
+    """Train a language model on the Penn Treebank (Gui et al. 2019, section 4.2) or other text."""
 
     task = "LanguageModeling"
     options = {**RunConfig.options, "model": {"word": cells.NoOptions, "char": CharOptions}}
 
     data_dir: str = setting(
-        "", "folder with ptb.{train,valid,test}.txt (empty: a small generated corpus)"
+        "", "folder with [ptb.]{train,valid,test}.txt (empty: a small generated corpus)"
     )
+    tokens: str = setting(
+        "spaces",
+        "how text is split into tokens",
+        choices=("spaces", "words", "characters"),
+    )
+    min_count: int = setting(1, "rarer training words count as <unk>", minimum=1)
     rnn_size: int = setting(650, minimum=1)
     rnn_layers: int = setting(
         2, "recurrent layers: the last is of --cell, those below plain LSTMs", minimum=1
     )
     dropout: float = setting(
         0.5,
-        "probability of dropping a unit, on the word vectors (not with --model char), "
-        "between layers and before the softmax",
+        "share of units dropped, of layers and (--model word) vectors",
     )
     num_unroll_steps: int = setting(35, "time steps that gradients flow back through", minimum=1)
     batch_size: int = setting(20, minimum=1)

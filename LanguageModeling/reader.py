@@ -22,10 +22,13 @@ from common.data.text import (
     read_lines,
     words_of,
 )
+from common.data.treebank import split_words
 from common.errors import InputError, warn
 from common.files import seen_from, still_packed
 
 SPLITS = ("train", "valid", "test")
+# What the tokens of a line are, by the value of --tokens.
+TOKENS = {"spaces": words_of, "words": split_words, "characters": list}
 WORD_START, WORD_END = "<word>", "</word>"  # characters of their own at the ends of every word
 MAX_CHARS = 65
 
@@ -52,31 +55,42 @@ class Corpus:
     vocabulary: Vocabulary
 
 
-def load(data_dir: str = "") -> Corpus:
+def load(data_dir: str = "", tokens: str = "spaces", min_count: int = 1) -> Corpus:
     """The corpus in a folder, or a generated one if `data_dir` is empty.
 
     The folder has ptb.train.txt, ptb.valid.txt and ptb.test.txt, or the same without "ptb.", or the
-    archive simple-examples.tgz as it is distributed. Words are separated by spaces, one sentence
-    per line, with or without an `<eos>` at its end. A word that is not in the training text becomes
-    `<unk>`, if the training text contains that.
+    archive simple-examples.tgz as it is distributed: a sentence per line, with or without an
+    `<eos>` at its end. A token that is not in the training text becomes `<unk>`, if there is one.
+
+    Args:
+        data_dir: see above.
+        tokens: how a line is split: at "spaces"; into "words", with punctuation apart as in the
+            Penn Treebank; or into "characters".
+        min_count: from 2 on, tokens that are rarer in the training text become `<unk>`.
 
     Raises `InputError` for missing or unusable files and, with file and line, for a word that has
     no id.
     """
     name, texts = _texts(data_dir)
-    sentences = {split: _sentences(*text) for split, text in texts.items()}
-    vocabulary = Vocabulary.build(word for words in sentences["train"] for word in (*words, EOS))
-    tokens = {split: _encode(sentences[split], vocabulary, texts[split][0]) for split in SPLITS}
-    return Corpus(name, **tokens, vocabulary=vocabulary)
+    sentences = {split: _sentences(*text, tokens) for split, text in texts.items()}
+    vocabulary = Vocabulary.build(
+        (word for words in sentences["train"] for word in (*words, EOS)),
+        min_count=min_count,
+        specials=(EOS, UNKNOWN) if min_count > 1 else (),
+    )
+    ids = {split: _encode(sentences[split], vocabulary, texts[split][0]) for split in SPLITS}
+    return Corpus(name, **ids, vocabulary=vocabulary)
 
 
-def load_split(data_dir: str, split: str, vocabulary: Vocabulary) -> np.ndarray:
+def load_split(
+    data_dir: str, split: str, vocabulary: Vocabulary, tokens: str = "spaces"
+) -> np.ndarray:
     """One split of what `load` reads, as ids of the given vocabulary: [N].
 
     Raises `InputError` as `load` does.
     """
     name, text = _texts(data_dir)[1][split]
-    return _encode(_sentences(name, text), vocabulary, name)
+    return _encode(_sentences(name, text, tokens), vocabulary, name)
 
 
 def _texts(data_dir: str) -> tuple[str, dict[str, tuple[str, list[str]]]]:
@@ -132,9 +146,9 @@ def _read_archive(path: pathlib.Path) -> dict[str, tuple[str, list[str]]]:
     return texts
 
 
-def _sentences(name: str, text: list[str]) -> list[list[str]]:
-    """The words of each line, without a final `<eos>`, which is appended later."""
-    sentences = [words_of(line) for line in text]
+def _sentences(name: str, text: list[str], tokens: str) -> list[list[str]]:
+    """The tokens of each line, without a final `<eos>`, which is appended later."""
+    sentences = [TOKENS[tokens](line) for line in text]
     ended = [words for words in sentences if words[-1:] == [EOS]]
     for words in ended:
         words.pop()
@@ -154,16 +168,16 @@ def _encode(sentences: list[list[str]], vocabulary: Vocabulary, name: str) -> np
         try:
             ids.append(vocabulary.encode([*words, EOS]))
         except InputError as error:
-            raise InputError(f"{name}:{number}: {error}") from None
+            raise InputError(f"{name}:{number}: {error}, or train with --min_count 2") from None
     return np.concatenate(ids)
 
 
-def read_tokens(path: str, vocabulary: Vocabulary) -> np.ndarray:
+def read_tokens(path: str, vocabulary: Vocabulary, tokens: str = "spaces") -> np.ndarray:
     """The ids [N] of a text file with a sentence per line, `<eos>` after each.
 
     Raises `InputError` for a text that cannot be read.
     """
-    return _encode(_sentences(path, read_lines(path)), vocabulary, path)
+    return _encode(_sentences(path, read_lines(path), tokens), vocabulary, path)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -27,12 +27,9 @@ class NERConfig(RunConfig):
 
     data_dir: str = setting(
         "",
-        "folder with eng.train, eng.testa, eng.testb, or your own train.txt, valid.txt, test.txt"
-        " (empty: a small generated corpus)",
+        "folder with eng.{train,testa,testb}, {train,valid,test}.txt (empty: generated)",
     )
-    columns: list[int] = setting(
-        [1, 4], "columns of the words and of the tags in your own data, from 1", minimum=1
-    )
+    columns: list[int] = setting([1, 4], "columns of the words and of the tags, from 1", minimum=1)
     vectors: str = setting(
         "", "file of pretrained word vectors, such as glove.6B.100d.txt (empty: random)", path=True
     )

@@ -22,8 +22,7 @@ class SentimentConfig(RunConfig):
     )
     data_dir: str = setting(
         "",
-        "folder with the data set as distributed, or with your own train.tsv, dev.tsv and test.tsv"
-        " (empty: a small generated corpus of two classes)",
+        "folder with the data set, or your own {train,dev,test}.tsv or .jsonl (empty: generated)",
     )
     cache_dir: str = setting(
         "",

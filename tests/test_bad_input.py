@@ -161,6 +161,15 @@ def place(tmp_path_factory):
         (folder / "trees" / name).mkdir(parents=True)
         for file in ("train.txt", "dev.txt", "test.txt"):
             (folder / "trees" / name / file).write_bytes(content)
+    for name, content in {
+        "columns": b"pos\tso good\n",
+        "latin": b"label\ttext\npos\tcaf\xe9\n",
+        "one_class": b"label\ttext\npos\tgood\npos\tfine\n",
+        "short": b"label\ttext\npos\tgood\nneg\n",
+    }.items():
+        (folder / "texts" / name).mkdir(parents=True)
+        for part in ("train", "test"):
+            (folder / "texts" / name / f"{part}.tsv").write_bytes(content)
     for name, change in {
         "missing": None,
         "empty": b"",
@@ -268,7 +277,18 @@ flags
 {NER}/tag.py --output={{new}}
     | --output needs the gold tags of a file: give --file .*
 {SENT}/RL_train.py {RUN} --dataset=yelp
-    | --dataset expects one of imdb, sst5, sst2; got 'yelp'
+    | --dataset expects one of imdb, sst5, sst2, own; got 'yelp'
+{SENT}/RL_train.py {RUN} --dataset=own
+    | --dataset own needs --data_dir, the folder that has train.tsv or .*
+{SENT}/RL_train.py {RUN} --dataset=own --data_dir={{p}} --phrases
+    | --phrases belongs to --dataset sst5 or sst2, the data set here is own: .*
+{NER}/RL_train.py {RUN} --columns=1
+    | --columns expects two numbers, .* such as 1,4; got 1
+{NER}/RL_train.py {RUN} --columns=0,2                      | --columns expects a value >= 1, got 0
+{NER}/tag.py --run_dir={{p}}/{NER} --columns=1,2,3
+    | --columns expects two numbers, .* such as 1,4; got 3
+{LM}/RL_train.py {RUN} --tokens=letters
+    | --tokens expects one of spaces, words, characters; got 'letters'
 experiments/run.py --rows=lstm                             | --rows expects a table beside it: .*
 experiments/run.py nowhere
     | --table expects one of .*; got 'nowhere'.*
@@ -335,9 +355,13 @@ data
 {TRAIN_NER} {RUN} --data_dir={{p}}/nowhere
     | .*nowhere: expected eng.train .*, found neither; CoNLL-2003 is licensed: .*
 {TRAIN_NER} {RUN} --data_dir={{p}}/tags/three
-    | .*eng.train:3: expected 4 columns .*, found 3; repair the line
+    | .*eng.train:3: expected 4 columns .*, found 3; repair the line, or say .*
+{TRAIN_NER} {RUN} --data_dir={{p}}/data/tags --columns=1,5
+    | .*eng.train:3: expected at least 5 columns, because of --columns 1,5, found 4; .*
+{TRAIN_NER} {RUN} --data_dir={{p}}/data/tags --columns=1,2
+    | .*eng.train:3: expected an entity tag .* in column 2, found 'NNP'; repair .*
 {TRAIN_NER} {RUN} --data_dir={{p}}/tags/tag
-    | .*eng.train:2: expected an entity tag .*, found 'X-'; repair the line
+    | .*eng.train:2: expected an entity tag .*, found 'X-'; repair the line, or .*
 {TRAIN_NER} {RUN} --data_dir={{p}}/tags/empty
     | .*eng.train: expected sentences, found none; get the file again
 {TRAIN_NER} {RUN} --data_dir={{p}}/tags/latin
@@ -358,6 +382,18 @@ data
     | .*train.txt:3: expected a tree such as .*, found '7' for a label .*
 {TRAIN_SENT} {RUN} --data_dir={{p}}/trees/empty
     | .*train.txt: expected trees, found none; get the file again
+{TRAIN_SENT} {RUN} --dataset=own --data_dir={{p}}/nowhere
+    | .*nowhere: expected the folder that has the data, found none; check the path
+{TRAIN_SENT} {RUN} --dataset=own --data_dir={{p}}/data/trees
+    | .*trees: expected train.tsv or train.jsonl, found neither; add it
+{TRAIN_SENT} {RUN} --dataset=own --data_dir={{p}}/texts/columns
+    | .*train.tsv:1: expected a first line that names the columns, .*; write it so
+{TRAIN_SENT} {RUN} --dataset=own --data_dir={{p}}/texts/latin
+    | .*train.tsv:2: expected UTF-8 text, found byte 0xe9 .*; convert .*
+{TRAIN_SENT} {RUN} --dataset=own --data_dir={{p}}/texts/one_class
+    | .*train.tsv: expected texts of at least two classes, found 'pos' alone; .*
+{TRAIN_SENT} {RUN} --dataset=own --data_dir={{p}}/texts/short
+    | .*train.tsv:3: expected 2 columns .*, found 1; repair the line
 {TRAIN_SENT} {RUN} --data_dir={{p}}/data/trees --vectors={{p}}/bad.vec
     | .*bad.vec:2: expected 4 numbers after the word, but .*
 {TRAIN_SENT} {RUN} --data_dir={{p}}/data/trees --vectors={{p}}/short.vec
@@ -441,7 +477,7 @@ runs
 {LM}/generate.py --run_dir={{p}}/{SENT}
     | .* holds a run of Sentiment, expected one of LanguageModeling
 {NER}/evaluate.py --run_dir={{p}}/{NER} --file={{p}}/three.conll
-    | .*three.conll:3: expected 4 columns .*, found 3; repair the line
+    | .*three.conll:3: expected 4 columns .*, found 3; repair the line, or say .*
 {LM}/evaluate.py --run_dir={{p}}/{LM} --text={{p}}/._a.txt
     | .*: expected UTF-8 text, found what macOS keeps beside a file .*
 {LM}/evaluate.py --run_dir={{p}}/{LM} --data_dir={{p}}/nowhere
@@ -453,7 +489,7 @@ runs
 {NER}/evaluate.py --run_dir={{p}}/{NER} --file={{p}}/nowhere
     | .*nowhere: expected a text file, found nothing there; check the path
 {NER}/tag.py --run_dir={{p}}/{NER} --file={{p}}/tag.conll --output={{new}}
-    | .*tag.conll:2: expected an entity tag .*; repair the line
+    | .*tag.conll:2: expected an entity tag .*; repair the line, or say with .*
 {NER}/tag.py --run_dir={{p}}/encoder_damaged
     | .*encoder.json: expected what Encoder.save wrote, but .*; train the model again
 {NER}/tag.py --run_dir={{p}}/nowhere

@@ -33,6 +33,8 @@ WORDS = ["the", "cat", "Sat", "on", "<unk>", "mat"]
 TEXT = b" the cat sat on the mat \n the <unk> sat \n a caf\xc3\xa9 \n" * 3
 CONLL = b"-DOCSTART- -X- O O\n\nU.N. NNP I-NP I-ORG\nofficial NN I-NP O\n\nRome NNP I-NP B-LOC\n\n"
 TREES = b"(3 (2 so) (4 good))\n(0 (1 (2 a) (1 bore)) (2 .))\n" * 2
+TSV = b"label\ttext\n" + b"good\tSo caf\xc3\xa9!\nbad\tno\n" * 4
+JSON = b'{"text": "So caf\xc3\xa9!", "label": 1}\n{"label": 0, "text": "no"}\n' * 4
 VECTORS = b"the 1 2 3\ncat .5 -1e-3 0\nsat 1 1 1\n"
 
 
@@ -112,6 +114,11 @@ READERS = {
     "text": ("a.txt", TEXT, read_lines),
     "vocabulary": ("a.txt", "\n".join(WORDS).encode(), Vocabulary.load),
     "conll": ("eng.train", CONLL, ner_reader.read_conll),
+    "columns": (
+        "a.conll",
+        b"#\thttp://a\n1\tRome\tB-LOC\n2\tis\tO\n\n",
+        lambda path: ner_reader.read_conll(path, columns=[2, 3]),
+    ),
     "encoder": ("encoder.json", saved_encoder, ner_reader.Encoder.load),
     "vectors.txt": ("a.txt", VECTORS, lambda path: load_vectors(path, WORDS)),
     "vectors.txt by the flag": ("a.txt", b"the cat 7 8 9\n" + VECTORS, vectors),
@@ -150,6 +157,8 @@ READERS = {
         trees_zip(),
         lambda path: sentiment_reader.load("sst5", path.parent),
     ),
+    "own.tsv": ("train.tsv", TSV, lambda path: sentiment_reader.load("own", path.parent)),
+    "own.jsonl": ("train.jsonl", JSON, lambda path: sentiment_reader.load("own", path.parent)),
     "numbers": ("train.npz", number_data, lambda path: number_reader._read(path, 10, "paper")),
     "checkpoint": ("checkpoint-3.npz", saved_checkpoint, checkpoint.load),
     "checkpoint's arrays": (
@@ -227,6 +236,9 @@ def test_reader(name, tmp_path):
     if name == "trees":
         for split in ("dev", "test"):
             (folder / f"{split}.txt").write_bytes(TREES)
+    if name.startswith("own"):
+        for part in ("dev", "test"):
+            (folder / file_name.replace("train", part)).write_bytes(valid)
     path = folder / file_name
     path.write_bytes(valid)
     read(path)  # it is valid

@@ -217,7 +217,7 @@ def test_missing_archives_are_fetched_into_the_folder(tmp_path, monkeypatch):
             load(dataset, tmp_path)
         with pytest.raises(InputError, match="expected the folder that has the data"):
             load(dataset, tmp_path / "elsewhere")
-    with pytest.raises(InputError, match="among imdb, sst5, sst2, found 'sst'"):
+    with pytest.raises(InputError, match="among imdb, sst5, sst2, own, found 'sst'"):
         load("sst", tmp_path)
 
 

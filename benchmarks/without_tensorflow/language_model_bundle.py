@@ -108,7 +108,7 @@ def read_texts(config: ExportConfig) -> tuple[dict[str, np.ndarray], int, reader
             for seed, split in enumerate(reader.SPLITS)
         }
         return texts, config.n_words, language_models.spellings()
-    corpus = reader.load(config.data_dir)
+    corpus = reader.load(config.data_dir, config.tokens, config.min_count)
     spellings = (
         reader.spell(corpus.vocabulary, config.max_chars) if config.model == "char" else None
     )
