@@ -30,6 +30,8 @@ _HOMES = {
     "SkipRNNCell": "cells.skip_rnn",
     "TimeDelayCell": "cells.time_delay",
     "UpdateSkippingRNN": "layers.update_skipping_rnn",
+    "export": "deployment",
+    "step_by_step": "deployment",
 }
 
 __all__ = list(_HOMES)

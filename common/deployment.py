@@ -1,0 +1,192 @@
+"""Trained models as TFLite and ONNX files, for programs without TensorFlow.
+
+The layers over whole sequences keep all states in one buffer, which neither format knows. Their
+cells under `keras.layers.RNN` compute the same, of operations that both know: `step_by_step` makes
+that change. A SavedModel needs none of this: `model.export(folder)`, Keras' own, writes one.
+"""
+
+import logging
+import os
+import pathlib
+import tempfile
+import warnings
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from .files import atomic_write
+from .layers.dynamic_skip_lstm import DynamicSkipLSTM
+
+_FORMATS = {".tflite": "litert", ".onnx": "onnx"}  # by the names of files
+_KEPT = "return_sequences return_state go_backwards stateful unroll zero_output_for_mask".split()
+_TOLERANCE = 1e-3
+_ANY = 6  # steps, where a model takes any number
+
+
+def step_by_step(model: keras.Model) -> keras.Model:
+    """The same network with the same weights, its layers over whole sequences (`DynamicSkipLSTM`
+    and those made of it) as `keras.layers.RNN` of their cells; inside other models and
+    `Bidirectional` too.
+
+        model = keras.Sequential([keras.Input([None, 3]), DynamicSkipLSTM(4, n_actions=3)])
+        step_by_step(model).predict(x)  # what model.predict(x) gives, more slowly
+
+    Args:
+        model: a `keras.Sequential` or functional model that is built, or a `PolicyGradientModel`
+            made of inputs and outputs.
+
+    Returns:
+        A model of its own: what happens to its weights does not touch the given one's.
+
+    Raises:
+        ValueError: another kind of model; a layer whose inference is random, or whose states have
+            other shapes than its cell's.
+    """
+    network = getattr(model, "network", model)  # of a PolicyGradientModel
+    if not (network.built and getattr(network, "inputs", None)):
+        raise ValueError(
+            "expected a keras.Sequential or functional model that is built, received"
+            f" {type(model).__name__} {model.name!r}: make one of its layers, from a keras.Input on"
+        )
+    made = keras.models.clone_model(network, clone_function=_of_steps)
+    made.set_weights(network.get_weights())
+    return made
+
+
+def _of_steps(layer: keras.layers.Layer) -> keras.layers.Layer:
+    """Another layer like this one."""
+    if isinstance(layer, keras.Model):
+        return step_by_step(layer)
+    if isinstance(layer, keras.layers.Bidirectional):
+        both = _of_steps(layer.forward_layer), _of_steps(layer.backward_layer)
+        kept = {"merge_mode": layer.merge_mode, "name": layer.name}
+        return keras.layers.Bidirectional(both[0], backward_layer=both[1], **kept)
+    if not isinstance(layer, DynamicSkipLSTM):
+        return layer.__class__.from_config(layer.get_config())
+    cell = layer.cell
+    if cell.draws(False, cell.greedy):
+        raise ValueError(
+            "expected layers that draw no random numbers at inference, received"
+            f" {type(layer).__name__} {layer.name!r} with greedy={cell.greedy}: set greedy=True, or"
+            " leave out a layer whose distances are random"
+        )
+    if layer.return_state and list(layer.state_size) != list(cell.state_size):
+        raise ValueError(
+            'expected history="carried" where a layer returns its states, received'
+            f" history={cell.history!r} in {layer.name!r}: make the model without return_state"
+        )
+    config = layer.get_config()
+    cell = type(cell).from_config(cell.get_config())
+    return keras.layers.RNN(cell, **{name: config[name] for name in [*_KEPT, "name", "dtype"]})
+
+
+def export(model: keras.Model, path: str | os.PathLike, batch_size: int = 1) -> None:
+    """Write a trained model as a TFLite or an ONNX file, once the file computes what the model
+    does.
+
+        export(model, "model.tflite")  # of the built-in operations alone
+        export(model, "model.onnx")    # needs `pip install dynamic-skip-lstm[export]`
+
+    Args:
+        model: as for `step_by_step`.
+        path: a file's name that ends in .tflite or .onnx.
+        batch_size: of a TFLite file, which reserves memory for one size; an ONNX file takes any.
+
+    Raises:
+        ImportError: an .onnx file without tf2onnx and onnxruntime.
+        ValueError: see `step_by_step`; another ending; a model that the converter does not know, or
+            gets wrong. Nothing is written then.
+    """
+    path = pathlib.Path(path)
+    if path.suffix not in _FORMATS:
+        raise ValueError(
+            f"expected a file's name that ends in {' or '.join(_FORMATS)}, received {str(path)!r}:"
+            " model.export(folder) writes a SavedModel"
+        )
+    if path.suffix == ".onnx":
+        try:
+            import onnxruntime  # noqa: F401
+            import tf2onnx  # noqa: F401
+        except ImportError as error:
+            raise ImportError(
+                f"an ONNX file needs {error.name}: pip install dynamic-skip-lstm[export]"
+            ) from error
+    for layer in model.layers:
+        if layer.compute_dtype != "float32":
+            raise ValueError(
+                f"expected layers that compute in float32, received {layer.name!r} in"
+                f" {layer.compute_dtype}: make the model anew in float32, and give it the weights"
+            )
+    model = step_by_step(model)
+    size = batch_size if path.suffix == ".tflite" else None
+    examples = keras.tree.map_structure(_example, _inputs(model))
+    with tempfile.TemporaryDirectory() as folder:
+        file = pathlib.Path(folder, f"model{path.suffix}")
+        try:
+            _convert(model, file, size)
+            run = _run_tflite if path.suffix == ".tflite" else _run_onnx
+            names = [one.name for one in keras.tree.flatten(_inputs(model))]
+            found = run(file, dict(zip(names, keras.tree.flatten(examples), strict=True)))
+        except Exception as error:  # of a dozen kinds
+            reason = " ".join(str(error).split())[:300]
+            raise ValueError(
+                f"expected a model that converts to {path.suffix}, found: {reason}; save what the"
+                " converter knows, or a SavedModel with model.export(folder)"
+            ) from error
+        expected = keras.tree.flatten(model(examples, training=False))
+        for one, other in zip(expected, found, strict=True):
+            difference = np.abs(one.numpy() - other).max()
+            if not difference <= _TOLERANCE:
+                raise ValueError(
+                    "expected a file that computes what the model does, found a difference of"
+                    f" {difference:.3g}: the converter to {path.suffix} got this model wrong"
+                )
+        atomic_write(path, file.read_bytes())
+
+
+def _inputs(model: keras.Model) -> Any:
+    """Its symbolic inputs, in the structure in which it takes them."""
+    return model.inputs[0] if isinstance(model, keras.Sequential) else model.input
+
+
+def _example(wanted: keras.KerasTensor) -> np.ndarray:
+    """Numbers for an input: normal ones, or 0 and 1 where it wants whole numbers."""
+    size, random = [n or _ANY for n in (1, *wanted.shape[1:])], np.random.default_rng(0)
+    is_float = tf.as_dtype(wanted.dtype).is_floating
+    found = random.normal(size=size) if is_float else random.integers(0, 2, size)
+    return found.astype(wanted.dtype)
+
+
+def _convert(model: keras.Model, file: pathlib.Path, batch_size: int | None) -> None:
+    signature = [
+        keras.tree.map_structure(
+            lambda one: tf.TensorSpec((batch_size, *one.shape[1:]), one.dtype, one.name),
+            _inputs(model),
+        )
+    ]
+    options: dict[str, Any] = {"input_signature": signature, "verbose": False}
+    if file.suffix == ".tflite":
+        # Operations of TensorFlow itself are not in the usual interpreters.
+        options["target_spec"] = {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]}
+    logging.getLogger("tf2onnx").setLevel(logging.CRITICAL)  # what it says, _run_onnx raises
+    model.export(file, format=_FORMATS[file.suffix], **options)
+
+
+def _run_tflite(file: pathlib.Path, examples: dict[str, np.ndarray]) -> list[np.ndarray]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the package that the interpreter moves to
+        interpreter = tf.lite.Interpreter(str(file))
+    found = interpreter.get_signature_runner()(**examples)
+    return keras.tree.flatten([found[name] for name in sorted(found, key=lambda n: (len(n), n))])
+
+
+def _run_onnx(file: pathlib.Path, examples: dict[str, np.ndarray]) -> list[np.ndarray]:
+    import onnx
+    import onnxruntime
+
+    # The converter leaves what it does not know as it stands, and says nothing.
+    onnx.checker.check_model(str(file), full_check=True)
+    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    return session.run(None, examples)

@@ -1,0 +1,167 @@
+"""Trained models outside: as SavedModel, TFLite and ONNX files, and step by step before that."""
+
+import subprocess
+import sys
+import warnings
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import common
+from common import deployment
+
+L = keras.layers
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class SingularValues(L.Layer):
+    """What neither format has."""
+
+    def call(self, x):
+        return x + tf.linalg.svd(x[:, :, None], compute_uv=False)
+
+
+@pytest.fixture(scope="module")
+def model():
+    """A classifier of sequences of any length."""
+    keras.utils.set_random_seed(0)
+    x = keras.Input([None, 3])
+    skips = common.DynamicSkipLSTM(5, n_actions=3, lamda=0.7, agent_bias_initializer="normal")
+    return keras.Model(x, L.Dense(2)(skips(x)))
+
+
+def numbers(*shape):
+    return np.random.default_rng(1).normal(size=shape).astype(np.float32)
+
+
+def test_step_by_step():
+    """All kinds of layers, in other models and both directions, with masks and states."""
+    keras.utils.set_random_seed(0)
+    h = keras.Input([None, 6])
+    attention = common.AttentionSkipLSTM(4, n_actions=2, return_sequences=True)
+    inner = keras.Model(h, attention(h))
+    words = keras.Input([None], dtype="int32")
+    skips = common.DynamicSkipLSTM(
+        3, n_actions=3, lamda=0.5, observation="mean", history="window", return_sequences=True
+    )
+    x = L.Embedding(9, 3, mask_zero=True)(words)
+    x = inner(L.Bidirectional(skips)(x))
+    x = common.FixedSkipLSTM(4, skip=2, layer_norm=True, return_sequences=True)(x)
+    *last, c = common.FastLSTM(4, go_backwards=True, return_state=True)(x)
+    model = keras.Model(words, [L.Dense(2)(last[0]), c])
+    layers = [layer for layer in model._flatten_layers() if hasattr(layer, "recurrence")]
+    assert len(layers) >= 5
+    made = common.step_by_step(model)
+    assert not any(hasattr(layer, "recurrence") for layer in made._flatten_layers())
+    inputs = np.array([[3, 1, 4, 1, 5, 0, 0], [2, 7, 1, 8, 2, 8, 1]])
+    for ours, theirs in zip(model(inputs), made(inputs), strict=True):
+        assert theirs.numpy() == pytest.approx(ours.numpy(), abs=1e-6)
+    for weight in made.weights:  # it has weights of its own
+        weight.assign(weight * 0)
+    assert not np.allclose(model(inputs)[1], made(inputs)[1])
+
+
+def test_step_by_step_of_a_policy_gradient_model(model):
+    trained = common.PolicyGradientModel(model.input, model.output)
+    made, x = common.step_by_step(trained), numbers(2, 5, 3)
+    assert made(x).numpy() == pytest.approx(trained(x).numpy(), abs=1e-6)
+
+
+def of(layer):
+    return keras.Sequential([keras.Input([7, 3]), layer])
+
+
+class Subclass(keras.Model):
+    """Whose layers nobody can see."""
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (Subclass, "functional model that is built, received Subclass"),
+        (lambda: keras.Sequential([L.Dense(2)]), "is built, received Sequential"),
+        (lambda: of(common.RandomSkipLSTM(4)), "no random numbers at inference, received RandomSk"),
+        (lambda: of(common.DynamicSkipLSTM(4, greedy=False)), "with greedy=False: set greedy=True"),
+    ],
+)
+def test_what_cannot_go_step_by_step(make, message):
+    with pytest.raises(ValueError, match=message):
+        common.step_by_step(make())
+
+
+def test_states_of_another_shape_are_refused():
+    x = keras.Input([7, 3])
+    layer = common.DynamicSkipLSTM(4, history="window", return_state=True)
+    with pytest.raises(ValueError, match='history="carried" where a layer returns its states'):
+        common.step_by_step(keras.Model(x, layer(x)))
+
+
+# ------------------------------------------------------------------------------------------- files
+
+_SERVES = """
+import sys
+import numpy as np, tensorflow as tf
+model = tf.saved_model.load(sys.argv[1])
+x = np.load(sys.argv[1] + "/x.npy")
+np.save(sys.argv[1] + "/y.npy", np.concatenate([model.serve(x[:1, :4]), model.serve(x)]))
+assert not {"common", "dynamic_skip_lstm"} & set(sys.modules)
+"""
+
+
+def test_a_saved_model_serves_without_the_package(model, tmp_path):
+    """In a process of its own, at batch sizes and lengths that it has never seen."""
+    model.export(tmp_path / "saved", verbose=False)
+    x = numbers(3, 9, 3)
+    np.save(tmp_path / "saved" / "x.npy", x)
+    subprocess.run([sys.executable, "-c", _SERVES, str(tmp_path / "saved")], check=True)
+    expected = np.concatenate([model(x[:1, :4]), model(x)])
+    assert np.load(tmp_path / "saved" / "y.npy") == pytest.approx(expected, abs=1e-6)
+
+
+def test_tflite(model, tmp_path):
+    common.export(model, tmp_path / "model.tflite", batch_size=2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        interpreter = tf.lite.Interpreter(str(tmp_path / "model.tflite"))
+    runner, x = interpreter.get_signature_runner(), numbers(2, 4, 3)
+    (found,) = runner(**dict.fromkeys(runner.get_input_details(), x)).values()
+    assert found == pytest.approx(model(x).numpy(), abs=1e-6)
+
+
+def test_onnx(model, tmp_path):
+    reason = "no ONNX here: pip install .[export]"
+    pytest.importorskip("tf2onnx", reason=reason)
+    onnxruntime = pytest.importorskip("onnxruntime", reason=reason)
+    common.export(model, tmp_path / "model.onnx")
+    session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"))
+    for shape in ((1, 1, 3), (4, 9, 3)):
+        x = numbers(*shape)
+        (found,) = session.run(None, {session.get_inputs()[0].name: x})
+        assert found == pytest.approx(model(x).numpy(), abs=1e-6)
+    with pytest.raises(ValueError, match=r"expected a model that converts to \.onnx, found: .*Svd"):
+        common.export(of(SingularValues()), tmp_path / "other.onnx")
+    assert not (tmp_path / "other.onnx").exists()
+
+
+def test_nothing_is_written_where_a_file_would_be_wrong(model, monkeypatch, tmp_path):
+    with pytest.raises(
+        ValueError, match=r"expected a model that converts to \.tflite, found: .*Sv"
+    ):
+        common.export(of(SingularValues()), tmp_path / "a.tflite")
+    monkeypatch.setattr(deployment, "_convert", lambda model, file, size: file.write_bytes(b"x"))
+    monkeypatch.setattr(deployment, "_run_tflite", lambda *_: [np.full([1, 2], np.nan)])
+    with pytest.raises(ValueError, match="computes what the model does, found a difference of nan"):
+        common.export(model, tmp_path / "a.tflite")
+    mixed = of(L.Dense(2, dtype="mixed_bfloat16"))
+    with pytest.raises(
+        ValueError, match="expected layers that compute in float32, received 'dense"
+    ):
+        common.export(mixed, tmp_path / "a.tflite")
+    with pytest.raises(ValueError, match=r"ends in \.tflite or \.onnx, received .*a\.h5"):
+        common.export(model, tmp_path / "a.h5")
+    monkeypatch.setitem(sys.modules, "tf2onnx", None)
+    with pytest.raises(ImportError, match=r"needs (tf2onnx|onnxruntime): pip install .*\[export\]"):
+        common.export(model, tmp_path / "a.onnx")
+    assert not list(tmp_path.iterdir())
