@@ -69,8 +69,7 @@ def _of_steps(layer: keras.layers.Layer) -> keras.layers.Layer:
     if cell.draws(False, cell.greedy):
         raise ValueError(
             "expected layers that draw no random numbers at inference, received"
-            f" {type(layer).__name__} {layer.name!r} with greedy={cell.greedy}: set greedy=True, or"
-            " leave out a layer whose distances are random"
+            f" {layer.name!r} with greedy={cell.greedy}: set greedy=True"
         )
     if layer.return_state and list(layer.state_size) != list(cell.state_size):
         raise ValueError(
