@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from common import objective
+from common.layers.crf import CRF
 from common.layers.make_layer import auxiliary, make_layer, run_layer
 from common.losses import masked_mean, mixture, policy_gradient
 from common.ops.agent import Trace
@@ -17,7 +18,6 @@ from common.ops.mixture import by_chain, log_mean, repeated
 from common.ops.random import dropout, fold
 from common.training.task_model import NamedTensors
 from NER import reader
-from NER.crf import CRF
 from NER.presets import NERConfig
 
 

@@ -12,6 +12,7 @@ from .backend import check_backend
 _HOMES = {
     "AttentionSkipLSTM": "layers.attention_skip_lstm",
     "AttentionSkipLSTMCell": "cells.attention",
+    "CRF": "layers.crf",
     "ClockworkCell": "cells.clockwork",
     "DynamicSkipLSTM": "layers.dynamic_skip_lstm",
     "DynamicSkipLSTMCell": "cells.dynamic_skip",

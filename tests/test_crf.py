@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from NER import crf
+from common.layers import crf
 
 MODES = {
     "eager": lambda function: function,
