@@ -1,5 +1,6 @@
 # make demo    a network that learns where to look, from nothing, in a few minutes
 # make test    the tests
+# make docs    pages of the package's classes, from their docstrings: build/docs/index.html
 # make reproduce TABLE=ner    the runs that a table of the paper lacks, then the table; without TABLE what is done of all of them
 # All make .venv and install into it what requirements.txt names; VENV=... and PYTHON=... say otherwise.
 
@@ -11,7 +12,7 @@ DEMO_DATA = data/demo
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: install demo test reproduce clean
+.PHONY: install demo test docs reproduce clean
 
 install: $(VENV)/.installed
 
@@ -30,6 +31,16 @@ demo: install
 
 test: install
 	$(RUN) -m pytest -q -n auto
+
+# The packages of an extra of pyproject.toml: make extra-ray
+extra-%: install
+	$(RUN) -m pip install --quiet $$($(RUN) -c 'import tomllib; \
+	print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["$*"])')
+
+docs: extra-docs
+	$(RUN) -m pip install --quiet --no-deps --upgrade --target build/site .
+	PYTHONPATH=build/site $(RUN) -m pdoc --docformat google --no-show-source \
+	--output-directory build/docs dynamic_skip_lstm dynamic_skip_lstm.losses
 
 reproduce: install
 	$(RUN) experiments/run.py $(TABLE) $(FLAGS)

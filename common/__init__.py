@@ -9,6 +9,8 @@ import importlib
 
 from .backend import check_backend
 
+__version__ = "0.1.0"  # as in pyproject.toml and CITATION.cff
+
 _HOMES = {
     "AttentionSkipLSTM": "layers.attention_skip_lstm",
     "AttentionSkipLSTMCell": "cells.attention",

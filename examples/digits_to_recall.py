@@ -11,7 +11,6 @@ the last step to the digit itself.
 
 import keras
 import numpy as np
-
 from dynamic_skip_lstm import DynamicSkipLSTM, PolicyGradientModel
 
 N_TRAIN, N_TEST, N_DIGITS = 10_000, 2_000, 10

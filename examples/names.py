@@ -11,11 +11,10 @@ others, else O.
 import keras
 import numpy as np
 import tensorflow as tf
-
 from dynamic_skip_lstm import CRF, DynamicSkipLSTM, PolicyGradientModel
 
 N_TRAIN, N_TEST = 3_000, 500
-UNITS, BATCH_SIZE, EPOCHS = 40, 25, 6
+UNITS, BATCH_SIZE, EPOCHS = 40, 25, 8
 keras.utils.set_random_seed(0)
 
 # ## The data
@@ -24,7 +23,10 @@ NAMES = "Jordan Lincoln Austin Chelsea Madison Florence Sydney Carter Houston Vi
 CUES = {  # before a name, and after it
     "PER": (["voters elected", "she married", "the jury heard"], ["smiled", "was born in May"]),
     "LOC": (["they flew to", "we live in", "it rained in"], ["was flooded", "lies in the north"]),
-    "ORG": (["workers left", "he sued", "banks lent money to"], ["cut 300 jobs", "reported a loss"]),
+    "ORG": (
+        ["workers left", "he sued", "banks lent money to"],
+        ["cut 300 jobs", "reported a loss"],
+    ),
 }
 FILLERS = ["on Monday", "after a long delay", "as everybody knows", "despite the rain", "once more"]
 random = np.random.default_rng(0)
@@ -77,9 +79,7 @@ class Tagger(PolicyGradientModel):
     def __init__(self, make_layer: type, **options: object) -> None:
         super().__init__(entropy_weight=0.01)
         self.vectors = keras.layers.Embedding(len(vocabulary) + 1, 25)
-        self.both = keras.layers.Bidirectional(
-            make_layer(UNITS, return_sequences=True, **options)
-        )
+        self.both = keras.layers.Bidirectional(make_layer(UNITS, return_sequences=True, **options))
         self.scores = keras.layers.Dense(len(TAGS))
         self.crf = CRF(TAGS, scheme="BIO")
         self.crf.build([None, None, len(TAGS)])
@@ -99,7 +99,7 @@ def train_and_test(make_layer: type, **options: object) -> tuple[Tagger, float]:
     """The tagger with this layer, and its share of test names with all their tags right."""
     keras.utils.set_random_seed(0)
     model = Tagger(make_layer, **options)
-    model.compile(keras.optimizers.Adam(0.003), model.minus_log_likelihood)
+    model.compile(keras.optimizers.Adam(0.01), model.minus_log_likelihood)
     model.fit(words[train], tags[train], BATCH_SIZE, EPOCHS, verbose=2)
     found = model.crf(model(words[test]), mask=words[test] != 0).numpy()
     # A name is right if its tags are and the name ends there.
@@ -123,8 +123,12 @@ model, of_skips = train_and_test(DynamicSkipLSTM, n_actions=5, lamda=0.5, previo
 
 one = words[test][:1]
 found = model.crf(model(one), mask=one != 0).numpy()[0]
-print("\n" + " ".join(
-    f"{word}/{TAGS[tag]}" if tag else word for (word, _), tag in zip(sentences[N_TRAIN], found)
-))
+print(
+    "\n"
+    + " ".join(
+        f"{word}/{TAGS[tag]}" if tag else word
+        for (word, _), tag in zip(sentences[N_TRAIN], found, strict=False)
+    )
+)
 print(f"\nLSTM          names found {of_lstm:.3f}")
 print(f"dynamic skips names found {of_skips:.3f}")

@@ -1,16 +1,15 @@
 """Reviews: an LSTM with dynamic skip connections in a text classifier, masks included.
 
-The reviews are made up here, so that nothing is downloaded: a sentence or two about nothing, then
-a verdict, then more about nothing. Whether it is favourable takes two words of the verdict that
-stand some words apart: "few will doubt that ... was superb" is, "few will believe that ... was
-superb" is not. Counts of words are right in two reviews of three.
+The reviews are made up here, so that nothing is downloaded: a verdict, perhaps behind a sentence
+about nothing, then more of these, so that the network has to keep it for up to fifty words. Whether
+it is favourable takes two words that stand some words apart: "few will doubt that ... was superb"
+is, "few will believe that ... was superb" is not.
 
     python examples/reviews.py    # two minutes on two cores
 """
 
 import keras
 import numpy as np
-
 from dynamic_skip_lstm import DynamicSkipLSTM, PolicyGradientModel
 
 N_TRAIN, N_TEST = 4_000, 1_000
@@ -24,7 +23,11 @@ SUBJECTS = "film story script cast music plot".split()
 FILLERS = ["with its many songs", "from the second hour on", "on a small screen", "after all"]
 WORDS_OF_PRAISE = "wonderful moving brilliant charming superb witty".split()
 WORDS_OF_BLAME = "awful boring clumsy tedious dull shallow".split()
-NEUTRAL = ["it runs for two hours", "we sat in the last row", "the hero is a teacher from the south"]
+NEUTRAL = [
+    "it runs for two hours",
+    "we sat in the last row",
+    "the hero is a teacher from the south",
+]
 random = np.random.default_rng(0)
 
 
@@ -34,7 +37,7 @@ def review() -> tuple[str, int]:
     filler = " ".join(random.permutation(FILLERS)[: random.integers(1, 4)])
     verdict = f"{random.choice(OPENINGS)[int(denied)]} that the {random.choice(SUBJECTS)} {filler}"
     verdict += f" was {random.choice(WORDS_OF_PRAISE if praise else WORDS_OF_BLAME)}"
-    before, after = random.integers(0, 3, 2)
+    before, after = random.integers(2), random.integers(3, 8)
     around = list(random.choice(NEUTRAL, before + after))
     return " . ".join([*around[:before], verdict, *around[before:]]), int(praise != denied)
 
@@ -65,7 +68,7 @@ def train_and_test(name: str, layer: keras.layers.Layer, model_class: type = ker
     h = layer(keras.layers.Embedding(split.vocabulary_size(), 32, mask_zero=True)(x))
     model = model_class(x, keras.layers.Dense(1)(h), name=name)
     loss = keras.losses.BinaryCrossentropy(from_logits=True)
-    model.compile(keras.optimizers.Adam(0.003), loss, metrics=["accuracy"])
+    model.compile(keras.optimizers.Adam(0.003, global_clipnorm=1.0), loss, metrics=["accuracy"])
     model.fit(words[train], labels[train], BATCH_SIZE, EPOCHS, verbose=2)
     accuracy = model.evaluate(words[test], labels[test], verbose=0, return_dict=True)["accuracy"]
     return model, accuracy
@@ -80,7 +83,10 @@ model, of_skips = train_and_test("dynamic_skips", skips, PolicyGradientModel)
 # Every word of a test review, and the one whose state its step was mixed with.
 
 model(words[test][:1])
-distances, place = skips.trace.distances.numpy()[0], {i: w for i, w in enumerate(split.get_vocabulary())}
+distances, place = (
+    skips.trace.distances.numpy()[0],
+    {i: w for i, w in enumerate(split.get_vocabulary())},
+)
 text = [place[i] for i in words[test][0] if i]
 print(f"\nfavourable: {bool(labels[test][0])}")
 for t, (word, k) in enumerate(zip(text, distances, strict=False)):

@@ -1,14 +1,18 @@
-"""Paths and data for the whole suite."""
+"""Paths and data for the whole suite, and `--last-skipped`."""
 
 import os
 import pathlib
+import shutil
+import subprocess
 import sys
+import tarfile
 
 import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
+_SKIPPED = "last_skipped"  # in pytest's cache
 
 
 @pytest.fixture(scope="session")
@@ -25,7 +29,80 @@ def data_dir() -> pathlib.Path:
     folder = pathlib.Path(os.environ.get("DYNAMIC_SKIP_DATA", ROOT.parent / "shared" / "data"))
     if not folder.is_dir():
         pytest.skip(
-            f"no data at {folder}: set DYNAMIC_SKIP_DATA to the folder that holds ptb/, conll2003/,"
-            " sst/, imdb/"
+            f"no data at {folder}: DYNAMIC_SKIP_DATA=FOLDER python -m pytest --last-skipped, where"
+            " FOLDER holds ptb/, conll2003/, sst/, imdb/"
         )
     return folder
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory) -> tuple[pathlib.Path, pathlib.Path]:
+    """A wheel, and the source distribution that it was built from.
+
+    Both in a copy of what git has: a build writes beside the sources, and what lies there besides
+    must not get into it.
+    """
+    reason = "no setuptools 77 here: pip install -r requirements.txt"
+    pytest.importorskip("setuptools", minversion="77", reason=reason)
+    source, made = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("dist")
+    for name in ("pyproject.toml", "MANIFEST.in", "README.md", "LICENSE", "CITATION.cff"):
+        shutil.copy(ROOT / name, source)
+    ignored = shutil.ignore_patterns("__pycache__", "golden", "results", "figures")
+    for path in ROOT.glob("*/*.py"):
+        if path.parent.name not in (".venv", "build") and not (source / path.parent.name).exists():
+            shutil.copytree(path.parent, source / path.parent.name, ignore=ignored)
+    build = "import setuptools.build_meta as b, sys; b.build_{}(sys.argv[1])"
+    for kind, suffix in (("sdist", ".tar.gz"), ("wheel", ".whl")):
+        command = [sys.executable, "-c", build.format(kind), str(made)]
+        subprocess.run(command, cwd=source, check=True, capture_output=True)
+        (file,) = made.glob(f"*{suffix}")
+        if kind == "sdist":
+            distribution, source = file, source / "unpacked"
+            with tarfile.open(file) as archive:
+                archive.extractall(source, filter="data")
+            (source,) = source.iterdir()
+    return file, distribution
+
+
+@pytest.fixture(scope="session")
+def installed(built, tmp_path_factory) -> pathlib.Path:
+    """A folder into which the wheel was installed, and nothing else."""
+    target = tmp_path_factory.mktemp("site")
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
+    subprocess.run([*pip, "--target", target, built[0]], check=True, capture_output=True)
+    return target
+
+
+# A run remembers what it skipped, so that this can be run alone once all that it wants is there.
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--last-skipped", action="store_true", help="only the tests that the last run skipped"
+    )
+
+
+def pytest_configure(config):
+    if not hasattr(config, "workerinput"):  # the process that hears of all tests
+        config.pluginmanager.register(_Skipped(config))
+
+
+class _Skipped:
+    def __init__(self, config):
+        self.config, self.names = config, []
+
+    def pytest_runtest_logreport(self, report):
+        if report.skipped and not hasattr(report, "wasxfail"):
+            self.names.append(report.nodeid)
+
+    def pytest_sessionfinish(self):
+        if not self.config.option.collectonly:
+            self.config.cache.set(_SKIPPED, self.names)
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.option.last_skipped:
+        names = set(config.cache.get(_SKIPPED, []))
+        chosen = [item for item in items if item.nodeid in names]
+        config.hook.pytest_deselected(items=[item for item in items if item.nodeid not in names])
+        items[:] = chosen

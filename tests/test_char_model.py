@@ -180,7 +180,9 @@ def test_spelling_by_hand():
 def test_ptb_has_51_characters(data_dir):
     folder = data_dir / "ptb"
     if not (folder / "ptb.train.txt").is_file():
-        pytest.skip(f"no ptb.train.txt in {folder}")
+        pytest.skip(
+            f"no {folder}/ptb.train.txt: DYNAMIC_SKIP_DATA=FOLDER python -m pytest --last-skipped"
+        )
     vocabulary = reader.load(str(folder)).vocabulary
     spellings = reader.spell(vocabulary)
     assert (

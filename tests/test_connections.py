@@ -171,7 +171,9 @@ def test_the_page_computes_what_python_computes(networks, task, tmp_path):
         or shutil.which("google-chrome")
     )
     if browser is None:
-        pytest.skip("needs a browser: chromium is not installed")
+        pytest.skip(
+            "no browser here: apt-get install chromium, then python -m pytest --last-skipped"
+        )
     network = networks(task)
     tokens = [network.tokenise(text) for text in TEXTS[task]]
     path = connections_page.write(

@@ -1,5 +1,6 @@
 """Trained models outside: as SavedModel, TFLite and ONNX files, and step by step before that."""
 
+import os
 import subprocess
 import sys
 import warnings
@@ -13,6 +14,10 @@ import common
 from common import deployment
 
 L = keras.layers
+LONG = pytest.mark.skipif(
+    not os.environ.get("DYNAMIC_SKIP_LONG"),
+    reason="seconds: DYNAMIC_SKIP_LONG=1 python -m pytest --last-skipped",
+)
 
 
 @pytest.fixture(scope="module")
@@ -101,10 +106,15 @@ assert not {"common", "dynamic_skip_lstm"} & set(sys.modules)
 """
 
 
-def test_a_saved_model_serves_without_the_package(model, tmp_path):
-    """In a process of its own, at batch sizes and lengths that it has never seen."""
+@pytest.mark.parametrize("fresh", [False, pytest.param(True, marks=LONG)])
+def test_a_saved_model_serves_without_the_package(fresh, model, tmp_path):
+    """At batch sizes and lengths that it has never seen; in a process of its own too."""
     model.export(tmp_path / "saved", verbose=False)
     x = numbers(3, 9, 3)
+    if not fresh:
+        loaded = tf.saved_model.load(tmp_path / "saved")
+        assert loaded.serve(x).numpy() == pytest.approx(model(x).numpy(), abs=1e-6)
+        return
     np.save(tmp_path / "saved" / "x.npy", x)
     subprocess.run([sys.executable, "-c", _SERVES, str(tmp_path / "saved")], check=True)
     expected = np.concatenate([model(x[:1, :4]), model(x)])
@@ -122,7 +132,7 @@ def test_tflite(model, tmp_path):
 
 
 def test_onnx(model, tmp_path):
-    reason = "no ONNX here: pip install .[export]"
+    reason = "no ONNX here: make extra-export, then python -m pytest --last-skipped"
     pytest.importorskip("tf2onnx", reason=reason)
     onnxruntime = pytest.importorskip("onnxruntime", reason=reason)
     common.export(model, tmp_path / "model.onnx")

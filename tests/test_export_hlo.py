@@ -79,7 +79,8 @@ def jax_python() -> str:
     python = os.environ.get("DYNAMIC_SKIP_JAX_PYTHON") or sys.executable
     if subprocess.run([python, "-c", "import jax"], capture_output=True).returncode:
         pytest.skip(
-            f"no JAX in {python}: set DYNAMIC_SKIP_JAX_PYTHON to an interpreter that has it"
+            f"no JAX in {python}: make extra-ci, or DYNAMIC_SKIP_JAX_PYTHON=INTERPRETER, then"
+            " python -m pytest --last-skipped"
         )
     return python
 

@@ -338,7 +338,9 @@ def test_the_page_fits_a_phone(page, tmp_path):
         or shutil.which("google-chrome")
     )
     if browser is None:
-        pytest.skip("needs a browser: chromium is not installed")
+        pytest.skip(
+            "no browser here: apt-get install chromium, then python -m pytest --last-skipped"
+        )
     (tmp_path / "frames.html").write_text(FRAMES.replace("PAGE", page.as_uri()))
     flags = [
         "--headless",

@@ -106,7 +106,9 @@ def test_a_split_by_the_ids_of_another_text(tmp_path):
 def test_ptb(data_dir):
     folder = data_dir / "ptb"
     if not (folder / "ptb.train.txt").is_file():
-        pytest.skip(f"no ptb.train.txt in {folder}")
+        pytest.skip(
+            f"no {folder}/ptb.train.txt: DYNAMIC_SKIP_DATA=FOLDER python -m pytest --last-skipped"
+        )
     corpus = load(str(folder))
     assert (len(corpus.train), len(corpus.valid), len(corpus.test)) == (929_589, 73_760, 82_430)
     assert len(corpus.vocabulary) == 10_000 and corpus.vocabulary.words[:3] == (

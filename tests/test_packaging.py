@@ -5,11 +5,12 @@ import ast
 import pathlib
 import re
 import shlex
-import shutil
 import subprocess
 import sys
+import tarfile
 import tomllib
 import unittest.mock
+import zipfile
 
 import keras
 import numpy as np
@@ -98,32 +99,46 @@ def test_nothing_in_common_knows_where_it_is_installed():
             assert not ours & {name.split(".")[0] for name in names}, path
 
 
-@pytest.fixture(scope="module")
-def installed(tmp_path_factory) -> pathlib.Path:
-    """A folder into which the package was installed from a copy of the sources (a build writes
-    beside them).
-    """
-    pytest.importorskip(
-        "setuptools", minversion="77", reason="building the package needs setuptools 77"
-    )
-    source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("site")
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, source)
-    shutil.copytree(
-        ROOT / "common", source / "common", ignore=shutil.ignore_patterns("__pycache__")
-    )
-    pip = [
-        sys.executable,
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--no-deps",
-        "--no-index",
-        "--no-build-isolation",
-    ]
-    subprocess.run([*pip, "--target", str(target), str(source)], check=True, capture_output=True)
-    return target
+def test_what_is_distributed(built):
+    """The package in the wheel; with it what a build needs in the source distribution."""
+    wheel, source = built
+    names = zipfile.ZipFile(wheel).namelist()
+    assert {name.split("/")[0] for name in names} == {
+        "dynamic_skip_lstm",
+        f"dynamic_skip_lstm-{common.__version__}.dist-info",
+    }
+    with tarfile.open(source) as archive:
+        found = {
+            pathlib.PurePosixPath(*path.parts[1:])
+            for path in map(pathlib.PurePosixPath, archive.getnames())
+        }
+    tops = {path.parts[0] for path in found if path.parts}
+    assert tops == {
+        "LICENSE",
+        "MANIFEST.in",
+        "PKG-INFO",
+        "README.md",
+        "pyproject.toml",
+        "setup.cfg",
+        "common",
+        "dynamic_skip_lstm.egg-info",
+    }
+    files = {path.relative_to(ROOT) for room in ROOMS for path in room.glob("*.py")}
+    files.add(pathlib.Path("common/py.typed"))
+    assert {path for path in found if path.suffix and path.parts[0] == "common"} == files
+
+
+def test_one_version():
+    citation = (ROOT / "CITATION.cff").read_text()
+    assert PROJECT["project"]["version"] == common.__version__
+    assert f"\nversion: {common.__version__}\n" in citation
+
+
+def test_urls_are_those_of_the_citation():
+    """Nobody has said where the project is published: only the paper has an address."""
+    citation = (ROOT / "CITATION.cff").read_text()
+    (url,) = PROJECT["project"]["urls"].values()
+    assert url.rpartition("/")[2] in citation
 
 
 def test_what_is_installed(installed):
@@ -267,6 +282,9 @@ def test_commands_parse(command, monkeypatch):
     """Scripts exist and take the flags that are given to them, by `main` or by `argparse`."""
     script, *arguments = shlex.split(command)
     source = (ROOT / script).read_text()
+    if script.startswith("examples/"):
+        assert not arguments
+        return
     if script == "tests/long_checks.py":
         assert all(f'"{argument}": ' in source for argument in arguments)
         return

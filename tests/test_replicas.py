@@ -23,7 +23,9 @@ LONG = os.environ.get("DYNAMIC_SKIP_LONG")
         pytest.param(
             "numbers tags texts numbers_random_skip numbers_skip_lstm tags_skip_lstm"
             " texts_skip_lstm fit_masked",
-            marks=pytest.mark.skipif(not LONG, reason="minutes: set DYNAMIC_SKIP_LONG=1"),
+            marks=pytest.mark.skipif(
+                not LONG, reason="minutes: DYNAMIC_SKIP_LONG=1 python -m pytest --last-skipped"
+            ),
         ),
     ],
 )

@@ -76,7 +76,7 @@ def test_commit(root):
         assert re.fullmatch(r"[0-9a-f]{40}(-dirty)?", commit)
 
 
-@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+@pytest.mark.skipif(shutil.which("git") is None, reason="no git here: apt-get install git")
 def test_a_commit_is_dirty_if_its_code_is_changed(tmp_path, monkeypatch):
     def git(*arguments):
         subprocess.run(
@@ -236,7 +236,9 @@ def test_killed_while_it_wrote_its_first_file(tmp_path):
     assert sorted(os.listdir(tmp_path)) == [".lock", "flags.json"]
 
 
-@pytest.mark.skipif(run_directory.fcntl is None, reason="no file locks here")
+@pytest.mark.skipif(
+    run_directory.fcntl is None, reason="no file locks on this system: run it on Linux or macOS"
+)
 def test_two_processes_do_not_share_a_run(tmp_path, root):
     held = RunDirectory.open(tmp_path, Config())
     program = (

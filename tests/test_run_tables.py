@@ -515,7 +515,8 @@ def test_ray_is_named_where_it_is_missing(own_tables, monkeypatch):
 
 
 def test_on_a_ray_cluster_of_two_workers(own_tables, monkeypatch):
-    pytest.importorskip("ray", reason="Ray, an optional extra, is not installed")
+    reason = "no Ray here: make extra-ray, then python -m pytest --last-skipped"
+    pytest.importorskip("ray", reason=reason)
     import ray
     from ray.cluster_utils import Cluster
 

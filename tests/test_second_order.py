@@ -21,7 +21,8 @@ from common.ops.softmax import log_likelihood
 
 B, T, D, H, A = 2, 4, 5, 3, 2
 LONG = pytest.mark.skipif(
-    not os.environ.get("DYNAMIC_SKIP_LONG"), reason="seconds each: set DYNAMIC_SKIP_LONG=1"
+    not os.environ.get("DYNAMIC_SKIP_LONG"),
+    reason="seconds each: DYNAMIC_SKIP_LONG=1 python -m pytest --last-skipped",
 )
 X = tf.constant(np.random.default_rng(0).normal(size=(B, T, D)), tf.float32)
 DISTANCES = np.array([[3, 1, 2, 2], [1, 1, 3, 1]])

@@ -1,0 +1,62 @@
+"""The examples: all of what they say with little training; and as they are typed, where only the
+package is installed."""
+
+import os
+import re
+import resource
+import subprocess
+import sys
+
+import pytest
+import tensorflow as tf
+
+import common
+
+EXAMPLES = ("digits_to_recall", "reviews", "names")
+FEWER = {  # and smaller
+    r"N_TRAIN, N_TEST, N_DIGITS = [\d_, ]+": "N_TRAIN, N_TEST, N_DIGITS = 10, 10, 10",
+    r"N_TRAIN, N_TEST = [\d_, ]+": "N_TRAIN, N_TEST = 10, 10",
+    r"UNITS, BATCH_SIZE, EPOCHS = [\d, ]+": "UNITS, BATCH_SIZE, EPOCHS = 4, 10, 1",
+}
+_RESULT = re.compile(r"^(\S.*?) +(?:test accuracy|names found) ([01]\.\d{3})$", re.MULTILINE)
+
+
+def results(printed: str) -> dict[str, float]:
+    return {name: float(value) for name, value in _RESULT.findall(printed)}
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_runs(name, root, monkeypatch, capsys):
+    source = (root / "examples" / f"{name}.py").read_text(encoding="utf-8")
+    changes = 0
+    for constants, fewer in FEWER.items():
+        source, n = re.subn(constants, fewer, source)
+        changes += n
+    assert changes == 2
+    monkeypatch.setitem(sys.modules, "dynamic_skip_lstm", common)
+    tf.config.run_functions_eagerly(True)  # a few steps are over before they would be compiled
+    try:
+        exec(compile(source, name, "exec"), {"__name__": "__main__"})
+    finally:
+        tf.config.run_functions_eagerly(False)
+    assert len(results(capsys.readouterr().out)) in (2, 3)
+
+
+@pytest.mark.skipif(
+    not os.environ.get("DYNAMIC_SKIP_LONG"),
+    reason="a minute each: DYNAMIC_SKIP_LONG=1 python -m pytest --last-skipped",
+)
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_as_typed_where_the_package_is_installed(name, installed, root, tmp_path):
+    """Within 3 minutes of two processors, and with the better result that it promises."""
+    environment = {"PYTHONPATH": str(installed), "PATH": "", "TF_CPP_MIN_LOG_LEVEL": "2"}
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    program = [sys.executable, root / "examples" / f"{name}.py"]
+    done = subprocess.run(
+        program, cwd=tmp_path, env=environment, check=True, stdout=subprocess.PIPE, text=True
+    )
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert used.ru_utime + used.ru_stime - before.ru_utime - before.ru_stime < 2 * 180
+    found = results(done.stdout)
+    assert min(value for key, value in found.items() if key != "LSTM") > found["LSTM"] + 0.2
+    assert not list(tmp_path.iterdir())
