@@ -48,5 +48,5 @@ def __getattr__(name: str):
 
 if __name__ != "common":
     check_backend()
-    for _home in (*_HOMES.values(), "layers.release"):
-        importlib.import_module("." + _home, __name__)
+    importlib.import_module(".layers.release", __name__)
+    globals().update({name: __getattr__(name) for name in _HOMES})

@@ -95,9 +95,11 @@ class _Skipped:
         if report.skipped and not hasattr(report, "wasxfail"):
             self.names.append(report.nodeid)
 
-    def pytest_sessionfinish(self):
+    def pytest_sessionfinish(self, session, exitstatus):
         if not self.config.option.collectonly:
             self.config.cache.set(_SKIPPED, self.names)
+        if self.config.option.last_skipped and exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
+            session.exitstatus = pytest.ExitCode.OK  # there was nothing to catch up on
 
 
 def pytest_collection_modifyitems(config, items):

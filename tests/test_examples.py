@@ -25,6 +25,7 @@ def results(printed: str) -> dict[str, float]:
     return {name: float(value) for name, value in _RESULT.findall(printed)}
 
 
+@pytest.mark.filterwarnings("ignore:Even though the `tf.config")
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_runs(name, root, monkeypatch, capsys):
     source = (root / "examples" / f"{name}.py").read_text(encoding="utf-8")
