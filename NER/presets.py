@@ -42,7 +42,7 @@ class NERConfig(RunConfig):
     word_size: int = setting(100, "dimension of a word's vector", minimum=1)
     train_vectors: bool = setting(True, "train the word vectors with the rest")
     min_count: int = setting(
-        2, "training words without a pretrained vector that are rarer become unknown", minimum=1
+        2, "rarer training words without a pretrained vector become unknown", minimum=1
     )
     char_size: int = setting(30, "dimension of a character's vector", minimum=1)
     char_filters: int = setting(

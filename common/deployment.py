@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from .files import atomic_write
-from .layers.dynamic_skip_lstm import DynamicSkipLSTM
+from .layers.k_state_layer import KStateLSTM
 
 _FORMATS = {".tflite": "litert", ".onnx": "onnx"}  # by the names of files
 _KEPT = "return_sequences return_state go_backwards stateful unroll zero_output_for_mask".split()
@@ -63,13 +63,13 @@ def _of_steps(layer: keras.layers.Layer) -> keras.layers.Layer:
         both = _of_steps(layer.forward_layer), _of_steps(layer.backward_layer)
         kept = {"merge_mode": layer.merge_mode, "name": layer.name}
         return keras.layers.Bidirectional(both[0], backward_layer=both[1], **kept)
-    if not isinstance(layer, DynamicSkipLSTM):
+    if not isinstance(layer, KStateLSTM):
         return layer.__class__.from_config(layer.get_config())
     cell = layer.cell
-    if cell.draws(False, cell.greedy):
+    if cell.draws(training=False):
         raise ValueError(
             "expected layers that draw no random numbers at inference, received"
-            f" {layer.name!r} with greedy={cell.greedy}: set greedy=True"
+            f" {layer.name!r} with greedy=False: set greedy=True"
         )
     if layer.return_state and list(layer.state_size) != list(cell.state_size):
         raise ValueError(

@@ -7,7 +7,7 @@ import runpy
 import sys
 
 import pytest
-import tiny_runs
+from helpers import tiny_runs
 
 from common.data.text import EOS, UNKNOWN
 from common.errors import InputError

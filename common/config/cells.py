@@ -49,8 +49,7 @@ class Agent:
     agent_units: int = setting(50, "hidden units of the agent", minimum=1)
     observation: str = setting(
         "previous",
-        "hidden state the agent conditions on: h_{t-1} (paper), or the mean of the last K "
-        "(release)",
+        "the agent conditions on h_{t-1} (paper) or the last K's mean",
         choices=OBSERVATIONS,
     )
 

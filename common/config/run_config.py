@@ -70,8 +70,7 @@ class RunConfig(
     )
     recover: int = setting(
         0,
-        "maximum automatic recoveries after a NaN or Inf: reload the last good checkpoint, "
-        "halve the learning rate",
+        "retries after NaN or Inf, from the last good checkpoint at half the rate",
         minimum=0,
         affects_result=False,
     )

@@ -15,7 +15,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from common.ops.shapes import expect
+from ..ops.shapes import expect
 
 # the score of a forbidden transition: finite, so that gradients and masked rows stay finite
 FORBIDDEN = -1e4
