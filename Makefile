@@ -41,6 +41,7 @@ docs: extra-docs
 	$(RUN) -m pip install --quiet --no-deps --upgrade --target build/site .
 	PYTHONPATH=build/site $(RUN) -m pdoc --docformat google --no-show-source \
 	--output-directory build/docs dynamic_skip_lstm dynamic_skip_lstm.losses
+	@echo build/docs/index.html
 
 reproduce: install
 	$(RUN) experiments/run.py $(TABLE) $(FLAGS)
