@@ -96,7 +96,7 @@ class _Skipped:
             self.names.append(report.nodeid)
 
     def pytest_sessionfinish(self, session, exitstatus):
-        if not self.config.option.collectonly:
+        if hasattr(self.config, "cache") and not self.config.option.collectonly:
             self.config.cache.set(_SKIPPED, self.names)
         if self.config.option.last_skipped and exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
             session.exitstatus = pytest.ExitCode.OK  # there was nothing to catch up on
