@@ -41,6 +41,7 @@ def experiment_of(task: str, run_dir: str) -> tuple[object, Experiment]:
         from NumberPrediction import experiment as task_experiment
         from NumberPrediction.presets import NumberConfig
 
+        tiny["dropout"] = 0.0  # which this network has not
         config = NumberConfig(
             **tiny, n_train=400, n_dev=10, n_test=10, run_dir=run_dir, max_grad_norm=0.5
         )
