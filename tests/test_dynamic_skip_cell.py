@@ -9,6 +9,7 @@ import tensorflow as tf
 from oracles import numpy_skip_lstm as oracle
 
 from common.cells.dynamic_skip import DynamicSkipLSTMCell
+from common.layers.dynamic_skip_lstm import DynamicSkipLSTM
 
 B, D, H, A = 3, 2, 4, 5
 
@@ -151,3 +152,18 @@ def test_config_round_trip():
     )
     config = cell.get_config()
     assert DynamicSkipLSTMCell.from_config(config).get_config() == config
+
+
+@pytest.mark.parametrize("history", ["carried", "window"])
+def test_mixed_precision_under_keras_rnn(history):
+    """The agent's products are in float32, as in the layer; the choices are the layer's."""
+    layer = DynamicSkipLSTM(H, 3, history=history, return_sequences=True, dtype="mixed_bfloat16")
+    x = normal((B, 4, D), 1)
+    outputs = layer(x)
+    cell = DynamicSkipLSTMCell(H, 3, history=history, dtype="mixed_bfloat16")
+    under_keras = keras.layers.RNN(cell, return_sequences=True, dtype="mixed_bfloat16")
+    under_keras.build(x.shape)
+    cell.set_weights(layer.cell.get_weights())
+    np.testing.assert_allclose(
+        tf.cast(under_keras(x), tf.float32), tf.cast(outputs, tf.float32), atol=0.03
+    )

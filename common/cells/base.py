@@ -23,7 +23,8 @@ class RecurrentCell(Settings, keras.layers.Layer):
     arguments in `arguments`. Zero states stand for the time before the sequence.
 
     Args:
-        units: H. kernel_initializer, recurrent_initializer, bias_initializer: as for
+        units: H.
+        kernel_initializer, recurrent_initializer, bias_initializer: as for
             `keras.layers.LSTMCell`.
     """
 

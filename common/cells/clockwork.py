@@ -24,7 +24,8 @@ class ClockworkCell(RecurrentCell):
     H] and t mod T_g [B, number of groups].
 
     Args:
-        units: H. periods: T_g, any whole numbers, in the order of the groups (up to 256 in 16
+        units: H.
+        periods: T_g, any whole numbers, in the order of the groups (up to 256 in 16
             bits).
         The rest as for `RecurrentCell`.
     """

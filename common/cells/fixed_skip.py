@@ -23,7 +23,9 @@ class FixedSkipLSTMCell(HistoryCell):
     Weights and states: as for `KStateCell` with K = s.
 
     Args:
-        units: H. skip: s. lamda: weight of the state of s steps ago, in [0, 1].
+        units: H.
+        skip: s.
+        lamda: weight of the state of s steps ago, in [0, 1].
         The rest as for `HistoryCell` and `KStateCell`.
 
     Example:

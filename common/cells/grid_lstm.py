@@ -27,7 +27,9 @@ class GridLSTMCell(RecurrentCell):
     order i f g o, biases of f initially 1. States: h_t and m_t [B, H] of each level.
 
     Args:
-        units: H. depth: L. tied: the levels share their weights.
+        units: H.
+        depth: L.
+        tied: the levels share their weights.
         The rest as for `RecurrentCell`.
     """
 

@@ -28,7 +28,9 @@ class HighwayLSTMCell(RecurrentCell):
     `depth_bias`). States: h and c [B, H] of each layer.
 
     Args:
-        units: H. depth: L. depth_bias: initial bias of the depth gates; negative values begin near
+        units: H.
+        depth: L.
+        depth_bias: initial bias of the depth gates; negative values begin near
             the stacked LSTM.
         The rest as for `RecurrentCell`.
     """

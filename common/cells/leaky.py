@@ -26,7 +26,9 @@ class LeakyCell(RecurrentCell):
     not trainable) or log(a / (1 - a)) ("learned"). State: mu [B, H].
 
     Args:
-        units: H. leak: "fixed" or "learned". leak_initializer: of a.
+        units: H.
+        leak: "fixed" or "learned".
+        leak_initializer: of a.
         The rest as for `RecurrentCell`.
     """
 

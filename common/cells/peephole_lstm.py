@@ -34,7 +34,8 @@ class PeepholeLSTMCell(RecurrentCell):
     States: h and c [B, H]; for FGR the gates i f o [B, 3H].
 
     Args:
-        units: H. variant: "vanilla" or one of the above.
+        units: H.
+        variant: "vanilla" or one of the above.
         The rest as for `RecurrentCell`.
     """
 

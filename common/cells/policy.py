@@ -20,7 +20,9 @@ class PolicyCell(KStateCell):
     `agent_recurrent_kernel` [H, A], `agent_bias` [A], `action_kernel` [A, K], `action_bias` [K].
 
     Args:
-        units: H. n_actions: K. lamda: share of the chosen states, in [0, 1].
+        units: H.
+        n_actions: K.
+        lamda: share of the chosen states, in [0, 1].
         agent_units: A, hidden units of the policy.
         observation: o_t, the hidden state that the policy conditions on: "previous", h_{t-1}
             (paper), or "mean", the mean of the K past h (release).

@@ -26,7 +26,9 @@ class RandomSkipLSTMCell(HistoryCell):
     Weights and states: as for `KStateCell`.
 
     Args:
-        units: H. n_actions: K. lamda: weight of the state that was drawn, in [0, 1].
+        units: H.
+        n_actions: K.
+        lamda: weight of the state that was drawn, in [0, 1].
         The rest as for `HistoryCell` and `KStateCell`.
 
     Example:

@@ -32,7 +32,9 @@ class SkipRNNCell(RecurrentCell):
     mod m and t mod s, [B, 2].
 
     Args:
-        units: H. n_matrices: m. skip: s, or None for no skip (up to 256 both in 16 bits). base:
+        units: H.
+        n_matrices: m.
+        skip: s, or None for no skip (up to 256 both in 16 bits). base:
             "rnn" or "lstm".
         The rest as for `RecurrentCell`.
     """

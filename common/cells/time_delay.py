@@ -27,7 +27,9 @@ class TimeDelayCell(RecurrentCell):
     c [B, H].
 
     Args:
-        units: H. delay: d, at least 2. base: "rnn" or "lstm".
+        units: H.
+        delay: d, at least 2.
+        base: "rnn" or "lstm".
         The rest as for `RecurrentCell`.
     """
 

@@ -39,7 +39,8 @@ class RandomSkipLSTM(KStateLSTM):
     of its K past states at random.
 
     Args:
-        units ... lamda: as for `RandomSkipLSTMCell`. seed: decides the draws.
+        units ... lamda: as for `RandomSkipLSTMCell`.
+        seed: decides the draws.
         The rest as for `KStateLSTM`, `HistoryCell` and `KStateCell`.
 
     Raises:

@@ -57,7 +57,8 @@ class KStateLSTM(Settings, keras.layers.RNN):
             give `tf.function` `reduce_retracing=True`, or False here.
 
     Call arguments:
-        sequences: [B, T, D]. initial_state: see above; zeros unless given. mask: [B, T] bool.
+        sequences, mask: [B, T, D] and [B, T] bool.
+        initial_state: see above; zeros unless given.
         distances: [B, T] int32 in 1..K, to replay given choices; in the order of processing, as in
             the trace. At masked steps they may be anything. Others raise a ValueError, from a
             running graph `tf.errors.InvalidArgumentError`; code compiled by XLA, which cannot
@@ -266,11 +267,11 @@ class KStateLSTM(Settings, keras.layers.RNN):
 
     def _write_states(self, states: State, order: Compaction | None) -> list[tf.Tensor]:
         """All states [K + T, B, H] -> the last ones that were not masked, [B, slots * H]."""
-        n, n_actions = self._n_slots, self.cell.n_actions
-        final = [s[-n:] if order is None else order.final(s, n, n_actions) for s in states]
-        final = (tf.transpose(s, [1, 0, 2]) for s in final)
+        n, k = self._n_slots, self.cell.n_actions
+        final = [s[-n:] if order is None else order.final(s, n, k) for s in states]
         shape = [tf.shape(states.h)[1], n * self.cell.units]
-        return [tf.cast(tf.reshape(s, shape), self.compute_dtype) for s in final]
+        flat = (tf.reshape(tf.transpose(s, [1, 0, 2]), shape) for s in final)
+        return [tf.cast(s, self.compute_dtype) for s in flat]
 
     def compute_output_shape(
         self,
@@ -279,10 +280,8 @@ class KStateLSTM(Settings, keras.layers.RNN):
         distances_shape: tuple | None = None,
     ) -> tuple:
         """As of `keras.layers.RNN`; what a call on values would refuse is refused here."""
-        shapes = call_shapes.of_symbols(
-            sequences_shape, initial_state_shape, distances=distances_shape
-        )
-        call_shapes.check(self, **shapes)
+        given = sequences_shape, initial_state_shape
+        call_shapes.check(self, **call_shapes.of_symbols(*given, distances=distances_shape))
         return super().compute_output_shape(sequences_shape)
 
     def get_config(self) -> dict:

@@ -21,7 +21,8 @@ class UpdateSkippingRNN(Settings, keras.layers.RNN):
     call, inside the same function.
 
     Args:
-        cell: the cell. update_cost: price of one update of one sequence.
+        cell: the cell.
+        update_cost: price of one update of one sequence.
         The rest as for `keras.layers.RNN`.
     """
 
