@@ -33,7 +33,10 @@ _HOMES = {
     "SkipRNNCell": "cells.skip_rnn",
     "TimeDelayCell": "cells.time_delay",
     "UpdateSkippingRNN": "layers.update_skipping_rnn",
+    "copy_lstm_weights": "layers.lstm_weights",
     "export": "deployment",
+    "initial_state_from_lstm": "layers.lstm_weights",
+    "predict_sampled": "sampled_predictions",
     "step_by_step": "deployment",
 }
 

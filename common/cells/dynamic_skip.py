@@ -12,6 +12,7 @@ from ..ops import agent
 from ..ops.estimators import SURROGATES
 from .history import HistoryCell
 from .policy import PolicyCell
+from .sampling import sampling
 from .unheard import UNDER_KERAS_RNN, warn_unless
 
 
@@ -95,7 +96,7 @@ class DynamicSkipLSTMCell(HistoryCell, PolicyCell):
 
     def is_greedy(self, training: bool, greedy: bool | None = None) -> bool:
         """Whether a call takes the most probable distances, if it does not say (`greedy`)."""
-        return self.greedy and not training if greedy is None else greedy
+        return self.greedy and not training and not sampling() if greedy is None else greedy
 
     def draws(self, training: bool, greedy: bool | None = None, given: bool = False) -> bool:
         """As of any cell, and for the distances."""

@@ -14,6 +14,7 @@ from ..ops.random import dropout_mask, fold
 from .base import Constraint, Initializer, Regularizer, fresh, with_block
 from .checks import OF_A_SKIP_CELL
 from .keras_arguments import OF_THE_CELL
+from .sampling import next_seed, sampling
 from .settings import Settings
 
 
@@ -188,8 +189,8 @@ class KStateCell(Settings, keras.layers.Layer):
         return None
 
     def new_seed(self) -> tf.Tensor:
-        """The next seed of the cell's own stream, int32 [2]."""
-        return tf.cast(self.seed_generator.next(), tf.int32)
+        """The next seed of the cell's own stream, or of `sampling.sampled`, int32 [2]."""
+        return next_seed() if sampling() else tf.cast(self.seed_generator.next(), tf.int32)
 
     def input_mask(self, shape: tf.Tensor | list, seed: tf.Tensor) -> tf.Tensor:
         """A dropout mask for inputs of that shape, scaled to keep their mean."""

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from ..ops.replicas import rows
 from .history import HistoryCell
+from .sampling import sampling
 
 
 @keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
@@ -42,8 +43,9 @@ class RandomSkipLSTMCell(HistoryCell):
         self.settle()
 
     def draws(self, training: bool, greedy: bool | None = None, given: bool = False) -> bool:
-        """As of any cell; the distances are drawn anew in training only."""
-        return super().draws(training) or bool(training and self.n_actions > 1)
+        """As of any cell; the distances are drawn anew in training and by `sampling.sampled`."""
+        anew = training or sampling()
+        return super().draws(training) or bool(anew and self.n_actions > 1)
 
     def given_distances(self, shape: tf.Tensor | list, seed: tf.Tensor | None) -> tf.Tensor | None:
         """Uniform draws; without a seed of the call always the same ones, which the cell's seed

@@ -1,0 +1,74 @@
+"""Means over sampled chains: enumeration of all chains, a seed, and nothing that changes."""
+
+import itertools
+
+import keras
+import numpy as np
+import pytest
+
+from common import DynamicSkipLSTM, FastLSTM, RandomSkipLSTM, predict_sampled
+
+T, D, H, K = 3, 2, 4, 2
+X = np.random.default_rng(0).normal(size=(5, T, D)).astype(np.float32)
+
+
+def model(layer):
+    keras.utils.set_random_seed(3)
+    inputs = keras.Input([T, D])
+    return keras.Model(inputs, keras.layers.Dense(3, activation="softmax")(layer(inputs)))
+
+
+def skip(**options):
+    return DynamicSkipLSTM(H, K, 0.5, jit_compile=False, agent_initializer="normal", **options)
+
+
+@pytest.mark.parametrize("kind", ["agent", "random"])
+def test_it_approaches_the_mean_over_all_chains(kind):
+    layer = skip(dropout=0.5) if kind == "agent" else RandomSkipLSTM(H, K, 0.5, jit_compile=False)
+    net, expected = model(layer), 0.0
+    for chain in itertools.product(range(1, K + 1), repeat=T):
+        h = layer(X, distances=np.tile(chain, (len(X), 1)).astype(np.int32))
+        weight = np.exp(layer.trace.log_probs.numpy().sum(1)) if kind == "agent" else K**-T
+        expected += net.layers[-1](h).numpy() * np.reshape(weight, [-1, 1])
+    found = predict_sampled(net, X, n_samples=600)
+    np.testing.assert_allclose(found, expected, atol=0.02)
+    assert np.abs(net(X).numpy() - expected).max() > 1e-4
+
+
+def test_a_seed_decides_and_nothing_changes():
+    layer = skip()
+    net = model(layer)
+    before = [v.numpy() for v in net.variables], layer.cell.seed_generator.state.numpy()
+    plain = net.predict(X, verbose=0)
+    first, again, other = (predict_sampled(net, X, 2, seed, batch_size=2) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any() and first.shape == plain.shape
+    np.testing.assert_array_equal(net.predict(X, verbose=0), plain)
+    for a, b in zip(before[0], net.variables, strict=True):
+        np.testing.assert_array_equal(a, b)
+    np.testing.assert_array_equal(layer.cell.seed_generator.state, before[1])
+    assert layer.greedy
+
+
+def test_structures_and_what_is_not_random():
+    a, b = (keras.Input([T, D], name=name) for name in "ab")
+    outputs = {"skip": skip()(a), "plain": FastLSTM(H, jit_compile=False)(b)}
+    net = keras.Model({"a": a, "b": b}, outputs)
+    found = predict_sampled(net, {"a": X, "b": X}, n_samples=3, batch_size=4)
+    assert found["skip"].shape == (5, H)
+    np.testing.assert_allclose(found["plain"], net({"a": X, "b": X})["plain"], atol=1e-6)
+    with pytest.raises(ValueError, match="n_samples must be a whole number of at least 1"):
+        predict_sampled(net, {"a": X, "b": X}, n_samples=0)
+
+
+def test_under_keras_rnn_and_in_a_policy_gradient_model():
+    from common import DynamicSkipLSTMCell, PolicyGradientModel
+
+    cell = DynamicSkipLSTMCell(H, K, agent_initializer="normal")
+    net = keras.Sequential([keras.Input([T, D]), keras.layers.RNN(cell)])
+    draws = [predict_sampled(net, X, 1, seed) for seed in range(6)]
+    assert any((draws[0] != draw).any() for draw in draws[1:])
+    inputs = keras.Input([T, D])
+    net = PolicyGradientModel(inputs, skip()(inputs))
+    draws = [predict_sampled(net, X, 1, seed) for seed in range(6)]
+    assert any((draws[0] != draw).any() for draw in draws[1:])
