@@ -14,6 +14,7 @@ def every():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(figure_noise, "T", 2)
         patch.setattr(figure_noise, "K", 2)
+        patch.setattr(figure_noise, "B", 2)
         yield figure_noise.enumerate_choices(0)
 
 

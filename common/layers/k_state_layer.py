@@ -20,12 +20,19 @@ from ..ops.recurrence import Recurrence
 from ..ops.skip_recurrence import Choice, SkipRecurrence
 from . import call_shapes
 from .compaction import Compaction
+from .outputs import SequenceOutputs
 from .traces import Traces
 
-_OF_KERAS = ("return_sequences", "return_state", "go_backwards", "zero_output_for_mask")
+_FLAGS = (
+    "return_sequences",
+    "return_state",
+    "return_trace",
+    "go_backwards",
+    "zero_output_for_mask",
+)
 
 
-class KStateLSTM(Settings, keras.layers.RNN):
+class KStateLSTM(Settings, SequenceOutputs):
     """`keras.layers.RNN` over a `KStateCell`, several times faster.
 
     In place of `keras.layers.LSTM`: inputs [B, T, D], outputs [B, H] or [B, T, H]; masks,
@@ -49,6 +56,8 @@ class KStateLSTM(Settings, keras.layers.RNN):
         units: H. The other arguments of the cell (`layer.cell`), which holds the weights.
         return_sequences, return_state, go_backwards, stateful, unroll, zero_output_for_mask: as for
             `keras.layers.LSTM`.
+        return_trace: return the connections, last: a dict of `agent.ENTRIES`, [B, T] each, probs
+            [B, T, K], in the order of processing. In `Bidirectional` only with `return_state`.
         jit_compile: compile the recurrence with XLA, whatever the caller does. XLA compiles every
             batch size and length anew, for seconds. So by default it is used in a graph that was
             made for one length (a functional model or `fit` of fixed length, a `tf.function` of
@@ -73,9 +82,9 @@ class KStateLSTM(Settings, keras.layers.RNN):
     """
 
     cell_class: type[KStateCell]
-    adjustable = (*KStateCell.adjustable, *_OF_KERAS)
+    adjustable = (*KStateCell.adjustable, *_FLAGS)
     checks = {
-        **dict.fromkeys((*_OF_KERAS, "stateful", "unroll"), flag),
+        **dict.fromkeys((*_FLAGS, "stateful", "unroll"), flag),
         "jit_compile": flag_or_none,
         "use_cudnn": use_cudnn,
     }
@@ -91,6 +100,7 @@ class KStateLSTM(Settings, keras.layers.RNN):
         *args: Any,
         return_sequences: bool = False,
         return_state: bool = False,
+        return_trace: bool = False,
         go_backwards: bool = False,
         stateful: bool = False,
         zero_output_for_mask: bool = False,
@@ -120,10 +130,9 @@ class KStateLSTM(Settings, keras.layers.RNN):
             activity_regularizer=activity_regularizer,
         )
         if self.compute_dtype == "float64":
-            message = "dtype must be float32 or mixed precision: sums are made in float32"
-            raise ValueError(f"{message}; received float64")
+            raise ValueError("dtype must be float32 or mixed precision; received float64")
         self.input_spec = keras.layers.InputSpec(ndim=3)
-        self.jit_compile, self.use_cudnn = jit_compile, use_cudnn
+        self.jit_compile, self.use_cudnn, self.return_trace = jit_compile, use_cudnn, return_trace
         large_and_plain = units >= 512 and cell.n_actions == 1
         if jit_compile is None and large_and_plain and not tf.config.list_physical_devices("GPU"):
             # on a CPU, XLA's products with a large matrix are slower than a graph's
@@ -194,8 +203,10 @@ class KStateLSTM(Settings, keras.layers.RNN):
         outputs = tf.cast(tf.transpose(outputs, [1, 0, 2]), self.compute_dtype)
         if order is not None:
             outputs = order.spread(outputs, hold=not self.zero_output_for_mask)
-        output = outputs if self.return_sequences else outputs[:, -1]
-        return (output, *final_state) if self.return_state else output
+        found = [outputs if self.return_sequences else outputs[:, -1]]
+        found += final_state if self.return_state else []
+        found += [self.trace.entries()] if self.return_trace else []
+        return tuple(found) if len(found) > 1 else found[0]
 
     def _make_recurrence(self, jit_compile: bool | None) -> Recurrence:
         cell = self.cell
@@ -273,17 +284,6 @@ class KStateLSTM(Settings, keras.layers.RNN):
         flat = (tf.reshape(tf.transpose(s, [1, 0, 2]), shape) for s in final)
         return [tf.cast(s, self.compute_dtype) for s in flat]
 
-    def compute_output_shape(
-        self,
-        sequences_shape: tuple,
-        initial_state_shape: list[tuple] | None = None,
-        distances_shape: tuple | None = None,
-    ) -> tuple:
-        """As of `keras.layers.RNN`; what a call on values would refuse is refused here."""
-        given = sequences_shape, initial_state_shape
-        call_shapes.check(self, **call_shapes.of_symbols(*given, distances=distances_shape))
-        return super().compute_output_shape(sequences_shape)
-
     def get_config(self) -> dict:
         """The constructor's arguments."""
         config = super().get_config()
@@ -291,7 +291,8 @@ class KStateLSTM(Settings, keras.layers.RNN):
         cell = self.cell.get_config()
         for name in ("name", "trainable", "dtype"):
             cell.pop(name)
-        return {**config, **cell, "jit_compile": self.jit_compile}
+        own = {name: getattr(self, name) for name in ("jit_compile", "return_trace")}
+        return {**config, **cell, **own}
 
     @classmethod
     def from_config(cls, config: dict) -> "KStateLSTM":

@@ -42,6 +42,13 @@ class Trace(NamedTuple):
     probs: tf.Tensor  # [B, T, K] pi_t, likewise
     mask: tf.Tensor  # [B, T] float, 1 where there was a step
 
+    def entries(self) -> dict[str, tf.Tensor]:
+        """Those named in `ENTRIES`."""
+        return {name: getattr(self, name) for name in ENTRIES}
+
+
+ENTRIES = ("distances", "log_probs", "entropies", "probs")
+
 
 def project(x: tf.Tensor, weights: AgentWeights) -> tf.Tensor:
     """The input's part of the hidden layer, W1x x + b1: [..., D] -> [..., A].
