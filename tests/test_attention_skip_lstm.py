@@ -2,6 +2,8 @@
 test_cells.py holds to NumPy).
 """
 
+from typing import NamedTuple
+
 import keras
 import numpy as np
 import pytest
@@ -33,30 +35,38 @@ def randomise(layer):
 
 
 # K, lamda, observation, layer_norm, recurrent dropout, loops compiled by XLA, mode
-CONFIGS = [
-    (2, 1.0, "previous", False, False, True, "xla"),
-    (3, 0.5, "previous", True, False, False, "graph"),
-    (3, 0.5, "mean", False, True, True, "graph"),
-    (3, 1.0, "mean", True, True, False, "eager"),
-    (5, 0.3, "previous", False, False, True, "eager"),
-    (8, 0.5, "mean", False, False, True, "xla"),  # more states than steps
-    (1, 1.0, "previous", False, False, True, "xla"),  # nothing to attend to
+class Case(NamedTuple):
+    """A layer and how it runs."""
+
+    n_actions: int
+    lamda: float = 1.0
+    observation: str = "previous"
+    layer_norm: bool = False
+    drop: bool = False  # candidates
+    jit_compile: bool = True
+    mode: str = "xla"
+
+
+CASES = [
+    Case(2),
+    Case(3, lamda=0.5, layer_norm=True, jit_compile=False, mode="graph"),
+    Case(3, lamda=0.5, observation="mean", drop=True, mode="graph"),
+    Case(3, observation="mean", layer_norm=True, drop=True, jit_compile=False, mode="eager"),
+    Case(5, lamda=0.3, mode="eager"),
+    Case(8, lamda=0.5, observation="mean"),  # more states than steps
+    Case(1),  # nothing to attend to
 ]
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=lambda c: f"K{c[0]}-lamda{c[1]}-{c[2]}-{c[-1]}")
-def test_the_layer_is_the_cell(config):
-    n_actions, lamda, observation, layer_norm, drop, jit_compile, mode = config
-    options = dict(
-        n_actions=n_actions,
-        lamda=lamda,
-        agent_units=A,
-        observation=observation,
-        layer_norm=layer_norm,
-        recurrent_dropout=0.5 * drop,
-    )
+@pytest.mark.parametrize(
+    "case", CASES, ids=lambda c: "-".join(str(one) for one in (*c[:3], c.mode))
+)
+def test_the_layer_is_the_cell(case):
+    names = ("n_actions", "lamda", "observation", "layer_norm")
+    options = {name: getattr(case, name) for name in names}
+    options |= {"agent_units": A, "recurrent_dropout": 0.5 * case.drop}
     layer = AttentionSkipLSTM(
-        H, **options, return_sequences=True, return_state=True, jit_compile=jit_compile
+        H, **options, return_sequences=True, return_state=True, jit_compile=case.jit_compile
     )
     reference = keras.layers.RNN(
         AttentionSkipLSTMCell(H, **options), return_sequences=True, return_state=True
@@ -67,7 +77,7 @@ def test_the_layer_is_the_cell(config):
     kept = np.random.default_rng(2).choice([0.0, 2.0], (B, H)).astype(np.float32)
     layer.cell.candidate_mask = lambda shape, seed: tf.tile(kept[None], [T, 1, 1])
     reference.cell.candidate_mask = lambda shape, seed: tf.constant(kept)
-    x, states = normal((B, T, D), 100), [normal((B, n_actions * H), 101 + n) for n in range(2)]
+    x, states = normal((B, T, D), 100), [normal((B, case.n_actions * H), 101 + n) for n in range(2)]
     d_output, d_final = (
         normal((B, T, H), 103),
         [normal(s.shape, 104 + n) for n, s in enumerate(states)],
@@ -88,7 +98,7 @@ def test_the_layer_is_the_cell(config):
                 tape.gradient(loss, {"x": x, "h": states[0], "c": states[1], **variables}),
             )
 
-        return compiled(run, mode)(tf.constant(x), [tf.constant(s) for s in states])
+        return compiled(run, case.mode)(tf.constant(x), [tf.constant(s) for s in states])
 
     output, final, gradients = everything(layer)
     expected, expected_final, expected_gradients = everything(reference)
@@ -97,7 +107,7 @@ def test_the_layer_is_the_cell(config):
         np.testing.assert_allclose(a, b, atol=2e-6)
     assert (
         gradients.keys() == expected_gradients.keys()
-        and len(gradients) == 6 + 5 * (n_actions > 1) + 4 * layer_norm
+        and len(gradients) == 6 + 5 * (case.n_actions > 1) + 4 * case.layer_norm
     )
     for name, gradient in gradients.items():
         wanted = expected_gradients[name].numpy()

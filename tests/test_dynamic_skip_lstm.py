@@ -2,6 +2,8 @@
 as a Keras layer.
 """
 
+from typing import NamedTuple
+
 import keras
 import numpy as np
 import pytest
@@ -65,70 +67,85 @@ def compiled(function, mode):
     }[mode](function)
 
 
-# K, lamda, observation, history, masked, zero_output_for_mask, go_backwards, layer_norm, candidate
-# mask, mode
-CONFIGS = [
-    (1, 1.0, "previous", "carried", False, False, False, False, True, "xla"),
-    (1, 0.5, "mean", "window", True, True, True, True, False, "eager"),
-    (2, 0.0, "previous", "window", True, False, True, False, False, "graph"),
-    (2, 0.5, "mean", "carried", False, False, True, True, True, "xla"),
-    (2, 1.0, "mean", "window", True, False, False, False, False, "eager"),
-    (5, 0.0, "mean", "carried", True, True, False, True, False, "xla"),
-    (5, 0.5, "previous", "carried", True, False, True, False, False, "xla"),
-    (5, 0.5, "previous", "window", False, False, False, True, True, "graph"),
-    (5, 1.0, "mean", "window", True, False, False, True, False, "xla"),
-    (5, 1.0, "previous", "carried", False, False, False, False, True, "plain"),
-    (8, 0.5, "mean", "window", False, False, False, False, False, "xla"),  # more choices than steps
+class Case(NamedTuple):
+    """A layer, its input, and how it runs: "plain" is eager without XLA."""
+
+    n_actions: int
+    lamda: float = 1.0
+    observation: str = "previous"
+    history: str = "carried"
+    masked: bool = False
+    zero_output_for_mask: bool = False
+    go_backwards: bool = False
+    layer_norm: bool = False
+    drop: bool = False  # candidates
+    mode: str = "xla"
+
+    def cell(self) -> dict:
+        """Arguments of the cell."""
+        names = ("n_actions", "lamda", "observation", "history", "layer_norm")
+        return {name: getattr(self, name) for name in names} | {"agent_units": A}
+
+    def sequence(self) -> dict:
+        """Arguments of the layer alone."""
+        names = ("go_backwards", "zero_output_for_mask")
+        of_case = {name: getattr(self, name) for name in names}
+        return of_case | {"return_sequences": True, "return_state": True}
+
+
+CASES = [
+    Case(1, drop=True),
+    Case(
+        1,
+        lamda=0.5,
+        observation="mean",
+        history="window",
+        masked=True,
+        zero_output_for_mask=True,
+        go_backwards=True,
+        layer_norm=True,
+        mode="eager",
+    ),
+    Case(2, lamda=0.0, history="window", masked=True, go_backwards=True, mode="graph"),
+    Case(2, lamda=0.5, observation="mean", go_backwards=True, layer_norm=True, drop=True),
+    Case(2, observation="mean", history="window", masked=True, mode="eager"),
+    Case(5, lamda=0.0, observation="mean", masked=True, zero_output_for_mask=True, layer_norm=True),
+    Case(5, lamda=0.5, masked=True, go_backwards=True),
+    Case(5, lamda=0.5, history="window", layer_norm=True, drop=True, mode="graph"),
+    Case(5, observation="mean", history="window", masked=True, layer_norm=True),
+    Case(5, drop=True, mode="plain"),
+    Case(8, lamda=0.5, observation="mean", history="window"),  # more choices than steps
 ]
 
 
 # Each of the framework's modes, each observation and history, K above T, with the estimator that
 # gives the agent the task's gradient too.
-STRAIGHT_THROUGH = [(CONFIGS[n], "straight_through") for n in (3, 4, 7, 9, 10)]
+STRAIGHT_THROUGH = [(CASES[n], "straight_through") for n in (3, 4, 7, 9, 10)]
 
 
 @pytest.mark.parametrize(
-    "config, estimator",
-    [(config, "policy_gradient") for config in CONFIGS] + STRAIGHT_THROUGH,
-    ids=lambda c: c if isinstance(c, str) else f"K{c[0]}-lamda{c[1]}-{c[2]}-{c[3]}-{c[-1]}",
+    "case, estimator",
+    [(case, "policy_gradient") for case in CASES] + STRAIGHT_THROUGH,
+    ids=lambda c: c if isinstance(c, str) else "-".join(str(one) for one in (*c[:4], c.mode)),
 )
-def test_layer_equals_numpy(config, estimator):
-    (
-        n_actions,
-        lamda,
-        observation,
-        history,
-        masked,
-        zero_output,
-        backwards,
-        layer_norm,
-        drop,
-        mode,
-    ) = config
+def test_layer_equals_numpy(case, estimator):
+    n_actions, mode = case.n_actions, case.mode
     layer = DynamicSkipLSTM(
         H,
-        n_actions=n_actions,
-        lamda=lamda,
-        agent_units=A,
-        observation=observation,
-        history=history,
-        layer_norm=layer_norm,
-        recurrent_dropout=0.5 if drop else 0.0,
-        zero_output_for_mask=zero_output,
-        go_backwards=backwards,
-        return_sequences=True,
-        return_state=True,
+        **case.cell(),
+        **case.sequence(),
+        recurrent_dropout=0.5 if case.drop else 0.0,
         jit_compile=mode not in ("graph", "plain"),
         estimator=estimator,
     )
     layer.build((B, T, D))
     randomise(layer)
-    x, mask = normal((B, T, D), 100), MASK if masked else None
+    x, mask = normal((B, T, D), 100), MASK if case.masked else None
     distances = np.random.default_rng(1).integers(1, n_actions + 1, (B, T))
     states = [normal((B, size), 101 + n) for n, size in enumerate(layer.state_size)]
-    kept = (
-        np.random.default_rng(2).choice([0.0, 2.0], (T, B, H)).astype(np.float32) if drop else None
-    )
+    kept = None
+    if case.drop:
+        kept = np.random.default_rng(2).choice([0.0, 2.0], (T, B, H)).astype(np.float32)
     layer.cell.candidate_mask = lambda shape, seed: tf.constant(kept)
     d_output, d_final = (
         normal((B, T, H), 103),
@@ -176,21 +193,22 @@ def test_layer_equals_numpy(config, estimator):
     w, x, h, c = weights(layer), x.astype(np.float64), *(s.astype(np.float64) for s in states)
     options = dict(
         n_actions=n_actions,
-        lamda=lamda,
-        observation=observation,
-        history=history,
+        lamda=case.lamda,
+        observation=case.observation,
+        history=case.history,
         mask=mask,
-        zero_output_for_mask=zero_output,
+        zero_output_for_mask=case.zero_output_for_mask,
         candidate_mask=kept,
-        go_backwards=backwards,
+        go_backwards=case.go_backwards,
     )
     expected, seen, expected_final = oracle.run(w, x, distances, [h, c], **options)
     np.testing.assert_allclose(output, expected, atol=2e-6)
     for a, b in zip(final, expected_final, strict=True):
         np.testing.assert_allclose(a, b, atol=2e-6)
 
-    on = np.ones((B, T), bool) if mask is None else mask[:, ::-1] if backwards else mask
-    processed = x[:, ::-1] if backwards else x
+    on, processed = np.ones((B, T), bool) if mask is None else mask, x
+    if case.go_backwards:
+        on, processed = on[:, ::-1], x[:, ::-1]
     np.testing.assert_array_equal(trace.mask, on)
     np.testing.assert_array_equal(trace.distances, np.where(on, distances, 0))
 
@@ -270,54 +288,40 @@ def test_what_an_agent_learns_from_in_any_model(estimator):
         }
 
 
-@pytest.mark.parametrize("config", [CONFIGS[3], CONFIGS[8]], ids=["carried", "window"])
-def test_layer_equals_cell(config):
+@pytest.mark.parametrize("case", [CASES[3], CASES[8]], ids=["carried", "window"])
+def test_layer_equals_cell(case):
     """The two faces, each with the framework's gradient of its own: `cell.step` under
     keras.layers.RNN, and the layer.
     """
-    n_actions, lamda, observation, history, masked, zero_output, backwards, layer_norm, drop, _ = (
-        config
-    )
-    options = dict(
-        n_actions=n_actions,
-        lamda=lamda,
-        agent_units=A,
-        observation=observation,
-        history=history,
-        layer_norm=layer_norm,
-    )
-    sequence = dict(
-        return_sequences=True,
-        return_state=True,
-        go_backwards=backwards,
-        zero_output_for_mask=zero_output,
-    )
+    options, sequence = case.cell(), case.sequence()
     layer = DynamicSkipLSTM(
-        H, **options, **sequence, recurrent_dropout=0.5 if drop else 0.0, jit_compile=False
+        H, **options, **sequence, recurrent_dropout=0.5 if case.drop else 0.0, jit_compile=False
     )
     layer.build((B, T, D))
     randomise(layer)
     reference = keras.layers.RNN(ReplayCell(H, **options), **sequence)
     reference.build((B, T, D + 1 + H))
     reference.cell.set_weights(layer.cell.get_weights())
-    x, mask = normal((B, T, D), 1), tf.constant(MASK) if masked else None
-    distances = np.random.default_rng(1).integers(1, n_actions + 1, (B, T))
+    x, mask = normal((B, T, D), 1), tf.constant(MASK) if case.masked else None
+    distances = np.random.default_rng(1).integers(1, case.n_actions + 1, (B, T))
     kept = (
         np.random.default_rng(2).choice([0.0, 2.0], (B, T, H)).astype(np.float32)
-        if drop
+        if case.drop
         else np.ones((B, T, H), np.float32)
     )
-    if drop:
+    if case.drop:
         layer.cell.candidate_mask = lambda shape, seed: tf.constant(kept.transpose(1, 0, 2))
     states = [normal((B, size), 11 + n) for n, size in enumerate(layer.state_size)]
     d_output = normal((B, T, H), 3)
     # The cell takes its input in the order of the sequence, the layer its distances in the order of
     # processing.
-    given = [a[:, ::-1] if backwards else a for a in (distances[..., None], kept)]
+    given = [a[:, ::-1] if case.go_backwards else a for a in (distances[..., None], kept)]
     wide = np.concatenate([x, *given], -1).astype(np.float32)
-    padding = [np.zeros((B, n_actions * H), np.float32)] * 2 if history == "window" else []
-    # the cell holds the carried state of an all-masked sequence elsewhere
-    n_rows = B - 1 if history == "window" else B
+    padding = (
+        [np.zeros((B, case.n_actions * H), np.float32)] * 2 if case.history == "window" else []
+    )
+    # the cell holds the carried state of an all-case.masked sequence elsewhere
+    n_rows = B - 1 if case.history == "window" else B
 
     @tf.function
     def both(x, wide, states):
@@ -326,13 +330,13 @@ def test_layer_equals_cell(config):
                 x, initial_state=states, mask=mask, distances=tf.constant(distances), training=True
             )
             b, *final_b = reference(wide, initial_state=[*padding, *states], mask=mask)
-            if history == "window":  # of the cell's K slots the layer hands on the latest
+            if case.history == "window":  # of the cell's K slots the layer hands on the latest
                 final_b = [s[:, -H:] for s in final_b[:2]]
             losses = [
                 tf.reduce_sum(output * d_output) + tf.reduce_sum(final[0][:n_rows])
                 for output, final in ((a, final_a), (b, final_b))
             ]
-        n = 3 + (4 if layer_norm else 0)
+        n = 3 + (4 if case.layer_norm else 0)
         return (
             a,
             b,
