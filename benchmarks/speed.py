@@ -102,9 +102,9 @@ def by_cell(seconds: dict[str, dict[str, list[float]]]) -> dict:
 
 
 def step(runs: int, networks: str, *preset: str) -> dict:
-    """One training step of the networks in a file of benchmarks/networks/.
+    """One training step of each network in a file of benchmarks/networks/, beside `dynamic_skip`.
 
-    Calls of several steps each are timed.
+    What is timed are calls of `STEPS` steps each.
     """
     from benchmarks import timing
 

@@ -41,8 +41,8 @@ def step_by_step(model: keras.Model) -> keras.Model:
         A model of its own: what happens to its weights does not touch the given one's.
 
     Raises:
-        ValueError: another kind of model; a layer whose inference is random, or whose states have
-            other shapes than its cell's.
+        ValueError: another kind of model; a layer whose inference is random, whose states have
+            other shapes than its cell's, or that returns its connections.
     """
     network = getattr(model, "network", model)  # of a PolicyGradientModel
     if not (network.built and getattr(network, "inputs", None)):
@@ -66,6 +66,11 @@ def _of_steps(layer: keras.layers.Layer) -> keras.layers.Layer:
     if not isinstance(layer, KStateLSTM):
         return layer.__class__.from_config(layer.get_config())
     cell = layer.cell
+    if layer.return_trace:
+        raise ValueError(
+            f"expected layers without return_trace=True, received {layer.name!r}: make the model"
+            " without the connections, and give it the weights"
+        )
     if cell.draws(training=False):
         raise ValueError(
             "expected layers that draw no random numbers at inference, received"
@@ -104,6 +109,8 @@ def export(model: keras.Model, path: str | os.PathLike, batch_size: int = 1) -> 
             f"expected a file's name that ends in {' or '.join(_FORMATS)}, received {str(path)!r}:"
             " model.export(folder) writes a SavedModel"
         )
+    if not path.parent.is_dir():
+        raise ValueError(f"expected a folder that exists, received {str(path.parent)!r}: make it")
     if path.suffix == ".onnx":
         try:
             import onnxruntime  # noqa: F401

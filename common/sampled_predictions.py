@@ -33,11 +33,17 @@ def predict_sampled(
         The outputs [N, ...], in the structure of the model's.
 
     Raises:
-        ValueError: a number below 1.
+        ValueError: a number below 1; other inputs than arrays; outputs of whole numbers, such as
+            classes or the distances of `return_trace`.
     """
     n_samples = whole_number("n_samples", n_samples)
     batch_size = whole_number("batch_size", batch_size)
-    x = tf.nest.map_structure(tf.convert_to_tensor, x)
+    try:
+        x = tf.nest.map_structure(tf.convert_to_tensor, x)
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            f"x must be an array, or a structure of arrays with one row each; received {type(x)}"
+        ) from error
     n_rows = tf.nest.flatten(x)[0].shape[0]
     parts = []
     for number, start in enumerate(range(0, n_rows, batch_size)):
@@ -46,6 +52,15 @@ def predict_sampled(
         for s in range(n_samples):
             with sampled(seed, number * n_samples + s):
                 chains.append(model(batch, training=False))
-        mean = tf.nest.map_structure(lambda *a: np.mean([np.asarray(b) for b in a], 0), *chains)
+        mean = tf.nest.map_structure(_mean, *chains)
         parts.append(mean)
     return tf.nest.map_structure(lambda *a: np.concatenate(a), *parts)
+
+
+def _mean(*chains: tf.Tensor) -> np.ndarray:
+    if not chains[0].dtype.is_floating:
+        raise ValueError(
+            f"expected outputs that have a mean; received {chains[0].dtype.name}: "
+            "make the model without them"
+        )
+    return np.mean([one.numpy() for one in chains], 0)

@@ -86,7 +86,7 @@ class Tagger(PolicyGradientModel):
 
     def call(self, words: tf.Tensor, training: bool = False) -> tf.Tensor:
         x = self.both(self.vectors(words), mask=words != 0, training=training)
-        # A copy has no mask, which Keras would lay over the loss, a number for each sentence.
+        # Without the mask: Keras would apply it to the loss, which has one number a sentence.
         return tf.identity(self.scores(x))
 
     def minus_log_likelihood(self, tags: tf.Tensor, scores: tf.Tensor) -> tf.Tensor:

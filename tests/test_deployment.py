@@ -166,3 +166,13 @@ def test_nothing_is_written_where_a_file_would_be_wrong(model, monkeypatch, tmp_
     with pytest.raises(ImportError, match=r"needs (tf2onnx|onnxruntime): pip install .*\[export\]"):
         common.export(model, tmp_path / "a.onnx")
     assert not list(tmp_path.iterdir())
+
+
+def test_connections_are_no_part_of_a_file(tmp_path):
+    x = keras.Input([4, 3])
+    h, trace = common.DynamicSkipLSTM(5, n_actions=3, return_trace=True)(x)
+    model = keras.Model(x, [h, trace["distances"]])
+    with pytest.raises(ValueError, match="expected layers without return_trace=True, received"):
+        common.export(model, tmp_path / "m.tflite")
+    with pytest.raises(ValueError, match="expected a folder that exists, received .*nowhere"):
+        common.export(model, tmp_path / "nowhere" / "m.tflite")

@@ -156,9 +156,12 @@ def test_what_a_cell_does_not_have_it_does_not_accept(layer, without):
     every = DynamicSkipLSTM(H).get_config() | {"skip": 2}
     for name in without:
         for made in (layer, layer.cell_class):
-            with pytest.raises(ValueError, match=f"Unrecognized keyword arguments.*'{name}'"):
+            message = f"(has no argument|Unrecognized keyword arguments).*'{name}'"
+            with pytest.raises(ValueError, match=message):
                 made(H, **{name: every[name]})
         assert name not in layer(H).get_config()
+    with pytest.raises(ValueError, match=r"has no argument 'unit_' \(did you mean"):
+        layer(H, unit_=1)
 
 
 @pytest.mark.parametrize(

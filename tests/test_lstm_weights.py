@@ -77,7 +77,23 @@ def test_what_does_not_fit():
         copy_lstm_weights(plain, other)
     with pytest.raises(ValueError, match="made of an LSTM step; received <Dense"):
         copy_lstm_weights(plain, keras.layers.Dense(3))
+    with pytest.raises(ValueError, match="must have the activations tanh and sigmoid"):
+        copy_lstm_weights(lstm(activation="relu"), layer)
+    state = [tf.zeros([B, H])] * 2
+    with pytest.raises(ValueError, match="layer must be one like DynamicSkipLSTM; received <LSTM"):
+        initial_state_from_lstm(plain, *state)
+    with pytest.raises(ValueError, match=r"h and c must be \[B, 4\]; received \(2, 5\)"):
+        initial_state_from_lstm(layer, state[0], tf.zeros([B, H + 1]))
+    with pytest.raises(ValueError, match="of an LSTM's h and c: initial_state_from_lstm"):
+        DynamicSkipLSTM(H, 3)(X, initial_state=state)
     norm = DynamicSkipLSTM(H, 3, layer_norm=True)
     norm.build([None, None, D])
     with pytest.raises(ValueError, match="layer normalisation"):
         copy_lstm_weights(norm, plain)
+
+
+def test_states_go_on_in_a_functional_model():
+    inputs, layer = keras.Input([T, D]), DynamicSkipLSTM(H, 3, jit_compile=False)
+    _, h, c = keras.layers.LSTM(H, return_state=True)(inputs)
+    model = keras.Model(inputs, layer(inputs, initial_state=initial_state_from_lstm(layer, h, c)))
+    assert model.predict(X, verbose=0).shape == (B, H)

@@ -59,6 +59,11 @@ def test_structures_and_what_is_not_random():
     np.testing.assert_allclose(found["plain"], net({"a": X, "b": X})["plain"], atol=1e-6)
     with pytest.raises(ValueError, match="n_samples must be a whole number of at least 1"):
         predict_sampled(net, {"a": X, "b": X}, n_samples=0)
+    with pytest.raises(ValueError, match="x must be an array, or a structure of arrays"):
+        predict_sampled(net, iter([X]))
+    with_trace = keras.Sequential([keras.Input([T, D]), skip(return_trace=True)])
+    with pytest.raises(ValueError, match="expected outputs that have a mean; received int32"):
+        predict_sampled(with_trace, X, n_samples=2)
 
 
 def test_under_keras_rnn_and_in_a_policy_gradient_model():

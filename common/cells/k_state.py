@@ -126,14 +126,15 @@ class KStateCell(Settings, keras.layers.Layer):
 
     @classmethod
     def arguments(cls) -> list[str]:
-        """The names of all settings, those of `keras.layers.Layer` apart."""
+        """The names of all arguments, those of `keras.layers.Layer` apart."""
         named = [
-            inspect.signature(one.__init__).parameters
+            inspect.signature(one.__init__).parameters.values()
             for one in cls.__mro__
             if "__init__" in vars(one) and issubclass(one, KStateCell)
         ]
-        names = dict.fromkeys(name for parameters in named for name in parameters)
-        return [*(name for name in names if name not in ("self", "kwargs")), *OF_THE_CELL]
+        kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+        names = dict.fromkeys(one.name for of in named for one in of if one.kind in kinds)
+        return [*(name for name in names if name != "self"), *OF_THE_CELL]
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create the weights for inputs [..., D]."""

@@ -1,6 +1,7 @@
 """Settings of cells and layers: readable, and never set without effect."""
 
-from collections.abc import Callable
+import difflib
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import keras
@@ -17,6 +18,14 @@ _KERAS_OBJECTS = {
 
 def _kind(name: str):
     return _KERAS_OBJECTS.get(name.rsplit("_", 1)[-1])
+
+
+def check_known(owner: str, given: Iterable[str], known: Sequence[str]) -> None:
+    """ValueError for the first argument given to `owner` that is not among those known."""
+    for wrong in sorted(set(given) - set(known)):
+        close = "".join(difflib.get_close_matches(wrong, known, 1))
+        hint = f" (did you mean {close}?)" if close else ""
+        raise ValueError(f"{owner} has no argument {wrong!r}{hint}")
 
 
 def of_the_cell(name: str) -> property:

@@ -66,7 +66,10 @@ def check(
     if len(given) != len(expected) or not all(
         a.is_compatible_with(b) for a, b in zip(given, expected, strict=True)
     ):
-        raise ValueError(f"initial_state must be tensors of shapes {expected}; received {given}")
+        raise ValueError(
+            f"initial_state must be tensors of shapes {expected}; received {given} (of an LSTM's"
+            " h and c: initial_state_from_lstm)"
+        )
     for name, shape in of_steps.items():
         if not shape.is_compatible_with([batch, n_steps]):
             raise ValueError(f"{name} must be of shape {sequences[:2]}; received {shape}")

@@ -41,7 +41,10 @@ class DynamicSkipLSTM(KStateLSTM):
 
     Args:
         units ... greedy: as for `DynamicSkipLSTMCell`, which holds the weights (`layer.cell`).
-        The rest as for `KStateLSTM` and `KStateCell`.
+        return_sequences, return_state, return_trace, go_backwards, stateful, unroll, jit_compile,
+            and the arguments of a call (distances, greedy, seed): as for `KStateLSTM`.
+        dropout, recurrent_dropout, layer_norm, initializers and the like: as for `KStateCell`;
+            previous_bias, agent_initializer: as for `PolicyCell`.
 
     Raises:
         ValueError: see `DynamicSkipLSTMCell` and `KStateLSTM`.

@@ -11,7 +11,7 @@ from ..cells.base import Regularizer
 from ..cells.checks import flag, flag_or_none
 from ..cells.k_state import KStateCell
 from ..cells.keras_arguments import use_cudnn
-from ..cells.settings import Settings, of_the_cell
+from ..cells.settings import Settings, check_known, of_the_cell
 from ..cells.unheard import IN_A_MODEL, warn_unless
 from ..ops import agent
 from ..ops.gates import State
@@ -61,9 +61,8 @@ class KStateLSTM(Settings, SequenceOutputs):
         jit_compile: compile the recurrence with XLA, whatever the caller does. XLA compiles every
             batch size and length anew, for seconds. So by default it is used in a graph that was
             made for one length (a functional model or `fit` of fixed length, a `tf.function` of
-            such inputs), not eagerly nor where the length is unknown; and not for a large plain
-            LSTM (512 units, K = 1) on a CPU, which it makes no faster. For inputs of many lengths
-            give `tf.function` `reduce_retracing=True`, or False here.
+            such inputs), not eagerly nor where the length is unknown, nor for a large plain LSTM
+            on a CPU. For many lengths give `tf.function` `reduce_retracing=True`, or False here.
 
     Call arguments:
         sequences, mask: [B, T, D] and [B, T] bool.
@@ -91,7 +90,7 @@ class KStateLSTM(Settings, SequenceOutputs):
 
     def __init_subclass__(cls, **kwargs: Any):
         super().__init_subclass__(**kwargs)
-        for name in cls.cell_class.arguments():
+        for name in {*cls.cell_class.arguments(), "units", "n_actions", "lamda"}:
             setattr(cls, name, of_the_cell(name))
 
     def __init__(
@@ -113,6 +112,7 @@ class KStateLSTM(Settings, SequenceOutputs):
         activity_regularizer: Regularizer = None,
         **kwargs: Any,
     ):
+        check_known(type(self).__name__, kwargs, self.cell_class.arguments())
         cell = self.cell_class(
             units, *args, **kwargs, name="cell", dtype=dtype, trainable=trainable
         )
@@ -129,9 +129,9 @@ class KStateLSTM(Settings, SequenceOutputs):
             trainable=trainable,
             activity_regularizer=activity_regularizer,
         )
+        self.input_spec = keras.layers.InputSpec(ndim=3)
         if self.compute_dtype == "float64":
             raise ValueError("dtype must be float32 or mixed precision; received float64")
-        self.input_spec = keras.layers.InputSpec(ndim=3)
         self.jit_compile, self.use_cudnn, self.return_trace = jit_compile, use_cudnn, return_trace
         large_and_plain = units >= 512 and cell.n_actions == 1
         if jit_compile is None and large_and_plain and not tf.config.list_physical_devices("GPU"):
@@ -281,8 +281,8 @@ class KStateLSTM(Settings, SequenceOutputs):
         n, k = self._n_slots, self.cell.n_actions
         final = [s[-n:] if order is None else order.final(s, n, k) for s in states]
         shape = [tf.shape(states.h)[1], n * self.cell.units]
-        flat = (tf.reshape(tf.transpose(s, [1, 0, 2]), shape) for s in final)
-        return [tf.cast(s, self.compute_dtype) for s in flat]
+        flat = (tf.transpose(s, [1, 0, 2]) for s in final)
+        return [tf.cast(tf.reshape(s, shape), self.compute_dtype) for s in flat]
 
     def get_config(self) -> dict:
         """The constructor's arguments."""

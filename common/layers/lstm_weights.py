@@ -9,6 +9,7 @@ from ..cells.k_state import KStateCell
 from .k_state_layer import KStateLSTM
 
 _NAMES = ("kernel", "recurrent_kernel", "bias")
+_ACTIVATIONS = (keras.activations.tanh, keras.activations.sigmoid)
 
 
 def copy_lstm_weights(source: keras.layers.Layer, target: keras.layers.Layer) -> None:
@@ -25,7 +26,8 @@ def copy_lstm_weights(source: keras.layers.Layer, target: keras.layers.Layer) ->
 
     Raises:
         ValueError: other layers; layers that are not built; other sizes; a bias in one of them
-            alone; layer normalisation, which an LSTM does not have.
+            alone; layer normalisation, which an LSTM does not have; other activations than tanh and
+            sigmoid.
     """
     cells = [_cell(source), _cell(target)]
     values = {name: [getattr(cell, name) for cell in cells] for name in _NAMES}
@@ -46,6 +48,8 @@ def _cell(layer: Any) -> keras.layers.Layer:
         raise ValueError(f"expected a layer made of an LSTM step; received {layer!r}")
     if not cell.built:
         raise ValueError(f"{layer.name} has no weights yet: call it, or build([None, None, D])")
+    if (cell.activation, cell.recurrent_activation) != _ACTIVATIONS:
+        raise ValueError(f"{layer.name} must have the activations tanh and sigmoid to be matched")
     if getattr(cell, "layer_norm", False):
         raise ValueError(f"{layer.name} has layer normalisation, which an LSTM does not have")
     return cell
@@ -59,6 +63,13 @@ def initial_state_from_lstm(layer: KStateLSTM, h: tf.Tensor, c: tf.Tensor) -> li
 
         outputs, h, c = keras.layers.LSTM(32, return_sequences=True, return_state=True)(past)
         layer(x, initial_state=initial_state_from_lstm(layer, h, c))
+
+    Raises:
+        ValueError: another kind of layer; h or c of another size than its units.
     """
-    n_slots = layer.state_size[0] // layer.units
-    return [tf.tile(tf.convert_to_tensor(s), [1, n_slots]) for s in (h, c)]
+    if not isinstance(layer, KStateLSTM):
+        raise ValueError(f"layer must be one like DynamicSkipLSTM; received {layer!r}")
+    for s in (h, c):
+        if s.shape[-1] != layer.units:
+            raise ValueError(f"h and c must be [B, {layer.units}]; received {tuple(s.shape)}")
+    return [keras.ops.tile(s, [1, layer.state_size[0] // layer.units]) for s in (h, c)]

@@ -59,7 +59,7 @@ class PolicyGradientModel(keras.Model):
             from its step on: less noise, right only where no loss depends on a later choice (no
             backward or bidirectional layer, no layer that mixes steps).
         baseline: "leave_one_out", the mean of the batch's other sequences is subtracted from the
-            returns; or "none".
+            returns (nothing where there are none: a batch of one is noisy); or "none".
         entropy: "analytic" or "sampled".
         rl_weight, entropy_weight: of the rewards, and of the policy's entropy in nats.
         n_samples: S, how often `fit` repeats each example, with choices of its own each time. With

@@ -17,7 +17,7 @@ class Traces:
         self.heard = False
 
     def record(self, trace: agent.Trace, training: bool) -> None:
-        """Take the place of the trace before."""
+        """Keep this as the replica's latest trace, in place of the one before."""
         self.latest[replicas.index()] = trace, training
 
     def read(self, name: str) -> agent.Trace:
