@@ -196,9 +196,10 @@ class SkipRecurrence(Recurrence):
 
     def _mixed(self, t_of: tuple, of_all: tuple | None, given: tuple, window: list):
         (distances,) = given
-        weights = self._weights(tf.one_hot(distances - 1, self.n_actions, axis=0))
+        weights = tf.unstack(self._weights(tf.one_hot(distances - 1, self.n_actions, axis=0)))
         if of_all is not None:
             seen = tf.add_n([h for h, _ in window[-self.n_seen :]]) / self.n_seen
             mixed = self.surrogate(agent.logits(*t_of, seen, *of_all), distances)
-            weights += self.lamda * tf.transpose(mixed - tf.stop_gradient(mixed))
-        return tf.unstack(weights)
+            change = tf.unstack(self.lamda * (mixed - tf.stop_gradient(mixed)), axis=1)
+            weights = [a + b for a, b in zip(weights, change, strict=True)]
+        return weights
