@@ -87,7 +87,7 @@ class Recurrence:
         """
         return lambda t, adjoint: ((), ()), [], []
 
-    def _policy_gradient(self, kept: Kept, policy: Any, adjoints: State, written: list) -> Any:
+    def _d_policy(self, kept: Kept, policy: Any, adjoints: State, written: list) -> Any:
         """dL/dpolicy, in its structure."""
         raise NotImplementedError
 
@@ -232,7 +232,7 @@ class Recurrence:
         )
         d_past = plus(State(*(a[:n_actions] for a in d_states)), d_past)
         adjoints = State(*(a[:n_steps] for a in sent[:2]))
-        d_policy = self._policy_gradient(kept, policy, adjoints, others)
+        d_policy = self._d_policy(kept, policy, adjoints, others)
         return dz, connected.h, d_past, d_norm, d_policy
 
     def _sent(self, shares: tf.Tensor, read: Callable, u: tf.Tensor) -> State:

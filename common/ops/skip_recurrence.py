@@ -171,7 +171,7 @@ class SkipRecurrence(Recurrence):
         connected = self._mix(State(*(tf.gather_nd(a, at) for a in states)), latest)
         return self._weights(tf.one_hot(distances - 1, self.n_actions, axis=1)), connected
 
-    def _policy_gradient(self, kept: Kept, policy: Agent | None, adjoints: State, written: list):
+    def _d_policy(self, kept: Kept, policy: Agent | None, adjoints: State, written: list):
         if policy is None:
             return None
         n_steps = tf.shape(adjoints.h)[0]

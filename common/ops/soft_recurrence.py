@@ -105,7 +105,7 @@ class AttentionRecurrence(Recurrence):
         h, c = super()._sent(shares, read, u)
         return State(h + tf.reduce_mean(read(2, u + tf.range(1, self.n_seen + 1)), 0), c)
 
-    def _policy_gradient(self, kept: Kept, policy: Attention, adjoints: State, written: list):
+    def _d_policy(self, kept: Kept, policy: Attention, adjoints: State, written: list):
         d_logits, d_hidden = written
         return Attention(
             d_hidden,
