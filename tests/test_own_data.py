@@ -212,9 +212,8 @@ def test_rare_words_are_unknown(tmp_path):
 # --------------------------------------------------------------------------------------- as scripts
 
 
-def script(monkeypatch, capsys, command, typed=""):
-    """What `python COMMAND` prints."""
-    path, *arguments = command.split()
+def script(monkeypatch, capsys, path, *arguments, typed=""):
+    """What `python PATH ARGUMENTS` prints."""
     monkeypatch.setattr(sys, "argv", [str(ROOT / path), *arguments])
     monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
     runpy.run_path(sys.argv[0], run_name="__main__")
@@ -228,15 +227,16 @@ def test_a_classifier_of_own_texts(tmp_path, monkeypatch, capsys):
     assert (tmp_path / "made" / "classes.txt").read_text().split() == ["number", "person", "place"]
     run = (tmp_path / "made").rename(tmp_path / "run")
     capsys.readouterr()
-    said = script(monkeypatch, capsys, f"Sentiment/predict.py --run_dir={run}", "Who is it?\n")
+    of_run = monkeypatch, capsys, "Sentiment/predict.py", f"--run_dir={run}"
+    said = script(*of_run, typed="Who is it?\n")
     words = said.split()
     assert words[:6:2] == ["number", "person", "place"]
     assert sum(map(float, words[1:6:2])) == pytest.approx(1, abs=0.01)
     # other data have other classes, or the same in another order of appearance
     write(tmp_path / "other", train_tsv=tsv([("x", "no")] * 7), test_tsv=tsv([("x", "no")] * 7))
     with pytest.raises(SystemExit) as left:
-        other = f"Sentiment/evaluate.py --run_dir={run} --data_dir={tmp_path / 'other'}"
-        script(monkeypatch, capsys, other)
+        other = f"--run_dir={run}", f"--data_dir={tmp_path / 'other'}"
+        script(monkeypatch, capsys, "Sentiment/evaluate.py", *other)
     assert left.value.code == 2 and "of the training texts (number, p" in capsys.readouterr().err
 
 
@@ -246,10 +246,11 @@ def test_a_tagger_of_own_columns(tmp_path, monkeypatch, capsys):
     run = tiny_runs.make("NER", tmp_path / "run", data, f"--data_dir={data}", "--columns=2,3")
     capsys.readouterr()
     # the last sentence of the text runs on into the first of its repetition
-    assert "5 sentences of test" in script(monkeypatch, capsys, f"NER/evaluate.py --run_dir={run}")
+    said = script(monkeypatch, capsys, "NER/evaluate.py", f"--run_dir={run}")
+    assert "5 sentences of test" in said
     (tmp_path / "four").write_text("Anna NNP B-NP B-PER\n")
-    command = f"NER/tag.py --run_dir={run} --file={tmp_path / 'four'} --columns=1,4"
-    assert "Anna" in script(monkeypatch, capsys, command)
+    flags = f"--run_dir={run}", f"--file={tmp_path / 'four'}", "--columns=1,4"
+    assert "Anna" in script(monkeypatch, capsys, "NER/tag.py", *flags)
 
 
 def test_a_language_model_of_characters(tmp_path, monkeypatch, capsys):
@@ -259,7 +260,7 @@ def test_a_language_model_of_characters(tmp_path, monkeypatch, capsys):
     flags = f"--data_dir={data}", "--tokens=characters"
     run = tiny_runs.make("LanguageModeling", tmp_path / "run", data, *flags)
     capsys.readouterr()
-    found = script(monkeypatch, capsys, f"LanguageModeling/evaluate.py --run_dir={run}")
+    found = script(monkeypatch, capsys, "LanguageModeling/evaluate.py", f"--run_dir={run}")
     assert f"{len(text) - 1} tokens of test" in found
-    command = f"LanguageModeling/generate.py --run_dir={run} --prompt=She --n_words=3"
-    assert script(monkeypatch, capsys, command).startswith("She")
+    flags = f"--run_dir={run}", "--prompt=She", "--n_words=3"
+    assert script(monkeypatch, capsys, "LanguageModeling/generate.py", *flags).startswith("She")
