@@ -26,9 +26,10 @@ _ANY = 6  # steps, where a model takes any number
 
 
 def step_by_step(model: keras.Model) -> keras.Model:
-    """The same network with the same weights, its layers over whole sequences (`DynamicSkipLSTM`
-    and those made of it) as `keras.layers.RNN` of their cells; inside other models and
-    `Bidirectional` too.
+    """The same network with the same weights, of cells under `keras.layers.RNN`.
+
+    They take the place of layers over whole sequences (`DynamicSkipLSTM` and its like), inside
+    other models and `Bidirectional` too.
 
         model = keras.Sequential([keras.Input([None, 3]), DynamicSkipLSTM(4, n_actions=3)])
         step_by_step(model).predict(x)  # what model.predict(x) gives, more slowly
@@ -87,8 +88,7 @@ def _of_steps(layer: keras.layers.Layer) -> keras.layers.Layer:
 
 
 def export(model: keras.Model, path: str | os.PathLike, batch_size: int = 1) -> None:
-    """Write a trained model as a TFLite or an ONNX file, once the file computes what the model
-    does.
+    """Write a trained model as a TFLite or an ONNX file, once the file computes the same.
 
         export(model, "model.tflite")  # of the built-in operations alone
         export(model, "model.onnx")    # needs `pip install dynamic-skip-lstm[export]`

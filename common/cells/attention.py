@@ -8,8 +8,9 @@ from .policy import PolicyCell
 
 @keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
 class AttentionSkipLSTMCell(PolicyCell):
-    """One step of the LSTM with soft skip connections: the agent of `DynamicSkipLSTMCell`, its
-    expectation in place of a sample.
+    """One step of the LSTM with soft skip connections.
+
+    The agent of `DynamicSkipLSTMCell`, its expectation in place of a sample:
 
         pi_t     = softmax(W2 tanh(W1 [x_t ; h_{t-1}] + b1) + b2)     over the distances 1..K
         h~, c~   = lamda sum_k pi_t(k) (h, c)_{t-k} + (1 - lamda) (h, c)_{t-1}

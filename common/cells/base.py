@@ -16,8 +16,7 @@ Constraint = Callable | dict | str | None
 
 
 class RecurrentCell(Settings, keras.layers.Layer):
-    """A step for `keras.layers.RNN`: inputs [B, D] and the states -> output [B, H] and the new
-    states.
+    """A step for `keras.layers.RNN`: inputs [B, D], states -> output [B, H], new states.
 
     A subclass sets `state_size`, creates its weights in `build` and names its own constructor
     arguments in `arguments`. Zero states stand for the time before the sequence.
@@ -65,8 +64,9 @@ class RecurrentCell(Settings, keras.layers.Layer):
         )
 
     def add_bias(self, name: str, n_blocks: int = 1, ones: int | None = None) -> keras.Variable:
-        """A weight [n_blocks * H], one in the block `ones` (that of the forget gate), elsewhere as
-        `bias_initializer` says.
+        """A weight [n_blocks * H], one in the block `ones` (that of the forget gate).
+
+        Elsewhere it begins as `bias_initializer` says.
         """
         initial = (
             fresh(self.bias_initializer)
@@ -92,8 +92,9 @@ class RecurrentCell(Settings, keras.layers.Layer):
 
 
 def shift(history: tf.Tensor, new: tf.Tensor) -> tf.Tensor:
-    """The past n states, flat [B, n * H] with the oldest first, one step later: `new` [B, H] comes
-    in, the oldest goes.
+    """The past n states, flat [B, n * H] with the oldest first, one step later.
+
+    `new` [B, H] comes in, the oldest goes.
     """
     return tf.concat([history[:, new.shape[-1] :], new], -1)
 
@@ -105,8 +106,9 @@ def tick(clock: tf.Tensor, periods: tuple[int, ...]) -> tf.Tensor:
 
 
 def fresh(initializer: Callable) -> Callable:
-    """The initializer with a seed of its own unless it was given one, because Keras' repeat their
-    numbers for each weight.
+    """The initializer with a seed of its own unless it was given one.
+
+    Keras' initializers repeat their numbers for each weight.
     """
     return (
         initializer.clone()
@@ -116,8 +118,9 @@ def fresh(initializer: Callable) -> Callable:
 
 
 def with_block(initializer: Callable, units: int, block: int, value: float) -> Callable:
-    """The initializer of a bias [n * units] that is `value` in one block and elsewhere as
-    `initializer` says.
+    """The initializer of a bias [n * units] that is `value` in one block.
+
+    Elsewhere it is as `initializer` says.
     """
 
     def initial(shape: tuple[int, ...], dtype: str | None = None):

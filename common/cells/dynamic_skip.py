@@ -1,6 +1,4 @@
-"""The paper's recurrent step: an LSTM that connects to one of its K past states, chosen by an
-agent.
-"""
+"""The paper's recurrent step: an LSTM that connects to a past state which an agent chooses."""
 
 from typing import Any
 
@@ -118,8 +116,10 @@ class DynamicSkipLSTMCell(HistoryCell, PolicyCell):
         candidate_mask: tf.Tensor | None = None,
         logits: tf.Tensor | None = None,
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """As of any cell; the agent's logits [B, K] change nothing, but with an estimator that
-        learns from the loss they get its gradient.
+        """The step for given distances, as of any cell.
+
+        The agent's logits [B, K] change nothing, but with an estimator that learns from the loss
+        they get its gradient.
         """
         if distances is not None:
             distances, x = agent.checked(distances, self.n_actions, x)

@@ -11,8 +11,9 @@ from .history import HistoryCell
 
 @keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
 class FixedSkipLSTMCell(HistoryCell):
-    """One step of the LSTM with a fixed skip connection (Zhang et al. 2016, "Architectural
-    complexity measures of RNNs").
+    """One step of the LSTM with a fixed skip connection.
+
+    (Zhang et al. 2016, "Architectural complexity measures of RNNs".)
 
         h~, c~   = lamda (h, c)_{t-s} + (1 - lamda) (h, c)_{t-1}
         h_t, c_t = LSTM(x_t, h~, c~)

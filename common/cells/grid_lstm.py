@@ -11,8 +11,9 @@ from .checks import flag, whole_number
 
 @keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
 class GridLSTMCell(RecurrentCell):
-    """One step of a two-dimensional Grid LSTM of L levels (Kalchbrenner et al. 2016, "Grid long
-    short-term memory", sections 3.1-3.2).
+    """One step of a two-dimensional Grid LSTM of L levels.
+
+    (Kalchbrenner et al. 2016, "Grid long short-term memory", sections 3.1-3.2.)
 
         h_d^0, m_d^0 = W x_t                  the input enters along depth
         H            = [h_t^l ; h_d^{l-1}]    level l: from the step before and the level below
@@ -68,9 +69,7 @@ class GridLSTMCell(RecurrentCell):
 
 
 def _transform(h: tf.Tensor, m: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor):
-    """The hidden and the memory vector [B, H] of all hidden vectors [B, 2H] and one memory vector
-    [B, H].
-    """
+    """The new hidden and memory vector [B, H], of hidden vectors [B, 2H] and a memory vector."""
     i, f, g, o = tf.split(h @ kernel + bias, 4, -1)
     m = tf.sigmoid(f) * m + tf.sigmoid(i) * tf.tanh(g)
     return [tf.tanh(tf.sigmoid(o) * m), m]

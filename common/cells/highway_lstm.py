@@ -11,8 +11,9 @@ from .checks import number, whole_number
 
 @keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
 class HighwayLSTMCell(RecurrentCell):
-    """One step of a Highway LSTM of L layers (Zhang et al. 2015, "Highway LSTM RNNs for distant
-    speech recognition").
+    """One step of a Highway LSTM of L layers.
+
+    (Zhang et al. 2015, "Highway LSTM RNNs for distant speech recognition".)
 
         i, f, g, o = W^l x^l_t + U^l h^l_{t-1} + b^l        x^1_t = x_t,  x^l_t = h^{l-1}_t
         d     = sigmoid(W_d^l x^l_t + p^l c^l_{t-1} + q^l c^{l-1}_t + b_d^l)    for l > 1

@@ -1,6 +1,4 @@
-"""The LSTM step over K past states, without a choice among them: what the cells of the paper and
-their comparators have in common.
-"""
+"""The LSTM step over K past states, which the paper's cell and its comparators share."""
 
 import inspect
 from typing import Any
@@ -208,8 +206,9 @@ class KStateCell(Settings, keras.layers.Layer):
         distances: tf.Tensor | None,
         candidate_mask: tf.Tensor | None = None,
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """The step for given distances [B] in 1..K (None: 1): x [B, D], states -> h [B, H] and the
-        new states. Of other distances see `agent.checked`.
+        """The step for given distances [B] in 1..K (None: 1).
+
+        x [B, D], states -> h [B, H] and the new states. Of other distances see `agent.checked`.
         """
         if distances is not None:
             distances, x = agent.checked(distances, self.n_actions, x)

@@ -13,8 +13,9 @@ LEAKS = ("fixed", "learned")
 
 @keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
 class LeakyCell(RecurrentCell):
-    """One step of a recurrent network of leaky units (Mozer 1992; Goodfellow et al. 2016, section
-    10.9.2).
+    """One step of a recurrent network of leaky units.
+
+    (Mozer 1992; Goodfellow et al. 2016, section 10.9.2.)
 
         v_t  = tanh(W x_t + U mu_{t-1} + b)
         mu_t = a mu_{t-1} + (1 - a) v_t                    the output

@@ -14,8 +14,9 @@ _WITHOUT = {"NIG": "i", "NFG": "f", "NOG": "o", "CIFG": "f"}  # the gate that ha
 
 @keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
 class PeepholeLSTMCell(RecurrentCell):
-    """One step of the vanilla LSTM or one of its eight variants (Greff et al. 2015, "LSTM: a search
-    space odyssey").
+    """One step of the vanilla LSTM or one of its eight variants.
+
+    (Greff et al. 2015, "LSTM: a search space odyssey".)
 
         i   = sigmoid(W_i x_t + U_i h_{t-1} + p_i c_{t-1} + b_i)
         f   = sigmoid(W_f x_t + U_f h_{t-1} + p_f c_{t-1} + b_f)

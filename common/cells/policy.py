@@ -1,6 +1,4 @@
-"""The distribution over the K past states that a network computes: what the paper's agent and the
-attention baseline have in common.
-"""
+"""A distribution over the K past states, which the paper's agent and attention share."""
 
 from typing import Any
 

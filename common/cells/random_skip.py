@@ -1,6 +1,4 @@
-"""An LSTM step that connects to one of its K past states at random: the control of what an agent
-learns.
-"""
+"""An LSTM step that connects to a random one of its K past states: the agent's control."""
 
 from typing import Any
 
@@ -48,8 +46,9 @@ class RandomSkipLSTMCell(HistoryCell):
         return super().draws(training) or bool(anew and self.n_actions > 1)
 
     def given_distances(self, shape: tf.Tensor | list, seed: tf.Tensor | None) -> tf.Tensor | None:
-        """Uniform draws; without a seed of the call always the same ones, which the cell's seed
-        decides.
+        """Uniform draws.
+
+        Without a seed of the call they are always the same, which the cell's seed decides.
         """
         if self.n_actions == 1:
             return None

@@ -8,8 +8,9 @@ from .skip_lstm import UpdateSkippingCell
 
 @keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
 class SkipGRUCell(UpdateSkippingCell):
-    """One step of the Skip GRU: `UpdateSkippingCell`, where S is the GRU of Cho et al. (2014) and
-    du is computed from h.
+    """One step of the Skip GRU.
+
+    `UpdateSkippingCell`, where S is the GRU of Cho et al. (2014) and du is computed from h.
 
         z, r = sigmoid(W_zr x_t + U_zr h + b_zr)
         h'   = z h + (1 - z) tanh(W_h x_t + U_h (r h) + b_h)

@@ -19,8 +19,9 @@ def binarise(u: tf.Tensor) -> tf.Tensor:
 
 
 def counted(count: tf.Tensor, u: tf.Tensor) -> tf.Tensor:
-    """A count [B, 2], ones and 128s, with u [B, 1] more: in small numbers, because 16 bits stop
-    counting at 256.
+    """A count [B, 2], ones and 128s, with u [B, 1] more.
+
+    In small numbers, because 16 bits stop counting at 256.
     """
     ones, carries = tf.split(count, 2, -1)
     ones += u
@@ -88,8 +89,9 @@ class UpdateSkippingCell(RecurrentCell):
 
 @keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
 class SkipLSTMCell(UpdateSkippingCell):
-    """One step of the Skip LSTM: `UpdateSkippingCell`, where S is the LSTM and du is computed from
-    c.
+    """One step of the Skip LSTM.
+
+    `UpdateSkippingCell`, where S is the LSTM and du is computed from c.
 
     Weights: `kernel` [D, 4H], `recurrent_kernel` [H, 4H], `bias` [4H] as `keras.layers.LSTM` lays
     them out; `update_kernel` [H, 1], `update_bias` [1] (initially 1), `initial_state_0`,

@@ -14,8 +14,9 @@ BASES = ("rnn", "lstm")
 
 @keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
 class SkipRNNCell(RecurrentCell):
-    """One step of a recurrent network with skip connections (Mongia, "Recurrent neural networks
-    with skip connections").
+    """One step of a recurrent network with skip connections.
+
+    (Mongia, "Recurrent neural networks with skip connections".)
 
         h_t = ReLU(U_{t mod m} h_{t-1} + W x_t + b)                             base "rnn"
         h_t, c_t = LSTM gates of U_{t mod m} h_{t-1} + W x_t + b and c_{t-1}    base "lstm"

@@ -26,8 +26,9 @@ class Compaction:
         return tf.gather(a, self.order, batch_dims=1)
 
     def spread(self, a: tf.Tensor, hold: bool) -> tf.Tensor:
-        """Results [B, T, ...] back in place; a masked step repeats the latest result (`hold`) or is
-        zero.
+        """Results [B, T, ...] back in place.
+
+        A masked step repeats the latest result (`hold`) or is zero.
         """
         spread = tf.gather(a, tf.maximum(self.latest, 0), batch_dims=1)
         keep = self.latest >= 0 if hold else self.mask > 0

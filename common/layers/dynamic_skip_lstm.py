@@ -1,6 +1,4 @@
-"""The LSTM with dynamic skip connections over whole sequences: the layer that the tasks use and
-that a Keras user imports.
-"""
+"""The LSTM with dynamic skip connections over whole sequences, the tasks' and the user's layer."""
 
 from typing import Any
 
@@ -18,8 +16,9 @@ from .k_state_layer import KStateLSTM
 
 @keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
 class DynamicSkipLSTM(KStateLSTM):
-    """LSTM with dynamic skip connections (Gui et al. 2019):
-    `keras.layers.RNN(DynamicSkipLSTMCell(...))`, several times faster.
+    """LSTM with dynamic skip connections (Gui et al. 2019).
+
+    `keras.layers.RNN(DynamicSkipLSTMCell(...))`, several times faster:
 
         s_t    = stop_gradient([x_t ; h_{t-1}])
         pi_t   = softmax(W2 tanh(W1 s_t + b1) + b2),   k_t ~ Categorical(pi_t) in {1..K}

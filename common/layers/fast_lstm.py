@@ -1,6 +1,4 @@
-"""A plain LSTM by the same method: the case K = 1 of the recurrence, where there is nothing to
-choose.
-"""
+"""A plain LSTM by the same method: K = 1, where there is nothing to choose."""
 
 from typing import Any
 
@@ -26,8 +24,9 @@ _OLDER = (
 
 @keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
 class FastLSTM(KStateLSTM):
-    """`keras.layers.LSTM`, faster: projections hoisted out of the loop, one product for each
-    weight's gradient.
+    """`keras.layers.LSTM`, faster.
+
+    Projections are hoisted out of the loop, each weight's gradient is one product.
 
         z_t      = W x_t + U h_{t-1} + b
         h_t, c_t = LSTM gates of z_t and c_{t-1}          `gates.lstm_gates`

@@ -1,6 +1,4 @@
-"""LSTMs with fixed and with random skip connections over whole sequences, by the method of
-`DynamicSkipLSTM`.
-"""
+"""LSTMs with fixed and with random skip connections over whole sequences."""
 
 from typing import Any
 
@@ -13,8 +11,9 @@ from .k_state_layer import KStateLSTM
 
 @keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
 class FixedSkipLSTM(KStateLSTM):
-    """`keras.layers.RNN(FixedSkipLSTMCell(...))`, several times faster: each step connects to the
-    state of `skip` steps ago.
+    """`keras.layers.RNN(FixedSkipLSTMCell(...))`, several times faster.
+
+    Each step connects to the state of `skip` steps ago.
 
     Args:
         units ... lamda: as for `FixedSkipLSTMCell`.
@@ -35,8 +34,9 @@ class FixedSkipLSTM(KStateLSTM):
 
 @keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
 class RandomSkipLSTM(KStateLSTM):
-    """`keras.layers.RNN(RandomSkipLSTMCell(...))`, several times faster: each step connects to one
-    of its K past states at random.
+    """`keras.layers.RNN(RandomSkipLSTMCell(...))`, several times faster.
+
+    Each step connects to a random one of its K past states.
 
     Args:
         units ... lamda: as for `RandomSkipLSTMCell`.

@@ -1,6 +1,4 @@
-"""LSTMs over K past states, for whole sequences: what `DynamicSkipLSTM` and its comparators have in
-common.
-"""
+"""LSTMs over K past states, for whole sequences: `DynamicSkipLSTM` and its comparators."""
 
 from typing import Any
 
@@ -223,9 +221,7 @@ class KStateLSTM(Settings, SequenceOutputs):
         training: bool,
         seed: tf.Tensor | None,
     ) -> tuple[State, tuple]:
-        """x [T, B, D] -> all states [K + T, B, H], and the trace's entries but for its mask, [T, B,
-        ...].
-        """
+        """x [T, B, D] -> all states [K + T, B, H] and the trace's entries [T, B, ...]."""
         choice = self._choice(x, distances, greedy, training, seed)
         states, distances = self.recurrence(*self._given(x, past, training, seed), choice=choice)
         return states, self._entries(choice, states, distances)

@@ -62,8 +62,9 @@ def run_layer(
     seed: tf.Tensor | None = None,
     distances: tf.Tensor | None = None,
 ) -> tuple[tf.Tensor, list, Trace | None]:
-    """Run a layer of `make_layer`: outputs [B, T, H], final state, and the trace of a layer with an
-    agent that samples (else None).
+    """Run a layer of `make_layer`: outputs [B, T, H], final state, trace.
+
+    The trace is None without an agent that samples.
 
     `seed` (int32 [2]) determines every random number of the layer; `distances` [B, T] replays given
     choices. What the layer adds to the loss is for `auxiliary` to collect.
@@ -79,8 +80,9 @@ def run_layer(
 def auxiliary(
     layers: Sequence[keras.layers.Layer],
 ) -> tuple[tf.Tensor, dict[str, tuple[tf.Tensor, tf.Tensor]]]:
-    """What layers of `make_layer` add to the task's loss, and what they report: of their latest
-    call, to be asked for right behind it.
+    """What layers of `make_layer` add to the task's loss, and what they report.
+
+    Of their latest call: ask right behind it.
 
     (Replicas take turns whenever something is summed over them, and a layer holds what the latest
     one left in it.) The loss is 0 and the metrics, (sum, weight) over all layers by name, are none

@@ -1,6 +1,4 @@
-"""A `keras.Model` whose `fit` trains the agents of the dynamic-skip layers in it along with
-everything else.
-"""
+"""A `keras.Model` whose `fit` trains the agents of the layers in it too."""
 
 import functools
 from typing import Any
@@ -20,8 +18,9 @@ from .rewards import rewards_of
 
 @keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
 class PolicyGradientModel(keras.Model):
-    """`keras.Model` that adds the agents' loss to the compiled one, for each `DynamicSkipLSTM` in
-    it, nested or in `Bidirectional` too.
+    """`keras.Model` that adds the agents' loss to the compiled one.
+
+    For each `DynamicSkipLSTM` in it, nested or in `Bidirectional` too:
 
         loss = compiled loss + model.losses + sum over the layers of policy_gradient(trace, r)
         r    = - the compiled loss of each example, before it is reduced
@@ -120,8 +119,9 @@ class PolicyGradientModel(keras.Model):
         entropy_weight: float = POLICY_GRADIENT.entropy_weight,
         n_samples: int = 1,
     ) -> None:
-        """Set the options anew; to be followed by `compile`, since a training step that is compiled
-        keeps those it has.
+        """Set the options anew; `compile` has to follow.
+
+        A training step that is compiled keeps those it has.
         """
         self.agent_options = {
             "credit": one_of("credit", credit, CREDITS),
@@ -154,8 +154,9 @@ class PolicyGradientModel(keras.Model):
         self.loss_weights = loss_weights
 
     def compile_from_config(self, config: dict) -> None:
-        """Compile as the saved model was; Keras leaves that to whoever has a `compile` of their
-        own.
+        """Compile as the saved model was.
+
+        Keras leaves that to whoever has a `compile` of their own.
         """
         self.compile(**keras.saving.deserialize_keras_object(config))
         if self.optimizer is not None and self.built:
@@ -179,8 +180,9 @@ class PolicyGradientModel(keras.Model):
         sample_weight: Any = None,
         training: bool = True,
     ) -> tf.Tensor:
-        """The compiled loss and `model.losses`; in training the agents' loss too (in evaluation it
-        is shown, but no part of it).
+        """The compiled loss and `model.losses`; in training the agents' loss too.
+
+        In evaluation the agents' loss is shown, but no part of the sum.
         """
         loss = super().compute_loss(x, y, y_pred, sample_weight, training)
         self._check_cells()

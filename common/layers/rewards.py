@@ -15,8 +15,9 @@ def rewards_of(
     sample_weight: Any,
     output_names: Sequence[str] | None = None,
 ) -> list[tf.Tensor]:
-    """Minus each output's loss before it is reduced, float32 [B] or [B, ...], times its weights,
-    zero where the output is masked.
+    """Minus each output's loss before it is reduced, float32 [B] or [B, ...].
+
+    Times its weights, zero where the output is masked.
 
     `loss`, `loss_weights`: as `compile` takes them; one for all outputs, or a structure like
     theirs, or by `output_names`.
@@ -44,8 +45,9 @@ def rewards_of(
 
 
 class _OfEachExample(keras.losses.Loss):
-    """A compiled loss (an object, a function or a name) before it is reduced: y and y_pred ->
-    float32 [B] or [B, ...].
+    """A compiled loss before it is reduced: y and y_pred -> float32 [B] or [B, ...].
+
+    It may be an object, a function or a name.
 
     What surrounds it is Keras' own (conversion, masks, sample weights), so that the weighted mean
     is the compiled loss.
@@ -74,8 +76,9 @@ class _OfEachExample(keras.losses.Loss):
 
 
 def same_rank(a: tf.Tensor, b: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Both with the rank that Keras gives them before it calls a loss function: [B] becomes [B, 1],
-    elsewhere a last axis of 1 goes.
+    """Both with the rank that Keras gives them before it calls a loss function.
+
+    [B] becomes [B, 1]; elsewhere a last axis of 1 goes.
     """
     if a.shape.rank < b.shape.rank:
         return same_rank(b, a)[::-1]

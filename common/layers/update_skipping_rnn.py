@@ -12,8 +12,9 @@ from ..cells.skip_lstm import n_updates
 
 @keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
 class UpdateSkippingRNN(Settings, keras.layers.RNN):
-    """`keras.layers.RNN` over a `SkipLSTMCell` or `SkipGRUCell`, with the cost of the updates as a
-    loss of the layer.
+    """`keras.layers.RNN` over a `SkipLSTMCell` or `SkipGRUCell`, with a cost of updates.
+
+    The cost is a loss of the layer:
 
         loss = update_cost * mean_b( sum_t u_t )   (Campos et al. 2018, eq. 7, cost per sample)
 
@@ -37,8 +38,9 @@ class UpdateSkippingRNN(Settings, keras.layers.RNN):
 
     @property
     def metrics_of_call(self) -> dict[str, tuple[tf.Tensor, tf.Tensor]]:
-        """The share of the steps in which the state was updated, as (sum, weight); of the latest
-        call, to be read as `losses` are.
+        """The share of the steps in which the state was updated, as (sum, weight).
+
+        Of the latest call, to be read as `losses` are.
         """
         return dict(self._metrics_of_call)
 

@@ -32,8 +32,9 @@ class AgentWeights(NamedTuple):
 
 
 class Trace(NamedTuple):
-    """What the agent did over a sequence; without an agent, the distances as if they had been
-    certain. Zeros at masked steps.
+    """What the agent did over a sequence; zeros at masked steps.
+
+    Without an agent log_probs are 0 and probs one-hot.
     """
 
     distances: tf.Tensor  # [B, T] int32, 1..K
@@ -84,8 +85,9 @@ def greedy(logits: tf.Tensor) -> tf.Tensor:
 def checked(
     distances: tf.Tensor, n_actions: int, x: tf.Tensor, mask: tf.Tensor | None = None
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Given distances [...] as int32, and the inputs x [..., D] of their steps. Where `mask` [...]
-    is false there is no step: 1.
+    """Given distances [...] as int32, and the inputs x [..., D] of their steps.
+
+    Where `mask` [...] is false there is no step: the distance becomes 1.
 
     Raises:
         ValueError: a distance outside 1..K. `tf.errors.InvalidArgumentError` where a graph that
@@ -108,15 +110,17 @@ def checked(
 
 
 def gumbel_noise(shape: tf.Tensor | list, seed: tf.Tensor) -> tf.Tensor:
-    """Noise g [T, B, K] for which `greedy(logits + g)` is a draw from Categorical(logits): all of a
-    sequence's randomness at once.
+    """Noise g [T, B, K] for which `greedy(logits + g)` is a draw from Categorical(logits).
+
+    It is all of a sequence's randomness at once.
     """
     return replicas.rows(lambda shape: tfd.Gumbel(0.0, 1.0).sample(shape, seed=seed), shape, axis=1)
 
 
 def statistics(logits: tf.Tensor, distances: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """log pi(k) [...], H(pi) [...] in nats and pi [..., K], of logits [..., K] and distances [...]
-    in 1..K.
+    """log pi(k) [...], H(pi) [...] in nats and pi [..., K].
+
+    Of logits [..., K] and distances [...] in 1..K.
     """
     expect("[..., B, K] [..., B]", logits, distances)
     policy = tfd.Categorical(logits=logits)

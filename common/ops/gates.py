@@ -113,8 +113,9 @@ def lstm_gates_gradient(
     z: tf.Tensor | None = None,
     new_c: tf.Tensor | None = None,
 ) -> tuple:
-    """The transposed Jacobian of `lstm_gates`: from dL/dh' and dL/dc' [B, H] to dL/dz [B, 4H] and
-    dL/dc [B, H].
+    """The transposed Jacobian of `lstm_gates`.
+
+    From dL/dh' and dL/dc' [B, H] to dL/dz [B, 4H] and dL/dc [B, H]:
 
         dL/dc' += dL/dh' o (1 - tanh^2 c')
         dL/dz   = [dL/dc', dL/dc', dL/dc', dL/dh']
@@ -143,8 +144,9 @@ def lstm_gates_gradient(
 def layer_norm_gradient(
     d_y: tf.Tensor, x: tf.Tensor, gain: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """The transposed Jacobian of `layer_norm`: dL/dx, and dL/dgain and dL/doffset summed over the
-    first axis.
+    """The transposed Jacobian of `layer_norm`.
+
+    dL/dx, and dL/dgain and dL/doffset summed over the first axis:
 
     x^    = (x - mean) / sqrt(variance + 1e-3),   d = dL/dy * gain
     dL/dx = (d - mean(d) - x^ mean(d x^)) / sqrt(variance + 1e-3)

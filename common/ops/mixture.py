@@ -1,5 +1,4 @@
-"""Predictions as mixtures: the mean of the probabilities that several sampled chains of choices
-give.
+"""Predictions as mixtures: mean probabilities over several sampled chains of choices.
 
 A chain is one draw of all distances of a sequence. S chains of a batch are computed side by side,
 as S * B rows, chain after chain.
@@ -16,8 +15,9 @@ def repeated(a: tf.Tensor, n_chains: int) -> tf.Tensor:
 
 
 def log_mean(log_probs: tf.Tensor, n_chains: int) -> tf.Tensor:
-    """log 1/S sum_s p_s of log p_s [S * B, ...]: [B, ...], never below the mean of the log p_s
-    (Jensen).
+    """log 1/S sum_s p_s of log p_s [S * B, ...]: [B, ...].
+
+    Never below the mean of the log p_s (Jensen).
     """
     return tf.reduce_logsumexp(by_chain(log_probs, n_chains), 0) - math.log(n_chains)
 

@@ -1,5 +1,4 @@
-"""Matrix products over whole sequences, of which narrow ones (bfloat16, float16) have their sums
-and results in float32.
+"""Matrix products over whole sequences, also in 16 bits with sums in float32.
 
 TensorFlow takes `a @ b` with a [T, B, M] for T products, and its gradient then makes T products for
 b and adds them up. Here it is one. Its narrow products round their results to 16 bits, which to a
@@ -42,8 +41,9 @@ def through(kernel: tf.Tensor, xla: bool) -> Callable[[tf.Tensor], tf.Tensor]:
 
 
 def weight_gradient(inputs: tf.Tensor, d_outputs: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
-    """sum_t inputs_t^T d_outputs_t of [T, B, M] and [T, B, N] -> [M, N]: the gradient of the
-    weights between them, as one product.
+    """sum_t inputs_t^T d_outputs_t of [T, B, M] and [T, B, N] -> [M, N].
+
+    The gradient of the weights between them, as one product.
     """
     a, b = (tf.reshape(tf.cast(x, dtype), [-1, x.shape[-1]]) for x in (inputs, d_outputs))
     return tf.matmul(a, b, transpose_a=True)

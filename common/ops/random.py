@@ -15,8 +15,9 @@ def dropout_mask(shape: tf.Tensor | list, rate: float, seed: tf.Tensor, axis: in
 
 
 def dropout(x: tf.Tensor, rate: float, seed: tf.Tensor) -> tf.Tensor:
-    """x, each element dropped with probability `rate` (Srivastava et al. 2014); x itself for a rate
-    of 0.
+    """x, each element dropped with probability `rate` (Srivastava et al. 2014).
+
+    x itself for a rate of 0.
     """
     return x * tf.cast(dropout_mask(tf.shape(x), rate, seed), x.dtype) if rate else x
 

@@ -82,8 +82,9 @@ class Recurrence:
         raise NotImplementedError
 
     def _reverse(self, xla: bool, kept: Kept, policy: Any) -> tuple[Callable, list, list]:
-        """Of a policy that is differentiated step by step: t and e_t -> what the reverse loop keeps
-        for `_sent`, and what else it writes; and a tensor of the shape of each.
+        """A differentiated policy's part of the reverse loop, and tensors of its arrays' shapes.
+
+        It is a function of t and e_t -> what the loop keeps for `_sent`, and what else it writes.
         """
         return lambda t, adjoint: ((), ()), [], []
 
@@ -107,8 +108,7 @@ class Recurrence:
         policy: Any,
         given: Any = None,
     ) -> tuple[State, tf.Tensor]:
-        """The states of all steps [K + T, B, H] (`past` first), with the gradient above, and what
-        was chosen, without.
+        """The states of all steps [K + T, B, H] (`past` first), and what was chosen (no gradient).
 
         Args:
             projected: W x + b of all steps [T, B, 4H] float32.
@@ -236,8 +236,9 @@ class Recurrence:
         return dz, connected.h, d_past, d_norm, d_policy
 
     def _sent(self, shares: tf.Tensor, read: Callable, u: tf.Tensor) -> State:
-        """What the next K steps send back to step u, [B, H] each; `read(n, steps)`: the adjoints of
-        h (n = 0) and c (1) of these steps, and what else `_reverse` keeps.
+        """What the next K steps send back to step u, [B, H] each.
+
+        `read(n, steps)`: their adjoints of h (n = 0) and c (1), and what else `_reverse` keeps.
         """
         share = shares[self.n_actions + u][:, :, None]
         ahead = u + tf.range(1, self.n_actions + 1)
@@ -285,8 +286,9 @@ class Recurrence:
 
 
 def shares_by_source(weights: tf.Tensor) -> tf.Tensor:
-    """[K + T, K, B] with share [K + u, k - 1] of the adjoint of step u + k in dL/ds_u; zero where
-    that step is not in the sequence.
+    """Each adjoint's share in the gradient of the states it connected to, [K + T, K, B].
+
+    [K + u, k - 1]: the share of step u + k's adjoint in dL/ds_u; zero outside the sequence.
 
     `weights` [T, K, B]: of the K states in each step's mix, by the step that connects.
     """

@@ -1,5 +1,4 @@
-"""Several devices: each of R replicas computes B / R rows of the batch, and together they train as
-one device would on all B.
+"""Several devices, each with B / R rows of the batch, that train as one would on all B.
 
 What that takes, here and in the code that calls this:
 
@@ -25,8 +24,9 @@ def count() -> int:
 
 
 def index() -> int:
-    """Which of the replicas this is, from 0; 0 outside a strategy, and where one program is made
-    for all (a TPU's).
+    """Which of the replicas this is, from 0.
+
+    0 outside a strategy, and where one program is made for all (a TPU's).
     """
     context = tf.distribute.get_replica_context()
     return int(tf.get_static_value(context.replica_id_in_sync_group) or 0) if context else 0
@@ -42,15 +42,17 @@ def total(a: tf.Tensor) -> tf.Tensor:
 
 
 def part_of_mean(a: tf.Tensor) -> tf.Tensor:
-    """This replica's part of the mean over the batch, of `a` with the rows [B / R, ...] of the
-    replica; a scalar.
+    """This replica's part of the mean over the batch, a scalar.
+
+    `a`: the rows [B / R, ...] of the replica.
     """
     return tf.reduce_mean(a) / count()
 
 
 def rows(draw: Callable[[list], tf.Tensor], shape: tf.Tensor | list, axis: int = 0) -> tf.Tensor:
-    """What `draw(shape)` gives, of the rows of this replica: those of the batch's B that stand
-    along `axis`.
+    """What `draw(shape)` gives, of the rows of this replica.
+
+    The batch's B rows stand along `axis`.
 
     Args:
         draw: shape of the whole batch -> tensor of that shape. shape: of this replica's part. axis:

@@ -76,8 +76,9 @@ class SkipRecurrence(Recurrence):
         candidate_mask: tf.Tensor | None = None,
         choice: Choice | None = None,
     ) -> tuple[State, tf.Tensor]:
-        """The states of all steps [K + T, B, H], those before the sequence first, and the distances
-        [T, B] int32.
+        """The states of all steps [K + T, B, H], and the distances [T, B] int32.
+
+        The states before the sequence come first.
 
         Args:
             past: [K, B, H] float32, oldest first; with `window` the last one, [1, B, H].

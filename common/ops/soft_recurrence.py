@@ -1,5 +1,6 @@
-"""The recurrence in which each step connects to the mean of its K past states under a policy that
-is differentiated too.
+"""The recurrence in which each step connects to the mean of its K past states.
+
+The policy, under which the mean is taken, is differentiated too.
 
 With the policy's view of the inputs p_t = W1x x_t + b1 of all steps done before the loop, and the
 observation o_t = h_{t-1} or the mean of the K past h:
@@ -46,8 +47,9 @@ class AttentionRecurrence(Recurrence):
         candidate_mask: tf.Tensor | None,
         attention: Attention,
     ) -> tuple[State, tf.Tensor]:
-        """The states of all steps [K + T, B, H] (`past` first) and pi [T, B, K], which has no
-        gradient of its own. The arguments are those of `Recurrence._run`.
+        """The states of all steps [K + T, B, H] (`past` first) and pi [T, B, K].
+
+        pi has no gradient of its own. The arguments are those of `Recurrence._run`.
         """
         states, probs = self._run(
             projected, recurrent_kernel, past, norm, candidate_mask, attention
