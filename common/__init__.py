@@ -38,10 +38,10 @@ _HOMES = {
     "TimeDelayCell": "cells.time_delay",
     "UpdateSkippingRNN": "layers.update_skipping_rnn",
     "copy_lstm_weights": "layers.lstm_weights",
-    "export": "deployment",
+    "export": "layers.deployment",
     "initial_state_from_lstm": "layers.lstm_weights",
-    "predict_sampled": "sampled_predictions",
-    "step_by_step": "deployment",
+    "predict_sampled": "layers.sampled_predictions",
+    "step_by_step": "layers.deployment",
 }
 
 __all__ = list(_HOMES)

@@ -2,6 +2,7 @@
 is a plain network.
 """
 
+import functools
 import itertools
 
 import keras
@@ -165,12 +166,11 @@ def test_no_two_matrices_start_with_the_same_numbers(case):
         assert abs(np.corrcoef(x[:n], y[:n])[0, 1]) < 0.99, (a, b)
 
 
-# ------------------------------------------------------------------------------------------------ -
-# where they are plain networks
+# -------------------------------------------------------------------- where they are plain networks
 
 LSTM = keras.layers.LSTM
-GRU = lambda units, **kwargs: keras.layers.GRU(units, reset_after=False, **kwargs)  # noqa: E731
-RELU = lambda units, **kwargs: keras.layers.SimpleRNN(units, activation="relu", **kwargs)  # noqa: E731
+GRU = functools.partial(keras.layers.GRU, reset_after=False)
+RELU = functools.partial(keras.layers.SimpleRNN, activation="relu")
 
 # Cell and flags, which of its weights are what, the plain layer.
 REDUCTIONS = [

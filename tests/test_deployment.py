@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 import common
-from common import deployment
+from common.layers import deployment
 from common.layers.k_state_layer import KStateLSTM
 
 L = keras.layers

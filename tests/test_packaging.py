@@ -255,8 +255,7 @@ def test_another_backend_of_keras_ends_a_script_with_one_line(monkeypatch, tmp_p
     assert done.returncode == 0 and "--n_actions" in done.stdout
 
 
-# ------------------------------------------------------------------------------------------------ -
-# what is written
+# ---------------------------------------------------------------------------------- what is written
 
 
 def commands() -> list[str]:

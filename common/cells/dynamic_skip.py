@@ -104,8 +104,7 @@ class DynamicSkipLSTMCell(HistoryCell, PolicyCell):
     def logits(self, x: tf.Tensor, states: list) -> tf.Tensor:
         """The agent's logits [B, K] for x [B, D]."""
         seen = self.observe(self._slots(states[0])) + (states[2] if self.history == "window" else 0)
-        # in float32 whatever the cell computes in, as in the layer
-        weights = agent.AgentWeights(*(tf.cast(w, tf.float32) for w in self.agent_weights))
+        weights = self.wide_weights
         return agent.logits(agent.project(tf.cast(x, tf.float32), weights), seen, weights)
 
     def step(

@@ -86,6 +86,11 @@ class PolicyCell(KStateCell):
         return self._policy and agent.AgentWeights(*map(tf.convert_to_tensor, self._policy))
 
     @property
+    def wide_weights(self) -> "agent.AgentWeights":
+        """The policy's weights in float32, whatever the cell computes in."""
+        return agent.AgentWeights(*(tf.cast(w, tf.float32) for w in self.agent_weights))
+
+    @property
     def n_seen(self) -> int:
         """How many past h the observation is the mean of."""
         return self.n_actions if self.observation == "mean" else 1

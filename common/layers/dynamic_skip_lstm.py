@@ -103,7 +103,7 @@ class DynamicSkipLSTM(KStateLSTM):
             return None
         if distances is None and not cell.is_greedy(training, greedy):
             noise = agent.gumbel_noise([*tf.unstack(tf.shape(x)[:2]), cell.n_actions], seed)
-        weights = agent.AgentWeights(*(tf.cast(w, tf.float32) for w in cell.agent_weights))
+        weights = cell.wide_weights
         projected = agent.project(tf.cast(x, tf.float32), weights)
         return Choice(distances, Agent(projected, weights), noise)
 

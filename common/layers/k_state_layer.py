@@ -167,9 +167,10 @@ class KStateLSTM(Settings, SequenceOutputs):
         call_shapes.check(
             self, **call_shapes.of_call(sequences, initial_state, mask=mask, distances=distances)
         )
-        if initial_state is None:
-            zeros = self.get_initial_state(tf.shape(sequences)[0])
-            initial_state = self.states if self.stateful else zeros
+        if initial_state is None and self.stateful:
+            initial_state = self.states
+        elif initial_state is None:
+            initial_state = self.get_initial_state(tf.shape(sequences)[0])
         if seed is None and cell.draws(training, greedy, distances is not None):
             seed = cell.new_seed()
         self.hold(), cell.hold()

@@ -6,10 +6,10 @@ A step mixes its K past states s = (h, c) under weights w_t(k), which a subclass
     z_t  = (W x_t + b) + U h~_t
     s_t  = gates(z_t, c~_t)
 
-All that does not depend on the state is done outside the loops: before the forward loop the
-products of the inputs, before the reverse loop the slopes of the gates, after it the gradients of W
-and U, one product each. The reverse loop only carries the adjoints e_t = dL/ds~_t and pulls them
-along the connections that were made:
+Arrays are time-major. All that does not depend on the state is done outside the loops: before the
+forward loop the products of the inputs, before the reverse loop the slopes of the gates, after it
+the gradients of W and U, one product each. The reverse loop only carries the adjoints e_t =
+dL/ds~_t and pulls them along the connections that were made:
 
     dL/ds_u     = (from outside) + sum_k w_{u+k}(k) e_{u+k}
     dz_t, dc~_t = gates' transposed Jacobian applied to dL/ds_t    `gates.lstm_gates_gradient`
@@ -19,8 +19,7 @@ along the connections that were made:
 Both loops read K slots of their buffers and write one; nothing is shifted or scattered. What they
 read they gather, and the latest state is carried beside the buffers: XLA fuses a plain slice into
 whatever uses it, also behind the write, and would then copy the whole buffer at every step. h and c
-have a buffer each, because XLA computes what is concatenated one number at a time. Arrays are
-time-major here.
+have a buffer each, because XLA computes what is concatenated one number at a time.
 """
 
 from collections.abc import Callable
@@ -168,12 +167,11 @@ class Recurrence:
         chosen = self._arrays(n_steps, projected.shape[1], policy)
         start = 0, State(past.h[-1], past.c[-1]), history, zs, chosen
         *_, history, zs, chosen = loop(projected.shape[0] if self.unroll else n_steps, step, start)
-        n = projected.shape[0]
         chosen = [a.stack() for a in chosen]
         return Kept(
             State(history.h.stack(), history.c.stack()),
             tf.ensure_shape(zs.stack(), projected.shape),
-            tuple(tf.ensure_shape(a, [n, *a.shape[1:]]) for a in chosen),
+            tuple(tf.ensure_shape(a, [projected.shape[0], *a.shape[1:]]) for a in chosen),
         )
 
     def _backward_loop(
@@ -210,12 +208,12 @@ class Recurrence:
             others = written(others, t, (dz, *other))
             return i + 1, adjoint, sent, others, [a + b for a, b in zip(d_norm, dn, strict=True)]
 
-        zeros = tf.zeros_like(states.h[0])
         sent = [buffer(tf.zeros_like(a)) for a in (*states, *like_sent)]
         others = [
             tf.TensorArray(tf.float32, n_steps, element_shape=a.shape[1:])
             for a in (z, *like_written)
         ]
+        zeros = tf.zeros_like(states.h[0])
         start = 0, State(zeros, zeros), sent, others, [tf.zeros_like(n) for n in norm or ()]
         *_, sent, others, d_norm = loop(z.shape[0] if self.unroll else n_steps, step, start)
 
@@ -271,6 +269,9 @@ class Recurrence:
 
     def _seen_now(self, latest_h: tf.Tensor, window_h: tf.Tensor):
         return latest_h if self.n_seen == 1 else tf.reduce_mean(window_h, 0)
+
+    def _seen_in(self, window: list[tuple]):
+        return tf.add_n([h for h, _ in window[-self.n_seen :]]) / self.n_seen
 
     def _mix(self, chosen: State, latest: State) -> State:
         """lamda s_chosen + (1 - lamda) s_{t-1}."""

@@ -199,8 +199,8 @@ class SkipRecurrence(Recurrence):
         (distances,) = given
         weights = tf.unstack(self._weights(tf.one_hot(distances - 1, self.n_actions, axis=0)))
         if of_all is not None:
-            seen = tf.add_n([h for h, _ in window[-self.n_seen :]]) / self.n_seen
-            mixed = self.surrogate(agent.logits(*t_of, seen, *of_all), distances)
+            logits = agent.logits(*t_of, self._seen_in(window), *of_all)
+            mixed = self.surrogate(logits, distances)
             change = tf.unstack(self.lamda * (mixed - tf.stop_gradient(mixed)), axis=1)
             weights = [a + b for a, b in zip(weights, change, strict=True)]
         return weights

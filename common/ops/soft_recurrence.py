@@ -117,8 +117,7 @@ class AttentionRecurrence(Recurrence):
         )
 
     def _mixed(self, t_of: tuple, of_all: tuple, given: tuple, window: list):
-        seen = tf.add_n([h for h, _ in window[-self.n_seen :]]) / self.n_seen
-        probs, _ = self._attend(*t_of, of_all, seen)
+        probs, _ = self._attend(*t_of, of_all, self._seen_in(window))
         # No transpose: in a loop, XLA cannot compile the gradient of its gradient.
         weights = self.lamda * probs + (1 - self.lamda) * tf.one_hot(0, self.n_actions)
         return tf.unstack(weights, axis=1)

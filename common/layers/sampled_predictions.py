@@ -6,8 +6,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from .cells.checks import whole_number
-from .cells.sampling import sampled
+from ..cells.checks import whole_number
+from ..cells.sampling import sampled
 
 
 def predict_sampled(

@@ -16,8 +16,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from .files import atomic_write
-from .layers.k_state_layer import KStateLSTM
+from ..files import atomic_write
+from .k_state_layer import KStateLSTM
 
 _FORMATS = {".tflite": "litert", ".onnx": "onnx"}  # by the names of files
 _KEPT = "return_sequences return_state go_backwards stateful unroll zero_output_for_mask".split()
