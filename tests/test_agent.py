@@ -5,6 +5,7 @@ they belong.
 import numpy as np
 import pytest
 import tensorflow as tf
+import tensorflow_probability as tfp
 from oracles import numpy_skip_lstm as oracle
 
 from common.ops import agent
@@ -75,6 +76,13 @@ def test_samples_follow_the_policy(way):
     assert chi_square(first.numpy()) < 16.3  # 3 degrees of freedom, p = .001
     np.testing.assert_array_equal(first, again)
     assert (first.numpy() != other.numpy()).mean() > 0.3
+
+
+def test_noise_is_tensorflow_probabilitys():
+    np.testing.assert_array_equal(
+        agent.gumbel_noise([3, 4, 5], tf.constant([4, 2])),
+        tfp.distributions.Gumbel(0.0, 1.0).sample([3, 4, 5], seed=tf.constant([4, 2])),
+    )
 
 
 def test_greedy():

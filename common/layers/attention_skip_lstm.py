@@ -52,11 +52,11 @@ class AttentionSkipLSTM(KStateLSTM):
     ):
         super().__init__(units, n_actions, lamda, agent_units, observation, **kwargs)
 
-    def _make_recurrence(self, jit_compile: bool | None) -> Recurrence:
+    def _make_recurrence(self) -> Recurrence:
         cell = self.cell
         if cell.n_actions == 1:
-            return super()._make_recurrence(jit_compile)
-        return AttentionRecurrence(cell.n_actions, cell.lamda, cell.n_seen, jit_compile)
+            return super()._make_recurrence()
+        return AttentionRecurrence(cell.n_actions, cell.lamda, cell.n_seen)
 
     def _recur(
         self,

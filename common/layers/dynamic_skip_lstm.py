@@ -82,12 +82,12 @@ class DynamicSkipLSTM(KStateLSTM):
             **kwargs,
         )
 
-    def _make_recurrence(self, jit_compile: bool | None) -> Recurrence:
+    def _make_recurrence(self) -> Recurrence:
         cell = self.cell
         surrogate = SURROGATES.get(cell.estimator)
         window = cell.history == "window"
         return SkipRecurrence(
-            cell.n_actions, cell.lamda, cell.n_seen, jit_compile, surrogate, window
+            cell.n_actions, cell.lamda, cell.n_seen, surrogate=surrogate, window=window
         )
 
     def _choice(

@@ -58,9 +58,9 @@ class KStateLSTM(Settings, SequenceOutputs):
             [B, T, K], in the order of processing. In `Bidirectional` only with `return_state`.
         jit_compile: compile the recurrence with XLA, whatever the caller does. XLA compiles every
             batch size and length anew, for seconds. So by default it is used in a graph that was
-            made for one length (a functional model or `fit` of fixed length, a `tf.function` of
-            such inputs), not eagerly nor where the length is unknown, nor for a large plain LSTM
-            on a CPU. For many lengths give `tf.function` `reduce_retracing=True`, or False here.
+            made for one length, not eagerly, nor in a layer that was built for any length
+            (`keras.Input([None, D])`), nor for a large plain LSTM on a CPU. A layer built on data
+            of one length, and then called in `tf.function` with many, wants False here.
 
     Call arguments:
         sequences, mask: [B, T, D] and [B, T] bool.
@@ -131,17 +131,22 @@ class KStateLSTM(Settings, SequenceOutputs):
         if self.compute_dtype == "float64":
             raise ValueError("dtype must be float32 or mixed precision; received float64")
         self.jit_compile, self.use_cudnn, self.return_trace = jit_compile, use_cudnn, return_trace
-        large_and_plain = units >= 512 and cell.n_actions == 1
-        if jit_compile is None and large_and_plain and not tf.config.list_physical_devices("GPU"):
-            # on a CPU, XLA's products with a large matrix are slower than a graph's
-            # (benchmarks/NOTES.md)
-            jit_compile = False
         self._n_slots = 1 if cell.history == "window" else cell.n_actions
         self.state_size = [self._n_slots * units] * 2
-        self.recurrence = self._make_recurrence(jit_compile)
+        self.recurrence = self._make_recurrence()
         self.recurrence.unroll = unroll
         self._traces = Traces()
         self.settle(*cell.setting_names, *self.adjustable, "stateful", "unroll", "jit_compile")
+
+    def build(self, sequences_shape: tuple, initial_state_shape: list | None = None) -> None:
+        """The weights, and whether XLA compiles the recurrence: see `jit_compile`."""
+        super().build(sequences_shape, initial_state_shape)
+        # on a CPU, XLA's products with a large matrix are slower than a graph's
+        # (benchmarks/NOTES.md)
+        slower = self.units >= 512 and self.n_actions == 1
+        slower = slower and not tf.config.list_physical_devices("GPU")
+        never = self.jit_compile is None and (slower or sequences_shape[1] is None)
+        self.recurrence.jit_compile = False if never else self.jit_compile
 
     @property
     def trace(self) -> agent.Trace:
@@ -207,11 +212,9 @@ class KStateLSTM(Settings, SequenceOutputs):
         found += [self.trace.entries()] if self.return_trace else []
         return tuple(found) if len(found) > 1 else found[0]
 
-    def _make_recurrence(self, jit_compile: bool | None) -> Recurrence:
+    def _make_recurrence(self) -> Recurrence:
         cell = self.cell
-        return SkipRecurrence(
-            cell.n_actions, cell.lamda, jit_compile=jit_compile, window=cell.history == "window"
-        )
+        return SkipRecurrence(cell.n_actions, cell.lamda, window=cell.history == "window")
 
     def _recur(
         self,

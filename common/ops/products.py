@@ -28,7 +28,7 @@ def product(a: tf.Tensor, b: tf.Tensor, transpose_b: bool = False) -> tf.Tensor:
     return (
         result
         if a.shape.rank == 2
-        else tf.reshape(result, tf.concat([tf.shape(a)[:-1], tf.shape(result)[-1:]], 0))
+        else tf.reshape(result, tf.concat([tf.shape(a)[:-1], result.shape[-1:]], 0))
     )
 
 

@@ -221,12 +221,10 @@ class Recurrence:
         dz, *others = (a.stack() for a in others)
         # Steps -K..K-1, of which those before the sequence sent nothing.
         around = [tf.pad(a[:n_actions], [[n_actions, 0], [0, 0], [0, 0]]) for a in sent]
-        d_past = tf.map_fn(
-            lambda j: self._sent(
-                shares, lambda n, slots: tf.gather(around[n], n_actions + slots), j - n_actions
-            ),
-            tf.range(n_actions),
-            fn_output_signature=State(tf.float32, tf.float32),
+        d_past = self._sent(
+            shares,
+            lambda n, slots: tf.gather(around[n], n_actions + slots),
+            tf.range(n_actions) - n_actions,
         )
         d_past = plus(State(*(a[:n_actions] for a in d_states)), d_past)
         adjoints = State(*(a[:n_steps] for a in sent[:2]))
@@ -234,13 +232,13 @@ class Recurrence:
         return dz, connected.h, d_past, d_norm, d_policy
 
     def _sent(self, shares: tf.Tensor, read: Callable, u: tf.Tensor) -> State:
-        """What the next K steps send back to step u, [B, H] each.
+        """What the next K steps send back to the steps u [...], [..., B, H] each.
 
         `read(n, steps)`: their adjoints of h (n = 0) and c (1), and what else `_reverse` keeps.
         """
-        share = shares[self.n_actions + u][:, :, None]
-        ahead = u + tf.range(1, self.n_actions + 1)
-        return State(*(tf.reduce_sum(share * read(n, ahead), 0) for n in range(2)))
+        share = tf.gather(shares, self.n_actions + u)[..., None]
+        ahead = u[..., None] + tf.range(1, self.n_actions + 1)
+        return State(*(tf.reduce_sum(share * read(n, ahead), -3) for n in range(2)))
 
     def _split(self, inputs: tuple):
         """For `second_order`."""
@@ -263,8 +261,7 @@ class Recurrence:
 
     def seen(self, h: tf.Tensor) -> tf.Tensor:
         """What the policy saw at all steps [T, B, H], of all states h [K + T, B, H]."""
-        n_steps = tf.shape(h)[0] - self.n_actions
-        at = [h[j : j + n_steps] for j in range(self.n_actions - self.n_seen, self.n_actions)]
+        at = [h[self.n_actions - n : -n] for n in range(self.n_seen, 0, -1)]
         return at[0] if self.n_seen == 1 else tf.add_n(at) / self.n_seen
 
     def _seen_now(self, latest_h: tf.Tensor, window_h: tf.Tensor):
@@ -293,8 +290,8 @@ def shares_by_source(weights: tf.Tensor) -> tf.Tensor:
 
     `weights` [T, K, B]: of the K states in each step's mix, by the step that connects.
     """
-    n_steps, n_actions = tf.shape(weights)[0], weights.shape[1]
+    n_actions = weights.shape[1]
     shares = tf.pad(weights, [[n_actions, n_actions], [0, 0], [0, 0]])
     return tf.stack(
-        [shares[k : k + n_actions + n_steps, k - 1] for k in range(1, n_actions + 1)], 1
+        [shares[k : (k - n_actions) or None, k - 1] for k in range(1, n_actions + 1)], 1
     )

@@ -175,16 +175,14 @@ class SkipRecurrence(Recurrence):
     def _d_policy(self, kept: Kept, policy: Agent | None, adjoints: State, written: list):
         if policy is None:
             return None
-        n_steps = tf.shape(adjoints.h)[0]
-        slots = [self.n_actions - k for k in range(1, self.n_actions + 1)]
         products = [
             tf.add_n(
                 [
-                    tf.reduce_sum(a[j : j + n_steps] * e, -1)
+                    tf.reduce_sum(a[j : j - self.n_actions] * e, -1)
                     for a, e in zip(kept.states, adjoints, strict=True)
                 ]
             )
-            for j in slots
+            for j in reversed(range(self.n_actions))
         ]
         seen = Recurrence.seen(self, kept.states.h)
         with tf.GradientTape() as tape:

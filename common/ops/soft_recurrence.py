@@ -78,10 +78,10 @@ class AttentionRecurrence(Recurrence):
 
     def _mixes(self, states: State, chosen: tuple):
         weights = self._weights(tf.transpose(chosen[0], [0, 2, 1]))
-        n_steps, n_actions = tf.shape(weights)[0], self.n_actions
+        n_actions = self.n_actions
 
         def mixed(a: tf.Tensor):
-            at = [a[n_actions - k : n_actions - k + n_steps] for k in range(1, n_actions + 1)]
+            at = [a[n_actions - k : -k] for k in range(1, n_actions + 1)]
             return tf.add_n([weights[:, k, :, None] * at[k] for k in range(n_actions)])
 
         return weights, State(*map(mixed, states))
@@ -105,7 +105,8 @@ class AttentionRecurrence(Recurrence):
 
     def _sent(self, shares: tf.Tensor, read: Callable, u: tf.Tensor) -> State:
         h, c = super()._sent(shares, read, u)
-        return State(h + tf.reduce_mean(read(2, u + tf.range(1, self.n_seen + 1)), 0), c)
+        ahead = u[..., None] + tf.range(1, self.n_seen + 1)
+        return State(h + tf.reduce_mean(read(2, ahead), -3), c)
 
     def _d_policy(self, kept: Kept, policy: Attention, adjoints: State, written: list):
         d_logits, d_hidden = written
