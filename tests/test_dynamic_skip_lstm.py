@@ -650,20 +650,6 @@ def test_unknown_sizes(history, shape):
     np.testing.assert_allclose(run(x)[0], wanted, atol=1e-6)
 
 
-@pytest.mark.parametrize(
-    "length,jit_compile,compiled",
-    [(T, None, True), (None, None, False), (None, True, True), (T, False, False)],
-)
-def test_xla_compiles_a_layer_built_for_one_length(length, jit_compile, compiled):
-    """Called on that length or on one of many: only how it was built decides."""
-    layer = DynamicSkipLSTM(H, n_actions=2, greedy=True, jit_compile=jit_compile)
-    inputs = keras.Input([length, D])
-    model = tf.function(keras.Model(inputs, layer(inputs)), autograph=False)
-    graph = model.get_concrete_function(tf.TensorSpec([B, T, D])).graph.as_graph_def()
-    nodes = [*graph.node, *(n for f in graph.library.function for n in f.node_def)]
-    assert any(n.attr["_XlaMustCompile"].b for n in nodes) == compiled
-
-
 @pytest.mark.parametrize("zero_output", [False, True])
 def test_the_last_output_is_as_in_keras(zero_output):
     """Also where the last steps, or all, are masked."""

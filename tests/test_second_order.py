@@ -335,24 +335,38 @@ def test_many_lengths_are_not_compiled_one_by_one(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "jit_compile, units, n_actions, length, by_xla",
+    "jit_compile, units, n_actions, built, length, by_xla",
     [
-        (None, H, 3, T, True),
-        (None, H, 3, None, False),
-        (None, H, 1, T, True),
-        (None, 512, 1, T, False),
-        (None, 512, 3, T, True),
-        (True, H, 3, None, True),
-        (False, H, 3, T, False),
+        (None, H, 3, T, T, True),
+        (None, H, 3, T, None, False),
+        (None, H, 3, None, T, False),
+        (None, H, 1, T, T, True),
+        (None, 512, 1, T, T, False),
+        (None, 512, 3, T, T, True),
+        (True, H, 3, None, None, True),
+        (False, H, 3, T, T, False),
     ],
 )
-def test_a_graph_for_one_length_is_compiled(jit_compile, units, n_actions, length, by_xla):
-    """By static shape and settings, whatever the batch (`fit` does not know it)."""
+def test_a_graph_for_one_length_is_compiled(jit_compile, units, n_actions, built, length, by_xla):
+    """By static shape and settings, whatever the batch (`fit` does not know it).
+
+    Not in a layer built for any length: `keras.Input([None, D])` says that they vary.
+    """
     layer = DynamicSkipLSTM(units, n_actions=n_actions, jit_compile=jit_compile)
-    layer.build(X.shape)
+    layer(keras.Input([built, D]))
     graph = tf.function(layer).get_concrete_function(tf.TensorSpec([None, length, D])).graph
     calls = [op for op in graph.get_operations() if op.type.endswith("PartitionedCall")]
     assert {op.get_attr("_XlaMustCompile") for op in calls} == {by_xla}
+
+
+@pytest.mark.parametrize(
+    "transformation, message",
+    [(third, "found a third: compute it without"), (jacobian, "experimental_use_pfor=False")],
+)
+def test_what_xla_cannot_do_is_refused(transformation, message):
+    layer, _ = plain(None)
+    with pytest.raises(NotImplementedError, match=message):
+        MODES["xla"](lambda: transformation(layer))()
 
 
 # --------------------------------------------------------------------------- distances out of range

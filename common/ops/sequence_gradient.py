@@ -11,9 +11,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
-from tensorflow.python.eager.forwardprop_util import (
-    pack_tangents,
-)  # there is no public way to ask for it
+
+# there are no public ways to ask for these
+from tensorflow.python.eager.forwardprop_util import pack_tangents
+from tensorflow.python.ops.control_flow_util import GraphOrParentsInXlaContext
 
 Tensors = Sequence[tf.Tensor]
 
@@ -94,9 +95,8 @@ def differentiable(inputs: Any, forward: Callable, backward: Callable, second: C
                 *tensors_, d_h, d_c = tensors
                 for a, b in zip(w, tensors_, strict=True):
                     a.set_shape(b.shape)
-                return present(
-                    second(refilled(inputs, tensors_), kept_, (d_h, d_c), refilled(inputs, w))
-                )
+                seconds = second(refilled(inputs, tensors_), kept_, (d_h, d_c), refilled(inputs, w))
+                return present(_last(*present(seconds)) if in_xla() else seconds)
 
             return found, gradient_of_gradient
 
@@ -113,3 +113,22 @@ def called(run: Callable, *tensors: tf.Tensor) -> Any:
     if not tf.executing_eagerly() and pack_tangents(tensors).tangents:
         run = tf.function(run, autograph=False)
     return run(*tensors)
+
+
+def in_xla() -> bool:
+    """Whether the current graph is one that XLA will compile."""
+    graph = tf.compat.v1.get_default_graph()
+    return not tf.executing_eagerly() and GraphOrParentsInXlaContext(graph)
+
+
+@tf.custom_gradient
+def _last(*tensors: tf.Tensor):
+    """The tensors; who asks for their gradient is told that there is none."""
+
+    def gradient(*_: tf.Tensor):
+        raise NotImplementedError(
+            "inside code compiled by XLA there are gradients of the first and second order; found"
+            " a third: compute it without jit_compile=True"
+        )
+
+    return tensors, gradient
