@@ -143,6 +143,10 @@ NUMBERS = {
                 {},
                 of="numbers21/dynamic_skip_lamda0.5",
             ),
+            # as many updates as the rows with samples
+            "policy_gradient_25": Row(
+                "policy gradient, other inputs as baseline, 25 examples a step", {"batch_size": 25}
+            ),
             "samples": Row(
                 "policy gradient, 4 samples of each example",
                 {"train_samples": 4, "batch_size": 25},

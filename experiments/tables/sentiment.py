@@ -9,6 +9,7 @@ from experiments.tables.table import (
     MIXTURE,
     Row,
     Table,
+    trial,
     without_paper,
 )
 
@@ -34,6 +35,12 @@ _IMDB_ROWS = {
     "lstm_last": Row(
         "LSTM, its last output instead of the mean", {"cell": "lstm", "pooling": "last"}
     ),
+}
+# At lamda 0.5 as the preset is, so two of them are there already.
+_IMDB_TRIAL = {
+    name: row
+    for name, row in trial(3).items()
+    if name not in ("attention_lamda0.5", "dynamic_skip_lamda0.5")
 }
 
 _WORD2VEC = "embeddings/googlenews_w2v_300d_8000w.npz"
@@ -63,7 +70,7 @@ SENTIMENT = {
         "Sentiment, IMDB, small scale (5,000 training reviews, 200 tokens, 5 epochs): accuracy (%)",
         "Sentiment",
         ACCURACY,
-        without_paper(_IMDB_ROWS),
+        {**without_paper(_IMDB_ROWS), **_IMDB_TRIAL},
         {
             "preset": "paper",
             "dataset": "imdb",

@@ -57,6 +57,30 @@ LSTM, ATTENTION = "LSTM", "attention over the K states"
 FIXED_3, FIXED_5 = "fixed skip 3", "fixed skip 5"
 
 
+def trial(n_actions: int) -> dict[str, Row]:
+    """Further rows of a trial of estimators, at lamda 0.5, with the task's preset.
+
+    Random skips are the control: connections that nobody learned. In the paper's literal formula
+    (eq. 4 to 6) each step has the whole reward, and the entropy counts in full, as sampled.
+    """
+    connections = f"K = {n_actions}, lamda 0.5"
+    return {
+        "random_skip_lamda0.5": Row(
+            f"random skips, {connections} (control)", {"cell": "random_skip", "lamda": 0.5}
+        ),
+        "attention_lamda0.5": Row(f"{ATTENTION}, lamda 0.5", {"cell": "attention", "lamda": 0.5}),
+        "literal_lamda0.5": Row(
+            f"dynamic skips, {connections}, the paper's formula to the letter",
+            {"lamda": 0.5, "credit": "total", "entropy": "sampled", "entropy_weight": 1.0},
+        ),
+        "dynamic_skip_lamda0.5": Row(f"dynamic skips, {connections}", {"lamda": 0.5}),
+        "samples_lamda0.5": Row(
+            f"dynamic skips, {connections}, 4 samples of each example",
+            {"lamda": 0.5, "train_samples": 4},
+        ),
+    }
+
+
 def without_paper(rows: Mapping[str, Row]) -> dict[str, Row]:
     """The rows at a reduced scale, without the paper's numbers and quoted rows."""
     return {
