@@ -6,8 +6,41 @@ so that Keras knows the classes that a saved model may hold.
 """
 
 import importlib
+from typing import TYPE_CHECKING
 
 from .backend import check_backend
+
+if TYPE_CHECKING:  # for editors and type checkers, which do not run `__getattr__`
+    from .cells.attention import AttentionSkipLSTMCell as AttentionSkipLSTMCell
+    from .cells.clockwork import ClockworkCell as ClockworkCell
+    from .cells.dynamic_skip import DynamicSkipLSTMCell as DynamicSkipLSTMCell
+    from .cells.fixed_skip import FixedSkipLSTMCell as FixedSkipLSTMCell
+    from .cells.grid_lstm import GridLSTMCell as GridLSTMCell
+    from .cells.highway_lstm import HighwayLSTMCell as HighwayLSTMCell
+    from .cells.history import HistoryCell as HistoryCell
+    from .cells.k_state import KStateCell as KStateCell
+    from .cells.leaky import LeakyCell as LeakyCell
+    from .cells.peephole_lstm import PeepholeLSTMCell as PeepholeLSTMCell
+    from .cells.policy import PolicyCell as PolicyCell
+    from .cells.random_skip import RandomSkipLSTMCell as RandomSkipLSTMCell
+    from .cells.skip_gru import SkipGRUCell as SkipGRUCell
+    from .cells.skip_lstm import SkipLSTMCell as SkipLSTMCell
+    from .cells.skip_rnn import SkipRNNCell as SkipRNNCell
+    from .cells.time_delay import TimeDelayCell as TimeDelayCell
+    from .layers.attention_skip_lstm import AttentionSkipLSTM as AttentionSkipLSTM
+    from .layers.crf import CRF as CRF
+    from .layers.deployment import export as export
+    from .layers.deployment import step_by_step as step_by_step
+    from .layers.dynamic_skip_lstm import DynamicSkipLSTM as DynamicSkipLSTM
+    from .layers.fast_lstm import FastLSTM as FastLSTM
+    from .layers.fixed_skip_lstm import FixedSkipLSTM as FixedSkipLSTM
+    from .layers.fixed_skip_lstm import RandomSkipLSTM as RandomSkipLSTM
+    from .layers.k_state_layer import KStateLSTM as KStateLSTM
+    from .layers.lstm_weights import copy_lstm_weights as copy_lstm_weights
+    from .layers.lstm_weights import initial_state_from_lstm as initial_state_from_lstm
+    from .layers.policy_gradient_model import PolicyGradientModel as PolicyGradientModel
+    from .layers.sampled_predictions import predict_sampled as predict_sampled
+    from .layers.update_skipping_rnn import UpdateSkippingRNN as UpdateSkippingRNN
 
 __version__ = "0.1.0"  # as in pyproject.toml and CITATION.cff
 
@@ -51,6 +84,10 @@ def __getattr__(name: str):
     if name in _HOMES:
         return getattr(importlib.import_module("." + _HOMES[name], __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})
 
 
 if __name__ != "common":

@@ -90,9 +90,12 @@ def policy_gradient(
         ValueError: an unknown option; rewards of another shape than the trace.
 
     Example:
-        trace = layer.trace  # right after layer(x, training=True)
+        ```python
+        layer(x, training=True)
+        trace = layer.trace  # right after the call
         rewards = losses.at_last_step(log_likelihood, trace.mask)
         loss = task_loss + losses.policy_gradient(trace, rewards, entropy_weight=0.01)
+        ```
     """
     expect("[B, T] [B, T] [B, T]", trace.log_probs, trace.mask, rewards)
     analytic = one_of("entropy", entropy, ENTROPIES) == "analytic"

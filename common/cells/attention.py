@@ -21,14 +21,22 @@ class AttentionSkipLSTMCell(PolicyCell):
     `lamda = 0` and `n_actions = 1` are the plain LSTM. For whole sequences `AttentionSkipLSTM`
     computes the same much faster.
 
-    Arguments, weights and states: as for `PolicyCell`.
+    Weights and states: as for `PolicyCell`.
+
+    Args:
+        units: H.
+        n_actions: K, how many past states are attended to.
+        lamda, agent_units, observation and the rest: as for `PolicyCell`.
 
     Raises:
         ValueError: see `PolicyCell`.
 
     Example:
+        ```python
         cell = AttentionSkipLSTMCell(8, n_actions=3)
-        outputs = keras.layers.RNN(cell)(keras.random.normal([2, 5, 4]))  # [2, 8]
+        x = keras.random.normal([2, 5, 4])
+        h = keras.layers.RNN(cell)(x)  # [2, 8]
+        ```
     """
 
     def attention(self, inputs: tf.Tensor, states: list) -> tf.Tensor:

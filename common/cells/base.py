@@ -1,36 +1,30 @@
 """What the comparators' cells share: initialisers, zero states, configuration, and a clock."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Unpack
 
 import keras
 import tensorflow as tf
 
-from .checks import whole_number
+from .arguments import Initializer, LayerArguments
+from .checks import flag, whole_number
 from .settings import Settings
-
-# What Keras takes for one: the thing itself, its configuration or its name.
-Initializer = Callable | dict | str
-Regularizer = Callable | dict | str | None
-Constraint = Callable | dict | str | None
 
 
 class RecurrentCell(Settings, keras.layers.Layer):
     """A step for `keras.layers.RNN`: inputs [B, D], states -> output [B, H], new states.
 
-    A subclass sets `state_size`, creates its weights in `build` and names its own constructor
-    arguments in `arguments`. Zero states stand for the time before the sequence.
+    A subclass sets `state_size`, creates its weights in `build` and calls `take` and `settle` for
+    its own constructor's arguments. Zero states stand for the time before the sequence.
 
     Args:
         units: H.
         kernel_initializer, recurrent_initializer, bias_initializer: as for
             `keras.layers.LSTMCell`.
+        use_bias: whether there are biases b; a gate that is not the LSTM's or GRU's keeps its own.
     """
 
-    arguments: tuple[str, ...] = ()
-    # the weights have the shapes that the arguments ask for
-    _settled = property(lambda self: getattr(self, "built", False))
-    setting_names = property(lambda self: ("units", *self.arguments))
+    checks = {"units": whole_number, "use_bias": flag}
 
     def __init__(
         self,
@@ -38,13 +32,19 @@ class RecurrentCell(Settings, keras.layers.Layer):
         kernel_initializer: Initializer = "glorot_uniform",
         recurrent_initializer: Initializer = "orthogonal",
         bias_initializer: Initializer = "zeros",
-        **kwargs: Any,
+        use_bias: bool = True,
+        **kwargs: Unpack[LayerArguments],
     ):
         super().__init__(**kwargs)
-        self.units = self.output_size = whole_number("units", units)
-        self.kernel_initializer = keras.initializers.get(kernel_initializer)
-        self.recurrent_initializer = keras.initializers.get(recurrent_initializer)
-        self.bias_initializer = keras.initializers.get(bias_initializer)
+        self.take(
+            units=units,
+            kernel_initializer=kernel_initializer,
+            recurrent_initializer=recurrent_initializer,
+            bias_initializer=bias_initializer,
+            use_bias=use_bias,
+        )
+        self.output_size = self.units
+        self.settle()
 
     def add_kernel(self, name: str, n_inputs: int, n_blocks: int = 1) -> keras.Variable:
         """A weight [n_inputs, n_blocks * H] on inputs."""
@@ -63,11 +63,15 @@ class RecurrentCell(Settings, keras.layers.Layer):
             name=name, shape=shape, initializer=fresh(self.recurrent_initializer)
         )
 
-    def add_bias(self, name: str, n_blocks: int = 1, ones: int | None = None) -> keras.Variable:
+    def add_bias(
+        self, name: str, n_blocks: int = 1, ones: int | None = None
+    ) -> keras.Variable | None:
         """A weight [n_blocks * H], one in the block `ones` (that of the forget gate).
 
-        Elsewhere it begins as `bias_initializer` says.
+        Elsewhere it begins as `bias_initializer` says. None without `use_bias`.
         """
+        if not self.use_bias:
+            return None
         initial = (
             fresh(self.bias_initializer)
             if ones is None
@@ -81,14 +85,12 @@ class RecurrentCell(Settings, keras.layers.Layer):
 
     def get_config(self) -> dict:
         """The constructor's arguments."""
-        config = {name: getattr(self, name) for name in ("units", *self.arguments)}
-        config = {
-            name: list(value) if isinstance(value, tuple) else value
-            for name, value in config.items()
-        }
-        for name in ("kernel_initializer", "recurrent_initializer", "bias_initializer"):
-            config[name] = keras.initializers.serialize(getattr(self, name))
-        return {**super().get_config(), **config}
+        return {**super().get_config(), **self.taken()}
+
+
+def biased(z: tf.Tensor, bias: tf.Tensor | None) -> tf.Tensor:
+    """z + b, or z where there is no bias."""
+    return z if bias is None else z + bias
 
 
 def shift(history: tf.Tensor, new: tf.Tensor) -> tf.Tensor:

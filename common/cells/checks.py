@@ -57,6 +57,11 @@ def number_or_none(name: str, value: float | None) -> float | None:
     return None if value is None else number(name, value)
 
 
+def whole_number_or_none(name: str, value: int | None) -> int | None:
+    """`value`, or ValueError where it is neither a whole number of at least 1 nor None."""
+    return None if value is None else whole_number(name, value)
+
+
 def flag_or_none(name: str, value: bool | None) -> bool | None:
     """`value`, or ValueError where it is neither True or False nor None."""
     return None if value is None else flag(name, value)
@@ -73,7 +78,7 @@ OF_A_SKIP_CELL = {
     **dict.fromkeys(("units", "n_actions", "skip", "agent_units"), whole_number),
     **dict.fromkeys(("dropout", "recurrent_dropout"), rate),
     **dict.fromkeys(("layer_norm", "greedy", "use_bias", "unit_forget_bias"), flag),
-    **{name: check for name, (_, check) in OF_THE_CELL.items()},
+    **OF_THE_CELL,
     "lamda": share,
     "forget_bias": number,
     "previous_bias": number_or_none,

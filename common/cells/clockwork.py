@@ -1,12 +1,21 @@
 """A step in which groups of units run at different speeds."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Unpack
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from .base import RecurrentCell, tick, whole_number
+from .arguments import RecurrentArguments
+from .base import RecurrentCell, biased, tick
+from .checks import whole_number
+
+
+def _whole_numbers(name: str, value: Sequence[int]) -> tuple[int, ...]:
+    if not isinstance(value, list | tuple):
+        raise ValueError(f"{name} must be a list of whole numbers; received {value!r}")
+    return tuple(whole_number(name, one) for one in value)
 
 
 @keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
@@ -28,15 +37,29 @@ class ClockworkCell(RecurrentCell):
         periods: T_g, any whole numbers, in the order of the groups (up to 256 in 16
             bits).
         The rest as for `RecurrentCell`.
+
+    Raises:
+        ValueError: units below 1; periods that are no whole numbers of at least 1, or more of them
+            than units.
+
+    Example:
+        ```python
+        cell = ClockworkCell(8, periods=(1, 2, 4))
+        x = keras.random.normal([2, 5, 4])
+        h = keras.layers.RNN(cell)(x)  # [2, 8]
+        ```
     """
 
-    arguments = ("periods",)
+    checks = {**RecurrentCell.checks, "periods": _whole_numbers}
 
-    def __init__(self, units: int, periods: tuple[int, ...] = (1, 2, 4, 8), **kwargs: Any):
+    def __init__(
+        self,
+        units: int,
+        periods: tuple[int, ...] = (1, 2, 4, 8),
+        **kwargs: Unpack[RecurrentArguments],
+    ):
         super().__init__(units, **kwargs)
-        if not isinstance(periods, list | tuple):
-            raise ValueError(f"periods must be a list of whole numbers; received {periods!r}")
-        self.periods = tuple(whole_number("periods", period) for period in periods)
+        self.take(periods=periods)
         if not 1 <= len(self.periods) <= units:
             raise ValueError(
                 f"periods must be 1 to {units} numbers, one for each group of the {units} units;"
@@ -49,6 +72,7 @@ class ClockworkCell(RecurrentCell):
             ]
         )
         self.state_size = [units, len(self.periods)]
+        self.settle()
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create the weights for inputs [..., D]."""
@@ -61,6 +85,11 @@ class ClockworkCell(RecurrentCell):
         h, clock = states
         period = np.array(self.periods)[self.group]
         readable = tf.constant(period[:, None] >= period[None, :], h.dtype)  # from, to
-        new = tf.tanh(inputs @ self.kernel + h @ (readable * self.recurrent_kernel) + self.bias)
+        z = inputs @ self.kernel + h @ (readable * self.recurrent_kernel)
+        new = tf.tanh(biased(z, self.bias))
         h = tf.where(tf.gather(clock, self.group, axis=1) == 0, new, h)
         return h, [h, tick(clock, self.periods)]
+
+    def get_config(self) -> dict:
+        """The constructor's arguments."""
+        return {**super().get_config(), "periods": list(self.periods)}

@@ -1,6 +1,6 @@
 """The paper's recurrent step: an LSTM that connects to a past state which an agent chooses."""
 
-from typing import Any
+from typing import Unpack
 
 import keras
 import tensorflow as tf
@@ -8,6 +8,7 @@ import tensorflow as tf
 from ..choices import ESTIMATORS
 from ..ops import agent
 from ..ops.estimators import SURROGATES
+from .arguments import PolicyArguments
 from .history import HistoryCell
 from .policy import PolicyCell
 from .sampling import sampling
@@ -56,8 +57,11 @@ class DynamicSkipLSTMCell(HistoryCell, PolicyCell):
         ValueError: see `PolicyCell`; an unknown estimator.
 
     Example:
+        ```python
         cell = DynamicSkipLSTMCell(8, n_actions=3)
-        outputs = keras.layers.RNN(cell)(keras.random.normal([2, 5, 4]))  # [2, 8]
+        x = keras.random.normal([2, 5, 4])
+        h = keras.layers.RNN(cell)(x)  # [2, 8]
+        ```
     """
 
     adjustable = (*PolicyCell.adjustable, "greedy")
@@ -73,11 +77,10 @@ class DynamicSkipLSTMCell(HistoryCell, PolicyCell):
         *,
         estimator: str = "policy_gradient",
         greedy: bool = True,
-        **kwargs: Any,
+        **kwargs: Unpack[PolicyArguments],
     ):
-        super().__init__(
-            units, n_actions, lamda, agent_units, observation, history=history, **kwargs
-        )
+        of_agent = {"agent_units": agent_units, "observation": observation}
+        super().__init__(units, n_actions, lamda, history=history, **of_agent, **kwargs)
         self.take(estimator=estimator, greedy=greedy)
         self.settle()
 

@@ -1,10 +1,11 @@
 """An LSTM step that always connects to the state of s steps ago."""
 
-from typing import Any
+from typing import Unpack
 
 import keras
 import tensorflow as tf
 
+from .arguments import HistoryArguments
 from .checks import whole_number
 from .history import HistoryCell
 
@@ -29,12 +30,20 @@ class FixedSkipLSTMCell(HistoryCell):
         lamda: weight of the state of s steps ago, in [0, 1].
         The rest as for `HistoryCell` and `KStateCell`.
 
+    Raises:
+        ValueError: see `HistoryCell`; a skip below 1.
+
     Example:
+        ```python
         cell = FixedSkipLSTMCell(8, skip=3, lamda=0.5)
-        outputs = keras.layers.RNN(cell)(keras.random.normal([2, 5, 4]))  # [2, 8]
+        x = keras.random.normal([2, 5, 4])
+        h = keras.layers.RNN(cell)(x)  # [2, 8]
+        ```
     """
 
-    def __init__(self, units: int, skip: int = 3, lamda: float = 1.0, **kwargs: Any):
+    def __init__(
+        self, units: int, skip: int = 3, lamda: float = 1.0, **kwargs: Unpack[HistoryArguments]
+    ):
         super().__init__(units, whole_number("skip", skip), lamda, **kwargs)
         self.take(skip=skip, lamda=lamda)
         self.settle()

@@ -1,11 +1,12 @@
 """A grid of LSTM transforms, along time and along depth."""
 
-from typing import Any
+from typing import Unpack
 
 import keras
 import tensorflow as tf
 
-from .base import RecurrentCell
+from .arguments import RecurrentArguments
+from .base import RecurrentCell, biased
 from .checks import flag, whole_number
 
 
@@ -32,14 +33,27 @@ class GridLSTMCell(RecurrentCell):
         depth: L.
         tied: the levels share their weights.
         The rest as for `RecurrentCell`.
+
+    Raises:
+        ValueError: units or depth below 1; `tied` neither True nor False.
+
+    Example:
+        ```python
+        cell = GridLSTMCell(8, depth=2, tied=True)
+        x = keras.random.normal([2, 5, 4])
+        h = keras.layers.RNN(cell)(x)  # [2, 8]
+        ```
     """
 
-    arguments = ("depth", "tied")
+    checks = {**RecurrentCell.checks, "depth": whole_number, "tied": flag}
 
-    def __init__(self, units: int, depth: int = 2, tied: bool = False, **kwargs: Any):
+    def __init__(
+        self, units: int, depth: int = 2, tied: bool = False, **kwargs: Unpack[RecurrentArguments]
+    ):
         super().__init__(units, **kwargs)
-        self.depth, self.tied = whole_number("depth", depth), flag("tied", tied)
+        self.take(depth=depth, tied=tied)
         self.state_size = [units, units] * depth
+        self.settle()
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create the weights for inputs [..., D]."""
@@ -68,8 +82,8 @@ class GridLSTMCell(RecurrentCell):
         return h_depth, new_states
 
 
-def _transform(h: tf.Tensor, m: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor):
+def _transform(h: tf.Tensor, m: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None):
     """The new hidden and memory vector [B, H], of hidden vectors [B, 2H] and a memory vector."""
-    i, f, g, o = tf.split(h @ kernel + bias, 4, -1)
+    i, f, g, o = tf.split(biased(h @ kernel, bias), 4, -1)
     m = tf.sigmoid(f) * m + tf.sigmoid(i) * tf.tanh(g)
     return [tf.tanh(tf.sigmoid(o) * m), m]

@@ -1,11 +1,12 @@
 """Stacked LSTMs whose cell states are connected from layer to layer."""
 
-from typing import Any
+from typing import Unpack
 
 import keras
 import tensorflow as tf
 
-from .base import RecurrentCell
+from .arguments import RecurrentArguments
+from .base import RecurrentCell, biased
 from .checks import number, whole_number
 
 
@@ -34,14 +35,31 @@ class HighwayLSTMCell(RecurrentCell):
         depth_bias: initial bias of the depth gates; negative values begin near
             the stacked LSTM.
         The rest as for `RecurrentCell`.
+
+    Raises:
+        ValueError: units or depth below 1; a depth_bias that is no number.
+
+    Example:
+        ```python
+        cell = HighwayLSTMCell(8, depth=2, depth_bias=-1.0)
+        x = keras.random.normal([2, 5, 4])
+        h = keras.layers.RNN(cell)(x)  # [2, 8]
+        ```
     """
 
-    arguments = ("depth", "depth_bias")
+    checks = {**RecurrentCell.checks, "depth": whole_number, "depth_bias": number}
 
-    def __init__(self, units: int, depth: int = 2, depth_bias: float = 0.0, **kwargs: Any):
+    def __init__(
+        self,
+        units: int,
+        depth: int = 2,
+        depth_bias: float = 0.0,
+        **kwargs: Unpack[RecurrentArguments],
+    ):
         super().__init__(units, **kwargs)
-        self.depth, self.depth_bias = whole_number("depth", depth), number("depth_bias", depth_bias)
+        self.take(depth=depth, depth_bias=depth_bias)
         self.state_size = [units, units] * depth
+        self.settle()
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create the weights for inputs [..., D]."""
@@ -74,7 +92,8 @@ class HighwayLSTMCell(RecurrentCell):
         x, below, new_states = inputs, None, []
         for n, (kernel, recurrent_kernel, bias) in enumerate(self.lstms):
             h, c = states[2 * n : 2 * n + 2]
-            i, f, g, o = tf.split(x @ kernel + h @ recurrent_kernel + bias, 4, -1)
+            z = biased(x @ kernel + h @ recurrent_kernel, bias)
+            i, f, g, o = tf.split(z, 4, -1)
             new = tf.sigmoid(f) * c + tf.sigmoid(i) * tf.tanh(g)
             if n:
                 depth_kernel, peephole, depth_bias = self.depth_gates[n - 1]

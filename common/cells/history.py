@@ -1,7 +1,8 @@
 """Whether the past of a cell ends with each sequence: the paper's and the release's view."""
 
-from typing import Any
+from typing import Unpack
 
+from .arguments import KStateArguments
 from .k_state import KStateCell
 
 
@@ -19,10 +20,27 @@ class HistoryCell(KStateCell):
 
     Raises:
         ValueError: see `KStateCell`; an unknown history.
+
+    Example:
+        ```python
+        cell = HistoryCell(8, 3, 0.5, history="window")
+        cell.build([None, 4])
+        h, states = cell(keras.random.normal([2, 4]), cell.get_initial_state(2))  # [2, 8]
+        assert len(states) == 4
+        ```
     """
 
-    def __init__(self, units: int, *args: Any, history: str = "carried", **kwargs: Any):
-        super().__init__(units, *args, **kwargs)
+    def __init__(
+        self,
+        units: int,
+        n_actions: int = 1,
+        lamda: float = 1.0,
+        /,
+        *,
+        history: str = "carried",
+        **kwargs: Unpack[KStateArguments],
+    ):
+        super().__init__(units, n_actions, lamda, **kwargs)
         self.take(history=history)
         if history == "window":
             self.state_size = [*self.state_size, units, units]

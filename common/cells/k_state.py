@@ -1,7 +1,7 @@
 """The LSTM step over K past states, which the paper's cell and its comparators share."""
 
 import inspect
-from typing import Any
+from typing import Unpack
 
 import keras
 import tensorflow as tf
@@ -9,7 +9,8 @@ import tensorflow as tf
 from ..ops import agent
 from ..ops.gates import Norm, lstm_gates
 from ..ops.random import dropout_mask, fold
-from .base import Constraint, Initializer, Regularizer, fresh, with_block
+from .arguments import Constraint, Initializer, LayerArguments, Regularizer
+from .base import fresh, with_block
 from .checks import OF_A_SKIP_CELL
 from .keras_arguments import OF_THE_CELL
 from .sampling import next_seed, sampling
@@ -53,6 +54,16 @@ class KStateCell(Settings, keras.layers.Layer):
     Raises:
         ValueError: a size below 1, lamda or a dropout rate outside its interval, another
             activation than tanh and sigmoid, a forget bias that would not be used.
+
+    Example:
+        ```python
+        cell = KStateCell(8, 3, 0.5)  # a subclass chooses: this one takes the previous state
+        cell.build([None, 4])
+        x, states = keras.random.normal([2, 4]), cell.get_initial_state(2)
+        h, states = cell(x, states)  # [2, 8]
+        two_back = tf.constant([2, 2])
+        h, states = cell.step(x, states, two_back)  # [2, 8]
+        ```
     """
 
     adjustable = ("dropout", "recurrent_dropout")
@@ -85,11 +96,11 @@ class KStateCell(Settings, keras.layers.Layer):
         seed: int | None = None,
         use_bias: bool = True,
         unit_forget_bias: bool = True,
-        **kwargs: Any,
+        activation: Initializer = "tanh",
+        recurrent_activation: Initializer = "sigmoid",
+        implementation: int = 2,
+        **kwargs: Unpack[LayerArguments],
     ):
-        as_in_keras = {
-            name: kwargs.pop(name, default) for name, (default, _) in OF_THE_CELL.items()
-        }
         super().__init__(**kwargs)
         self.n_actions, self.lamda = n_actions, lamda
         self.take(
@@ -116,23 +127,17 @@ class KStateCell(Settings, keras.layers.Layer):
                 "forget_bias must be left at 1 with unit_forget_bias=False or without a bias;"
                 f" received {forget_bias!r}"
             )
-        for name, value in as_in_keras.items():
-            setattr(self, name, value)
+        self.activation, self.recurrent_activation = activation, recurrent_activation
+        self.implementation = implementation
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.state_size, self.output_size = [n_actions * units] * 2, units
-        self.settle("n_actions", "lamda", *as_in_keras)
+        self.settle("n_actions", "lamda", *OF_THE_CELL)
 
     @classmethod
     def arguments(cls) -> list[str]:
         """The names of all arguments, those of `keras.layers.Layer` apart."""
-        named = [
-            inspect.signature(one.__init__).parameters.values()
-            for one in cls.__mro__
-            if "__init__" in vars(one) and issubclass(one, KStateCell)
-        ]
-        kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-        names = dict.fromkeys(one.name for of in named for one in of if one.kind in kinds)
-        return [*(name for name in names if name != "self"), *OF_THE_CELL]
+        names = inspect.signature(cls).parameters
+        return [name for name in names if name not in LayerArguments.__annotations__]
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create the weights for inputs [..., D]."""

@@ -39,9 +39,9 @@ def use_cudnn(name: str, value: bool | str) -> bool | str:
     return value
 
 
-# By name: the default, and what is made of a value.
+# By name: what is made of a value.
 OF_THE_CELL = {
-    "activation": ("tanh", _is("tanh")),
-    "recurrent_activation": ("sigmoid", _is("sigmoid")),
-    "implementation": (2, _implementation),
+    "activation": _is("tanh"),
+    "recurrent_activation": _is("sigmoid"),
+    "implementation": _implementation,
 }

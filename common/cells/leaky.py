@@ -1,12 +1,14 @@
 """A step of leaky units, each with a time constant of its own."""
 
-from typing import Any
+from functools import partial
+from typing import Unpack
 
 import keras
 import tensorflow as tf
 
 from ..choices import one_of
-from .base import Initializer, RecurrentCell
+from .arguments import Initializer, RecurrentArguments
+from .base import RecurrentCell, biased
 
 LEAKS = ("fixed", "learned")
 
@@ -31,23 +33,32 @@ class LeakyCell(RecurrentCell):
         leak: "fixed" or "learned".
         leak_initializer: of a.
         The rest as for `RecurrentCell`.
+
+    Raises:
+        ValueError: units below 1; another leak.
+
+    Example:
+        ```python
+        cell = LeakyCell(8, leak="learned")
+        x = keras.random.normal([2, 5, 4])
+        h = keras.layers.RNN(cell)(x)  # [2, 8]
+        ```
     """
 
-    arguments = ("leak",)
+    checks = {**RecurrentCell.checks, "leak": partial(one_of, choices=LEAKS)}
 
     def __init__(
         self,
         units: int,
         leak: str = "fixed",
         leak_initializer: Initializer | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[RecurrentArguments],
     ):
         super().__init__(units, **kwargs)
-        self.leak = one_of("leak", leak, LEAKS)
-        self.leak_initializer = keras.initializers.get(
-            leak_initializer or keras.initializers.RandomUniform(0.0, 1.0)
-        )
+        leak_initializer = leak_initializer or keras.initializers.RandomUniform(0.0, 1.0)
+        self.take(leak=leak, leak_initializer=leak_initializer)
         self.state_size = [units]
+        self.settle()
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create the weights for inputs [..., D]."""
@@ -72,14 +83,6 @@ class LeakyCell(RecurrentCell):
         (mu,) = states
         a = tf.convert_to_tensor(self.leak_weight)
         a = tf.sigmoid(a) if self.leak == "learned" else a
-        mu = a * mu + (1 - a) * tf.tanh(
-            inputs @ self.kernel + mu @ self.recurrent_kernel + self.bias
-        )
+        z = biased(inputs @ self.kernel + mu @ self.recurrent_kernel, self.bias)
+        mu = a * mu + (1 - a) * tf.tanh(z)
         return mu, [mu]
-
-    def get_config(self) -> dict:
-        """The constructor's arguments."""
-        return {
-            **super().get_config(),
-            "leak_initializer": keras.initializers.serialize(self.leak_initializer),
-        }

@@ -1,12 +1,14 @@
 """The LSTM with peepholes, and its variants with one change each."""
 
-from typing import Any
+from functools import partial
+from typing import Unpack
 
 import keras
 import tensorflow as tf
 
 from ..choices import one_of
-from .base import RecurrentCell
+from .arguments import RecurrentArguments
+from .base import RecurrentCell, biased
 
 VARIANTS = ("vanilla", "NIG", "NFG", "NOG", "NIAF", "NOAF", "NP", "CIFG", "FGR")
 _WITHOUT = {"NIG": "i", "NFG": "f", "NOG": "o", "CIFG": "f"}  # the gate that has no weights
@@ -38,15 +40,26 @@ class PeepholeLSTMCell(RecurrentCell):
         units: H.
         variant: "vanilla" or one of the above.
         The rest as for `RecurrentCell`.
+
+    Raises:
+        ValueError: units below 1; an unknown variant.
+
+    Example:
+        ```python
+        cell = PeepholeLSTMCell(8, variant="CIFG")
+        x = keras.random.normal([2, 5, 4])
+        h = keras.layers.RNN(cell)(x)  # [2, 8]
+        ```
     """
 
-    arguments = ("variant",)
+    checks = {**RecurrentCell.checks, "variant": partial(one_of, choices=VARIANTS)}
 
-    def __init__(self, units: int, variant: str = "vanilla", **kwargs: Any):
+    def __init__(self, units: int, variant: str = "vanilla", **kwargs: Unpack[RecurrentArguments]):
         super().__init__(units, **kwargs)
-        self.variant = one_of("variant", variant, VARIANTS)
+        self.take(variant=variant)
         self.blocks = "ifgo".replace(_WITHOUT.get(variant, " "), "")
         self.state_size = [units, units] + [3 * units] * (variant == "FGR")
+        self.settle()
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create the weights for inputs [..., D]."""
@@ -66,7 +79,7 @@ class PeepholeLSTMCell(RecurrentCell):
     def call(self, inputs: tf.Tensor, states: list[tf.Tensor]) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """inputs [B, D], states -> h [B, H] and the new states."""
         variant, (h, c, *gates) = self.variant, states
-        z = inputs @ self.kernel + h @ self.recurrent_kernel + self.bias
+        z = biased(inputs @ self.kernel + h @ self.recurrent_kernel, self.bias)
         z = dict(zip(self.blocks, tf.split(z, len(self.blocks), -1), strict=True))
         if variant == "FGR":
             for name, add in zip("ifo", tf.split(gates[0] @ self.gate_kernel, 3, -1), strict=True):

@@ -1,12 +1,13 @@
 """The plain LSTM as the case K = 1."""
 
-from typing import Any
+from typing import Unpack
 
+from .arguments import KStateArguments
 from .k_state import KStateCell
 
 
 class PlainLSTMCell(KStateCell):
     """`keras.layers.LSTMCell` with the options of `KStateCell`: what `FastLSTM` is made of."""
 
-    def __init__(self, units: int, **kwargs: Any):
+    def __init__(self, units: int, **kwargs: Unpack[KStateArguments]):
         super().__init__(units, **kwargs)

@@ -1,11 +1,12 @@
 """A distribution over the K past states, which the paper's agent and attention share."""
 
-from typing import Any
+from typing import Unpack
 
 import tensorflow as tf
 
 from ..ops import agent
-from .base import Initializer, fresh, with_block
+from .arguments import Initializer, KStateArguments
+from .base import fresh, with_block
 from .k_state import KStateCell
 
 
@@ -31,6 +32,13 @@ class PolicyCell(KStateCell):
 
     Raises:
         ValueError: see `KStateCell`; an unknown observation.
+
+    Example:
+        ```python
+        cell = PolicyCell(8, n_actions=3, previous_bias=2.0)
+        cell.build([None, 4])
+        w2 = cell.agent_weights.action_kernel  # [50, 3]
+        ```
     """
 
     def __init__(
@@ -44,7 +52,7 @@ class PolicyCell(KStateCell):
         agent_initializer: Initializer = "glorot_uniform",
         agent_bias_initializer: Initializer = "zeros",
         previous_bias: float | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[KStateArguments],
     ):
         super().__init__(units, n_actions, lamda, **kwargs)
         self.take(

@@ -1,11 +1,12 @@
 """An LSTM step that connects to a random one of its K past states: the agent's control."""
 
-from typing import Any
+from typing import Unpack
 
 import keras
 import tensorflow as tf
 
 from ..ops.replicas import rows
+from .arguments import HistoryArguments
 from .history import HistoryCell
 from .sampling import sampling
 
@@ -30,12 +31,20 @@ class RandomSkipLSTMCell(HistoryCell):
         lamda: weight of the state that was drawn, in [0, 1].
         The rest as for `HistoryCell` and `KStateCell`.
 
+    Raises:
+        ValueError: see `HistoryCell`.
+
     Example:
+        ```python
         cell = RandomSkipLSTMCell(8, n_actions=3)
-        outputs = keras.layers.RNN(cell)(keras.random.normal([2, 5, 4]))  # [2, 8]
+        x = keras.random.normal([2, 5, 4])
+        h = keras.layers.RNN(cell)(x)  # [2, 8]
+        ```
     """
 
-    def __init__(self, units: int, n_actions: int = 5, lamda: float = 1.0, **kwargs: Any):
+    def __init__(
+        self, units: int, n_actions: int = 5, lamda: float = 1.0, **kwargs: Unpack[HistoryArguments]
+    ):
         super().__init__(units, n_actions, lamda, **kwargs)
         self.take(n_actions=n_actions, lamda=lamda)
         self.settle()

@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from ..ops.scratch import in_scratch_graph
+from .arguments import WholeSignature
 
 _KERAS_OBJECTS = {
     "initializer": keras.initializers,
@@ -28,14 +29,7 @@ def check_known(owner: str, given: Iterable[str], known: Sequence[str]) -> None:
         raise ValueError(f"{owner} has no argument {wrong!r}{hint}")
 
 
-def of_the_cell(name: str) -> property:
-    """A layer's attribute that is a setting of its `cell`."""
-    return property(
-        lambda self: getattr(self.cell, name), lambda self, value: setattr(self.cell, name, value)
-    )
-
-
-class Settings:
+class Settings(WholeSignature):
     """A Keras layer whose arguments take effect when they are set later, or are refused.
 
     `adjustable` settings can be set until a graph holds their value: what `tf.function`, `fit` or

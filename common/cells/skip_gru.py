@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from .base import biased
 from .skip_lstm import UpdateSkippingCell
 
 
@@ -19,6 +20,19 @@ class SkipGRUCell(UpdateSkippingCell):
     `keras.layers.GRU(reset_after=False)` lays them out (z r h); `update_kernel` [H, 1],
     `update_bias` [1] (initially 1), `initial_state_0` [H] (initially 0). States: h and the three
     counters.
+
+    Args:
+        units: H.
+        The rest as for `RecurrentCell`.
+
+    Raises:
+        ValueError: units below 1.
+
+    Example:
+        ```python
+        layer = UpdateSkippingRNN(SkipGRUCell(8), update_cost=1e-3)
+        h = layer(keras.random.normal([2, 5, 4]))  # [2, 8]
+        ```
     """
 
     n_states = 1
@@ -34,6 +48,6 @@ class SkipGRUCell(UpdateSkippingCell):
         """The GRU."""
         (h,), n = states, 2 * self.units
         recurrent_kernel = tf.convert_to_tensor(self.recurrent_kernel)
-        x_zr, x_h = tf.split(x @ self.kernel + self.bias, [n, self.units], -1)
+        x_zr, x_h = tf.split(biased(x @ self.kernel, self.bias), [n, self.units], -1)
         z, r = tf.split(tf.sigmoid(x_zr + h @ recurrent_kernel[:, :n]), 2, -1)
         return [z * h + (1 - z) * tf.tanh(x_h + (r * h) @ recurrent_kernel[:, n:])]

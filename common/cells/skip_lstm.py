@@ -3,13 +3,14 @@
 The LSTM's form, and what it shares with the GRU's.
 """
 
-from typing import Any
+from typing import Unpack
 
 import keras
 import tensorflow as tf
 
 from ..ops.gates import lstm_gates
-from .base import RecurrentCell, fresh
+from .arguments import RecurrentArguments
+from .base import RecurrentCell, biased, fresh
 
 
 @tf.custom_gradient
@@ -54,7 +55,7 @@ class UpdateSkippingCell(RecurrentCell):
 
     n_states: int
 
-    def __init__(self, units: int, **kwargs: Any):
+    def __init__(self, units: int, **kwargs: Unpack[RecurrentArguments]):
         super().__init__(units, **kwargs)
         self.state_size = [units] * self.n_states + [1, 1, 2]
 
@@ -96,6 +97,19 @@ class SkipLSTMCell(UpdateSkippingCell):
     Weights: `kernel` [D, 4H], `recurrent_kernel` [H, 4H], `bias` [4H] as `keras.layers.LSTM` lays
     them out; `update_kernel` [H, 1], `update_bias` [1] (initially 1), `initial_state_0`,
     `initial_state_1` [H] (h and c, initially 0). States: h, c and the three counters.
+
+    Args:
+        units: H.
+        The rest as for `RecurrentCell`.
+
+    Raises:
+        ValueError: units below 1.
+
+    Example:
+        ```python
+        layer = UpdateSkippingRNN(SkipLSTMCell(8), update_cost=1e-3)
+        h = layer(keras.random.normal([2, 5, 4]))  # [2, 8]
+        ```
     """
 
     n_states = 2
@@ -110,4 +124,4 @@ class SkipLSTMCell(UpdateSkippingCell):
     def update(self, x: tf.Tensor, states: list[tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
         """The LSTM."""
         h, c = states
-        return lstm_gates(x @ self.kernel + h @ self.recurrent_kernel + self.bias, c)
+        return lstm_gates(biased(x @ self.kernel + h @ self.recurrent_kernel, self.bias), c)

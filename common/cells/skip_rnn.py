@@ -1,13 +1,16 @@
 """A step with several recurrent matrices that take turns, and additive skip connections."""
 
-from typing import Any
+from functools import partial
+from typing import Unpack
 
 import keras
 import tensorflow as tf
 
 from ..choices import one_of
 from ..ops.gates import lstm_gates
-from .base import RecurrentCell, shift, tick, whole_number
+from .arguments import RecurrentArguments
+from .base import RecurrentCell, biased, shift, tick
+from .checks import whole_number, whole_number_or_none
 
 BASES = ("rnn", "lstm")
 
@@ -35,12 +38,27 @@ class SkipRNNCell(RecurrentCell):
     Args:
         units: H.
         n_matrices: m.
-        skip: s, or None for no skip (up to 256 both in 16 bits). base:
-            "rnn" or "lstm".
+        skip: s, or None for no skip (up to 256 both in 16 bits).
+        base: "rnn" or "lstm".
         The rest as for `RecurrentCell`.
+
+    Raises:
+        ValueError: units, n_matrices or skip below 1; another base.
+
+    Example:
+        ```python
+        cell = SkipRNNCell(8, n_matrices=2, skip=2)
+        x = keras.random.normal([2, 5, 4])
+        h = keras.layers.RNN(cell)(x)  # [2, 8]
+        ```
     """
 
-    arguments = ("n_matrices", "skip", "base")
+    checks = {
+        **RecurrentCell.checks,
+        "n_matrices": whole_number,
+        "skip": whole_number_or_none,
+        "base": partial(one_of, choices=BASES),
+    }
 
     def __init__(
         self,
@@ -48,15 +66,12 @@ class SkipRNNCell(RecurrentCell):
         n_matrices: int = 1,
         skip: int | None = None,
         base: str = "rnn",
-        **kwargs: Any,
+        **kwargs: Unpack[RecurrentArguments],
     ):
         super().__init__(units, **kwargs)
-        self.n_matrices, self.base = (
-            whole_number("n_matrices", n_matrices),
-            one_of("base", base, BASES),
-        )
-        self.skip = None if skip is None else whole_number("skip", skip)
+        self.take(n_matrices=n_matrices, skip=skip, base=base)
         self.state_size = [(skip or 1) * units] + [units] * (base == "lstm") + [2]
+        self.settle()
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create the weights for inputs [..., D]."""
@@ -72,7 +87,7 @@ class SkipRNNCell(RecurrentCell):
         """inputs [B, D], states -> h [B, H] and the new states."""
         history, *c, clock = states
         latest = history[:, -self.units :]
-        z = inputs @ self.kernel + self.bias
+        z = biased(inputs @ self.kernel, self.bias)
         # rows of a batch can be at different t, where steps are masked
         for n, kernel in enumerate(self.recurrent_kernels):
             z += tf.where(clock[:, :1] == n, latest @ kernel, 0)

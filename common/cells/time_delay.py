@@ -1,13 +1,16 @@
 """A step with a second recurrent edge, of a longer delay."""
 
-from typing import Any
+from functools import partial
+from typing import Unpack
 
 import keras
 import tensorflow as tf
 
 from ..choices import one_of
 from ..ops.gates import lstm_gates
-from .base import RecurrentCell, shift, whole_number
+from .arguments import RecurrentArguments
+from .base import RecurrentCell, biased, shift
+from .checks import whole_number
 
 BASES = ("rnn", "lstm")
 
@@ -31,14 +34,31 @@ class TimeDelayCell(RecurrentCell):
         delay: d, at least 2.
         base: "rnn" or "lstm".
         The rest as for `RecurrentCell`.
+
+    Raises:
+        ValueError: units below 1, a delay below 2; another base.
+
+    Example:
+        ```python
+        cell = TimeDelayCell(8, delay=3, base="lstm")
+        x = keras.random.normal([2, 5, 4])
+        h = keras.layers.RNN(cell)(x)  # [2, 8]
+        ```
     """
 
-    arguments = ("delay", "base")
+    checks = {
+        **RecurrentCell.checks,
+        "delay": partial(whole_number, minimum=2),
+        "base": partial(one_of, choices=BASES),
+    }
 
-    def __init__(self, units: int, delay: int = 5, base: str = "rnn", **kwargs: Any):
+    def __init__(
+        self, units: int, delay: int = 5, base: str = "rnn", **kwargs: Unpack[RecurrentArguments]
+    ):
         super().__init__(units, **kwargs)
-        self.delay, self.base = whole_number("delay", delay, 2), one_of("base", base, BASES)
+        self.take(delay=delay, base=base)
         self.state_size = [delay * units] + [units] * (base == "lstm")
+        self.settle()
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create the weights for inputs [..., D]."""
@@ -52,11 +72,7 @@ class TimeDelayCell(RecurrentCell):
         """inputs [B, D], states -> h [B, H] and the new states."""
         history, *c = states
         delayed, latest = history[:, : self.units], history[:, -self.units :]
-        z = (
-            inputs @ self.kernel
-            + latest @ self.recurrent_kernel
-            + delayed @ self.delayed_kernel
-            + self.bias
-        )
+        z = inputs @ self.kernel + latest @ self.recurrent_kernel + delayed @ self.delayed_kernel
+        z = biased(z, self.bias)
         h, *c = lstm_gates(z, *c) if c else [tf.tanh(z)]
         return h, [shift(history, h), *c]

@@ -1,10 +1,11 @@
 """The LSTM with soft skip connections over whole sequences, by the method of `DynamicSkipLSTM`."""
 
-from typing import Any
+from typing import Unpack
 
 import keras
 import tensorflow as tf
 
+from ..cells.arguments import PolicyLSTMArguments
 from ..cells.attention import AttentionSkipLSTMCell
 from ..ops import agent
 from ..ops.gates import State
@@ -36,7 +37,10 @@ class AttentionSkipLSTM(KStateLSTM):
         ValueError: as `KStateLSTM`; `distances`, which have no place here.
 
     Example:
-        outputs = AttentionSkipLSTM(8, n_actions=3)(keras.random.normal([2, 5, 4]))  # [2, 8]
+        ```python
+        x = keras.random.normal([2, 5, 4])
+        h = AttentionSkipLSTM(8, n_actions=3)(x)  # [2, 8]
+        ```
     """
 
     cell_class = AttentionSkipLSTMCell
@@ -48,7 +52,7 @@ class AttentionSkipLSTM(KStateLSTM):
         lamda: float = 1.0,
         agent_units: int = 50,
         observation: str = "previous",
-        **kwargs: Any,
+        **kwargs: Unpack[PolicyLSTMArguments],
     ):
         super().__init__(units, n_actions, lamda, agent_units, observation, **kwargs)
 

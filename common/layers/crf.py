@@ -9,12 +9,14 @@ network is Lample et al. (2016), "Neural Architectures for Named Entity Recognit
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Unpack
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from ..cells.arguments import LayerArguments
+from ..cells.settings import Settings
 from ..ops.shapes import expect
 
 # the score of a forbidden transition: finite, so that gradients and masked rows stay finite
@@ -183,7 +185,7 @@ def viterbi(
 
 
 @keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
-class CRF(keras.layers.Layer):
+class CRF(Settings, keras.layers.Layer):
     """A linear-chain CRF over tag scores: `call` decodes, `log_likelihood` is trained.
 
     With `scheme`, paths that violate it are excluded both from decoding and from the partition
@@ -195,15 +197,29 @@ class CRF(keras.layers.Layer):
     Args:
         tags: the N tag names, in the order of the scores.
         scheme: "BIOES", "BIO", or None for no constraint.
+
+    Raises:
+        ValueError: another scheme, or a tag that is not of the scheme; scores of another number of
+            tags.
+
+    Example:
+        ```python
+        crf = CRF(["O", "B-PER", "I-PER"], scheme="BIO")
+        scores = keras.random.normal([2, 5, 3])
+        tags = crf(scores)  # [2, 5]
+        loss = -keras.ops.mean(crf.log_likelihood(scores, tags))
+        ```
     """
 
-    def __init__(self, tags: Sequence[str], scheme: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, tags: Sequence[str], scheme: str | None = None, **kwargs: Unpack[LayerArguments]
+    ):
         # scores add up to hundreds: bfloat16 would not hold them
         super().__init__(autocast=False, **kwargs)
         self.supports_masking = True
-        self.tags = list(tags)
-        self.scheme = scheme
+        self.take(tags=list(tags), scheme=scheme)
         self._constraint = allowed_transitions(self.tags, scheme) if scheme else (0.0, 0.0, 0.0)
+        self.settle()
 
     def build(self, input_shape: tuple) -> None:
         n = len(self.tags)
@@ -250,7 +266,7 @@ class CRF(keras.layers.Layer):
         return tuple(input_shape[:-1])
 
     def get_config(self) -> dict:
-        return {**super().get_config(), "tags": self.tags, "scheme": self.scheme}
+        return {**super().get_config(), "tags": list(self.tags), "scheme": self.scheme}
 
 
 def _inputs(emissions: tf.Tensor, mask: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor]:

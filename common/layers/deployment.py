@@ -31,9 +31,6 @@ def step_by_step(model: keras.Model) -> keras.Model:
     They take the place of layers over whole sequences (`DynamicSkipLSTM` and its like), inside
     other models and `Bidirectional` too.
 
-        model = keras.Sequential([keras.Input([None, 3]), DynamicSkipLSTM(4, n_actions=3)])
-        step_by_step(model).predict(x)  # what model.predict(x) gives, more slowly
-
     Args:
         model: a `keras.Sequential` or functional model that is built, or a `PolicyGradientModel`
             made of inputs and outputs.
@@ -44,6 +41,12 @@ def step_by_step(model: keras.Model) -> keras.Model:
     Raises:
         ValueError: another kind of model; a layer whose inference is random, whose states have
             other shapes than its cell's, or that returns its connections.
+
+    Example:
+        ```python
+        model = keras.Sequential([keras.Input([None, 4]), DynamicSkipLSTM(8, n_actions=3)])
+        h = step_by_step(model)(keras.random.normal([2, 5, 4]))  # [2, 8]
+        ```
     """
     network = getattr(model, "network", model)  # of a PolicyGradientModel
     if not (network.built and getattr(network, "inputs", None)):
@@ -90,18 +93,22 @@ def _of_steps(layer: keras.layers.Layer) -> keras.layers.Layer:
 def export(model: keras.Model, path: str | os.PathLike, batch_size: int = 1) -> None:
     """Write a trained model as a TFLite or an ONNX file, once the file computes the same.
 
-        export(model, "model.tflite")  # of the built-in operations alone
-        export(model, "model.onnx")    # needs `pip install dynamic-skip-lstm[export]`
-
     Args:
         model: as for `step_by_step`.
         path: a file's name that ends in .tflite or .onnx.
         batch_size: of a TFLite file, which reserves memory for one size; an ONNX file takes any.
 
     Raises:
-        ImportError: an .onnx file without tf2onnx and onnxruntime.
+        ImportError: an .onnx file without tf2onnx and onnxruntime, which `pip install
+            dynamic-skip-lstm[export]` installs.
         ValueError: see `step_by_step`; another ending; a model that the converter does not know, or
             gets wrong. Nothing is written then.
+
+    Example:
+        ```python
+        model = keras.Sequential([keras.Input([None, 4]), DynamicSkipLSTM(8, n_actions=3)])
+        export(model, "model.tflite")  # of the built-in operations alone
+        ```
     """
     path = pathlib.Path(path)
     if path.suffix not in _FORMATS:

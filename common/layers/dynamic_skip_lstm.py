@@ -1,10 +1,11 @@
 """The LSTM with dynamic skip connections over whole sequences, the tasks' and the user's layer."""
 
-from typing import Any
+from typing import Unpack
 
 import keras
 import tensorflow as tf
 
+from ..cells.arguments import PolicyLSTMArguments
 from ..cells.dynamic_skip import DynamicSkipLSTMCell
 from ..ops import agent
 from ..ops.estimators import SURROGATES
@@ -49,9 +50,12 @@ class DynamicSkipLSTM(KStateLSTM):
         ValueError: see `DynamicSkipLSTMCell` and `KStateLSTM`.
 
     Example:
+        ```python
         layer = DynamicSkipLSTM(8, n_actions=3, return_sequences=True)
-        outputs = layer(keras.random.normal([2, 5, 4]))  # [2, 5, 8]
-        layer.trace.distances                            # [2, 5], in 1..3
+        h = layer(keras.random.normal([2, 5, 4]))  # [2, 5, 8]
+        k = layer.trace.distances  # [2, 5]
+        assert keras.ops.all((k >= 1) & (k <= 3))
+        ```
     """
 
     cell_class = DynamicSkipLSTMCell
@@ -68,7 +72,7 @@ class DynamicSkipLSTM(KStateLSTM):
         *,
         estimator: str = "policy_gradient",
         greedy: bool = True,
-        **kwargs: Any,
+        **kwargs: Unpack[PolicyLSTMArguments],
     ):
         super().__init__(
             units,

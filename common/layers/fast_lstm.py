@@ -1,9 +1,10 @@
 """A plain LSTM by the same method: K = 1, where there is nothing to choose."""
 
-from typing import Any
+from typing import Unpack
 
 import keras
 
+from ..cells.arguments import KStateLSTMArguments
 from ..cells.plain_lstm import PlainLSTMCell
 from .k_state_layer import KStateLSTM
 
@@ -44,12 +45,15 @@ class FastLSTM(KStateLSTM):
         ValueError: see `KStateLSTM` and `KStateCell`.
 
     Example:
-        outputs = FastLSTM(8)(keras.random.normal([2, 5, 4]))  # [2, 8]
+        ```python
+        x = keras.random.normal([2, 5, 4])
+        h = FastLSTM(8, dropout=0.1)(x)  # [2, 8]
+        ```
     """
 
     cell_class = PlainLSTMCell
 
-    def __init__(self, units: int, **kwargs: Any):
+    def __init__(self, units: int, **kwargs: Unpack[KStateLSTMArguments]):
         super().__init__(units, **kwargs)
 
     @classmethod

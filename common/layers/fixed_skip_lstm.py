@@ -1,9 +1,10 @@
 """LSTMs with fixed and with random skip connections over whole sequences."""
 
-from typing import Any
+from typing import Unpack
 
 import keras
 
+from ..cells.arguments import HistoryLSTMArguments
 from ..cells.fixed_skip import FixedSkipLSTMCell
 from ..cells.random_skip import RandomSkipLSTMCell
 from .k_state_layer import KStateLSTM
@@ -23,12 +24,17 @@ class FixedSkipLSTM(KStateLSTM):
         ValueError: see `FixedSkipLSTMCell` and `KStateLSTM`.
 
     Example:
-        outputs = FixedSkipLSTM(8, skip=3, lamda=0.5)(keras.random.normal([2, 5, 4]))  # [2, 8]
+        ```python
+        x = keras.random.normal([2, 5, 4])
+        h = FixedSkipLSTM(8, skip=3, lamda=0.5)(x)  # [2, 8]
+        ```
     """
 
     cell_class = FixedSkipLSTMCell
 
-    def __init__(self, units: int, skip: int = 3, lamda: float = 1.0, **kwargs: Any):
+    def __init__(
+        self, units: int, skip: int = 3, lamda: float = 1.0, **kwargs: Unpack[HistoryLSTMArguments]
+    ):
         super().__init__(units, skip, lamda, **kwargs)
 
 
@@ -47,10 +53,19 @@ class RandomSkipLSTM(KStateLSTM):
         ValueError: see `RandomSkipLSTMCell` and `KStateLSTM`.
 
     Example:
-        outputs = RandomSkipLSTM(8, n_actions=3)(keras.random.normal([2, 5, 4]))  # [2, 8]
+        ```python
+        x = keras.random.normal([2, 5, 4])
+        h = RandomSkipLSTM(8, n_actions=3)(x)  # [2, 8]
+        ```
     """
 
     cell_class = RandomSkipLSTMCell
 
-    def __init__(self, units: int, n_actions: int = 5, lamda: float = 1.0, **kwargs: Any):
+    def __init__(
+        self,
+        units: int,
+        n_actions: int = 5,
+        lamda: float = 1.0,
+        **kwargs: Unpack[HistoryLSTMArguments],
+    ):
         super().__init__(units, n_actions, lamda, **kwargs)

@@ -5,11 +5,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from ..cells.base import Regularizer
+from ..cells.arguments import Regularizer
 from ..cells.checks import flag, flag_or_none
 from ..cells.k_state import KStateCell
 from ..cells.keras_arguments import use_cudnn
-from ..cells.settings import Settings, check_known, of_the_cell
+from ..cells.settings import check_known
 from ..cells.unheard import IN_A_MODEL, warn_unless
 from ..ops import agent
 from ..ops.gates import State
@@ -17,6 +17,7 @@ from ..ops.products import product
 from ..ops.recurrence import Recurrence
 from ..ops.skip_recurrence import Choice, SkipRecurrence
 from . import call_shapes
+from .cell_settings import CellSettings
 from .compaction import Compaction
 from .outputs import SequenceOutputs
 from .traces import Traces
@@ -30,7 +31,7 @@ _FLAGS = (
 )
 
 
-class KStateLSTM(Settings, SequenceOutputs):
+class KStateLSTM(CellSettings, SequenceOutputs):
     """`keras.layers.RNN` over a `KStateCell`, several times faster.
 
     In place of `keras.layers.LSTM`: inputs [B, T, D], outputs [B, H] or [B, T, H]; masks,
@@ -76,20 +77,25 @@ class KStateLSTM(Settings, SequenceOutputs):
 
     Raises:
         ValueError: see the cell; tensors of a wrong shape; what is not there (see above).
+
+    Example:
+        ```python
+        class AlwaysTwoBack(KStateLSTM):
+            cell_class = FixedSkipLSTMCell
+
+            def __init__(self, units, **kwargs):
+                super().__init__(units, 2, 1.0, **kwargs)
+
+        h = AlwaysTwoBack(8, return_sequences=True)(keras.random.normal([2, 5, 4]))  # [2, 5, 8]
+        ```
     """
 
-    cell_class: type[KStateCell]
     adjustable = (*KStateCell.adjustable, *_FLAGS)
     checks = {
         **dict.fromkeys((*_FLAGS, "stateful", "unroll"), flag),
         "jit_compile": flag_or_none,
         "use_cudnn": use_cudnn,
     }
-
-    def __init_subclass__(cls, **kwargs: Any):
-        super().__init_subclass__(**kwargs)
-        for name in {*cls.cell_class.arguments(), "units", "n_actions", "lamda"}:
-            setattr(cls, name, of_the_cell(name))
 
     def __init__(
         self,
@@ -283,18 +289,3 @@ class KStateLSTM(Settings, SequenceOutputs):
         shape = [tf.shape(states.h)[1], n * self.cell.units]
         flat = (tf.transpose(s, [1, 0, 2]) for s in final)
         return [tf.cast(tf.reshape(s, shape), self.compute_dtype) for s in flat]
-
-    def get_config(self) -> dict:
-        """The constructor's arguments."""
-        config = super().get_config()
-        config.pop("cell")
-        cell = self.cell.get_config()
-        for name in ("name", "trainable", "dtype"):
-            cell.pop(name)
-        own = {name: getattr(self, name) for name in ("jit_compile", "return_trace")}
-        return {**config, **cell, **own}
-
-    @classmethod
-    def from_config(cls, config: dict) -> "KStateLSTM":
-        """The layer of a `get_config()`."""
-        return cls(**config)

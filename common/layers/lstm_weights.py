@@ -19,15 +19,22 @@ def copy_lstm_weights(source: keras.layers.Layer, target: keras.layers.Layer) ->
     `AttentionSkipLSTM`, `FixedSkipLSTM`, `RandomSkipLSTM`, `FastLSTM`), or the cell of one. With
     `previous_bias` an agent begins near the LSTM whose weights it gets.
 
-        lstm = keras.layers.LSTM(32)           # trained, or from a .weights.h5 file
-        layer = DynamicSkipLSTM(32, n_actions=5, previous_bias=3.0)
-        layer.build([None, None, 8])
-        copy_lstm_weights(lstm, layer)         # and copy_lstm_weights(layer, lstm) back
+    Args:
+        source, target: built, of the same sizes.
 
     Raises:
         ValueError: other layers; layers that are not built; other sizes; a bias in one of them
             alone; layer normalisation, which an LSTM does not have; other activations than tanh and
             sigmoid.
+
+    Example:
+        ```python
+        lstm = keras.layers.LSTM(8)  # trained, or from a .weights.h5 file
+        layer = DynamicSkipLSTM(8, n_actions=5, previous_bias=3.0)
+        lstm.build([None, None, 4]), layer.build([None, None, 4])
+        copy_lstm_weights(lstm, layer)
+        copy_lstm_weights(layer, lstm)  # and back
+        ```
     """
     cells = [_cell(source), _cell(target)]
     values = {name: [getattr(cell, name) for cell in cells] for name in _NAMES}
@@ -61,11 +68,24 @@ def initial_state_from_lstm(layer: KStateLSTM, h: tf.Tensor, c: tf.Tensor) -> li
     All K past states are that one (with `history="window"` it is the one before the sequence): for
     any distance the first step connects to it.
 
-        outputs, h, c = keras.layers.LSTM(32, return_sequences=True, return_state=True)(past)
-        layer(x, initial_state=initial_state_from_lstm(layer, h, c))
+    Args:
+        layer: one like `DynamicSkipLSTM`, of H units.
+        h, c: [B, H] each.
+
+    Returns:
+        Two tensors, [B, K * H] each ([B, H] with `history="window"`).
 
     Raises:
         ValueError: another kind of layer; h or c of another size than its units.
+
+    Example:
+        ```python
+        past, x = keras.random.normal([2, 2, 5, 4])
+        lstm = keras.layers.LSTM(8, return_state=True)
+        _, h, c = lstm(past)
+        layer = DynamicSkipLSTM(8, n_actions=3)
+        outputs = layer(x, initial_state=initial_state_from_lstm(layer, h, c))  # [2, 8]
+        ```
     """
     if not isinstance(layer, KStateLSTM):
         raise ValueError(f"layer must be one like DynamicSkipLSTM; received {layer!r}")

@@ -1,23 +1,38 @@
 """A `keras.Model` whose `fit` trains the agents of the layers in it too."""
 
 import functools
-from typing import Any
+from typing import Any, Unpack
 
 import keras
 import tensorflow as tf
 
 from .. import losses, objective
+from ..cells.arguments import LayerArguments, WholeSignature
 from ..cells.checks import number, whole_number
 from ..cells.dynamic_skip import DynamicSkipLSTMCell
 from ..choices import BASELINES, CREDITS, ENTROPIES, ESTIMATORS, POLICY_GRADIENT, one_of
 from ..ops import replicas
 from ..ops.mixture import repeated
 from .dynamic_skip_lstm import DynamicSkipLSTM
+from .functional_class import check_tensors, functional_class
 from .rewards import rewards_of
 
 
+def _option(name: str):
+    """An option of the agents' loss as an attribute of the model."""
+
+    def refuse(model: "PolicyGradientModel", value: Any):
+        anew = f"{{**model.agent_options, {name!r}: {value!r}}}"
+        raise AttributeError(
+            f"{name} of {model.name} is {model.agent_options[name]!r} as compiled: set it with"
+            f" model.configure_agent(**{anew}), and compile the model again"
+        )
+
+    return property(lambda model: model.agent_options[name], refuse)
+
+
 @keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
-class PolicyGradientModel(keras.Model):
+class PolicyGradientModel(WholeSignature, keras.Model):
     """`keras.Model` that adds the agents' loss to the compiled one.
 
     For each `DynamicSkipLSTM` in it, nested or in `Bidirectional` too:
@@ -31,16 +46,6 @@ class PolicyGradientModel(keras.Model):
     al. 2019). It stands at the last step of each sequence or, where the loss has a value for each
     of the layer's T steps, at those; sample weights and masks count as in the loss. An agent's
     weights learn from their own loss alone, all others from the compiled loss alone.
-
-        inputs = keras.Input([None], dtype="int32")
-        x = keras.layers.Embedding(1000, 32, mask_zero=True)(inputs)
-        x = DynamicSkipLSTM(64, n_actions=5)(x)
-        outputs = keras.layers.Dense(2, activation="softmax")(x)
-        model = PolicyGradientModel(inputs, outputs, entropy_weight=0.01)
-        model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
-        model.fit(words, labels, batch_size=32, epochs=3)  # with agent_loss, entropy
-        model.evaluate(words, labels)                      # loss without the agents' part
-        model.save("model.keras")
 
     A subclass with a `call` of its own works alike. A layer that is called several times in one
     step learns from the latest call.
@@ -69,9 +74,27 @@ class PolicyGradientModel(keras.Model):
         ValueError: an unknown option; other inputs and outputs than tensors; a compiled loss that
             gives no value for each example; a `DynamicSkipLSTMCell` whose agent would never learn,
             because it is not that of a `DynamicSkipLSTM`.
+
+    Example:
+        ```python
+        words, labels = np.random.randint(1, 9, [8, 5]), np.random.randint(0, 2, 8)
+        inputs = keras.Input([None], dtype="int32")
+        x = keras.layers.Embedding(9, 4, mask_zero=True)(inputs)
+        x = DynamicSkipLSTM(8, n_actions=3)(x)
+        outputs = keras.layers.Dense(2, activation="softmax")(x)
+        model = PolicyGradientModel(inputs, outputs, entropy_weight=0.01)
+        model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+        model.fit(words, labels, batch_size=4)  # with agent_loss, entropy
+        model.evaluate(words, labels)  # loss without the agents' part
+        model.save("model.keras")
+        ```
     """
 
     _given_class = None
+    credit, baseline, entropy = map(_option, ("credit", "baseline", "entropy"))
+    rl_weight, entropy_weight, n_samples = map(
+        _option, ("rl_weight", "entropy_weight", "n_samples")
+    )
 
     def __init__(
         self,
@@ -84,14 +107,14 @@ class PolicyGradientModel(keras.Model):
         rl_weight: float = POLICY_GRADIENT.rl_weight,
         entropy_weight: float = POLICY_GRADIENT.entropy_weight,
         n_samples: int = 1,
-        **kwargs: Any,
+        **kwargs: Unpack[LayerArguments],
     ):
         if inputs is None and outputs is None:
             super().__init__(**kwargs)
         else:
-            _check_tensors(inputs, outputs)
+            check_tensors(inputs, outputs)
             network = keras.Model(inputs, outputs)
-            self.__class__ = _functional(type(self), type(network))
+            self.__class__ = functional_class(type(self), type(network))
             super().__init__(network.input, network.output, **kwargs)
             self.network = network
             # Keras looks for weights under the names of attributes: there they lay before the model
@@ -256,31 +279,3 @@ class PolicyGradientModel(keras.Model):
             network = keras.saving.deserialize_keras_object(config.pop("network"), custom_objects)
             config |= {"inputs": network.input, "outputs": network.output}
         return cls(**config)
-
-
-@functools.cache
-def _functional(model_class: type, functional_class: type):
-    """The class with Keras' functional model behind it, under the same names.
-
-    Given inputs and outputs, `keras.Model` would change the bases of the class itself, for all its
-    subclasses to come, among which are those with a `call` of their own.
-    """
-    if issubclass(model_class, functional_class):
-        return model_class
-    names = {name: getattr(model_class, name) for name in ("__module__", "__qualname__", "__doc__")}
-    made = type(
-        model_class.__name__, (model_class, functional_class), names | {"_given_class": model_class}
-    )
-    package, _, name = keras.saving.get_registered_name(model_class).rpartition(">")
-    return keras.saving.register_keras_serializable(package, name)(made) if package else made
-
-
-def _check_tensors(inputs: Any, outputs: Any):
-    if any(isinstance(one, keras.layers.Layer) for one in tf.nest.flatten([inputs, outputs])):
-        raise ValueError(
-            "inputs and outputs must be tensors, from keras.Input to what the layers make of it;"
-            " received layers: call them one after the other, or make a keras.Sequential of them"
-            " that begins with a keras.Input, and give its inputs and outputs"
-        )
-    if inputs is None or outputs is None:
-        raise ValueError(f"inputs and outputs belong together; received {inputs!r} and {outputs!r}")

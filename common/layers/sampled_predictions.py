@@ -20,8 +20,6 @@ def predict_sampled(
     let the model end with probabilities, not with logits. The layers' `greedy` does not matter and
     no setting, weight or random stream changes.
 
-        probs = predict_sampled(model, x, n_samples=16)  # beside model.predict(x)
-
     Args:
         model: of any kind, with `DynamicSkipLSTM` or `RandomSkipLSTM` anywhere in it.
         x: the inputs [N, ...], an array or a structure of arrays.
@@ -35,6 +33,15 @@ def predict_sampled(
     Raises:
         ValueError: a number below 1; other inputs than arrays; outputs of whole numbers, such as
             classes or the distances of `return_trace`.
+
+    Example:
+        ```python
+        x = np.random.normal(size=[6, 5, 4])
+        layers = [DynamicSkipLSTM(8, n_actions=3), keras.layers.Dense(2, "softmax")]
+        model = keras.Sequential([keras.Input([5, 4]), *layers])
+        probs = predict_sampled(model, x, n_samples=4)  # [6, 2]
+        most_probable = model.predict(x)  # [6, 2]
+        ```
     """
     n_samples = whole_number("n_samples", n_samples)
     batch_size = whole_number("batch_size", batch_size)

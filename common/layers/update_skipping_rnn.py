@@ -1,10 +1,11 @@
 """Skip RNN over whole sequences: counts the updates and charges for them."""
 
-from typing import Any
+from typing import Unpack
 
 import keras
 import tensorflow as tf
 
+from ..cells.arguments import RNNArguments
 from ..cells.checks import price
 from ..cells.settings import Settings
 from ..cells.skip_lstm import n_updates
@@ -25,12 +26,28 @@ class UpdateSkippingRNN(Settings, keras.layers.RNN):
         cell: the cell.
         update_cost: price of one update of one sequence.
         The rest as for `keras.layers.RNN`.
+
+    Raises:
+        ValueError: an update_cost below 0.
+
+    Example:
+        ```python
+        layer = UpdateSkippingRNN(SkipLSTMCell(8), update_cost=1e-3)
+        h = layer(keras.random.normal([2, 5, 4]))  # [2, 8]
+        cost = layer.losses[0]
+        n_updates, n_steps = layer.metrics_of_call["updates"]
+        ```
     """
 
     adjustable = ("update_cost",)
     checks = {"update_cost": price}
 
-    def __init__(self, cell: keras.layers.Layer, update_cost: float = 1e-4, **kwargs: Any):
+    def __init__(
+        self,
+        cell: keras.layers.Layer,
+        update_cost: float = 1e-4,
+        **kwargs: Unpack[RNNArguments],
+    ):
         super().__init__(cell, **kwargs)
         self.take(update_cost=update_cost)
         self._metrics_of_call = ()
