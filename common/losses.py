@@ -158,7 +158,8 @@ def released_number_loss(trace: Trace, rewards: tf.Tensor) -> tf.Tensor:
     Args:
         trace: of the sequences. rewards: [B, T], +1 or -1 at the last step.
     """
-    chosen = tf.one_hot(trace.distances - 1, tf.shape(trace.probs)[-1])
+    dtype = trace.probs.dtype
+    chosen = tf.one_hot(trace.distances - 1, tf.shape(trace.probs)[-1], dtype=dtype)
     p = tf.reduce_sum(trace.probs * chosen, -1)[:, 1:]
     reward = tf.stop_gradient(tf.reduce_sum(rewards, 1, keepdims=True))
     return -part_of_mean(tf.math.log(p + 1.0) * reward)

@@ -54,10 +54,11 @@ def combine(
         `entropy` in nats, with `_NAME` appended if the agent has a name. `weight` is the number of
         rows that count, or 1.
     """
+    dtype = tf.convert_to_tensor(task_loss).dtype  # an agent may compute in float64
     n = 1.0 if weights is None else total(tf.reduce_sum(weights))
     traces = {name: _counting(agent.trace, weights) for name, agent in agents.items()}
     agent_losses = {
-        name: agent.loss(traces[name], _at_steps(agent.reward, traces[name].mask))
+        name: tf.cast(agent.loss(traces[name], _at_steps(agent.reward, traces[name].mask)), dtype)
         for name, agent in agents.items()
     }
 
@@ -66,7 +67,7 @@ def combine(
     metrics: Metrics = {"task_loss": (task_loss * n, n)}
     for name, trace in traces.items():
         of = f"_{name}" if name else ""
-        entropy = losses.masked_mean(trace.entropies, trace.mask)
+        entropy = tf.cast(losses.masked_mean(trace.entropies, trace.mask), dtype)
         metrics |= {
             f"agent_loss{of}": (agent_losses[name] * n, n),
             f"entropy{of}": (entropy * n, n),
@@ -75,10 +76,12 @@ def combine(
 
 
 def _counting(trace: Trace, weights: tf.Tensor | None) -> Trace:
-    return trace if weights is None else trace._replace(mask=trace.mask * weights[:, None])
+    if weights is None:
+        return trace
+    return trace._replace(mask=trace.mask * tf.cast(weights[:, None], trace.mask.dtype))
 
 
 def _at_steps(reward: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
     """A reward [B] or [B, T] as rewards [B, T], through which no gradient flows."""
-    reward = tf.stop_gradient(reward)
+    reward = tf.cast(tf.stop_gradient(reward), mask.dtype)
     return losses.at_last_step(reward, mask) if reward.shape.rank == 1 else reward

@@ -86,13 +86,17 @@ def make(case):
     """The same with weights, drawn anew."""
     layer = new(case)
     layer.build((B, T, D))
-    for n, v in enumerate(v for v in layer.weights if v.dtype == "float32"):
+    for n, v in enumerate(v for v in layer.weights if v.dtype in ("float32", "float64")):
         v.assign(normal(v.shape, n, 0.7))
     return layer
 
 
 def weights(layer):
-    return {v.name: v.numpy().astype(np.float64) for v in layer.weights if v.dtype == "float32"}
+    return {
+        v.name: v.numpy().astype(np.float64)
+        for v in layer.weights
+        if v.dtype in ("float32", "float64")
+    }
 
 
 def compiled(function, mode):
@@ -109,15 +113,26 @@ def compiled(function, mode):
     ids=lambda v: v if isinstance(v, str) else name_of(v),
 )
 def test_outputs_and_gradients_are_numpys(case, mode):
-    layer = make(case)
-    x, d_output = normal((B, T, D), 100), normal((B, T, H), 101)
+    """In float64, which every mode has of half of the cells or all others, to its last digits."""
+    wide = case in OTHERS or (KINDS.index(case) % 2 == 0) == (mode == "eager")
+    dtype, policy = "float64" if wide else "float32", keras.config.dtype_policy()
+    keras.config.set_dtype_policy(dtype)
+    try:
+        layer = make(case)
+    finally:
+        keras.config.set_dtype_policy(policy)
+    x, d_output = normal((B, T, D), 100).astype(dtype), normal((B, T, H), 101).astype(dtype)
+
+    def close(found, wanted, tolerance, **options):
+        assert found.dtype == dtype
+        np.testing.assert_allclose(found, wanted, atol=1e-12 if wide else tolerance, **options)
 
     def everything(x):
         with tf.GradientTape() as tape:
             tape.watch(x)
             outputs, _, _ = run_layer(layer, x, training=True)
             extra, metrics = auxiliary([layer])
-            loss = tf.reduce_sum(outputs * d_output) + extra
+            loss = tf.reduce_sum(outputs * d_output) + tf.cast(extra, dtype)
         variables = {v.name: v.value for v in layer.trainable_variables}
         return outputs, metrics, tape.gradient(loss, {"x": x, **variables})
 
@@ -133,7 +148,7 @@ def test_outputs_and_gradients_are_numpys(case, mode):
         return (outputs * d_output).sum((-3, -2, -1)) + COST * updates.sum(-1).mean(-1)
 
     expected, updates = run()
-    np.testing.assert_allclose(outputs, expected.real, atol=3e-6)
+    close(outputs, expected.real, 3e-6)
     wanted = numpy_skip_lstm.gradients(
         loss,
         x=x.astype(np.float64),
@@ -141,10 +156,37 @@ def test_outputs_and_gradients_are_numpys(case, mode):
     )
     assert gradients.keys() == wanted.keys()
     for name, gradient in gradients.items():
-        np.testing.assert_allclose(gradient, wanted[name], atol=2e-5, rtol=2e-5, err_msg=name)
+        relative = 1e-10 if wide else 2e-5
+        close(gradient, wanted[name], 2e-5, rtol=relative, err_msg=name)
     if metrics:
         assert 0 < updates.real.mean() < 1  # else this saw only half of the equations
         np.testing.assert_allclose(metrics["updates"], [updates.real.sum(), B * T])
+
+
+WITH_BIAS = [  # of Keras' own, and of those over K states, see test_keras_arguments.py
+    case for case in KINDS + OTHERS if case[0] not in ("gru", "fixed_skip", "attention")
+]
+
+
+@pytest.mark.parametrize("case", WITH_BIAS, ids=name_of)
+def test_without_bias_a_cell_is_as_with_a_bias_of_zeros(case):
+    """What another gate has of its own stays."""
+    layer = make(case)
+    config = layer.cell.get_config() | {"use_bias": False, "name": "another"}
+    other = keras.layers.RNN(type(layer.cell).from_config(config), return_sequences=True)
+    other.build((B, T, D))
+    both = [{v.name: v for v in one.cell.weights} for one in (layer, other)]
+    biases = both[0].keys() - both[1].keys()
+    own = {"update_bias", *(f"depth_bias_{n}" for n in range(3) if case[0] == "highway_lstm")}
+    assert biases == {name for name in both[0] if "bias" in name} - own and biases
+    for name, weight in both[0].items():
+        if name in biases:
+            weight.assign(tf.zeros_like(weight))
+        else:
+            both[1][name].assign(weight)
+    x = normal((B, T, D), 5)
+    np.testing.assert_allclose(other(x), run_layer(layer, x)[0], atol=1e-6)
+    assert not other.cell.get_config()["use_bias"]
 
 
 @pytest.mark.parametrize("case", [*KINDS, ("dynamic_skip", {})], ids=name_of)

@@ -33,7 +33,14 @@ def make(**options):
     [(1, 1.0, False), (3, 0.0, False), (3, 0.5, True), (3, 1.0, False)],
 )
 def test_step(observation, history, n_actions, lamda, layer_norm):
+    """In float64 with the second kind of history, to its last digits."""
+    dtype, atol = ("float32", 1e-5) if history == "carried" else ("float64", 1e-12)
+
+    def normal(shape, seed):
+        return globals()["normal"](shape, seed).astype(dtype)
+
     cell = make(
+        dtype=dtype,
         n_actions=n_actions,
         lamda=lamda,
         layer_norm=layer_norm,
@@ -48,7 +55,7 @@ def test_step(observation, history, n_actions, lamda, layer_norm):
     public = [
         normal((B, (n_actions if history == "carried" else 1) * H), 101 + n) for n in range(2)
     ]
-    slots = [np.zeros((B, n_actions * H), np.float32)] * 2 if history == "window" else []
+    slots = [np.zeros((B, n_actions * H), dtype)] * 2 if history == "window" else []
     states = [tf.constant(s) for s in [*slots, *public]]
     expected, seen, final = oracle.run(
         w,
@@ -64,15 +71,15 @@ def test_step(observation, history, n_actions, lamda, layer_norm):
         if n_actions > 1:
             logits = cell.logits(tf.constant(x[:, t]), states)
             found = logits - tf.reduce_logsumexp(logits, -1, keepdims=True)
-            np.testing.assert_allclose(found, oracle.policy(w, x, seen)[:, t], atol=1e-5)
+            np.testing.assert_allclose(found, oracle.policy(w, x, seen)[:, t], atol=atol)
         h, states = cell.step(
             tf.constant(x[:, t]),
             states,
             tf.constant(distances[:, t], tf.int32) if n_actions > 1 else None,
         )
-        np.testing.assert_allclose(h, expected[:, t], atol=1e-5)
+        np.testing.assert_allclose(h, expected[:, t], atol=atol)
     for a, b in zip(states, final, strict=False):
-        np.testing.assert_allclose(a[:, -b.shape[1] :], b, atol=1e-5)
+        np.testing.assert_allclose(a[:, -b.shape[1] :], b, atol=atol)
     assert [s.shape[1] for s in states] == cell.state_size
 
 

@@ -34,7 +34,7 @@ def normal(shape, seed, scale=1.0):
 def randomise(layer, seed=0):
     """All weights drawn anew, biases and offsets too."""
     for n, v in enumerate(layer.weights):
-        if v.dtype == "float32":
+        if v.dtype in ("float32", "float64"):
             v.assign(normal(v.shape, seed + n, 0.5) + (1 if v.name.endswith("gain") else 0))
 
 
@@ -121,6 +121,7 @@ CASES = [
 # Each of the framework's modes, each observation and history, K above T, with the estimator that
 # gives the agent the task's gradient too.
 STRAIGHT_THROUGH = [(CASES[n], "straight_through") for n in (3, 4, 7, 9, 10)]
+WIDE = [(CASES[n], "policy_gradient") for n in (1, 2, 8)] + STRAIGHT_THROUGH
 
 
 @pytest.mark.parametrize(
@@ -129,7 +130,18 @@ STRAIGHT_THROUGH = [(CASES[n], "straight_through") for n in (3, 4, 7, 9, 10)]
     ids=lambda c: c if isinstance(c, str) else "-".join(str(one) for one in (*c[:4], c.mode)),
 )
 def test_layer_equals_numpy(case, estimator):
+    """Outputs, states, the trace and all gradients; in float64 to its last digits."""
     n_actions, mode = case.n_actions, case.mode
+    wide = (case, estimator) in WIDE
+    dtype = "float64" if wide else "float32"
+
+    def normal(shape, seed):
+        return globals()["normal"](shape, seed).astype(dtype)
+
+    def close(found, wanted, tolerance=2e-6, **options):
+        assert found.dtype == dtype
+        np.testing.assert_allclose(found, wanted, atol=1e-12 if wide else tolerance, **options)
+
     layer = DynamicSkipLSTM(
         H,
         **case.cell(),
@@ -137,6 +149,7 @@ def test_layer_equals_numpy(case, estimator):
         recurrent_dropout=0.5 if case.drop else 0.0,
         jit_compile=mode not in ("graph", "plain"),
         estimator=estimator,
+        dtype=dtype,
     )
     layer.build((B, T, D))
     randomise(layer)
@@ -145,7 +158,7 @@ def test_layer_equals_numpy(case, estimator):
     states = [normal((B, size), 101 + n) for n, size in enumerate(layer.state_size)]
     kept = None
     if case.drop:
-        kept = np.random.default_rng(2).choice([0.0, 2.0], (T, B, H)).astype(np.float32)
+        kept = np.random.default_rng(2).choice([0.0, 2.0], (T, B, H)).astype(dtype)
     layer.cell.candidate_mask = lambda shape, seed: tf.constant(kept)
     d_output, d_final = (
         normal((B, T, H), 103),
@@ -202,9 +215,9 @@ def test_layer_equals_numpy(case, estimator):
         go_backwards=case.go_backwards,
     )
     expected, seen, expected_final = oracle.run(w, x, distances, [h, c], **options)
-    np.testing.assert_allclose(output, expected, atol=2e-6)
+    close(output, expected)
     for a, b in zip(final, expected_final, strict=True):
-        np.testing.assert_allclose(a, b, atol=2e-6)
+        close(a, b)
 
     on, processed = np.ones((B, T), bool) if mask is None else mask, x
     if case.go_backwards:
@@ -223,11 +236,9 @@ def test_layer_equals_numpy(case, estimator):
         )
 
     log_pi = log_policy(w)
-    np.testing.assert_allclose(trace.log_probs, chosen_log_probs(log_pi), atol=5e-6)
-    np.testing.assert_allclose(
-        trace.entropies, np.where(on, -(np.exp(log_pi) * log_pi).sum(-1), 0), atol=5e-6
-    )
-    np.testing.assert_allclose(trace.probs, np.where(on[..., None], np.exp(log_pi), 0), atol=5e-6)
+    close(trace.log_probs, chosen_log_probs(log_pi), 5e-6)
+    close(trace.entropies, np.where(on, -(np.exp(log_pi) * log_pi).sum(-1), 0), 5e-6)
+    close(trace.probs, np.where(on[..., None], np.exp(log_pi), 0), 5e-6)
 
     def network_loss(x, h, c, weights=None, **w):
         output, _, final = oracle.run(w, x, distances, [h, c], weights=weights, **options)
@@ -259,7 +270,8 @@ def test_layer_equals_numpy(case, estimator):
         )
     assert gradients.keys() == wanted.keys()
     for name, gradient in gradients.items():
-        np.testing.assert_allclose(gradient, wanted[name], atol=2e-5, rtol=2e-5, err_msg=name)
+        relative = 1e-10 if wide else 2e-5
+        close(gradient, wanted[name], 2e-5, rtol=relative, err_msg=name)
 
 
 # Keras says so where a reward is waited for
@@ -737,7 +749,6 @@ def test_masking_layer_and_masks_handed_on():
         ({"observation": "next"}, "observation must be one of previous, mean; received 'next'"),
         ({"history": "all"}, "history must be one of carried, window"),
         ({"units": True}, "units must be a whole number"),
-        ({"dtype": "float64"}, "dtype must be float32 or mixed precision; received float64"),
     ],
 )
 def test_bad_arguments(wrong, message):

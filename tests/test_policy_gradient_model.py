@@ -76,6 +76,44 @@ def test_loss_of_sequences_by_hand():
         assert found == pytest.approx(-(log_probs * factor[:, None]).sum() / (B * T), rel=1e-4)
 
 
+def test_in_float64():
+    """Gradients to their last digits, where the loss is in float64 too; and as in float32.
+
+    The loss as a number is in `keras.config.floatx()`, as Keras has it.
+    """
+    found = []
+    for dtype in ("float64", "float32"):
+        inputs = keras.Input((T, D), dtype=dtype)
+        dense = keras.layers.Dense(2, dtype=dtype)
+        outputs = dense(skip(dtype=dtype)(inputs))
+        model = PolicyGradientModel(inputs, outputs, baseline="none", entropy_weight=0.1)
+        model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(True, dtype=dtype))
+        for n, weight in enumerate(model.trainable_variables):
+            weight.assign(np.random.default_rng(n).normal(size=weight.shape))
+        (layer,), weights = model.skip_layers, [v.value for v in model.trainable_variables]
+        layer.cell.seed_generator.state.assign([1, 2])
+        x, y = tf.constant(X, dtype), tf.constant(Y)
+        with tf.GradientTape() as tape:
+            loss = model.compute_loss(x, y, model(x, training=True), None)
+        gradients, distances = tape.gradient(loss, weights), layer.trace.distances
+        with tf.GradientTape() as tape:
+            logits = dense(layer(x, distances=distances, training=True))
+            value = tf.gather(tf.nn.log_softmax(logits), Y, batch_dims=1)[:, None]
+            trace = layer.trace
+            entropy = tf.reduce_sum(trace.entropies, 1, keepdims=True)
+            returned = tf.stop_gradient(value + 0.1 * entropy)
+            agents = tf.reduce_mean(trace.log_probs * returned + 0.1 * trace.entropies)
+            by_hand = -tf.reduce_mean(value) - agents
+        assert float(loss) == pytest.approx(float(by_hand), rel=1e-6)
+        exact = 1e-10 if dtype == "float64" else 1e-4
+        for a, b in zip(gradients, tape.gradient(by_hand, weights), strict=True):
+            assert a.dtype == dtype
+            np.testing.assert_allclose(a, b, atol=exact / 100, rtol=exact)
+        found.append([*gradients, distances])
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5, rtol=1e-5)
+
+
 @pytest.mark.parametrize("backwards", [False, True])
 @pytest.mark.parametrize("loss", ["object", "name", "function"])
 def test_loss_of_steps_by_hand(backwards, loss):
@@ -234,7 +272,7 @@ def test_an_agent_learns():
 
 
 @pytest.mark.parametrize(
-    "jit_compile, dtype, batch_size", [(True, "float32", B), (False, "mixed_bfloat16", 4)]
+    "jit_compile, dtype, batch_size", [(True, "float64", B), (False, "mixed_bfloat16", 4)]
 )
 def test_fit(jit_compile, dtype, batch_size):
     """What is shown; without XLA also with a last batch that is smaller."""

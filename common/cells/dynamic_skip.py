@@ -108,7 +108,7 @@ class DynamicSkipLSTMCell(HistoryCell, PolicyCell):
         """The agent's logits [B, K] for x [B, D]."""
         seen = self.observe(self._slots(states[0])) + (states[2] if self.history == "window" else 0)
         weights = self.wide_weights
-        return agent.logits(agent.project(tf.cast(x, tf.float32), weights), seen, weights)
+        return agent.logits(agent.project(tf.cast(x, self.wide_dtype), weights), seen, weights)
 
     def step(
         self,

@@ -4,10 +4,12 @@ import inspect
 from typing import Unpack
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from ..ops import agent
 from ..ops.gates import Norm, lstm_gates
+from ..ops.products import wide
 from ..ops.random import dropout_mask, fold
 from .arguments import Constraint, Initializer, LayerArguments, Regularizer
 from .base import fresh, with_block
@@ -156,9 +158,12 @@ class KStateCell(Settings, keras.layers.Layer):
         self._norm = None
         if self.layer_norm:
             of_forget_gate = self.forget_bias * self.unit_forget_bias
-            offset = tf.repeat([[0.0], [of_forget_gate], [0.0], [0.0]], units, axis=1)
+            offset = np.repeat([[0.0], [of_forget_gate], [0.0], [0.0]], units, axis=1)
             shapes = {"gate": (4, units), "state": (units,)}
-            initial = {"gate_offset": lambda *_, **__: offset, "state_offset": "zeros"}
+            initial = {
+                "gate_offset": lambda _, dtype: tf.constant(offset, dtype),
+                "state_offset": "zeros",
+            }
             self._norm = Norm(
                 *(
                     self.add_weight(
@@ -196,13 +201,19 @@ class KStateCell(Settings, keras.layers.Layer):
         """The next seed of the cell's own stream, or of `sampling.sampled`, int32 [2]."""
         return next_seed() if sampling() else tf.cast(self.seed_generator.next(), tf.int32)
 
+    @property
+    def wide_dtype(self) -> tf.DType:
+        """In which a layer over sequences keeps states, and the agent computes."""
+        return wide(self.compute_dtype)
+
     def input_mask(self, shape: tf.Tensor | list, seed: tf.Tensor) -> tf.Tensor:
         """A dropout mask for inputs of that shape, scaled to keep their mean."""
-        return dropout_mask(shape, self.dropout, fold(seed, 1))
+        return dropout_mask(shape, self.dropout, fold(seed, 1), dtype=self.wide_dtype)
 
     def candidate_mask(self, shape: tf.Tensor | list, seed: tf.Tensor) -> tf.Tensor:
         """A dropout mask for candidates of that shape, likewise."""
-        return dropout_mask(shape, self.recurrent_dropout, fold(seed, 2), axis=-2)
+        rate, dtype = self.recurrent_dropout, self.wide_dtype
+        return dropout_mask(shape, rate, fold(seed, 2), axis=-2, dtype=dtype)
 
     def step(
         self,

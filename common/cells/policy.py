@@ -95,8 +95,8 @@ class PolicyCell(KStateCell):
 
     @property
     def wide_weights(self) -> "agent.AgentWeights":
-        """The policy's weights in float32, whatever the cell computes in."""
-        return agent.AgentWeights(*(tf.cast(w, tf.float32) for w in self.agent_weights))
+        """The policy's weights in float32 at least, whatever the cell computes in."""
+        return agent.AgentWeights(*(tf.cast(w, self.wide_dtype) for w in self.agent_weights))
 
     @property
     def n_seen(self) -> int:

@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 
 from ..ops.gates import lstm_gates
+from ..ops.products import wide
 from .arguments import RecurrentArguments
 from .base import RecurrentCell, biased, fresh
 
@@ -31,8 +32,9 @@ def counted(count: tf.Tensor, u: tf.Tensor) -> tf.Tensor:
 
 
 def n_updates(count: tf.Tensor) -> tf.Tensor:
-    """The number [B] that a count [B, 2] stands for, float32."""
-    return tf.linalg.matvec(tf.cast(count, tf.float32), [1.0, 128.0])
+    """The number [B] that a count [B, 2] stands for, in float32 at least."""
+    count = tf.cast(count, wide(count.dtype))
+    return tf.linalg.matvec(count, tf.constant([1.0, 128.0], count.dtype))
 
 
 class UpdateSkippingCell(RecurrentCell):

@@ -79,7 +79,7 @@ class AttentionSkipLSTM(KStateLSTM):
         if self.cell.n_actions == 1:
             return super()._recur(x, past, distances, greedy, training, seed)
         w = self.cell.wide_weights
-        viewed = product(tf.cast(x, tf.float32), w.input_kernel) + w.bias
+        viewed = product(tf.cast(x, w.bias.dtype), w.input_kernel) + w.bias
         attention = Attention(viewed, w.recurrent_kernel, w.action_kernel, w.action_bias)
         given = self._given(x, past, training, seed)
         states, probs = self.recurrence(*given, attention=attention)

@@ -107,8 +107,9 @@ class DynamicSkipLSTM(KStateLSTM):
             return None
         if distances is None and not cell.is_greedy(training, greedy):
             noise = agent.gumbel_noise([*tf.unstack(tf.shape(x)[:2]), cell.n_actions], seed)
+            noise = tf.cast(noise, cell.wide_dtype)
         weights = cell.wide_weights
-        projected = agent.project(tf.cast(x, tf.float32), weights)
+        projected = agent.project(tf.cast(x, cell.wide_dtype), weights)
         return Choice(distances, Agent(projected, weights), noise)
 
     def _entries(self, choice: Choice | None, states: State, distances: tf.Tensor) -> tuple:

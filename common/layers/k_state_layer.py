@@ -37,7 +37,7 @@ class KStateLSTM(CellSettings, SequenceOutputs):
     In place of `keras.layers.LSTM`: inputs [B, T, D], outputs [B, H] or [B, T, H]; masks,
     `go_backwards`, `Bidirectional`, `stateful` and mixed precision as there. A masked step leaves
     everything as it is; distances count the steps that were not masked. Not there: other
-    activations than tanh and sigmoid, cuDNN, float64. Under the name `recurrent_dropout` there is
+    activations than tanh and sigmoid, cuDNN. Under the name `recurrent_dropout` there is
     another method than in Keras, which `KStateCell` describes.
 
     All arguments are attributes. `dropout`, `recurrent_dropout`, `greedy`, `return_sequences`,
@@ -134,8 +134,6 @@ class KStateLSTM(CellSettings, SequenceOutputs):
             activity_regularizer=activity_regularizer,
         )
         self.input_spec = keras.layers.InputSpec(ndim=3)
-        if self.compute_dtype == "float64":
-            raise ValueError("dtype must be float32 or mixed precision; received float64")
         self.jit_compile, self.use_cudnn, self.return_trace = jit_compile, use_cudnn, return_trace
         self._n_slots = 1 if cell.history == "window" else cell.n_actions
         self.state_size = [self._n_slots * units] * 2
@@ -250,11 +248,16 @@ class KStateLSTM(CellSettings, SequenceOutputs):
 
     def _entries(self, choice: Choice | None, states: State, distances: tf.Tensor) -> tuple:
         """The trace's entries but for its mask; without an agent log_probs are 0, probs one-hot."""
-        zeros = tf.zeros_like(distances, tf.float32)
-        return distances, zeros, zeros, tf.one_hot(distances - 1, self.cell.n_actions)
+        zeros = tf.zeros_like(distances, self.cell.wide_dtype)
+        return (
+            distances,
+            zeros,
+            zeros,
+            tf.one_hot(distances - 1, self.cell.n_actions, dtype=zeros.dtype),
+        )
 
     def _given(self, x: tf.Tensor, past: State, training: bool, seed: tf.Tensor | None) -> tuple:
-        """What every recurrence takes first: W x + b of all steps [T, B, 4H] float32, U, the past
+        """What every recurrence takes first: W x + b of all steps [T, B, 4H], U, the past
         states, layer normalisation, dropout masks of the candidate. Inputs have one mask a call.
         """
         cell, candidate_mask = self.cell, None
@@ -265,7 +268,7 @@ class KStateLSTM(CellSettings, SequenceOutputs):
             x *= tf.cast(cell.input_mask(tf.shape(x)[1:], seed), x.dtype)
         projected = product(x, tf.convert_to_tensor(cell.kernel))
         if cell.bias is not None:
-            projected += tf.cast(tf.convert_to_tensor(cell.bias), tf.float32)
+            projected += tf.cast(tf.convert_to_tensor(cell.bias), projected.dtype)
         kernel = tf.convert_to_tensor(cell.recurrent_kernel)
         return projected, kernel, past, cell.norm_weights, candidate_mask
 
@@ -273,13 +276,14 @@ class KStateLSTM(CellSettings, SequenceOutputs):
         entries = [tf.transpose(a, [1, 0, *range(2, a.shape.rank)]) for a in entries]
         if order is None:
             return agent.Trace(*entries, tf.ones_like(entries[1]))
-        return agent.Trace(*(order.spread(a, hold=False) for a in entries), order.mask)
+        mask = tf.cast(order.mask, entries[1].dtype)
+        return agent.Trace(*(order.spread(a, hold=False) for a in entries), mask)
 
     def _read_states(self, states: list[tf.Tensor]) -> State:
-        """[B, slots * H] -> [slots, B, H] float32."""
+        """[B, slots * H] -> [slots, B, H] in float32, or float64."""
         batch = tf.shape(states[0])[0]  # not -1: a graph that knows the size keeps it
         shape = [batch, self._n_slots, self.cell.units]
-        slots = (tf.reshape(tf.cast(s, tf.float32), shape) for s in states)
+        slots = (tf.reshape(tf.cast(s, self.cell.wide_dtype), shape) for s in states)
         return State(*(tf.transpose(s, [1, 0, 2]) for s in slots))
 
     def _write_states(self, states: State, order: Compaction | None) -> list[tf.Tensor]:

@@ -34,7 +34,7 @@ class SequenceOutputs(keras.layers.RNN):
         spec = super().compute_output_spec(*args, **kwargs)
         if not self.return_trace:
             return spec
-        dtypes = dict.fromkeys(agent.ENTRIES, "float32") | {"distances": "int32"}
+        dtypes = dict.fromkeys(agent.ENTRIES, self.cell.wide_dtype.name) | {"distances": "int32"}
         *others, entries = spec
         trace = {n: keras.KerasTensor(one.shape, dtypes[n]) for n, one in entries.items()}
         return (*others, trace)

@@ -249,6 +249,7 @@ class PolicyGradientModel(WholeSignature, keras.Model):
         """That of one layer; rewards: [B] or [B, ...] each, in the order of the sequence."""
         trace, total = layer.trace, 0.0
         for reward in rewards:
+            reward = tf.cast(reward, trace.mask.dtype)
             if reward.shape.rank == 2 and reward.shape[1] == trace.mask.shape[1]:
                 reward = tf.reverse(reward, [1]) if layer.go_backwards else reward
                 total += reward * trace.mask

@@ -6,6 +6,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from ..ops.products import wide
+
 
 def rewards_of(
     loss: Any,
@@ -15,9 +17,9 @@ def rewards_of(
     sample_weight: Any,
     output_names: Sequence[str] | None = None,
 ) -> list[tf.Tensor]:
-    """Minus each output's loss before it is reduced, float32 [B] or [B, ...].
+    """Minus each output's loss before it is reduced, [B] or [B, ...].
 
-    Times its weights, zero where the output is masked.
+    In float32, or float64 where the loss is. Times its weights, zero where the output is masked.
 
     `loss`, `loss_weights`: as `compile` takes them; one for all outputs, or a structure like
     theirs, or by `output_names`.
@@ -45,7 +47,7 @@ def rewards_of(
 
 
 class _OfEachExample(keras.losses.Loss):
-    """A compiled loss before it is reduced: y and y_pred -> float32 [B] or [B, ...].
+    """A compiled loss before it is reduced: y and y_pred -> [B] or [B, ...].
 
     It may be an object, a function or a name.
 
@@ -54,7 +56,8 @@ class _OfEachExample(keras.losses.Loss):
     """
 
     def __init__(self, loss: keras.losses.Loss | Callable | str, y: tf.Tensor, y_pred: tf.Tensor):
-        super().__init__(name="of_each_example", reduction=None, dtype="float32")
+        dtype = getattr(loss, "dtype", keras.config.floatx())
+        super().__init__(name="of_each_example", reduction=None, dtype=wide(dtype).name)
         self.given = loss
         if str(loss).lower() in ("crossentropy", "ce"):  # Keras chooses by the shapes
             sparse = len(y.shape) < len(y_pred.shape) or y.shape[-1] == 1

@@ -77,9 +77,10 @@ class UpdateSkippingRNN(Settings, keras.layers.RNN):
         updates = n_updates(states[-1])
         n_steps = tf.size(sequences[:, :, 0]) if mask is None else tf.math.count_nonzero(mask)
         self._metrics_of_call = (
-            ("updates", (tf.reduce_sum(updates), tf.cast(n_steps, tf.float32))),
+            ("updates", (tf.reduce_sum(updates), tf.cast(n_steps, updates.dtype))),
         )
-        self.add_loss(self.update_cost * tf.reduce_mean(updates))
+        # as Keras' losses are, with which it is added up
+        self.add_loss(tf.cast(self.update_cost * tf.reduce_mean(updates), keras.config.floatx()))
         return last, outputs, states
 
     def get_config(self) -> dict:

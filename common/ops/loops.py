@@ -17,7 +17,7 @@ def loop(n_steps: tf.Tensor | int, step: Callable, start: tuple) -> tuple:
 def buffer(a: tf.Tensor) -> tf.TensorArray:
     """A buffer of slots a [N, B, H] that can be read and written."""
     return tf.TensorArray(
-        tf.float32, tf.shape(a)[0], clear_after_read=False, element_shape=a.shape[1:]
+        a.dtype, tf.shape(a)[0], clear_after_read=False, element_shape=a.shape[1:]
     ).unstack(a)
 
 

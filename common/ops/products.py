@@ -12,6 +12,11 @@ import tensorflow as tf
 from .sequence_gradient import called
 
 
+def wide(dtype: tf.DType | str) -> tf.DType:
+    """The dtype of states and sums of what computes in `dtype`: float64 for that, else float32."""
+    return tf.float64 if dtype == "float64" else tf.float32
+
+
 def product(a: tf.Tensor, b: tf.Tensor, transpose_b: bool = False) -> tf.Tensor:
     """a b over the last axis of a: [..., M] and [M, N] -> [..., N] in float32 (float64 for such b).
 

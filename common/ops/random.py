@@ -5,13 +5,19 @@ import tensorflow as tf
 from . import replicas
 
 
-def dropout_mask(shape: tf.Tensor | list, rate: float, seed: tf.Tensor, axis: int = 0) -> tf.Tensor:
-    """Zeros with probability `rate`, else 1 / (1 - rate); float32.
+def dropout_mask(
+    shape: tf.Tensor | list,
+    rate: float,
+    seed: tf.Tensor,
+    axis: int = 0,
+    dtype: tf.DType = tf.float32,
+) -> tf.Tensor:
+    """Zeros with probability `rate`, else 1 / (1 - rate); the same ones in every dtype.
 
     `seed`: int32 [2]; `axis`: that of the batch's rows.
     """
     drawn = replicas.rows(lambda shape: tf.random.stateless_uniform(shape, seed), shape, axis)
-    return tf.where(drawn < rate, 0.0, 1 / (1 - rate))
+    return tf.where(drawn < rate, tf.zeros([], dtype), 1 / (1 - rate))
 
 
 def dropout(x: tf.Tensor, rate: float, seed: tf.Tensor) -> tf.Tensor:

@@ -110,7 +110,7 @@ class Recurrence:
         """The states of all steps [K + T, B, H] (`past` first), and what was chosen (no gradient).
 
         Args:
-            projected: W x + b of all steps [T, B, 4H] float32.
+            projected: W x + b of all steps [T, B, 4H] float32, or float64 as all else.
             recurrent_kernel: U [H, 4H]; its dtype is that of the products.
             past: the K states before the sequence [K, B, H] float32, oldest first.
             norm: layer normalisation, or None. candidate_mask: dropout masks [T, B, H], or None.
@@ -163,7 +163,7 @@ class Recurrence:
             return t + 1, state, history, zs.write(t, z), written(chosen, t, choice)
 
         history = State(*(buffer(tf.pad(a, [[0, n_steps], [0, 0], [0, 0]])) for a in past))
-        zs = tf.TensorArray(tf.float32, n_steps, element_shape=projected.shape[1:])
+        zs = tf.TensorArray(projected.dtype, n_steps, element_shape=projected.shape[1:])
         chosen = self._arrays(n_steps, projected.shape[1], policy)
         start = 0, State(past.h[-1], past.c[-1]), history, zs, chosen
         *_, history, zs, chosen = loop(projected.shape[0] if self.unroll else n_steps, step, start)
@@ -210,8 +210,7 @@ class Recurrence:
 
         sent = [buffer(tf.zeros_like(a)) for a in (*states, *like_sent)]
         others = [
-            tf.TensorArray(tf.float32, n_steps, element_shape=a.shape[1:])
-            for a in (z, *like_written)
+            tf.TensorArray(a.dtype, n_steps, element_shape=a.shape[1:]) for a in (z, *like_written)
         ]
         zeros = tf.zeros_like(states.h[0])
         start = 0, State(zeros, zeros), sent, others, [tf.zeros_like(n) for n in norm or ()]
@@ -280,7 +279,8 @@ class Recurrence:
 
     def _weights(self, probs: tf.Tensor) -> tf.Tensor:
         """w [T, K, B] of what was chosen, [T, K, B]: one-hot, or a mean's weights."""
-        return self.lamda * probs + (1 - self.lamda) * tf.one_hot(0, self.n_actions)[:, None]
+        previous = tf.one_hot(0, self.n_actions, dtype=probs.dtype)[:, None]
+        return self.lamda * probs + (1 - self.lamda) * previous
 
 
 def shares_by_source(weights: tf.Tensor) -> tf.Tensor:

@@ -170,7 +170,8 @@ class SkipRecurrence(Recurrence):
         at = tf.stack([slots, tf.broadcast_to(tf.range(batch), [n_steps, batch])], -1)
         latest = State(*(a[self.n_actions - 1 : -1] for a in states))
         connected = self._mix(State(*(tf.gather_nd(a, at) for a in states)), latest)
-        return self._weights(tf.one_hot(distances - 1, self.n_actions, axis=1)), connected
+        chosen = tf.one_hot(distances - 1, self.n_actions, axis=1, dtype=states.h.dtype)
+        return self._weights(chosen), connected
 
     def _d_policy(self, kept: Kept, policy: Agent | None, adjoints: State, written: list):
         if policy is None:
@@ -195,7 +196,9 @@ class SkipRecurrence(Recurrence):
 
     def _mixed(self, t_of: tuple, of_all: tuple | None, given: tuple, window: list):
         (distances,) = given
-        weights = tf.unstack(self._weights(tf.one_hot(distances - 1, self.n_actions, axis=0)))
+        dtype = window[-1][0].dtype
+        chosen = tf.one_hot(distances - 1, self.n_actions, axis=0, dtype=dtype)
+        weights = tf.unstack(self._weights(chosen))
         if of_all is not None:
             logits = agent.logits(*t_of, self._seen_in(window), *of_all)
             mixed = self.surrogate(logits, distances)

@@ -59,7 +59,8 @@ class AttentionRecurrence(Recurrence):
     def _arrays(self, n_steps: tf.Tensor, batch: int | None, policy: Attention):
         widths = self.n_actions, policy.projected.shape[2]
         return [
-            tf.TensorArray(tf.float32, n_steps, element_shape=[batch, width]) for width in widths
+            tf.TensorArray(policy.projected.dtype, n_steps, element_shape=[batch, width])
+            for width in widths
         ]
 
     def _connect(self, t: tf.Tensor, latest: State, read: Callable, policy: Attention, given: None):
@@ -112,13 +113,15 @@ class AttentionRecurrence(Recurrence):
         d_logits, d_hidden = written
         return Attention(
             d_hidden,
-            weight_gradient(self.seen(kept.states.h), d_hidden, tf.float32),
-            weight_gradient(kept.chosen[1], d_logits, tf.float32),
+            weight_gradient(self.seen(kept.states.h), d_hidden, d_hidden.dtype),
+            weight_gradient(kept.chosen[1], d_logits, d_logits.dtype),
             tf.reduce_sum(d_logits, [0, 1]),
         )
 
     def _mixed(self, t_of: tuple, of_all: tuple, given: tuple, window: list):
         probs, _ = self._attend(*t_of, of_all, self._seen_in(window))
         # No transpose: in a loop, XLA cannot compile the gradient of its gradient.
-        weights = self.lamda * probs + (1 - self.lamda) * tf.one_hot(0, self.n_actions)
+        weights = self.lamda * probs + (1 - self.lamda) * tf.one_hot(
+            0, self.n_actions, dtype=probs.dtype
+        )
         return tf.unstack(weights, axis=1)
