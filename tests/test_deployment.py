@@ -132,6 +132,21 @@ def test_tflite(model, tmp_path):
     assert found == pytest.approx(model(x).numpy(), abs=1e-6)
 
 
+def test_an_unrolled_layer_goes_to_tflite_as_keras_has_it(tmp_path):
+    """By `model.export`, of the built-in operations alone."""
+    x = keras.Input([3, 3])
+    model = keras.Model(x, common.DynamicSkipLSTM(3, n_actions=2, unroll=True)(x))
+    builtins = {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]}
+    file = str(tmp_path / "m.tflite")
+    model.export(file, format="litert", verbose=False, target_spec=builtins)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        interpreter = tf.lite.Interpreter(file)
+    runner, x = interpreter.get_signature_runner(), numbers(1, 3, 3)
+    (found,) = runner(**dict.fromkeys(runner.get_input_details(), x)).values()
+    assert found == pytest.approx(model(x).numpy(), abs=1e-6)
+
+
 @pytest.mark.filterwarnings("ignore:In the future `np.object`:FutureWarning:keras")
 def test_onnx(model, tmp_path):
     reason = "no ONNX here: make extra-export, then python -m pytest --last-skipped"

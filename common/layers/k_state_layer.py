@@ -35,7 +35,7 @@ class KStateLSTM(CellSettings, SequenceOutputs):
     """`keras.layers.RNN` over a `KStateCell`, several times faster.
 
     In place of `keras.layers.LSTM`: inputs [B, T, D], outputs [B, H] or [B, T, H]; masks,
-    `go_backwards`, `Bidirectional`, `stateful` and mixed precision as there. A masked step leaves
+    `go_backwards`, `Bidirectional`, `stateful`, mixed precision and float64 as there. A masked step leaves
     everything as it is; distances count the steps that were not masked. Not there: other
     activations than tanh and sigmoid, cuDNN. Under the name `recurrent_dropout` there is
     another method than in Keras, which `KStateCell` describes.
@@ -53,8 +53,10 @@ class KStateLSTM(CellSettings, SequenceOutputs):
 
     Args:
         units: H. The other arguments of the cell (`layer.cell`), which holds the weights.
-        return_sequences, return_state, go_backwards, stateful, unroll, zero_output_for_mask: as for
+        return_sequences, return_state, go_backwards, stateful, zero_output_for_mask: as for
             `keras.layers.LSTM`.
+        unroll: as there; a model of one length then converts to TFLite as it stands, by
+            `model.export(path, format="litert")`.
         return_trace: return the connections, last: a dict of `agent.ENTRIES`, [B, T] each, probs
             [B, T, K], in the order of processing. In `Bidirectional` only with `return_state`.
         jit_compile: compile the recurrence with XLA, whatever the caller does. XLA compiles every

@@ -1,4 +1,8 @@
-"""Steps one after the other, as a loop or written out, and what they read and write."""
+"""Steps one after the other, as a loop or written out, and what they read and write.
+
+A number of steps that is an int stands for steps that are written out. These count in Python, and
+keep what they write in lists, so that there is nothing that only TensorFlow knows.
+"""
 
 from collections.abc import Callable, Sequence
 
@@ -14,15 +18,51 @@ def loop(n_steps: tf.Tensor | int, step: Callable, start: tuple) -> tuple:
     return start
 
 
-def buffer(a: tf.Tensor) -> tf.TensorArray:
+class Slots(list):
+    """In place of a `tf.TensorArray` where steps are written out."""
+
+    def write(self, slot: int, value: tf.Tensor) -> "Slots":
+        """The same with a value in that slot."""
+        self[slot] = value
+        return self
+
+    def gather(self, slots: Sequence[int]) -> tf.Tensor:
+        """The values in these slots."""
+        return tf.stack([self[slot] for slot in slots])
+
+    def stack(self) -> tf.Tensor:
+        """All values."""
+        return tf.stack(self)
+
+
+Array = tf.TensorArray | Slots
+
+
+def empty(n_steps: tf.Tensor | int, dtype: tf.DType, shape: tf.TensorShape | list) -> Array:
+    """Where each step writes a value of that shape."""
+    if isinstance(n_steps, int):
+        return Slots([None] * n_steps)
+    return tf.TensorArray(dtype, n_steps, element_shape=shape)
+
+
+def buffer(a: tf.Tensor, n_steps: tf.Tensor | int) -> Array:
     """A buffer of slots a [N, B, H] that can be read and written."""
+    if isinstance(n_steps, int):
+        return Slots(tf.unstack(a))
     return tf.TensorArray(
         a.dtype, tf.shape(a)[0], clear_after_read=False, element_shape=a.shape[1:]
     ).unstack(a)
 
 
+def slots(first: tf.Tensor | int, n: int) -> tf.Tensor | range:
+    """The numbers of n slots from `first` [...] on, [..., n]."""
+    if isinstance(first, int):
+        return range(first, first + n)
+    return (first[..., None] if first.shape.rank else first) + tf.range(n)
+
+
 def written(
-    arrays: Sequence[tf.TensorArray], slot: tf.Tensor, values: Sequence[tf.Tensor]
-) -> list[tf.TensorArray]:
+    arrays: Sequence[Array], slot: tf.Tensor | int, values: Sequence[tf.Tensor]
+) -> list[Array]:
     """The arrays with a value each in that slot."""
     return [a.write(slot, value) for a, value in zip(arrays, values, strict=True)]

@@ -29,7 +29,7 @@ import tensorflow as tf
 
 from . import vectorised  # noqa: F401
 from .gates import Norm, Slopes, State, lstm_gates, lstm_gates_gradient, lstm_slopes, plus
-from .loops import buffer, loop, written
+from .loops import Array, buffer, empty, loop, slots, written
 from .products import product, through, weight_gradient
 from .second_order import second_order
 from .sequence_gradient import compiled, compiles, differentiable
@@ -66,7 +66,7 @@ class Recurrence:
 
     # ------------------------------------------------------------------------ what a policy is
 
-    def _arrays(self, n_steps: tf.Tensor, batch: int | None, policy: Any) -> list[tf.TensorArray]:
+    def _arrays(self, n_steps: tf.Tensor, batch: int | None, policy: Any) -> list[Array]:
         """Where the forward loop writes what the policy chose."""
         raise NotImplementedError
 
@@ -147,11 +147,11 @@ class Recurrence:
         candidate_mask: tf.Tensor | None,
         given: Any,
     ):
-        n_steps, n_actions = tf.shape(projected)[0], self.n_actions
+        n_steps, n_actions = self._n_steps(projected), self.n_actions
 
-        def step(t: tf.Tensor, state: State, history: State, zs: tf.TensorArray, chosen: list):
+        def step(t: tf.Tensor, state: State, history: State, zs: Array, chosen: list):
             def read():
-                return State(*(a.gather(t + tf.range(n_actions)) for a in history))
+                return State(*(a.gather(slots(t, n_actions)) for a in history))
 
             connected, choice = self._connect(t, state, read, policy, given)
             z = projected[t] + product(connected.h, recurrent_kernel)
@@ -162,11 +162,12 @@ class Recurrence:
             history = State(*written(history, n_actions + t, state))
             return t + 1, state, history, zs.write(t, z), written(chosen, t, choice)
 
-        history = State(*(buffer(tf.pad(a, [[0, n_steps], [0, 0], [0, 0]])) for a in past))
-        zs = tf.TensorArray(projected.dtype, n_steps, element_shape=projected.shape[1:])
+        pad = [[0, n_steps], [0, 0], [0, 0]]
+        history = State(*(buffer(tf.pad(a, pad), n_steps) for a in past))
+        zs = empty(n_steps, projected.dtype, projected.shape[1:])
         chosen = self._arrays(n_steps, projected.shape[1], policy)
         start = 0, State(past.h[-1], past.c[-1]), history, zs, chosen
-        *_, history, zs, chosen = loop(projected.shape[0] if self.unroll else n_steps, step, start)
+        *_, history, zs, chosen = loop(n_steps, step, start)
         chosen = [a.stack() for a in chosen]
         return Kept(
             State(history.h.stack(), history.c.stack()),
@@ -185,7 +186,7 @@ class Recurrence:
         candidate_mask: tf.Tensor | None,
     ):
         states, z, chosen = kept
-        n_steps, n_actions = tf.shape(z)[0], self.n_actions
+        n_steps, n_actions = self._n_steps(z), self.n_actions
         weights, connected = self._mixes(states, chosen)
         shares = shares_by_source(weights)
         new_c = states.c[n_actions:]
@@ -197,7 +198,7 @@ class Recurrence:
             t = n_steps - 1 - i  # the loop counts up, so that XLA knows its trip count
             received = adjoint  # K = 1
             if n_actions > 1:
-                received = self._sent(shares, lambda n, slots: sent[n].gather(slots), t)
+                received = self._sent(shares, lambda n, at: sent[n].gather(at), t)
             d_h, d_c = plus(State(*(a[n_actions + t] for a in d_states)), received)
             normalised = () if norm is None else (norm, z[t], new_c[t])
             slopes_t = Slopes(*(a[t] for a in slopes))
@@ -208,13 +209,11 @@ class Recurrence:
             others = written(others, t, (dz, *other))
             return i + 1, adjoint, sent, others, [a + b for a, b in zip(d_norm, dn, strict=True)]
 
-        sent = [buffer(tf.zeros_like(a)) for a in (*states, *like_sent)]
-        others = [
-            tf.TensorArray(a.dtype, n_steps, element_shape=a.shape[1:]) for a in (z, *like_written)
-        ]
+        sent = [buffer(tf.zeros_like(a), n_steps) for a in (*states, *like_sent)]
+        others = [empty(n_steps, a.dtype, a.shape[1:]) for a in (z, *like_written)]
         zeros = tf.zeros_like(states.h[0])
         start = 0, State(zeros, zeros), sent, others, [tf.zeros_like(n) for n in norm or ()]
-        *_, sent, others, d_norm = loop(z.shape[0] if self.unroll else n_steps, step, start)
+        *_, sent, others, d_norm = loop(n_steps, step, start)
 
         sent = [a.stack() for a in sent]
         dz, *others = (a.stack() for a in others)
@@ -222,7 +221,7 @@ class Recurrence:
         around = [tf.pad(a[:n_actions], [[n_actions, 0], [0, 0], [0, 0]]) for a in sent]
         d_past = self._sent(
             shares,
-            lambda n, slots: tf.gather(around[n], n_actions + slots),
+            lambda n, at: tf.gather(around[n], n_actions + at),
             tf.range(n_actions) - n_actions,
         )
         d_past = plus(State(*(a[:n_actions] for a in d_states)), d_past)
@@ -236,8 +235,11 @@ class Recurrence:
         `read(n, steps)`: their adjoints of h (n = 0) and c (1), and what else `_reverse` keeps.
         """
         share = tf.gather(shares, self.n_actions + u)[..., None]
-        ahead = u[..., None] + tf.range(1, self.n_actions + 1)
+        ahead = slots(u + 1, self.n_actions)
         return State(*(tf.reduce_sum(share * read(n, ahead), -3) for n in range(2)))
+
+    def _n_steps(self, a: tf.Tensor):  # an int where they are written out
+        return a.shape[0] if self.unroll else tf.shape(a)[0]
 
     def _split(self, inputs: tuple):
         """For `second_order`."""

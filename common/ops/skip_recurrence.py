@@ -13,6 +13,7 @@ import tensorflow as tf
 from . import agent
 from .estimators import Surrogate
 from .gates import Norm, State, lstm_gates
+from .loops import empty
 from .products import product
 from .recurrence import Kept, Recurrence
 
@@ -137,7 +138,7 @@ class SkipRecurrence(Recurrence):
     # ---------------------------------------------------------------------------- the policy
 
     def _arrays(self, n_steps: tf.Tensor, batch: int | None, policy: Agent | None):
-        return [tf.TensorArray(tf.int32, n_steps, element_shape=[batch])]
+        return [empty(n_steps, tf.int32, [batch])]
 
     def _connect(
         self,

@@ -22,6 +22,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from .gates import Norm, State
+from .loops import empty, slots
 from .products import product, through, weight_gradient
 from .recurrence import Kept, Recurrence
 
@@ -58,10 +59,7 @@ class AttentionRecurrence(Recurrence):
 
     def _arrays(self, n_steps: tf.Tensor, batch: int | None, policy: Attention):
         widths = self.n_actions, policy.projected.shape[2]
-        return [
-            tf.TensorArray(policy.projected.dtype, n_steps, element_shape=[batch, width])
-            for width in widths
-        ]
+        return [empty(n_steps, policy.projected.dtype, [batch, width]) for width in widths]
 
     def _connect(self, t: tf.Tensor, latest: State, read: Callable, policy: Attention, given: None):
         window = read()
@@ -106,7 +104,7 @@ class AttentionRecurrence(Recurrence):
 
     def _sent(self, shares: tf.Tensor, read: Callable, u: tf.Tensor) -> State:
         h, c = super()._sent(shares, read, u)
-        ahead = u[..., None] + tf.range(1, self.n_seen + 1)
+        ahead = slots(u + 1, self.n_seen)
         return State(h + tf.reduce_mean(read(2, ahead), -3), c)
 
     def _d_policy(self, kept: Kept, policy: Attention, adjoints: State, written: list):
