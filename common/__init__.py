@@ -27,6 +27,7 @@ if TYPE_CHECKING:  # for editors and type checkers, which do not run `__getattr_
     from .cells.skip_lstm import SkipLSTMCell as SkipLSTMCell
     from .cells.skip_rnn import SkipRNNCell as SkipRNNCell
     from .cells.time_delay import TimeDelayCell as TimeDelayCell
+    from .figures.connections import draw_connections as draw_connections
     from .layers.attention_skip_lstm import AttentionSkipLSTM as AttentionSkipLSTM
     from .layers.crf import CRF as CRF
     from .layers.deployment import export as export
@@ -71,6 +72,7 @@ _HOMES = {
     "TimeDelayCell": "cells.time_delay",
     "UpdateSkippingRNN": "layers.update_skipping_rnn",
     "copy_lstm_weights": "layers.lstm_weights",
+    "draw_connections": "figures.connections",
     "export": "layers.deployment",
     "initial_state_from_lstm": "layers.lstm_weights",
     "predict_sampled": "layers.sampled_predictions",

@@ -47,7 +47,7 @@ def built(tmp_path_factory) -> tuple[pathlib.Path, pathlib.Path]:
     source, made = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("dist")
     for name in ("pyproject.toml", "MANIFEST.in", "README.md", "LICENSE", "CITATION.cff"):
         shutil.copy(ROOT / name, source)
-    ignored = shutil.ignore_patterns("__pycache__", "golden", "results", "figures")
+    ignored = shutil.ignore_patterns("__pycache__", "golden", "results", "*.png", "*.svg", "*.csv")
     for path in ROOT.glob("*/*.py"):
         if path.parent.name not in (".venv", "build") and not (source / path.parent.name).exists():
             shutil.copytree(path.parent, source / path.parent.name, ignore=ignored)

@@ -21,8 +21,9 @@ from common import config
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-# What a Keras user wants; flags, training loop, readers and pictures stay in the checkout.
-ROOMS = [ROOT / "common", *(ROOT / "common" / name for name in ("cells", "layers", "ops"))]
+# What a Keras user wants; flags, training loop and readers stay in the checkout.
+_ROOMS = ("cells", "figures", "layers", "ops")
+ROOMS = [ROOT / "common", *(ROOT / "common" / name for name in _ROOMS)]
 _FOLDERS = ("*.md", "[!.]*/*.md", "common/*/*.md", "benchmarks/*/*.md")
 PAGES = sorted(path for folder in _FOLDERS for path in ROOT.glob(folder))
 

@@ -8,10 +8,14 @@ import subprocess
 import sys
 import xml.dom.minidom
 
+import matplotlib
 import numpy as np
 import pytest
+import tensorflow as tf
 
+import common
 from common.figures import arcs, plots
+from common.ops import agent
 
 
 def draw():
@@ -115,3 +119,44 @@ def test_matplotlib_waits_until_something_is_drawn(root):
         [sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True
     )
     assert done.stdout == "False\n"
+
+
+def test_connections_of_a_batch(monkeypatch, tmp_path):
+    """As distances, as probabilities, as a trace; masked steps are left out."""
+    distances = np.array([[1, 2, 1, 0], [1, 0, 1, 2], [0, 0, 0, 0]])
+    words = [["a", "b", "c", "<pad>"], ["d", "e", "f"], []]  # with and without the masked ones
+    matplotlib.rcParams["font.size"] = 17
+    paths = common.draw_connections(distances[1], tmp_path / "one.png", words[1])
+    assert [path.name for path in paths] == ["one.png", "one.svg", "one.csv"]
+    assert paths[2].read_text().splitlines()[1:] == ["0,d,1,", "1,e,1,0", "2,f,2,0"]
+    assert matplotlib.rcParams["font.size"] == 17
+    monkeypatch.setattr(arcs, "draw", lambda *given: [given[:3]])
+    probs = np.eye(4)[distances][..., 1:]
+    trace = agent.Trace(distances, *[None] * 4)
+    for given in (distances, tf.constant(probs), trace, {"distances": distances}):
+        assert common.draw_connections(given, tmp_path / "a", words) == [
+            (["a", "b", "c"], [1, 2, 1], tmp_path / "a-1"),
+            (["d", "e", "f"], [1, 1, 2], tmp_path / "a-2"),
+        ]
+    (unnamed,) = common.draw_connections(probs[1], tmp_path / "a")
+    assert unnamed == (["1", "3", "4"], [1, 1, 2], tmp_path / "a")
+
+
+@pytest.mark.parametrize(
+    ("trace", "labels", "message"),
+    [
+        (
+            np.ones([2, 3, 4], int),
+            None,
+            r"whole numbers of at least 0, .* int64 of shape \[2, 3, 4\]",
+        ),
+        (np.ones(3), None, r"probabilities \[T, K\] or \[B, T, K\]; received float64"),
+        (np.array([1, -1]), None, "at least 0"),
+        (np.array([[1, 0, 2]]), [["a"]], "3 labels of sequence 0, or 2 of its steps .* received 1"),
+        (np.array([[1, 2]]), ["ab", "cd"], "labels of 1 sequences, received 2"),
+    ],
+)
+def test_connections_of_something_else(trace, labels, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        common.draw_connections(trace, tmp_path / "a", labels)
+    assert not list(tmp_path.iterdir())

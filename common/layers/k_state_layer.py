@@ -35,10 +35,10 @@ class KStateLSTM(CellSettings, SequenceOutputs):
     """`keras.layers.RNN` over a `KStateCell`, several times faster.
 
     In place of `keras.layers.LSTM`: inputs [B, T, D], outputs [B, H] or [B, T, H]; masks,
-    `go_backwards`, `Bidirectional`, `stateful`, mixed precision and float64 as there. A masked step leaves
-    everything as it is; distances count the steps that were not masked. Not there: other
-    activations than tanh and sigmoid, cuDNN. Under the name `recurrent_dropout` there is
-    another method than in Keras, which `KStateCell` describes.
+    `go_backwards`, `Bidirectional`, `stateful`, mixed precision and float64 as there. A masked step
+    leaves everything as it is; distances count the steps that were not masked. Not there: other
+    activations than tanh and sigmoid, cuDNN. Under the name `recurrent_dropout` there is another
+    method than in Keras, which `KStateCell` describes.
 
     All arguments are attributes. `dropout`, `recurrent_dropout`, `greedy`, `return_sequences`,
     `return_state`, `go_backwards` and `zero_output_for_mask` can be set until a compiled function
