@@ -14,14 +14,20 @@ expectation and less variance.
 """
 
 import math
+import warnings
 
 import tensorflow as tf
 
 from .choices import BASELINES, CREDITS, ENTROPIES, POLICY_GRADIENT, one_of
 from .ops.agent import Trace
 from .ops.mixture import by_chain, log_mean, repeated
-from .ops.replicas import part_of_mean, total
+from .ops.replicas import count, part_of_mean, total
 from .ops.shapes import expect
+
+ALONE = (
+    "baseline='leave_one_out' has nothing to compare a batch of one with: the agent's gradient is"
+    " noisy. Give larger batches, or PolicyGradientModel n_samples=4, or choose baseline='none'"
+)
 
 
 def masked_mean(a: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
@@ -86,6 +92,8 @@ def policy_gradient(
         n_samples: S, samples of each input: the rows are [S * B], sample after sample, and
             "leave_one_out" is the mean over the other samples of the same input.
 
+    Warns (UserWarning) of a batch of one with "leave_one_out", where the size is known.
+
     Raises:
         ValueError: an unknown option; rewards of another shape than the trace.
 
@@ -104,6 +112,8 @@ def policy_gradient(
         returns(information, credit) - (0.0 if analytic else 1.0)
     )
     if one_of("baseline", baseline, BASELINES) == "leave_one_out":
+        if trace.mask.shape[0] == 1 and count() == 1:
+            warnings.warn(ALONE, stacklevel=2)
         value -= leave_one_out(value, trace.mask, n_samples)
     loss = -masked_mean(trace.log_probs * tf.stop_gradient(value), trace.mask)
     return loss - entropy_weight * masked_mean(trace.entropies, trace.mask) if analytic else loss

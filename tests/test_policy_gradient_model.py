@@ -463,7 +463,8 @@ def test_a_model_without_agents_is_an_ordinary_one():
     inputs = keras.Input((T, D))
     model = PolicyGradientModel(inputs, keras.layers.Dense(2)(keras.layers.LSTM(H)(inputs)))
     model.compile("sgd", CROSS_ENTROPY, jit_compile=False)
-    plain, agents, _ = losses_of(model, X, Y)
+    with pytest.warns(UserWarning, match="no layer of this model learns from its reward"):
+        plain, agents, _ = losses_of(model, X, Y)
     assert plain > 0 and agents == 0
 
 
@@ -570,7 +571,8 @@ def test_an_agent_that_would_never_learn():
             ):
                 losses_of(model, X, Y)
         else:
-            losses_of(model, X, Y)
+            with pytest.warns(UserWarning, match="no layer of this model learns from its reward"):
+                losses_of(model, X, Y)
 
 
 # --------------------------------------------------------------------- several samples of an input

@@ -9,8 +9,9 @@ import tensorflow as tf
 
 from common import losses
 from common.cells.dynamic_skip import DynamicSkipLSTMCell
-from common.cells.unheard import IN_A_MODEL, UNDER_KERAS_RNN
+from common.cells.unheard import IN_A_MODEL, NOBODY_LEARNS, UNDER_KERAS_RNN
 from common.layers.dynamic_skip_lstm import DynamicSkipLSTM
+from common.layers.fast_lstm import FastLSTM
 from common.layers.policy_gradient_model import PolicyGradientModel
 
 B, T, D, H, K = 6, 5, 3, 4, 3
@@ -65,7 +66,7 @@ def warned(action) -> list[str]:
     return [
         str(w.message)
         for w in caught
-        if "agent" in str(w.message) and "Gradients do not exist" not in str(w.message)
+        if w.category is UserWarning and "Gradients do not exist" not in str(w.message)
     ]
 
 
@@ -142,6 +143,43 @@ def test_no_warning_at_inference():
         assert tape.gradient(y, x).shape == x.shape
 
     assert warned(look) == []
+
+
+@pytest.mark.filterwarnings("ignore:Gradients do not exist")
+def test_a_reward_that_no_layer_learns_from():
+    """One warning; none of an entropy, and what it advises ends it."""
+    model = network(FastLSTM(H, jit_compile=False), PolicyGradientModel)
+    assert warned(lambda: fit(model, 4)) == [NOBODY_LEARNS]
+    assert warned(lambda: model.evaluate(X, Y, verbose=0)) == []
+    straight = skip(estimator="straight_through")
+    inputs = keras.Input((T, D))
+    for weight, expected in ((0.0, [NOBODY_LEARNS]), (0.1, [])):
+        outputs = keras.layers.Dense(1)(straight(inputs))
+        model = PolicyGradientModel(inputs, outputs, entropy_weight=weight)
+        model.compile("sgd", "mse", run_eagerly=True)
+        assert warned(lambda m=model: m.train_on_batch(X, Y)) == expected
+
+
+def test_a_batch_of_one_has_nothing_to_compare_with():
+    """In `fit` and in a loop of one's own; what the warning advises ends it."""
+    layer, inputs = skip(), keras.Input((T, D))
+    outputs = keras.layers.Dense(1)(layer(inputs))
+    for options, expected in (
+        ({}, [losses.ALONE]),
+        ({"n_samples": 2}, []),
+        ({"baseline": "none"}, []),
+    ):
+        model = PolicyGradientModel(inputs, outputs, **options)
+        model.compile("sgd", "mse", run_eagerly=True)
+        assert warned(lambda m=model: m.train_on_batch(X[:1], Y[:1])) == expected
+        assert warned(lambda m=model: m.test_on_batch(X[:1], Y[:1])) == []
+    layer(X[:1], training=True)
+    rewards = tf.zeros([1, T])
+    assert warned(lambda: losses.policy_gradient(layer.trace, rewards)) == [losses.ALONE]
+    layer(X, training=True)
+    assert not warned(lambda: losses.policy_gradient(layer.trace, tf.zeros([B, T])))
+    model = network(skip(), PolicyGradientModel)
+    assert warned(lambda: fit(model, 1)) == [losses.ALONE]
 
 
 # ---------------------------------------------------------------------------------------- the trace

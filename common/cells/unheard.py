@@ -1,4 +1,4 @@
-"""A warning for an agent that is trained and would never learn, because nobody listens to it."""
+"""Warnings for an agent that is trained and would never learn, and for a reward without agents."""
 
 import warnings
 from collections.abc import Callable, Sequence
@@ -15,6 +15,11 @@ UNDER_KERAS_RNN = (
     "an agent that is being trained would never learn: under keras.layers.RNN nothing reports its "
     "log-probabilities. Use DynamicSkipLSTM and PolicyGradientModel, or choose "
     "estimator='straight_through', or freeze it (trainable=False)"
+)
+NOBODY_LEARNS = (
+    "no layer of this model learns from its reward: PolicyGradientModel trains it as keras.Model "
+    "does. Use keras.Model, or a DynamicSkipLSTM with n_actions above 1 and "
+    "estimator='policy_gradient'"
 )
 
 

@@ -1,6 +1,7 @@
 """A `keras.Model` whose `fit` trains the agents of the layers in it too."""
 
 import functools
+import warnings
 from typing import Any, Unpack
 
 import keras
@@ -10,6 +11,7 @@ from .. import losses, objective
 from ..cells.arguments import LayerArguments, WholeSignature
 from ..cells.checks import number, whole_number
 from ..cells.dynamic_skip import DynamicSkipLSTMCell
+from ..cells.unheard import NOBODY_LEARNS
 from ..choices import BASELINES, CREDITS, ENTROPIES, ESTIMATORS, POLICY_GRADIENT, one_of
 from ..ops import replicas
 from ..ops.mixture import repeated
@@ -63,7 +65,8 @@ class PolicyGradientModel(WholeSignature, keras.Model):
             from its step on: less noise, right only where no loss depends on a later choice (no
             backward or bidirectional layer, no layer that mixes steps).
         baseline: "leave_one_out", the mean of the batch's other sequences is subtracted from the
-            returns (nothing where there are none: a batch of one is noisy); or "none".
+            returns (nothing where there are none: a batch of one, of which a warning tells, where
+            the size is known as the step is traced); or "none".
         entropy: "analytic" or "sampled".
         rl_weight, entropy_weight: of the rewards, and of the policy's entropy in nats.
         n_samples: S, how often `fit` repeats each example, with choices of its own each time. With
@@ -209,7 +212,10 @@ class PolicyGradientModel(WholeSignature, keras.Model):
         """
         loss = super().compute_loss(x, y, y_pred, sample_weight, training)
         self._check_cells()
-        layers = self.skip_layers
+        layers, options = self.skip_layers, self.agent_options
+        learn = {ESTIMATORS[layer.cell.estimator] for layer in layers}
+        if training and "reward" not in learn and not (layers and options["entropy_weight"]):
+            warnings.warn(NOBODY_LEARNS, stacklevel=1)
         if not layers:
             return loss
         rewards = rewards_of(
@@ -220,7 +226,10 @@ class PolicyGradientModel(WholeSignature, keras.Model):
             sample_weight,
             getattr(self, "output_names", None),
         )
-        options = self.agent_options if training else {**self.agent_options, "n_samples": 1}
+        if not training:
+            alone = rewards[0].shape[0] == 1  # that is no fault here
+            baseline = "none" if alone else options["baseline"]
+            options = {**options, "n_samples": 1, "baseline": baseline}
         agents = {str(i): self._agent(layer, rewards, options) for i, layer in enumerate(layers)}
         combined, metrics = objective.combine(loss, agents)
         n = replicas.count()  # of which each has its part of the losses
