@@ -39,7 +39,7 @@ extra-%: install
 
 docs: extra-docs
 	$(RUN) -m pip install --quiet --no-deps --upgrade --target build/site .
-	PYTHONPATH=build/site $(RUN) -m pdoc --docformat google --no-show-source \
+	PYTHONPATH=build/site $(RUN) -m pdoc --docformat google --no-show-source --no-include-undocumented \
 	--output-directory build/docs dynamic_skip_lstm dynamic_skip_lstm.losses
 	@echo build/docs/index.html
 

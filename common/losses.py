@@ -18,16 +18,12 @@ import warnings
 
 import tensorflow as tf
 
+from .cells.unheard import ALONE
 from .choices import BASELINES, CREDITS, ENTROPIES, POLICY_GRADIENT, one_of
 from .ops.agent import Trace
 from .ops.mixture import by_chain, log_mean, repeated
 from .ops.replicas import count, part_of_mean, total
 from .ops.shapes import expect
-
-ALONE = (
-    "baseline='leave_one_out' has nothing to compare a batch of one with: the agent's gradient is"
-    " noisy. Give larger batches, or PolicyGradientModel n_samples=4, or choose baseline='none'"
-)
 
 
 def masked_mean(a: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
@@ -84,10 +80,12 @@ def policy_gradient(
         e_t = H(pi_t) if analytic; -log pi_t(k_t), with -1 added to its return, if sampled
 
     Args:
-        trace: of the sequences. rewards: r [B, T], zero at masked steps; a reward for the whole
-            sequence stands at its last step.
-        credit: "to_go" | "total". baseline: "none" | "leave_one_out". entropy: "analytic" |
-            "sampled".
+        trace: of the sequences.
+        rewards: r [B, T], zero at masked steps; a reward for the whole sequence stands at its last
+            step.
+        credit: "to_go" or "total".
+        baseline: "none" or "leave_one_out".
+        entropy: "analytic" or "sampled".
         rl_weight, entropy_weight: floats or scalar tensors.
         n_samples: S, samples of each input: the rows are [S * B], sample after sample, and
             "leave_one_out" is the mean over the other samples of the same input.
@@ -130,7 +128,8 @@ def mixture(log_likelihood: tf.Tensor, n_samples: int) -> tuple[tf.Tensor, tf.Te
     with one, that mixes samples, the gradient would be biased.
 
     Args:
-        log_likelihood: log p_s [S * B, ...] in nats, sample after sample. n_samples: S, at least 2.
+        log_likelihood: log p_s [S * B, ...] in nats, sample after sample.
+        n_samples: S, at least 2.
 
     Returns:
         L, once for each sample, and the rewards, [S * B, ...] each.
@@ -166,7 +165,8 @@ def released_number_loss(trace: Trace, rewards: tf.Tensor) -> tf.Tensor:
     literal 0000001, which is octal 1. Its agent first acts at step 1.
 
     Args:
-        trace: of the sequences. rewards: [B, T], +1 or -1 at the last step.
+        trace: of the sequences.
+        rewards: [B, T], +1 or -1 at the last step.
     """
     dtype = trace.probs.dtype
     chosen = tf.one_hot(trace.distances - 1, tf.shape(trace.probs)[-1], dtype=dtype)

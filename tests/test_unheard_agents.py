@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from common import losses
 from common.cells.dynamic_skip import DynamicSkipLSTMCell
-from common.cells.unheard import IN_A_MODEL, NOBODY_LEARNS, UNDER_KERAS_RNN
+from common.cells.unheard import ALONE, IN_A_MODEL, NOBODY_LEARNS, UNDER_KERAS_RNN
 from common.layers.dynamic_skip_lstm import DynamicSkipLSTM
 from common.layers.fast_lstm import FastLSTM
 from common.layers.policy_gradient_model import PolicyGradientModel
@@ -165,7 +165,7 @@ def test_a_batch_of_one_has_nothing_to_compare_with():
     layer, inputs = skip(), keras.Input((T, D))
     outputs = keras.layers.Dense(1)(layer(inputs))
     for options, expected in (
-        ({}, [losses.ALONE]),
+        ({}, [ALONE]),
         ({"n_samples": 2}, []),
         ({"baseline": "none"}, []),
     ):
@@ -175,11 +175,11 @@ def test_a_batch_of_one_has_nothing_to_compare_with():
         assert warned(lambda m=model: m.test_on_batch(X[:1], Y[:1])) == []
     layer(X[:1], training=True)
     rewards = tf.zeros([1, T])
-    assert warned(lambda: losses.policy_gradient(layer.trace, rewards)) == [losses.ALONE]
+    assert warned(lambda: losses.policy_gradient(layer.trace, rewards)) == [ALONE]
     layer(X, training=True)
     assert not warned(lambda: losses.policy_gradient(layer.trace, tf.zeros([B, T])))
     model = network(skip(), PolicyGradientModel)
-    assert warned(lambda: fit(model, 1)) == [losses.ALONE]
+    assert warned(lambda: fit(model, 1)) == [ALONE]
 
 
 # ---------------------------------------------------------------------------------------- the trace

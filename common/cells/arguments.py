@@ -141,6 +141,7 @@ class WholeSignature:
         if "__init__" in vars(cls) and issubclass(cls, keras.layers.Layer):
             _own(cls.__init__)
             cls.__init__.__signature__ = _whole(cls.constructors())
+            cls.__init__.__doc__ = cls.__init__.__doc__ or "See the class."
 
     @classmethod
     def constructors(cls) -> list[Callable]:

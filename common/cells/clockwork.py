@@ -34,9 +34,10 @@ class ClockworkCell(RecurrentCell):
 
     Args:
         units: H.
-        periods: T_g, any whole numbers, in the order of the groups (up to 256 in 16
-            bits).
-        The rest as for `RecurrentCell`.
+        periods: T_g, any whole numbers, in the order of the groups (up to 256 in 16 bits).
+        kernel_initializer, recurrent_initializer, bias_initializer: as for
+            `keras.layers.LSTMCell`.
+        use_bias: whether there are biases b.
 
     Raises:
         ValueError: units below 1; periods that are no whole numbers of at least 1, or more of them

@@ -32,7 +32,9 @@ class GridLSTMCell(RecurrentCell):
         units: H.
         depth: L.
         tied: the levels share their weights.
-        The rest as for `RecurrentCell`.
+        kernel_initializer, recurrent_initializer, bias_initializer: as for
+            `keras.layers.LSTMCell`.
+        use_bias: whether there are biases b.
 
     Raises:
         ValueError: units or depth below 1; `tied` neither True nor False.

@@ -32,9 +32,10 @@ class HighwayLSTMCell(RecurrentCell):
     Args:
         units: H.
         depth: L.
-        depth_bias: initial bias of the depth gates; negative values begin near
-            the stacked LSTM.
-        The rest as for `RecurrentCell`.
+        depth_bias: initial bias of the depth gates; negative values begin near the stacked LSTM.
+        kernel_initializer, recurrent_initializer, bias_initializer: as for
+            `keras.layers.LSTMCell`.
+        use_bias: whether there are biases b; b_d are there in any case.
 
     Raises:
         ValueError: units or depth below 1; a depth_bias that is no number.

@@ -32,7 +32,9 @@ class LeakyCell(RecurrentCell):
         units: H.
         leak: "fixed" or "learned".
         leak_initializer: of a.
-        The rest as for `RecurrentCell`.
+        kernel_initializer, recurrent_initializer, bias_initializer: as for
+            `keras.layers.LSTMCell`.
+        use_bias: whether there are biases b.
 
     Raises:
         ValueError: units below 1; another leak.

@@ -39,7 +39,9 @@ class PeepholeLSTMCell(RecurrentCell):
     Args:
         units: H.
         variant: "vanilla" or one of the above.
-        The rest as for `RecurrentCell`.
+        kernel_initializer, recurrent_initializer, bias_initializer: as for
+            `keras.layers.LSTMCell`.
+        use_bias: whether there are biases b.
 
     Raises:
         ValueError: units below 1; an unknown variant.

@@ -11,7 +11,7 @@ from .skip_lstm import UpdateSkippingCell
 class SkipGRUCell(UpdateSkippingCell):
     """One step of the Skip GRU.
 
-    `UpdateSkippingCell`, where S is the GRU of Cho et al. (2014) and du is computed from h.
+    `SkipLSTMCell`, where S is the GRU of Cho et al. (2014) and w acts on h:
 
         z, r = sigmoid(W_zr x_t + U_zr h + b_zr)
         h'   = z h + (1 - z) tanh(W_h x_t + U_h (r h) + b_h)
@@ -23,7 +23,9 @@ class SkipGRUCell(UpdateSkippingCell):
 
     Args:
         units: H.
-        The rest as for `RecurrentCell`.
+        kernel_initializer, recurrent_initializer, bias_initializer: as for
+            `keras.layers.LSTMCell`.
+        use_bias: whether there is `bias`; `update_bias` is there in any case.
 
     Raises:
         ValueError: units below 1.

@@ -38,14 +38,7 @@ def n_updates(count: tf.Tensor) -> tf.Tensor:
 
 
 class UpdateSkippingCell(RecurrentCell):
-    """A step s_t = S(x_t, s_{t-1}) that is taken or left out (Campos et al. 2018, "Skip RNN", eq.
-    2-6).
-
-        u_t      = round(u~_t)                        its gradient is that of u~_t
-        s_t      = u_t S(x_t, s_{t-1}) + (1 - u_t) s_{t-1}
-        du_t     = sigmoid(w s_t + b)
-        u~_{t+1} = u_t du_t + (1 - u_t) (u~_t + min(du_t, 1 - u~_t)),           u~_1 = 1
-        s_0      learned
+    """What `SkipLSTMCell` and `SkipGRUCell` share: a step that is taken or left out.
 
     States: those of S; then u~ of the next step [B, 1], whether the sequence has begun [B, 1], and
     how many updates there were, [B, 2] for `n_updates`. All zeros is the time before the sequence,
@@ -92,9 +85,17 @@ class UpdateSkippingCell(RecurrentCell):
 
 @keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
 class SkipLSTMCell(UpdateSkippingCell):
-    """One step of the Skip LSTM.
+    """One step of the Skip LSTM, which is taken or left out.
 
-    `UpdateSkippingCell`, where S is the LSTM and du is computed from c.
+    (Campos et al. 2018, "Skip RNN", eq. 2-6.) With S the LSTM, s = (h, c) and w on c:
+
+        u_t      = round(u~_t)                        its gradient is that of u~_t
+        s_t      = u_t S(x_t, s_{t-1}) + (1 - u_t) s_{t-1}
+        du_t     = sigmoid(w s_t + b)
+        u~_{t+1} = u_t du_t + (1 - u_t) (u~_t + min(du_t, 1 - u~_t)),           u~_1 = 1
+        s_0      learned
+
+    `UpdateSkippingRNN` runs it over a sequence and charges for the updates.
 
     Weights: `kernel` [D, 4H], `recurrent_kernel` [H, 4H], `bias` [4H] as `keras.layers.LSTM` lays
     them out; `update_kernel` [H, 1], `update_bias` [1] (initially 1), `initial_state_0`,
@@ -102,7 +103,9 @@ class SkipLSTMCell(UpdateSkippingCell):
 
     Args:
         units: H.
-        The rest as for `RecurrentCell`.
+        kernel_initializer, recurrent_initializer, bias_initializer: as for
+            `keras.layers.LSTMCell`.
+        use_bias: whether there is `bias`; `update_bias` is there in any case.
 
     Raises:
         ValueError: units below 1.

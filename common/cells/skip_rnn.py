@@ -40,7 +40,9 @@ class SkipRNNCell(RecurrentCell):
         n_matrices: m.
         skip: s, or None for no skip (up to 256 both in 16 bits).
         base: "rnn" or "lstm".
-        The rest as for `RecurrentCell`.
+        kernel_initializer, recurrent_initializer, bias_initializer: as for
+            `keras.layers.LSTMCell`.
+        use_bias: whether there are biases b.
 
     Raises:
         ValueError: units, n_matrices or skip below 1; another base.

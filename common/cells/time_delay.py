@@ -33,7 +33,9 @@ class TimeDelayCell(RecurrentCell):
         units: H.
         delay: d, at least 2.
         base: "rnn" or "lstm".
-        The rest as for `RecurrentCell`.
+        kernel_initializer, recurrent_initializer, bias_initializer: as for
+            `keras.layers.LSTMCell`.
+        use_bias: whether there are biases b.
 
     Raises:
         ValueError: units below 1, a delay below 2; another base.

@@ -21,6 +21,10 @@ NOBODY_LEARNS = (
     "does. Use keras.Model, or a DynamicSkipLSTM with n_actions above 1 and "
     "estimator='policy_gradient'"
 )
+ALONE = (
+    "baseline='leave_one_out' has nothing to compare a batch of one with: the agent's gradient is"
+    " noisy. Give larger batches, or PolicyGradientModel n_samples=4, or choose baseline='none'"
+)
 
 
 def warn_unless(

@@ -19,7 +19,7 @@ from .k_state_layer import KStateLSTM
 class AttentionSkipLSTM(KStateLSTM):
     """`keras.layers.RNN(AttentionSkipLSTMCell(...))`, several times faster.
 
-    Each step connects to the mean of its K past states under pi:
+    Each step connects to the mean of its K past states, weighted by pi:
 
         pi_t     = softmax(W2 tanh(W1 [x_t ; h_{t-1}] + b1) + b2)     over the distances 1..K
         h~, c~   = lamda sum_k pi_t(k) (h, c)_{t-k} + (1 - lamda) (h, c)_{t-1}

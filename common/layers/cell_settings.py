@@ -25,7 +25,7 @@ class CellSettings(Settings):
     def __init_subclass__(cls, **kwargs: Any):
         super().__init_subclass__(**kwargs)
         if hasattr(cls, "cell_class"):
-            for name in {*cls.cell_class.arguments(), "units", "n_actions", "lamda"}:
+            for name in [*cls.cell_class.arguments(), "units", "n_actions", "lamda"]:
                 setattr(cls, name, _of_the_cell(name))
 
     @classmethod

@@ -27,7 +27,7 @@ class DynamicSkipLSTM(KStateLSTM):
         h_t, c_t = LSTM(x_t, h~, c~)
 
     In place of `keras.layers.LSTM`: inputs [B, T, D], outputs [B, H] or [B, T, H]; `KStateLSTM` has
-    what is alike, what is not, and the arguments of a call. Behind `units` comes `n_actions`, not
+    what is alike, what is not, and the arguments of `call`. Behind `units` comes `n_actions`, not
     an activation.
 
     The agent learns only if its log-probabilities enter a loss: train with `PolicyGradientModel`,
@@ -41,8 +41,8 @@ class DynamicSkipLSTM(KStateLSTM):
 
     Args:
         units ... greedy: as for `DynamicSkipLSTMCell`, which holds the weights (`layer.cell`).
-        return_sequences, return_state, return_trace, go_backwards, stateful, unroll, jit_compile,
-            and the arguments of a call (distances, greedy, seed): as for `KStateLSTM`.
+        return_sequences, return_state, return_trace, stateful, unroll, jit_compile and the like: as
+            for `KStateLSTM`.
         dropout, recurrent_dropout, layer_norm, initializers and the like: as for `KStateCell`;
             previous_bias, agent_initializer: as for `PolicyCell`.
 

@@ -57,25 +57,14 @@ class KStateLSTM(CellSettings, SequenceOutputs):
             `keras.layers.LSTM`.
         unroll: as there; a model of one length then converts to TFLite as it stands, by
             `model.export(path, format="litert")`.
-        return_trace: return the connections, last: a dict of `agent.ENTRIES`, [B, T] each, probs
-            [B, T, K], in the order of processing. In `Bidirectional` only with `return_state`.
+        return_trace: return the connections, last: a dict of `distances`, `log_probs`, `entropies`,
+            [B, T] each, and `probs` [B, T, K], in the order of processing. In `Bidirectional` only
+            with `return_state`.
         jit_compile: compile the recurrence with XLA, whatever the caller does. XLA compiles every
             batch size and length anew, for seconds. So by default it is used in a graph that was
             made for one length, not eagerly, nor in a layer that was built for any length
             (`keras.Input([None, D])`), nor for a large plain LSTM on a CPU. A layer built on data
             of one length, and then called in `tf.function` with many, wants False here.
-
-    Call arguments:
-        sequences, mask: [B, T, D] and [B, T] bool.
-        initial_state: see above; zeros unless given.
-        distances: [B, T] int32 in 1..K, to replay given choices; in the order of processing, as in
-            the trace. At masked steps they may be anything. Others raise a ValueError, from a
-            running graph `tf.errors.InvalidArgumentError`; code compiled by XLA, which cannot
-            raise, turns the outputs from such a step on into NaN.
-        greedy: take the most probable distances; default: the layer's `greedy` when `training` is
-            false.
-        seed: int32 [2], determines dropout and samples; default: the next of the layer's own
-            stream, if there is something to draw.
 
     Raises:
         ValueError: see the cell; tensors of a wrong shape; what is not there (see above).
@@ -173,7 +162,20 @@ class KStateLSTM(CellSettings, SequenceOutputs):
         greedy: bool | None = None,
         seed: tf.Tensor | None = None,
     ) -> object:
-        """See the class."""
+        """Outputs [B, H] or [B, T, H]; behind them states and trace, if they are returned.
+
+        Args:
+            sequences, mask: [B, T, D] and [B, T] bool.
+            initial_state: see the class; zeros unless given.
+            distances: [B, T] int32 in 1..K, to replay given choices; in the order of processing, as
+                in the trace. At masked steps they may be anything. Others raise a ValueError, from
+                a running graph `tf.errors.InvalidArgumentError`; code compiled by XLA, which cannot
+                raise, turns the outputs from such a step on into NaN.
+            greedy: take the most probable distances; default: the layer's `greedy` when `training`
+                is false.
+            seed: int32 [2], determines dropout and samples; default: the next of the layer's own
+                stream, if there is something to draw.
+        """
         cell = self.cell
         call_shapes.check(
             self, **call_shapes.of_call(sequences, initial_state, mask=mask, distances=distances)

@@ -15,7 +15,7 @@ from ..cells.skip_lstm import n_updates
 class UpdateSkippingRNN(Settings, keras.layers.RNN):
     """`keras.layers.RNN` over a `SkipLSTMCell` or `SkipGRUCell`, with a cost of updates.
 
-    The cost is a loss of the layer:
+    The cost is a loss of the layer, one of its `losses`:
 
         loss = update_cost * mean_b( sum_t u_t )   (Campos et al. 2018, eq. 7, cost per sample)
 
