@@ -163,8 +163,8 @@ def test_outputs_and_gradients_are_numpys(case, mode):
         np.testing.assert_allclose(metrics["updates"], [updates.real.sum(), B * T])
 
 
-WITH_BIAS = [  # of Keras' own, and of those over K states, see test_keras_arguments.py
-    case for case in KINDS + OTHERS if case[0] not in ("gru", "fixed_skip", "attention")
+WITH_BIAS = [  # of those over K states: test_keras_arguments.py
+    case for case in KINDS if case[0] not in ("gru", "fixed_skip", "attention")
 ]
 
 
