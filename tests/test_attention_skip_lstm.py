@@ -144,6 +144,7 @@ def test_the_trace_says_where_it_looked(drawn):
     assert not trace.log_probs.numpy().any()
 
 
+@pytest.mark.filterwarnings("ignore:no layer of this model learns from its reward")
 def test_it_needs_no_policy_gradient():
     """In a `PolicyGradientModel` it trains as any layer does, and no agent is looked for in it."""
     inputs = keras.Input((T, D))
