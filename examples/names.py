@@ -73,11 +73,11 @@ train, test = slice(N_TRAIN), slice(N_TRAIN, None)
 # is no sequence of tags, such as O I-PER.
 
 
-class Tagger(PolicyGradientModel):
+class Tagger(keras.Model):
     """Words [B, T] -> scores of the tags [B, T, N]; `crf` turns scores into tags."""
 
     def __init__(self, make_layer: type, **options: object) -> None:
-        super().__init__(entropy_weight=0.01)
+        super().__init__()
         self.vectors = keras.layers.Embedding(len(vocabulary) + 1, 25)
         self.both = keras.layers.Bidirectional(make_layer(UNITS, return_sequences=True, **options))
         self.scores = keras.layers.Dense(len(TAGS))
@@ -95,10 +95,18 @@ class Tagger(PolicyGradientModel):
         return -self.crf.log_likelihood(scores, tf.maximum(tags, 0), mask=tags >= 0)
 
 
-def train_and_test(make_layer: type, **options: object) -> tuple[Tagger, float]:
+class RewardedTagger(Tagger, PolicyGradientModel):
+    """The same, whose agents learn from its loss."""
+
+    def __init__(self, make_layer: type, **options: object) -> None:
+        super().__init__(make_layer, **options)
+        self.configure_agent(entropy_weight=0.01)
+
+
+def train_and_test(tagger: type, make_layer: type, **options: object) -> tuple[Tagger, float]:
     """The tagger with this layer, and its share of test names with all their tags right."""
     keras.utils.set_random_seed(0)
-    model = Tagger(make_layer, **options)
+    model = tagger(make_layer, **options)
     model.compile(keras.optimizers.Adam(0.01), model.minus_log_likelihood)
     model.fit(words[train], tags[train], BATCH_SIZE, EPOCHS, verbose=2)
     found = model.crf(model(words[test]), mask=words[test] != 0).numpy()
@@ -115,9 +123,11 @@ def train_and_test(make_layer: type, **options: object) -> tuple[Tagger, float]:
     return model, right / n_names
 
 
-_, of_lstm = train_and_test(keras.layers.LSTM)
+_, of_lstm = train_and_test(Tagger, keras.layers.LSTM)
 # The agents begin near a plain LSTM (`previous_bias`).
-model, of_skips = train_and_test(DynamicSkipLSTM, n_actions=5, lamda=0.5, previous_bias=2.0)
+model, of_skips = train_and_test(
+    RewardedTagger, DynamicSkipLSTM, n_actions=5, lamda=0.5, previous_bias=2.0
+)
 
 # ## A sentence, tagged
 
