@@ -12,7 +12,7 @@ from common import objective
 from common.layers.make_layer import auxiliary, make_layer, run_layer
 from common.losses import mixture, policy_gradient
 from common.ops.agent import Trace
-from common.ops.mixture import by_chain, log_mean, repeated
+from common.ops.mixture import by_chain, log_expected, log_mean, repeated
 from common.ops.random import dropout, fold
 from common.ops.replicas import part_of_mean
 from common.ops.softmax import log_likelihood
@@ -30,7 +30,8 @@ class LanguageModel(keras.Model):
         h^0_t = D(E[w_t])  or, --model char,  highway layers over a CharCNN of w_t
         h^l_t = D(layer_l(h^{l-1}_t)),   p(w_{t+1}) = softmax(S h^L_t + b),     D = dropout
 
-    The agent of the last layer is rewarded at each step with log p(w_{t+1}).
+    The agent of the last layer is rewarded at each step with log p(w_{t+1}). With `--estimator
+    marginal` p is the mean over the distances of that step, sum_k pi_t(k) softmax(S h_t(k) + b).
 
     Args:
         config: the flags. n_words: V. spellings: of the V words, for --model char.
@@ -123,11 +124,51 @@ class LanguageModel(keras.Model):
         x, state, trace = self.features(batch["words"], state, training=True, seed=seed)
         auxiliary_loss, reported = auxiliary(self.recurrent)
         log_likelihood = self.log_likelihood(x, batch["targets"])
+        if self.config.is_marginal:
+            log_likelihood = self.expected_log_likelihood(
+                log_likelihood, batch["targets"], trace, seed
+            )
         loss, metrics = self.loss_terms(log_likelihood, trace, auxiliary_loss)
         return loss, metrics | reported, state
 
-    def log_likelihood(self, x: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-        """log p(target) [B, T] in nats, from the inputs of the softmax [B, T, H]."""
+    def expected_log_likelihood(
+        self, log_likelihood: tf.Tensor, targets: tf.Tensor, trace: Trace, seed: tf.Tensor
+    ) -> tf.Tensor:
+        """log sum_k pi_t(k) p(target | k) [B, T] in training, or an unbiased estimate of it.
+
+        At a random share of the steps (`--enumerate`), which are the same for all rows, its
+        difference from log p(target | k_t), `log_likelihood` [B, T], is added over that share.
+        """
+        n_steps = targets.shape[1]
+        n = max(1, round(self.config.enumerate * n_steps))
+        noise = tf.random.stateless_uniform([n_steps], fold(seed, 3))
+        steps = tf.range(n_steps) if n == n_steps else tf.math.top_k(noise, n).indices
+        rate, of_last = self.config.dropout, fold(seed, 2, len(self.recurrent) - 1)
+        mask = dropout(
+            tf.ones([*tf.unstack(tf.shape(targets)), self.config.rnn_size]), rate, of_last
+        )
+        x, probs = self.next_features(trace, steps)
+        x *= tf.cast(tf.gather(mask, steps, axis=1)[:, :, None], x.dtype)
+        found = self.log_likelihood(x, tf.gather(targets, steps, axis=1), probs)
+        if n == n_steps:
+            return found
+        change = found - tf.gather(log_likelihood, steps, axis=1)
+        return log_likelihood + (change @ tf.one_hot(steps, n_steps)) * (n_steps / n)
+
+    def next_features(self, trace: Trace, steps: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """h_t(k) [B, n, K, H], where each distance would have led to at some steps, and pi_t(k)."""
+        return self.recurrent[-1].next_h(steps), tf.gather(trace.probs, steps, axis=1)
+
+    def log_likelihood(
+        self, x: tf.Tensor, targets: tf.Tensor, probs: tf.Tensor | None = None
+    ) -> tf.Tensor:
+        """log p(target) [B, T] in nats, from the inputs of the softmax [B, T, H].
+
+        With probabilities [B, T, K], of their mixture, and the inputs are [B, T, K, H].
+        """
+        if probs is not None:
+            each = tf.repeat(targets[:, :, None], probs.shape[2], 2)
+            return log_expected(self.log_likelihood(x, each), probs)
         kernel, bias = (tf.cast(w, x.dtype) for w in (self.softmax.kernel, self.softmax.bias))
         flat = log_likelihood(
             tf.reshape(x, [-1, x.shape[-1]]), kernel, bias, tf.reshape(targets, [-1])
@@ -164,15 +205,18 @@ class LanguageModel(keras.Model):
         With several chains: log mean_s p_s(w_t) for each word, with equal weights.
         """
         words = repeated(batch["words"], n_chains)
-        x, state, _ = self.features(words, state, greedy=greedy, seed=seed)
+        x, state, trace = self.features(words, state, greedy=greedy, seed=seed)
         weights, targets = batch["weights"], batch["targets"]
-        n = tf.reduce_sum(weights)
+        n, given = tf.reduce_sum(weights), (x,)
+        if self.config.is_marginal:
+            given = self.next_features(trace, tf.range(targets.shape[1]))
         if n_chains == 1:
-            return {"loss": (-tf.reduce_sum(self.log_likelihood(x, targets) * weights), n)}, state
+            found = self.log_likelihood(given[0], targets, *given[1:])
+            return {"loss": (-tf.reduce_sum(found * weights), n)}, state
         # Chain after chain: the logits of all at once would take n_chains times the memory.
         each = tf.map_fn(
-            lambda x: self.log_likelihood(x, targets),
-            by_chain(x, n_chains),
+            lambda given: self.log_likelihood(given[0], targets, *given[1:]),
+            tuple(by_chain(a, n_chains) for a in given),
             fn_output_signature=tf.float32,
         )
         mixed = log_mean(tf.reshape(each, [-1, targets.shape[1]]), n_chains)

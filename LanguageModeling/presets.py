@@ -4,6 +4,7 @@ import dataclasses
 from typing import Any
 
 from common.config import RunConfig, cells, setting
+from common.errors import InputError
 
 
 @cells.options
@@ -78,10 +79,27 @@ class LanguageConfig(cells.flags_of([CharOptions]), _Model, RunConfig):
         "reward at each step: log p (of one sample or of a mixture) or p of the next word",
         choices=("log_likelihood", "mixture", "likelihood"),
     )
+    enumerate: float = setting(
+        1.0, "share of the steps at which all K predictions are made", minimum=0.01, maximum=1
+    )
     rl_weight: float = setting(0.3, minimum=0)
     entropy_weight: float = setting(0.02, minimum=0)
     print_every: int = setting(100, minimum=1)
     load_model: str = setting("", "run folder or checkpoint with the initial weights", path=True)
+
+    def __post_init__(self):
+        """Raises `InputError` for a reward that is no sum over shares of the steps."""
+        super().__post_init__()
+        if self.is_marginal and self.enumerate < 1 and self.reward != "log_likelihood":
+            raise InputError(
+                f"--enumerate {self.enumerate} expects --reward log_likelihood, got {self.reward}:"
+                " leave one of them out"
+            )
+
+    @classmethod
+    def readers(cls) -> dict[str, dict[str, list[str]]]:
+        """As of `RunConfig`."""
+        return super().readers() | {"enumerate": {"estimator": ["marginal"]}}
 
     @property
     def char_flags(self) -> dict[str, Any]:

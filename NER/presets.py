@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 
+from common.choices import WITHOUT_MARGINAL
 from common.config import RunConfig, setting
 from common.errors import InputError
 
@@ -69,6 +70,8 @@ class NERConfig(RunConfig):
         "reward: log p(tags) of one sample or of a mixture",
         choices=("log_likelihood", "mixture"),
     )
+    # a CRF scores all tags together
+    estimator: str = setting("policy_gradient", choices=WITHOUT_MARGINAL)
     entropy_weight: float = setting(0.01, minimum=0)
     max_train_examples: int = setting(
         0, "train on this many sentences, the first ones (0: all)", minimum=0

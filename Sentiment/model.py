@@ -11,7 +11,7 @@ from common import objective
 from common.layers.make_layer import auxiliary, make_layer, run_layer
 from common.losses import masked_mean, mixture, policy_gradient
 from common.ops.agent import Trace
-from common.ops.mixture import log_mean, repeated
+from common.ops.mixture import expected_logits, log_mean, repeated
 from common.ops.random import dropout, fold
 from common.ops.replicas import total
 from common.training.metrics import classification_metrics, judged
@@ -30,7 +30,8 @@ class SentimentModel(keras.Model):
         h_1 .. h_n = recurrent layer over E[w_1] .. E[w_n]
         p = softmax(V D(h) + b),    h = mean_t h_t or h_n,    D: dropout
 
-    The agent is rewarded with log p(label), after the last word.
+    The agent is rewarded with log p(label), after the last word. With `--estimator marginal` p is
+    the mean over the distances of that step.
 
     Args:
         config: the flags. n_words: V. n_classes: of the labels. vectors: [V, D] initial word
@@ -75,13 +76,26 @@ class SentimentModel(keras.Model):
             "distances": distances,
         }
         outputs, _, trace = run_layer(self.recurrent, self.word_vectors(words), mask=mask, **call)
+        rate = self.config.dropout if training else 0.0
+        if self.config.is_marginal:
+            return self._expected_logits(lengths, trace, rate, fold(seed, 1)), trace
         if self.config.pooling == "mean":
             real = tf.cast(mask, outputs.dtype)[:, :, None]
             h = tf.math.divide_no_nan(tf.reduce_sum(outputs * real, 1), tf.reduce_sum(real, 1))
         else:
             h = outputs[:, -1]  # behind the end of a text its last output is repeated
-        h = dropout(h, self.config.dropout if training else 0.0, fold(seed, 1))
+        h = dropout(h, rate, fold(seed, 1))
         return tf.cast(self.classifier(h), tf.float32), trace
+
+    def _expected_logits(
+        self, lengths: tf.Tensor, trace: Trace, rate: float, seed: tf.Tensor
+    ) -> tf.Tensor:
+        """Logits [B, classes] of the mean prediction over the distances of the last word."""
+        last = tf.maximum(lengths, 1) - 1
+        h = self.recurrent.next_h(last[:, None])[:, 0]  # [B, K, H]
+        h *= dropout(tf.ones_like(h[:, :1]), rate, seed)  # one mask for all distances
+        probs = tf.gather(trace.probs, last, batch_dims=1)
+        return expected_logits(tf.cast(self.classifier(h), tf.float32), probs)
 
     def initial_state(self, batch_size: int) -> tuple:
         """(): no state is carried from batch to batch."""

@@ -66,8 +66,16 @@ class SentimentConfig(RunConfig):
     n_buckets: int = setting(8, "number of padded lengths; each is compiled once", minimum=1)
 
     def __post_init__(self):
-        """Raises `InputError` for a flag of another data set, and for own data without a folder."""
+        """Raises `InputError` for a flag of another data set, and for own data without a folder.
+
+        Also for an estimator that the pooling does not allow.
+        """
         super().__post_init__()
+        if self.is_marginal and self.pooling != "last":
+            raise InputError(
+                "--estimator marginal expects --pooling last, where the prediction depends on one"
+                f" state, got {self.pooling}: change one of them"
+            )
         if self.phrases and self.dataset not in ("sst5", "sst2"):
             raise InputError(
                 "--phrases belongs to --dataset sst5 or sst2, the data set here is "

@@ -30,8 +30,15 @@ POLICY_GRADIENT = PolicyGradient()
 
 # `DynamicSkipLSTM`
 OBSERVATIONS = ("previous", "mean")
-# Estimators of the agent's gradient, and what each learns from.
-ESTIMATORS = {"policy_gradient": "reward", "straight_through": "loss", "reinmax": "loss"}
+# Estimators of the agent's gradient, and what each learns from ("marginal": beyond its own step).
+ESTIMATORS = {
+    "policy_gradient": "reward",
+    "straight_through": "loss",
+    "reinmax": "loss",
+    "marginal": "reward",
+}
+# For tasks whose loss is no likelihood of one step.
+WITHOUT_MARGINAL = tuple(name for name in ESTIMATORS if name != "marginal")
 HISTORIES = ("carried", "window")
 
 

@@ -71,6 +71,7 @@ def policy_gradient(
     rl_weight: float = POLICY_GRADIENT.rl_weight,
     entropy_weight: float | tf.Tensor = POLICY_GRADIENT.entropy_weight,
     n_samples: int = 1,
+    own_step: bool = True,
 ) -> tf.Tensor:
     """The agent's loss, a scalar; only the agent's weights get a gradient from it.
 
@@ -89,6 +90,8 @@ def policy_gradient(
         rl_weight, entropy_weight: floats or scalar tensors.
         n_samples: S, samples of each input: the rows are [S * B], sample after sample, and
             "leave_one_out" is the mean over the other samples of the same input.
+        own_step: False, the return to go from step t begins with r_{t+1}: if r_t is an expectation
+            over k_t, it says nothing of that choice and is noise.
 
     Warns (UserWarning) of a batch of one with "leave_one_out", where the size is known.
 
@@ -105,6 +108,7 @@ def policy_gradient(
     """
     expect("[B, T] [B, T] [B, T]", trace.log_probs, trace.mask, rewards)
     analytic = one_of("entropy", entropy, ENTROPIES) == "analytic"
+    rewards = rewards if own_step else tf.pad(rewards[:, 1:], [[0, 0], [0, 1]])
     information = tf.stop_gradient(trace.entropies if analytic else -trace.log_probs)
     value = rl_weight * returns(rewards, credit) + entropy_weight * (
         returns(information, credit) - (0.0 if analytic else 1.0)

@@ -65,7 +65,7 @@ class History:
 class Estimator:
     estimator: str = setting(
         "policy_gradient",
-        "gradient of the agent: from a reward (paper), or from the task's loss",
+        "gradient of the agent: from a reward (paper), the task's loss, or both",
         choices=tuple(ESTIMATORS),
     )
 

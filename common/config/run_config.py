@@ -185,6 +185,11 @@ class RunConfig(
         return issubclass(CELLS[self.cell].options, cells.Estimator) and self.n_actions > 1
 
     @property
+    def is_marginal(self) -> bool:
+        """Whether predictions are averaged over the distances of their own step."""
+        return self.has_agent and self.estimator == "marginal"
+
+    @property
     def n_chains(self) -> int:
         """Chains in the mixture of the final evaluation; 1 if no distance is random."""
         return self.chains(self.eval_samples)
@@ -201,6 +206,8 @@ class RunConfig(
         options["n_samples"] = options.pop("train_samples")
         if options.pop("reward") == "mixture":  # its rewards have their baseline
             options["baseline"] = "none"
+        if self.is_marginal:
+            options["own_step"] = False
         return options if ESTIMATORS[self.estimator] == "reward" else options | {"rl_weight": 0.0}
 
     @property

@@ -14,6 +14,7 @@ class Traces:
 
     def __init__(self):
         self.latest = {}
+        self.next_h = {}  # likewise, with estimator="marginal": `SkipRecurrence.next_h` of the call
         self.heard = False
 
     def record(self, trace: agent.Trace, training: bool) -> None:

@@ -100,7 +100,11 @@ def differentiable(inputs: Any, forward: Callable, backward: Callable, second: C
 
             return found, gradient_of_gradient
 
-        return outputs, lambda d_h, d_c, *_: gradient(*here(tensors), d_h, d_c)
+        def upstream(*d_outputs: tf.Tensor | tf.IndexedSlices):
+            # dense, also where all that was taken of the states are slices
+            return gradient(*here(tensors), *map(tf.convert_to_tensor, d_outputs[:2]))
+
+        return outputs, upstream
 
     return called(run, *present(inputs))
 
