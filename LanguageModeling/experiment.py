@@ -107,7 +107,9 @@ def build(config: LanguageConfig) -> Experiment:
         optimizer=keras.optimizers.SGD(config.learning_rate),
         train_batches=lambda epoch: [{"words": words, "targets": targets}],
         initial_state=model.initial_state(config.batch_size * config.n_train_samples),
-        schedule=lambda epoch, records: {"learning_rate": learning_rate(config, records)},
+        schedule=lambda epoch, records: (
+            {"learning_rate": learning_rate(config, records)} | config.faded(epoch)
+        ),
         evaluate=measure,
         monitor="-valid_perplexity",
         tokens_per_epoch=words.size,

@@ -3,14 +3,12 @@
 The last of the layers has dynamic skip connections.
 """
 
-import functools
-
 import keras
 import tensorflow as tf
 
 from common import objective
 from common.layers.make_layer import auxiliary, make_layer, run_layer
-from common.losses import mixture, policy_gradient
+from common.losses import mixture
 from common.ops.agent import Trace
 from common.ops.mixture import by_chain, log_expected, log_mean, repeated
 from common.ops.random import dropout, fold
@@ -128,7 +126,7 @@ class LanguageModel(keras.Model):
             log_likelihood = self.expected_log_likelihood(
                 log_likelihood, batch["targets"], trace, seed
             )
-        loss, metrics = self.loss_terms(log_likelihood, trace, auxiliary_loss)
+        loss, metrics = self.loss_terms(log_likelihood, trace, auxiliary_loss, schedule)
         return loss, metrics | reported, state
 
     def expected_log_likelihood(
@@ -180,6 +178,7 @@ class LanguageModel(keras.Model):
         log_likelihood: tf.Tensor,
         trace: Trace | None,
         auxiliary_loss: tf.Tensor | float = 0.0,
+        schedule: NamedTensors | None = None,
     ) -> tuple[tf.Tensor, dict]:
         """The loss and its terms, from log p(target) [B, T].
 
@@ -190,7 +189,7 @@ class LanguageModel(keras.Model):
         reward = log_likelihood if config.reward == "log_likelihood" else tf.exp(log_likelihood)
         if config.reward == "mixture":
             log_likelihood, reward = mixture(log_likelihood, config.n_train_samples)
-        agent_loss = functools.partial(policy_gradient, **config.agent_options)
+        agent_loss = objective.agent_loss(config.agent_options, schedule)
         agents = {} if trace is None else {"": objective.Agent(trace, reward, agent_loss)}
         task_loss, n_steps = -part_of_mean(log_likelihood), log_likelihood.shape[1]
         return objective.combine(

@@ -1,6 +1,5 @@
 """The tagger: words and characters, a dynamic-skip layer in each direction, a CRF over the tags."""
 
-import functools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +11,7 @@ import tensorflow as tf
 from common import objective
 from common.layers.crf import CRF
 from common.layers.make_layer import auxiliary, make_layer, run_layer
-from common.losses import masked_mean, mixture, policy_gradient
+from common.losses import masked_mean, mixture
 from common.ops.agent import Trace
 from common.ops.mixture import by_chain, log_mean, repeated
 from common.ops.random import dropout, fold
@@ -126,7 +125,8 @@ class NERModel(keras.Model):
         scores, traces = self(*inputs, training=True, seed=seed)
         auxiliary_loss, reported = auxiliary([self.forward, self.backward])
         log_likelihood = self.crf.log_likelihood(scores, batch["tags"], _mask(batch))
-        loss, metrics = self.loss_terms(log_likelihood, traces, batch["weights"], auxiliary_loss)
+        terms = log_likelihood, traces, batch["weights"], auxiliary_loss, schedule
+        loss, metrics = self.loss_terms(*terms)
         return loss, metrics | reported, state
 
     def loss_terms(
@@ -135,6 +135,7 @@ class NERModel(keras.Model):
         traces: Sequence[Trace | None],
         weights: tf.Tensor,
         auxiliary_loss: tf.Tensor | float = 0.0,
+        schedule: NamedTensors | None = None,
     ) -> tuple[tf.Tensor, dict]:
         """The loss and its terms, from log p(tags) [B]; each direction has its own agent.
 
@@ -143,7 +144,7 @@ class NERModel(keras.Model):
         reward = log_likelihood
         if self.config.reward == "mixture":
             log_likelihood, reward = mixture(log_likelihood, self.config.n_train_samples)
-        agent_loss = functools.partial(policy_gradient, **self.config.agent_options)
+        agent_loss = objective.agent_loss(self.config.agent_options, schedule)
         agents = {
             name: objective.Agent(trace, reward, agent_loss)
             for name, trace in zip(("forward", "backward"), traces, strict=True)

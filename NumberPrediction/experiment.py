@@ -57,10 +57,10 @@ def build(config: NumberConfig) -> Experiment:
         train_batches=lambda epoch: [
             bucketing.shuffled(train_arrays, config.batch_size, config.seed, epoch)
         ],
-        schedule=lambda epoch, records: {
-            "learning_rate": config.learning_rate,
-            "entropy_weight": config.entropy_weight * config.entropy_decay**epoch,
-        },
+        schedule=lambda epoch, records: (
+            {"learning_rate": config.learning_rate, "entropy_weight": config.entropy_weight}
+            | config.faded(epoch)
+        ),
         evaluate=dev_then_both(
             lambda trainer, split, n: evaluate(trainer, getattr(data, split), split, n),
             config.n_chains,

@@ -1,6 +1,5 @@
 """The network of number prediction: one recurrent layer over digits, a softmax over ten."""
 
-import functools
 from typing import Any
 
 import keras
@@ -86,8 +85,8 @@ class NumberModel(keras.Model):
             task_weight = 1 / N_DIGITS  # the release divides by the number of classes
             agents = {"": objective.Agent(trace, reward, losses.released_number_loss)}
         elif trace is not None:
-            options = config.agent_options | {"entropy_weight": entropy_weight}
-            agent_loss = functools.partial(losses.policy_gradient, **options)
+            weight = {"entropy_weight": entropy_weight}
+            agent_loss = objective.agent_loss(config.agent_options, weight)
             agents = {"": objective.Agent(trace, reward, agent_loss)}
         loss, metrics = objective.combine(
             task_loss, agents, task_weight=task_weight, auxiliary_loss=auxiliary_loss

@@ -38,9 +38,6 @@ class NumberConfig(RunConfig):
         " right or wrong answer, or the release's loss",
         choices=("log_likelihood", "mixture", "sign", "released"),
     )
-    entropy_decay: float = setting(
-        1.0, "factor on the entropy weight after each epoch", minimum=0, maximum=1
-    )
     n_actions: int = setting(10, minimum=1)
     batch_size: int = setting(100, minimum=1)
     max_grad_norm: float = setting(0.0, minimum=0)

@@ -46,7 +46,9 @@ def build(config: RecallConfig) -> Experiment:
         train_batches=lambda epoch: [
             bucketing.shuffled(train_arrays, config.batch_size, config.seed, epoch)
         ],
-        schedule=lambda epoch, records: {"learning_rate": config.learning_rate},
+        schedule=lambda epoch, records: (
+            {"learning_rate": config.learning_rate} | config.faded(epoch)
+        ),
         evaluate=lambda trainer, split: evaluate(trainer, *data[split], split),
         monitor="-dev_mse_sampled",
     )

@@ -1,6 +1,5 @@
 """The network of the recall task: one recurrent layer, a linear output of its last state."""
 
-import functools
 from typing import Any
 
 import keras
@@ -8,7 +7,6 @@ import tensorflow as tf
 
 from common import objective
 from common.layers.make_layer import auxiliary, make_layer, run_layer
-from common.losses import policy_gradient
 from common.ops.replicas import part_of_mean
 from common.training.task_model import NamedTensors
 from NumberPrediction.recall_presets import RecallConfig
@@ -60,7 +58,7 @@ class RecallModel(keras.Model):
         predictions, trace = self(batch["sequences"], training=True, seed=seed)
         error = (predictions - batch["targets"]) ** 2
         auxiliary_loss, reported = auxiliary([self.recurrent])
-        agent_loss = functools.partial(policy_gradient, **self.config.agent_options)
+        agent_loss = objective.agent_loss(self.config.agent_options, schedule)
         agents = {} if trace is None else {"": objective.Agent(trace, -error, agent_loss)}
         loss, metrics = objective.combine(
             part_of_mean(error), agents, auxiliary_loss=auxiliary_loss

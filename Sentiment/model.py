@@ -1,6 +1,5 @@
 """The classifier: word vectors, one recurrent layer, a softmax over the classes."""
 
-import functools
 from typing import Any
 
 import keras
@@ -9,7 +8,7 @@ import tensorflow as tf
 
 from common import objective
 from common.layers.make_layer import auxiliary, make_layer, run_layer
-from common.losses import masked_mean, mixture, policy_gradient
+from common.losses import masked_mean, mixture
 from common.ops.agent import Trace
 from common.ops.mixture import expected_logits, log_mean, repeated
 from common.ops.random import dropout, fold
@@ -107,7 +106,7 @@ class SentimentModel(keras.Model):
         """See `TaskModel`."""
         logits, trace = self(batch["words"], batch["lengths"], training=True, seed=seed)
         auxiliary_loss, reported = auxiliary([self.recurrent])
-        terms = logits, trace, batch["labels"], batch["weights"], auxiliary_loss
+        terms = logits, trace, batch["labels"], batch["weights"], auxiliary_loss, schedule
         loss, metrics = self.loss_terms(*terms)
         return loss, metrics | reported, state
 
@@ -118,6 +117,7 @@ class SentimentModel(keras.Model):
         labels: tf.Tensor,
         weights: tf.Tensor,
         auxiliary_loss: tf.Tensor | float = 0.0,
+        schedule: NamedTensors | None = None,
     ) -> tuple[tf.Tensor, dict]:
         """The loss and its terms, from logits [B, classes] and labels [B].
 
@@ -127,7 +127,7 @@ class SentimentModel(keras.Model):
         reward = log_likelihood
         if self.config.reward == "mixture":
             log_likelihood, reward = mixture(log_likelihood, self.config.n_train_samples)
-        agent_loss = functools.partial(policy_gradient, **self.config.agent_options)
+        agent_loss = objective.agent_loss(self.config.agent_options, schedule)
         agents = {} if trace is None else {"": objective.Agent(trace, reward, agent_loss)}
         loss, metrics = objective.combine(
             -masked_mean(log_likelihood, weights),

@@ -9,8 +9,9 @@ from the task loss); all other weights from the task loss and the auxiliary loss
 `PolicyGradientModel` uses this function.
 """
 
+import functools
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -29,6 +30,14 @@ class Agent(NamedTuple):
     reward: tf.Tensor  # [B], after a sequence's last step, or [B, T], at each step
     # of the trace and rewards [B, T]
     loss: Callable[[Trace, tf.Tensor], tf.Tensor] = losses.policy_gradient
+
+
+def agent_loss(
+    options: Mapping[str, Any], schedule: Mapping[str, tf.Tensor] | None = None
+) -> Callable[[Trace, tf.Tensor], tf.Tensor]:
+    """`losses.policy_gradient` with these options, those in an epoch's schedule as it has them."""
+    scheduled = {name: value for name, value in (schedule or {}).items() if name in options}
+    return functools.partial(losses.policy_gradient, **{**options, **scheduled})
 
 
 def combine(

@@ -2,6 +2,7 @@
 it.
 """
 
+import dataclasses
 import functools
 
 import keras
@@ -84,17 +85,29 @@ def calls(monkeypatch):
 
 @pytest.mark.parametrize("task", ["LanguageModeling", "NumberPrediction", "NER", "Sentiment"])
 def test_every_task_comes_through_it(task, calls, tmp_path):
+    """With the weight of the entropy that its schedule gives: at epoch 2, decayed twice."""
     config_class, presets, build = tiny_runs.entrypoint(task)
     data = tiny_runs.write_texts(tmp_path)
     flags = ["x", *tiny_runs.arguments(task, data), f"--run_dir={tmp_path / 'run'}"]
     (tmp_path / "run").mkdir()
+    flags += ["--entropy_weight=8", "--entropy_decay=.5"]
     experiment = build(parse(config_class, presets, flags))
+    model = experiment.model
     batch = {name: tf.constant(a[0]) for name, a in experiment.train_batches(0)[0].items()}
-    schedule = {name: tf.constant(value) for name, value in experiment.schedule(0, []).items()}
-    loss, metrics, _ = experiment.model.training_loss(
-        batch, experiment.initial_state, tf.constant([0, 1]), schedule
-    )
+
+    def loss_and_metrics(schedule):
+        schedule = {name: tf.constant(value) for name, value in schedule.items()}
+        given = batch, experiment.initial_state, tf.constant([0, 1]), schedule
+        return model.training_loss(*given)[:2]
+
+    loss, metrics = loss_and_metrics(experiment.schedule(2, []))
     assert len(calls) == 1 and np.isfinite(loss) and "task_loss" in metrics
+    model.config = dataclasses.replace(model.config, entropy_weight=2.0, entropy_decay=1.0)
+    constant = {"learning_rate": 1.0}
+    if task == "NumberPrediction":  # it has the weight in its schedule also where that is constant
+        constant["entropy_weight"] = 2.0
+    assert model.config.faded(2) == {}
+    np.testing.assert_allclose(loss, loss_and_metrics(constant)[0], rtol=1e-6)
 
 
 def test_the_recall_task_and_keras_models_come_through_it(calls):

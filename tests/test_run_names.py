@@ -84,3 +84,10 @@ def test_names_of_folders_that_runs_already_have(arguments, name):
         )
         == name
     )
+
+
+def test_the_name_of_a_folder_ends_in_the_flag_that_came_to_all_tasks_last():
+    config_class, presets = config_and_presets("NumberPrediction.presets")
+    flags = ["x", "--entropy_decay=.9", "--entropy_weight=.01", "--length=20", "--n_test=5"]
+    name = "paper-dynamic_skip-entropy_weight0.01-length20-n_test5-entropy_decay0.9-seed0"
+    assert os.path.basename(command_line.parse(config_class, presets, flags).run_dir) == name

@@ -100,6 +100,9 @@ class Objective:
     entropy_weight: float = setting(
         POLICY_GRADIENT.entropy_weight, "weight of the policy's entropy", minimum=0
     )
+    entropy_decay: float = setting(
+        1.0, "factor on the entropy weight after each epoch", minimum=0, maximum=1
+    )
 
 
 # What each estimator reads of `Objective`, beyond what all do.

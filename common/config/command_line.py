@@ -106,9 +106,11 @@ def _run_name(config: RunConfig, changed: Mapping[str, Any]) -> str:
     Flags are in the order of the fields, whatever order they were typed in. If the name is too long
     for a file system, it is cut and ends in a hash of the whole.
     """
+    # entropy_decay last: there it stood in the names of the first runs that had it
+    known = sorted(settings(type(config)).values(), key=lambda one: one.name == "entropy_decay")
     parts = [
         _name_part(one.name, changed[one.name])
-        for one in settings(type(config)).values()
+        for one in known
         if one.affects_result and one.name in changed and one.name not in ("preset", "cell", "seed")
     ]
     text = "-".join(parts)

@@ -70,7 +70,7 @@ class RunConfig(
     )
     recover: int = setting(
         0,
-        "retries after NaN or Inf, from the last good checkpoint at half the rate",
+        "retries after NaN or Inf: last good checkpoint, half the learning rate",
         minimum=0,
         affects_result=False,
     )
@@ -204,11 +204,18 @@ class RunConfig(
         """Arguments of `losses.policy_gradient`; the straight-through estimator has no reward."""
         options = {name: getattr(self, name) for name in cells.names(cells.Objective)}
         options["n_samples"] = options.pop("train_samples")
+        del options["entropy_decay"]
         if options.pop("reward") == "mixture":  # its rewards have their baseline
             options["baseline"] = "none"
         if self.is_marginal:
             options["own_step"] = False
         return options if ESTIMATORS[self.estimator] == "reward" else options | {"rl_weight": 0.0}
+
+    def faded(self, epoch: int) -> dict[str, float]:
+        """The entropy's weight in an epoch, for the schedule; {} where it is always the same."""
+        if self.entropy_decay == 1:
+            return {}
+        return {"entropy_weight": self.entropy_weight * self.entropy_decay**epoch}
 
     @property
     def n_train_samples(self) -> int:
