@@ -20,6 +20,7 @@ class PolicyGradient:
     """
 
     credit: str = "to_go"
+    discount: float = 1.0
     baseline: str = "leave_one_out"
     entropy: str = "analytic"
     rl_weight: float = 1.0

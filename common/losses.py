@@ -34,13 +34,22 @@ def masked_mean(a: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
     return tf.math.divide_no_nan(tf.reduce_sum(a * mask), total(tf.reduce_sum(mask)))
 
 
-def returns(rewards: tf.Tensor, credit: str) -> tf.Tensor:
+def returns(rewards: tf.Tensor, credit: str, discount: float = 1.0) -> tf.Tensor:
     """Returns [B, T] of rewards [B, T].
 
-    "to_go": the sum of the rewards from each step on. "total": the whole sum at every step.
+    "to_go": sum_{u >= t} discount^(u - t) r_u at step t. "total": the whole sum at every step.
+
+    Raises:
+        ValueError: an unknown credit; a discount of the total.
     """
     if one_of("credit", credit, CREDITS) == "to_go":
-        return tf.cumsum(rewards, axis=1, reverse=True)
+        if discount == 1:
+            return tf.cumsum(rewards, axis=1, reverse=True)
+        steps = tf.cast(tf.range(tf.shape(rewards)[1]), rewards.dtype)
+        ahead = steps[:, None] - steps
+        return rewards @ tf.where(ahead >= 0, discount ** tf.maximum(ahead, 0), 0)
+    if discount != 1:
+        raise ValueError(f"discount must be 1 where credit is 'total'; received {discount}")
     return tf.reduce_sum(rewards, axis=1, keepdims=True) * tf.ones_like(rewards)
 
 
@@ -71,6 +80,7 @@ def policy_gradient(
     rl_weight: float = POLICY_GRADIENT.rl_weight,
     entropy_weight: float | tf.Tensor = POLICY_GRADIENT.entropy_weight,
     n_samples: int = 1,
+    discount: float = POLICY_GRADIENT.discount,
     own_step: bool = True,
 ) -> tf.Tensor:
     """The agent's loss, a scalar; only the agent's weights get a gradient from it.
@@ -90,8 +100,10 @@ def policy_gradient(
         rl_weight, entropy_weight: floats or scalar tensors.
         n_samples: S, samples of each input: the rows are [S * B], sample after sample, and
             "leave_one_out" is the mean over the other samples of the same input.
-        own_step: False, the return to go from step t begins with r_{t+1}: if r_t is an expectation
-            over k_t, it says nothing of that choice and is noise.
+        discount: in [0, 1], of what comes a step later, its entropy too; below 1 the gradient is
+            biased, as if a choice told less on later steps, and has less noise.
+        own_step: False, r_t is no part of the return from step t: where it is an expectation over
+            k_t, it says nothing of that choice and is noise.
 
     Warns (UserWarning) of a batch of one with "leave_one_out", where the size is known.
 
@@ -108,10 +120,10 @@ def policy_gradient(
     """
     expect("[B, T] [B, T] [B, T]", trace.log_probs, trace.mask, rewards)
     analytic = one_of("entropy", entropy, ENTROPIES) == "analytic"
-    rewards = rewards if own_step else tf.pad(rewards[:, 1:], [[0, 0], [0, 1]])
     information = tf.stop_gradient(trace.entropies if analytic else -trace.log_probs)
-    value = rl_weight * returns(rewards, credit) + entropy_weight * (
-        returns(information, credit) - (0.0 if analytic else 1.0)
+    gains = returns(rewards, credit, discount)
+    value = rl_weight * (gains if own_step else gains - rewards) + entropy_weight * (
+        returns(information, credit, discount) - (0.0 if analytic else 1.0)
     )
     if one_of("baseline", baseline, BASELINES) == "leave_one_out":
         if trace.mask.shape[0] == 1 and count() == 1:

@@ -420,6 +420,13 @@ def test_what_an_agent_without_reward_does_not_read():
     assert command_line.parse(Config, presets, ["x"]).agent_options["rl_weight"] == 2
 
 
+def test_a_discount_of_the_total():
+    line = "--discount 0.5 expects --credit to_go, got total: leave one of them out"
+    with pytest.raises(InputError, match=f"^{line}$"):
+        parse("--discount=.5", "--credit=total")
+    assert parse("--discount=.5").agent_options["discount"] == 0.5
+
+
 def test_a_flag_without_effect_is_refused_and_not_shown():
     @dataclasses.dataclass(frozen=True, kw_only=True)
     class NoDropout(Config):

@@ -28,6 +28,31 @@ TRACE = Trace(tf.ones([2, 3], tf.int32), LOG_PROBS, ENTROPIES, tf.ones([2, 3, 1]
 def test_returns():
     np.testing.assert_array_equal(losses.returns(REWARDS, "to_go"), [[7, 6, 4], [24, 16, 0]])
     np.testing.assert_array_equal(losses.returns(REWARDS, "total"), [[7, 7, 7], [24, 24, 24]])
+    expected = [[1 + 1 + 1, 2 + 2, 4], [8 + 8, 16, 0]]
+    np.testing.assert_array_equal(losses.returns(REWARDS, "to_go", 0.5), expected)
+    np.testing.assert_array_equal(losses.returns(REWARDS, "to_go", 0.0), REWARDS)
+    with pytest.raises(ValueError, match="discount must be 1 where credit is 'total'; received"):
+        losses.returns(REWARDS, "total", 0.5)
+
+
+def test_policy_gradient_with_a_discount():
+    # returns [3 4 4; 16 16 0]; without the own step's rewards [2 2 0; 8 0 0]; and the entropies'
+    of_entropies = 0.3 * np.array([[0.5 + 0.3 + 0.175, 0.6 + 0.35, 0.7], [0.8 + 0.45, 0.9, 0]])
+    for own_step, gains in (
+        (True, [[3, 4, 4], [16, 16, 0]]),
+        (False, [[2, 2, 0], [8, 0, 0]]),
+    ):
+        found = losses.policy_gradient(
+            TRACE, REWARDS, baseline="none", entropy_weight=0.3, discount=0.5, own_step=own_step
+        )
+        value = np.array(gains) + of_entropies
+        expected = -(LOG_PROBS * value).numpy().sum() / 5 - 0.3 * 3.5 / 5
+        assert found.numpy() == pytest.approx(expected, rel=1e-6)
+    expected = [[1 + 1 + 1, 2 + 2, 4], [8 + 8, 16, 0]]
+    np.testing.assert_array_equal(losses.returns(REWARDS, "to_go", 0.5), expected)
+    np.testing.assert_array_equal(losses.returns(REWARDS, "to_go", 0.0), REWARDS)
+    with pytest.raises(ValueError, match="discount must be 1 where credit is 'total'; received"):
+        losses.returns(REWARDS, "total", 0.5)
 
 
 def test_leave_one_out():

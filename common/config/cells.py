@@ -83,6 +83,9 @@ class Objective:
         "return of an action: rewards from its step on, or all",
         choices=CREDITS,
     )
+    discount: float = setting(
+        POLICY_GRADIENT.discount, "factor on a reward for each step to it", minimum=0, maximum=1
+    )
     baseline: str = setting(
         POLICY_GRADIENT.baseline,
         "subtracted from the return: 0, or the other rows' mean",
@@ -106,7 +109,10 @@ class Objective:
 
 
 # What each estimator reads of `Objective`, beyond what all do.
-_READ = {"reward": ("reward", "credit", "baseline", "rl_weight", "train_samples"), "loss": ()}
+_READ = {
+    "reward": ("reward", "credit", "discount", "baseline", "rl_weight", "train_samples"),
+    "loss": (),
+}
 ESTIMATOR_OPTIONS = {name: _READ[learns_from] for name, learns_from in ESTIMATORS.items()}
 
 

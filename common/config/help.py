@@ -35,7 +35,7 @@ def help_text(
         }
         chosen = [name for name in config.choosers() if name not in hidden]
         how = " ".join(f"--{name}={getattr(config, name)}" for name in chosen)
-        header = f"flags and their defaults with {how} (all flags: --helpfull):"
+        header = f"defaults with {how} (all: --helpfull):"
         lines += textwrap.wrap(header, width)
     elif issubclass(config_class, RunConfig):
         readers = config_class.readers()

@@ -119,6 +119,11 @@ class RunConfig(
             raise InputError(
                 "--reward mixture compares samples of one example: give --train_samples, 2 or more"
             )
+        if self.discount != 1 and self.credit == "total":
+            raise InputError(
+                f"--discount {self.discount} expects --credit to_go, got total: leave one of"
+                " them out"
+            )
         if self.periods is not None and not 1 <= len(self.periods) <= self.rnn_size:
             raise InputError(
                 f"--periods expects from 1 to {self.rnn_size} numbers (--rnn_size), "
