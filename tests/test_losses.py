@@ -226,16 +226,26 @@ OPTIONS = [dict(credit=c, entropy=e) for c in ("to_go", "total") for e in ("anal
 @pytest.mark.filterwarnings("ignore:baseline='leave_one_out' has nothing")
 @pytest.mark.parametrize("rewards", ["each", "end"])
 def test_unbiased_for_one_sequence(layer, rewards):
-    """Every credit x entropy, one sequence a batch (where leave-one-out subtracts nothing)."""
+    """Every credit x entropy, one sequence a batch, without a baseline."""
 
     @tf.function
     def gradients():
         with tf.GradientTape(persistent=True) as tape:
             every = Enumeration(layer, T, 11, rewards)
-            alone = Trace(*(a[:, None] for a in every.trace))
-            estimates = mean_estimates(
-                alone, every.rewards[:, None], tf.stop_gradient(every.probs), "leave_one_out"
-            )
+            # a mean over all sequences, each with its probability as its weight
+            weights = tf.stop_gradient(every.probs)[:, None]
+            weighted = every.trace._replace(mask=weights * every.trace.mask)
+            estimates = [
+                losses.policy_gradient(
+                    weighted,
+                    every.rewards,
+                    **options,
+                    baseline="none",
+                    rl_weight=RL_WEIGHT,
+                    entropy_weight=ENTROPY_WEIGHT,
+                )
+                for options in OPTIONS
+            ]
             objective = -every.objective(T)
         return tf.reduce_sum(every.probs), [
             tape.gradient(a, agent_weights(layer)) for a in (objective, *estimates)
