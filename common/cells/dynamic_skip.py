@@ -41,9 +41,10 @@ class DynamicSkipLSTMCell(HistoryCell, PolicyCell):
 
         L_t = -log sum_k pi_t(k) p(y_t | h_t(k))               `DynamicSkipLSTM.next_h`
 
-    Given the past choices, its gradient is exact, and sum_t L_t is below the loss of the samples
-    (Jensen). What k_t does to later steps is left to a policy gradient whose return begins behind
-    step t; without one (`rl_weight=0`) the agent looks one step ahead.
+    Given the past choices, its gradient is exact, and on average sum_t L_t is below the loss of
+    what is drawn (Jensen). What k_t does to later steps is left to a policy gradient whose return
+    begins behind step t: unbiased where both count alike; without it (`rl_weight=0`) the agent
+    looks one step ahead.
 
     Weights and states: as for `PolicyCell` and `KStateCell`.
 
