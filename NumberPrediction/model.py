@@ -49,7 +49,7 @@ class NumberModel(keras.Model):
         )
         if not self.config.is_marginal:
             return tf.cast(self.classifier(outputs[:, -1]), tf.float32), trace
-        logits = self.classifier(self.recurrent.next_h([numbers.shape[1] - 1])[:, 0])
+        logits = self.classifier(self.recurrent.next_h(tf.shape(numbers)[1:] - 1)[:, 0])
         return expected_logits(tf.cast(logits, tf.float32), trace.probs[:, -1]), trace
 
     def initial_state(self, batch_size: int) -> tuple:

@@ -149,9 +149,8 @@ class SkipRecurrence(Recurrence):
         k = tf.reshape(tf.range(1, self.n_actions + 1), [-1] + [1] * steps.shape.rank)
         slots = self.n_actions + steps - k
         if self.window:  # at step 0 the state before is at every distance, and later at none
-            before = slice(self.n_actions - 1, self.n_actions)
             n = self.n_actions
-            states = (tf.concat([0 * a[:n], a[n:], a[before]], 0) for a in states)
+            states = (tf.concat([tf.zeros_like(a[:n]), a[n:], a[n - 1 : n]], 0) for a in states)
             slots = tf.where(steps == 0, tf.shape(projected)[0] + n, slots)
         h, c = states
         n_states, n = h.shape[0], steps.shape[0] and steps.shape[0] * self.n_actions
