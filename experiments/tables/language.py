@@ -12,6 +12,7 @@ from experiments.tables.table import (
     MIXTURE,
     Row,
     Table,
+    trial,
     without_paper,
 )
 from LanguageModeling.presets import PRESETS, LanguageConfig
@@ -121,6 +122,29 @@ LANGUAGE = {
             ),
         },
         {"preset": "small", **MIXTURE},
+        data="ptb",
+        hours=0.8,
+    ),
+    # A trial of estimators with the dropout that is best for the LSTM, so that connections that
+    # merely regularise gain nothing.
+    "lm_small_dropout": Table(
+        "Language modelling, PTB, small scale, dropout 0.2: perplexity",
+        "LanguageModeling",
+        _PERPLEXITY,
+        {
+            "lstm": Row(LSTM, {"cell": "lstm"}),
+            **{
+                name: row
+                for name, row in trial(5).items()
+                if name in ("random_skip_lamda0.5", "attention_lamda0.5", "dynamic_skip_lamda0.5")
+            },
+            **_straight_through(0.02),
+            "marginal_lamda0.5": Row(
+                "dynamic skips, K = 5, lamda 0.5, exact in each step (marginal, a fifth of them)",
+                {"estimator": "marginal", "lamda": 0.5, "enumerate": 0.2},
+            ),
+        },
+        {"preset": "small", "dropout": 0.2, **MIXTURE},
         data="ptb",
         hours=0.8,
     ),
