@@ -88,7 +88,7 @@ def gradient_probe(
 
     def loss(h: tf.Tensor) -> tf.Tensor:
         labels = tf.constant(windows[:, -1], tf.int32)
-        return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, model.softmax(h))
+        return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, model.logits(h))
 
     return model.recurrent[-1], x, None if trace is None else trace.distances, loss
 

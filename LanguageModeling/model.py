@@ -10,7 +10,7 @@ from common import objective
 from common.layers.make_layer import auxiliary, make_layer, run_layer
 from common.losses import mixture
 from common.ops.agent import Trace
-from common.ops.mixture import by_chain, log_expected, log_mean, repeated
+from common.ops.mixture import by_chain, expected_logits, log_expected, log_mean, repeated
 from common.ops.random import dropout, fold
 from common.ops.replicas import part_of_mean
 from common.ops.softmax import log_likelihood
@@ -30,6 +30,8 @@ class LanguageModel(keras.Model):
 
     The agent of the last layer is rewarded at each step with log p(w_{t+1}). With `--estimator
     marginal` p is the mean over the distances of that step, sum_k pi_t(k) softmax(S h_t(k) + b).
+    Its control has no distances in it: with `--softmaxes K`, p is sum_k q_t(k) softmax(S m_t(k) +
+    b), with m_t(k) = tanh(M_k h^L_t + d_k) and q_t = softmax(Q h^L_t) (Yang et al. 2018, eq. 3).
 
     Args:
         config: the flags. n_words: V. spellings: of the V words, for --model char.
@@ -62,6 +64,14 @@ class LanguageModel(keras.Model):
             make_layer(config, config.rnn_size, "lstm", name=f"lstm_{i}", **initializers)
             for i in range(config.rnn_layers - 1)
         ] + [make_layer(config, config.rnn_size, name="recurrent", **initializers, **agent)]
+        if config.softmaxes > 1:
+            self.heads, self.prior = (
+                keras.layers.Dense(size, activation, kernel_initializer=uniform, name=name)
+                for size, activation, name in (
+                    (config.softmaxes * config.rnn_size, "tanh", "heads"),
+                    (config.softmaxes, "softmax", "prior"),
+                )
+            )
         self.softmax = keras.layers.Dense(n_words, kernel_initializer=uniform, name="softmax")
         self(tf.zeros([1, 1], tf.int32), self.initial_state(1))  # creates the weights
 
@@ -113,7 +123,20 @@ class LanguageModel(keras.Model):
     ) -> tuple[tf.Tensor, list, object]:
         """Words [B, T] int, state -> logits [B, T, V], new state, trace."""
         x, state, trace = self.features(words, state, training, greedy, seed, distances)
-        return tf.cast(self.softmax(x), tf.float32), state, trace
+        return self.logits(x), state, trace
+
+    def logits(self, x: tf.Tensor) -> tf.Tensor:
+        """Logits of the next words [..., V], from the inputs of the softmax [..., H]."""
+        if self.config.softmaxes == 1:
+            return tf.cast(self.softmax(x), tf.float32)
+        heads, prior = self.mixed(x)
+        return expected_logits(tf.cast(self.softmax(heads), tf.float32), prior)
+
+    def mixed(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """The inputs of several softmaxes m_t(k) [..., K, H], and their weights q_t(k) [..., K]."""
+        heads, prior = self.heads(x), tf.cast(self.prior(x), tf.float32)
+        shape = [*tf.unstack(tf.shape(x))[:-1], *(self.config.softmaxes, self.config.rnn_size)]
+        return tf.reshape(heads, shape), prior
 
     def training_loss(
         self, batch: NamedTensors, state: list, seed: tf.Tensor, schedule: NamedTensors
@@ -164,9 +187,14 @@ class LanguageModel(keras.Model):
 
         With probabilities [B, T, K], of their mixture, and the inputs are [B, T, K, H].
         """
-        if probs is not None:
-            each = tf.repeat(targets[:, :, None], probs.shape[2], 2)
-            return log_expected(self.log_likelihood(x, each), probs)
+        if probs is None and self.config.softmaxes > 1:
+            x, probs = self.mixed(x)
+        if probs is None:
+            return self._of_one_softmax(x, targets)
+        each = tf.repeat(targets[:, :, None], probs.shape[2], 2)
+        return log_expected(self._of_one_softmax(x, each), probs)
+
+    def _of_one_softmax(self, x: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
         kernel, bias = (tf.cast(w, x.dtype) for w in (self.softmax.kernel, self.softmax.bias))
         flat = log_likelihood(
             tf.reshape(x, [-1, x.shape[-1]]), kernel, bias, tf.reshape(targets, [-1])

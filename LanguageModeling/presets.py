@@ -73,10 +73,11 @@ class LanguageConfig(cells.flags_of([CharOptions]), _Model, RunConfig):
     param_init: float = setting(
         0.05, "initial weights are uniform between plus and minus this", minimum=0
     )
+    softmaxes: int = setting(1, "softmaxes whose weighted mean is the prediction", minimum=1)
     max_grad_norm: float = setting(5.0, minimum=0)
     reward: str = setting(
         "log_likelihood",
-        "reward at each step: log p (of one sample or of a mixture) or p of the next word",
+        "reward: log p of the next word, that of a mixture, or p",
         choices=("log_likelihood", "mixture", "likelihood"),
     )
     enumerate: float = setting(
@@ -90,6 +91,11 @@ class LanguageConfig(cells.flags_of([CharOptions]), _Model, RunConfig):
     def __post_init__(self):
         """Raises `InputError` for a reward that is no sum over shares of the steps."""
         super().__post_init__()
+        if self.is_marginal and self.softmaxes > 1:
+            raise InputError(
+                f"--softmaxes {self.softmaxes} expects another --estimator than marginal, which"
+                " mixes predictions itself: leave one of them out"
+            )
         if self.is_marginal and self.enumerate < 1 and self.reward != "log_likelihood":
             raise InputError(
                 f"--enumerate {self.enumerate} expects --reward log_likelihood, got {self.reward}:"

@@ -385,3 +385,25 @@ def test_what_is_refused():
     model.compile("sgd", "mse")
     with pytest.raises(ValueError, match="estimator='marginal' needs a loss that asks"):
         model.compute_loss(None, tf.zeros([B, 1]), tf.zeros([B, 1]))
+
+
+@pytest.mark.parametrize("compiled", [None, False, True])
+def test_a_mixture_of_softmaxes(compiled):
+    """The control without distances, in NumPy; K = 1 has no weights of its own."""
+    one = parse(LanguageConfig, PRESETS, ["x", "--cell=lstm", f"--rnn_size={H}"])
+    model = randomised(LanguageModel(dataclasses.replace(one, softmaxes=3), V))
+    x = np.random.default_rng(0).normal(size=[B, T, H]).astype(np.float32)
+    names = ("heads", "prior", "softmax")
+    (m, d), (q, e), (s, b) = ((w.numpy() for w in getattr(model, n).weights) for n in names)
+    heads = np.tanh(x @ m + d).reshape(B, T, 3, H)
+    expected = (softmax(x @ q + e)[..., None] * softmax(heads @ s + b)).sum(2)
+
+    def run(x):
+        return tf.nn.softmax(model.logits(x)), model.log_likelihood(x, BATCH["targets"])
+
+    if compiled is not None:
+        run = tf.function(run, jit_compile=compiled)
+    probs, found = run(x)
+    np.testing.assert_allclose(probs, expected, atol=1e-6)
+    np.testing.assert_allclose(found, of_targets(expected), rtol=1e-5)
+    assert not hasattr(LanguageModel(one, V), "heads")

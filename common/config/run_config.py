@@ -97,7 +97,7 @@ class RunConfig(
     )
     strategy: str = setting(
         "none",
-        "one device, all GPUs of this machine, or the machines that TF_CONFIG or Slurm name",
+        "all GPUs here, or the machines of TF_CONFIG",
         choices=("none", "mirrored", "multi_worker"),
     )
 

@@ -32,8 +32,8 @@ def log_expected(log_probs: tf.Tensor, probs: tf.Tensor, axis: int = -1) -> tf.T
 
 
 def expected_logits(logits: tf.Tensor, probs: tf.Tensor) -> tf.Tensor:
-    """log sum_k pi(k) softmax(l_k) [B, V], of logits l_k [B, K, V] and pi(k) [B, K]."""
-    return log_expected(tf.nn.log_softmax(logits), probs[:, :, None], 1)
+    """log sum_k pi(k) softmax(l_k) [..., V], of logits l_k [..., K, V] and pi(k) [..., K]."""
+    return log_expected(tf.nn.log_softmax(logits), probs[..., None], -2)
 
 
 def by_chain(a: tf.Tensor, n_chains: int) -> tf.Tensor:

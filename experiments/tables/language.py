@@ -143,6 +143,7 @@ LANGUAGE = {
                 "dynamic skips, K = 5, lamda 0.5, exact in each step (marginal, a fifth of them)",
                 {"estimator": "marginal", "lamda": 0.5, "enumerate": 0.2},
             ),
+            "softmaxes": Row("LSTM, mixture of 5 softmaxes", {"cell": "lstm", "softmaxes": 5}),
         },
         {"preset": "small", "dropout": 0.2, **MIXTURE},
         data="ptb",
