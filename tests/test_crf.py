@@ -247,3 +247,62 @@ def test_layer_saves_loads_and_stays_float32(tmp_path):
 def test_layer_names_the_shape_it_wants():
     with pytest.raises(ValueError, match=r"expects scores \[B, T, 2\].*received shape"):
         crf.CRF(["O", "B-X"])(np.zeros((1, 4, 3), "float32"))
+
+
+def small(problem):
+    """A layer with the problem's weights, and the problem's emissions and tags."""
+    emissions, tags, *weights, _ = problem
+    layer = crf.CRF(["a", "b", "c"])
+    layer.build([None, None, 3])
+    layer.set_weights(weights)
+    return layer, tf.where(tf.abs(emissions) < 9, emissions, 1.0), tags
+
+
+def test_the_layer_takes_any_mask(problem):
+    """Padding in front, holes, no real step: as the real steps alone. NaN there reaches nothing."""
+    layer, emissions, tags = small(problem)
+    mask = np.array([[0, 1, 1, 1], [1, 0, 0, 1], [0, 0, 0, 0], [0, 0, 1, 0]], bool)
+    hidden = tf.where(mask[..., None], emissions, np.nan)
+    with tf.GradientTape() as tape:
+        found = tf.function(layer.log_likelihood)(hidden, tf.where(mask, tags, -1), mask)
+    assert all(np.isfinite(slope).all() for slope in tape.gradient(found, layer.trainable_weights))
+    decoded = layer(hidden, mask=mask).numpy()
+    assert not decoded[~mask].any() and found[2] == 0
+    for row in (0, 1, 3):
+        real = tf.boolean_mask(emissions[row], mask[row])[None]
+        alone = layer.log_likelihood(real, tags.numpy()[row][mask[row]][None])
+        np.testing.assert_allclose(found[row], alone[0], rtol=1e-5)
+        assert decoded[row][mask[row]].tolist() == layer(real).numpy()[0].tolist()
+
+
+def test_the_layer_takes_the_mask_of_keras(problem):
+    layer, _, tags = small(problem)
+    words = np.array([[1, 2, 0, 0], [0, 1, 2, 0]])
+    emissions = keras.layers.Embedding(3, 3, mask_zero=True)(words)
+    given = layer.log_likelihood(tf.identity(emissions), tags[:2], words != 0)
+    np.testing.assert_array_equal(layer.log_likelihood(emissions, tags[:2]), given)
+
+
+def test_tags_that_do_not_fit(problem):
+    layer, emissions, tags = small(problem)
+    with pytest.raises(ValueError, match=r"tags must lie in 0\.\.2; received -1 to 1"):
+        layer.log_likelihood(emissions, tags - 1)
+    graph = tf.function(layer.log_likelihood)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"tags must lie in 0\.\.2"):
+        graph(emissions, tags + 1)
+    with pytest.raises(ValueError, match=r"expected tensors of shapes \[B, T, N\] \[B, T\]"):
+        layer.log_likelihood(emissions, tags[:1])
+
+
+@pytest.mark.parametrize(
+    ("tags", "scheme", "message"),
+    [
+        (3, None, "names of the tags, such as .*; received 3"),
+        ("abc", None, "names of the tags"),
+        ([], None, "names of the tags"),
+        ([1, 2], "BIO", "tags of a scheme must be names"),
+    ],
+)
+def test_what_are_no_names_of_tags(tags, scheme, message):
+    with pytest.raises(ValueError, match=message):
+        crf.CRF(tags, scheme)

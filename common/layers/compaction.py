@@ -21,6 +21,10 @@ class Compaction:
         self.lengths = self.latest[:, -1] + 1
         self.mask = tf.cast(mask, tf.float32)
 
+    def clear(self, a: tf.Tensor) -> tf.Tensor:
+        """[B, T, D], zero at masked steps: a NaN there would reach the gradients of weights."""
+        return tf.where(self.mask[..., None] > 0, a, tf.zeros_like(a))
+
     def compact(self, a: tf.Tensor) -> tf.Tensor:
         """[B, T, ...], the unmasked steps first, in their order."""
         return tf.gather(a, self.order, batch_dims=1)

@@ -1,8 +1,9 @@
 """Linear-chain conditional random field: pure functions on batches, and a layer with the weights.
 
-Letters: B sequences, T steps, N tags. Sequences are padded on the right: `mask [B, T]` is true on
-real steps, which come first. A row without any real step scores 0 everywhere. Everything runs
-eagerly, as a graph and under XLA; the loops count over T, so nothing is unrolled.
+Letters: B sequences, T steps, N tags. The functions take sequences that are padded on the right:
+`mask [B, T]` is true on real steps, which come first. The layer takes any mask: a masked step is as
+if it were not there. A row without any real step scores 0 everywhere. Everything runs eagerly, as a
+graph and under XLA; the loops count over T, so nothing is unrolled.
 
 Lafferty, McCallum & Pereira (2001), "Conditional Random Fields"; the form with emissions from a
 network is Lample et al. (2016), "Neural Architectures for Named Entity Recognition", section 2.2.
@@ -17,7 +18,9 @@ import tensorflow as tf
 
 from ..cells.arguments import LayerArguments
 from ..cells.settings import Settings
+from ..ops import agent
 from ..ops.shapes import expect
+from .compaction import Compaction
 
 # the score of a forbidden transition: finite, so that gradients and masked rows stay finite
 FORBIDDEN = -1e4
@@ -42,6 +45,8 @@ def allowed_transitions(
     if scheme not in ("BIOES", "BIO"):
         raise ValueError(f"scheme must be 'BIOES' or 'BIO', received {scheme!r}")
     for tag in tags:
+        if not isinstance(tag, str):
+            raise ValueError(f"tags of a scheme must be names, such as 'B-PER', received {tag!r}")
         if tag != "O" and (tag[:1] == "O" or tag[:1] not in scheme or tag[1:2] != "-"):
             raise ValueError(
                 f"tags must be of the scheme {scheme}, such as 'O' or 'B-PER', received {tag!r}"
@@ -123,8 +128,7 @@ def path_score(
 
     Other arguments as for `log_partition`.
     """
-    # One-hot products, not gathers: their gradients are dense, and XLA has no scatter to do. N is
-    # small.
+    # One-hot products, not gathers: their gradients are dense, and XLA has no scatter to do.
     real = tf.cast(mask, emissions.dtype)
     chosen = tf.one_hot(tags, emissions.shape[-1], dtype=emissions.dtype) * real[:, :, None]
     last = real - tf.pad(real[:, 1:], [[0, 0], [0, 1]])
@@ -199,8 +203,8 @@ class CRF(Settings, keras.layers.Layer):
         scheme: "BIOES", "BIO", or None for no constraint.
 
     Raises:
-        ValueError: another scheme, or a tag that is not of the scheme; scores of another number of
-            tags.
+        ValueError: no tags; another scheme, or a tag that is not of the scheme; scores of another
+            number of tags, tags that are none of them (see `log_likelihood`).
 
     Example:
         ```python
@@ -217,6 +221,10 @@ class CRF(Settings, keras.layers.Layer):
         # scores add up to hundreds: bfloat16 would not hold them
         super().__init__(autocast=False, **kwargs)
         self.supports_masking = True
+        if isinstance(tags, str) or not np.iterable(tags) or not len(tags):
+            raise ValueError(
+                f"tags must be the names of the tags, such as ['O', 'B-PER']; received {tags!r}"
+            )
         self.take(tags=list(tags), scheme=scheme)
         self._constraint = allowed_transitions(self.tags, scheme) if scheme else (0.0, 0.0, 0.0)
         self.settle()
@@ -240,20 +248,28 @@ class CRF(Settings, keras.layers.Layer):
 
         mask: [B, T] bool, None for no padding.
         """
-        emissions, mask = _inputs(emissions, mask)
-        return viterbi(emissions, *self._scores(), mask)[0]
+        emissions, mask, order = _inputs(emissions, mask)
+        found = viterbi(emissions, *self._scores(), mask)[0]
+        return found if order is None else order.spread(found, hold=False)
 
     def log_likelihood(
         self, emissions: tf.Tensor, tags: tf.Tensor, mask: tf.Tensor | None = None
     ) -> tf.Tensor:
         """log p(tags | emissions) [B] in nats.
 
-        emissions: [B, T, N]. tags: [B, T] int. mask: [B, T] bool.
+        emissions: [B, T, N]. mask: [B, T] bool, by default the one that Keras attached to the
+        emissions, if any. tags: [B, T] int in 0..N-1, at masked steps anything; others raise a
+        ValueError, from a running graph `tf.errors.InvalidArgumentError`, and are NaN under XLA.
         """
+        mask = getattr(emissions, "_keras_mask", None) if mask is None else mask
+        emissions, mask, order = _inputs(emissions, mask)
         if not self.built:
             self.build(emissions.shape)
-        emissions, mask = _inputs(emissions, mask)
-        return log_likelihood(emissions, tags, *self._scores(), mask)
+        tags, scores = tf.convert_to_tensor(tags), self._scores()
+        expect("[B, T, N] [B, T] [B, T] [N, N]", emissions, tags, mask, scores[0])
+        tags = tags if order is None else order.compact(tags)
+        tags, emissions = agent.checked(tags, len(self.tags), emissions, mask, name="tags", first=0)
+        return log_likelihood(emissions, tags, *scores, mask)
 
     def _scores(self) -> list[tf.Tensor]:
         weights = (self.transitions, self.start, self.end)
@@ -269,9 +285,14 @@ class CRF(Settings, keras.layers.Layer):
         return {**super().get_config(), "tags": list(self.tags), "scheme": self.scheme}
 
 
-def _inputs(emissions: tf.Tensor, mask: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor]:
-    """Emissions in float32, whatever the compute dtype, and a mask."""
+def _inputs(
+    emissions: tf.Tensor, mask: tf.Tensor | None
+) -> tuple[tf.Tensor, tf.Tensor, Compaction | None]:
+    """Emissions in float32 and a mask, with the real steps in front; what brought them there."""
     emissions = tf.cast(emissions, tf.float32)
-    return emissions, (
-        tf.ones(tf.shape(emissions)[:2], tf.bool) if mask is None else tf.cast(mask, tf.bool)
-    )
+    if mask is None:
+        return emissions, tf.ones(tf.shape(emissions)[:2], tf.bool), None
+    expect("[B, T, N] [B, T]", emissions, mask := tf.convert_to_tensor(mask))
+    order = Compaction(mask)
+    mask = tf.sequence_mask(order.lengths, tf.shape(mask)[1])
+    return order.compact(order.clear(emissions)), mask, order

@@ -85,28 +85,36 @@ def greedy(logits: tf.Tensor) -> tf.Tensor:
 
 
 def checked(
-    distances: tf.Tensor, n_actions: int, x: tf.Tensor, mask: tf.Tensor | None = None
+    distances: tf.Tensor,
+    n_actions: int,
+    x: tf.Tensor,
+    mask: tf.Tensor | None = None,
+    *,
+    name: str = "distances",
+    first: int = 1,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Given distances [...] as int32, and the inputs x [..., D] of their steps.
 
-    Where `mask` [...] is false there is no step: the distance becomes 1.
+    Or other choices of that `name`, one of K that are counted from `first`. Where `mask` [...] is
+    false there is no step: the distance becomes the first.
 
     Raises:
-        ValueError: a distance outside 1..K. `tf.errors.InvalidArgumentError` where a graph that
-            runs finds it. XLA has no such errors: there the inputs of these steps, and all that
-            follows from them, become NaN.
+        ValueError: a distance that is none of the K. `tf.errors.InvalidArgumentError` where a graph
+            that runs finds it. XLA has no such errors: there the inputs of these steps, and all
+            that follows from them, become NaN.
     """
     distances = tf.cast(distances, tf.int32)
     if mask is not None:
-        distances = tf.where(tf.cast(mask, tf.bool), distances, 1)
-    message = f"distances must lie in 1..{n_actions}; received"
+        distances = tf.where(tf.cast(mask, tf.bool), distances, first)
+    last = first + n_actions - 1
+    message = f"{name} must lie in {first}..{last}; received"
     if (known := tf.get_static_value(distances)) is not None:
-        if known.size and not 1 <= known.min() <= known.max() <= n_actions:
+        if known.size and not first <= known.min() <= known.max() <= last:
             raise ValueError(f"{message} {known.min()} to {known.max()}")
         return distances, x
-    within = (1 <= distances) & (distances <= n_actions)
+    within = (first <= distances) & (distances <= last)
     tf.debugging.Assert(tf.reduce_all(within), [message, distances])
-    return tf.clip_by_value(distances, 1, n_actions), tf.where(
+    return tf.clip_by_value(distances, first, last), tf.where(
         within[..., None], x, tf.constant(float("nan"), x.dtype)
     )
 
