@@ -719,6 +719,46 @@ def test_mixed_precision():
         np.testing.assert_allclose(a, b, atol=0.02 * np.abs(b).max() + 0.02)
 
 
+def test_layer_normalisation_in_mixed_precision():
+    options = {"layer_norm": True, "return_sequences": True, "jit_compile": False}
+    layer, same = (
+        DynamicSkipLSTM(H, **options, dtype="mixed_bfloat16"),
+        DynamicSkipLSTM(H, **options),
+    )
+    x = normal((B, T, D), 1)
+    layer.build(x.shape), same.build(x.shape)
+    same.cell.set_weights(layer.cell.get_weights())
+    with tf.GradientTape() as tape:
+        outputs = layer(x, distances=np.ones([B, T], int))
+    gradients = tape.gradient(outputs, [v.value for v in layer.trainable_variables])
+    assert all(g is None or g.dtype == tf.float32 and np.isfinite(g).all() for g in gradients)
+    wanted = same(x, distances=np.ones([B, T], int))
+    np.testing.assert_allclose(tf.cast(outputs, tf.float32), wanted, atol=0.03)
+
+
+def test_what_stands_at_masked_steps_reaches_nothing():
+    layer, x = DynamicSkipLSTM(H, jit_compile=False, return_sequences=True), normal((B, T, D), 1)
+    layer.build(x.shape)
+
+    def run(hidden):
+        with tf.GradientTape() as tape:
+            outputs = layer(tf.where(MASK[..., None], x, hidden), mask=tf.constant(MASK))
+            loss = tf.reduce_sum(outputs) + tf.reduce_sum(layer.trace.log_probs)
+        return outputs, *tape.gradient(loss, layer.trainable_variables)
+
+    for a, b in zip(run(np.nan), run(1.0), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_ragged_tensor_is_refused_with_what_to_give():
+    layer = DynamicSkipLSTM(H, 2, jit_compile=False)
+    x = tf.RaggedTensor.from_tensor(normal((2, 3, D), 1), lengths=[3, 1])
+    with pytest.raises(ValueError, match=r"a RaggedTensor x: give x.to_tensor\(\)"):
+        layer(x)
+    found = layer(x.to_tensor(), mask=tf.sequence_mask(x.row_lengths()))
+    np.testing.assert_allclose(found[1:], layer(x.to_tensor()[1:, :1]), atol=1e-6)
+
+
 def test_masking_layer_and_masks_handed_on():
     inputs = keras.Input((T, D))
     x = keras.layers.Masking(-1.0)(inputs)

@@ -181,10 +181,9 @@ class KStateCell(Settings, keras.layers.Layer):
         of_kind = {what: getattr(self, f"{kind}_{what}") for what in ("regularizer", "constraint")}
         return self.add_weight(name=name, shape=shape, initializer=initializer, **of_kind)
 
-    @property
-    def norm_weights(self) -> Norm | None:
-        """Gains and offsets as tensors, or None without `layer_norm`."""
-        return self._norm and Norm(*map(tf.convert_to_tensor, self._norm))
+    def norm_weights(self, dtype: tf.DType) -> Norm | None:
+        """Gains and offsets in the dtype of what they scale, or None without `layer_norm`."""
+        return self._norm and Norm(*(tf.cast(w, dtype) for w in self._norm))
 
     def draws(self, training: bool, greedy: bool | None = None, given: bool = False) -> bool:
         """Whether a call needs random numbers.
@@ -249,7 +248,7 @@ class KStateCell(Settings, keras.layers.Layer):
             h, c = h + before[0], c + before[1]
         z = x @ tf.convert_to_tensor(self.kernel) + h @ tf.convert_to_tensor(self.recurrent_kernel)
         z = z if self.bias is None else z + self.bias
-        h, c = lstm_gates(z, c, self.norm_weights, candidate_mask)
+        h, c = lstm_gates(z, c, self.norm_weights(z.dtype), candidate_mask)
         states = [self._flat(tf.concat([s[1:], new[None]], 0)) for s, new in ((hs, h), (cs, c))]
         return h, states + [tf.zeros_like(s) for s in before]
 

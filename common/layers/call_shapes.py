@@ -6,6 +6,11 @@ import tensorflow as tf
 
 def of_call(sequences: tf.Tensor, initial_state: list | None, **of_steps: tf.Tensor | None) -> dict:
     """The shapes that `check` takes, of what a call was given."""
+    if isinstance(sequences, tf.RaggedTensor):
+        raise ValueError(
+            "sequences must be a tensor [B, T, D]; received a RaggedTensor x: give x.to_tensor()"
+            " and mask=tf.sequence_mask(x.row_lengths())"
+        )
     states = (
         initial_state
         if initial_state is None or isinstance(initial_state, list | tuple)

@@ -195,7 +195,7 @@ class KStateLSTM(CellSettings, SequenceOutputs):
             distances, sequences = agent.checked(distances, cell.n_actions, sequences, mask)
         order = None if mask is None else Compaction(mask)
         if order is not None:
-            sequences = order.compact(sequences)
+            sequences = order.compact(order.clear(sequences))
             distances = None if distances is None else order.compact(distances)
         x = tf.transpose(sequences, [1, 0, 2])  # [T, B, D]
         if distances is not None:
@@ -274,7 +274,7 @@ class KStateLSTM(CellSettings, SequenceOutputs):
         if cell.bias is not None:
             projected += tf.cast(tf.convert_to_tensor(cell.bias), projected.dtype)
         kernel = tf.convert_to_tensor(cell.recurrent_kernel)
-        return projected, kernel, past, cell.norm_weights, candidate_mask
+        return projected, kernel, past, cell.norm_weights(cell.wide_dtype), candidate_mask
 
     def _record(self, entries: tuple, order: Compaction | None) -> agent.Trace:
         entries = [tf.transpose(a, [1, 0, *range(2, a.shape.rank)]) for a in entries]
