@@ -77,3 +77,21 @@ def test_under_keras_rnn_and_in_a_policy_gradient_model():
     net = PolicyGradientModel(inputs, skip()(inputs))
     draws = [predict_sampled(net, X, 1, seed) for seed in range(6)]
     assert any((draws[0] != draw).any() for draw in draws[1:])
+
+
+def test_what_has_no_mean_over_draws():
+    stateful = keras.Sequential([keras.Input([T, D], batch_size=5), skip(stateful=True)])
+    with pytest.raises(ValueError, match="is stateful, so that a draw would begin where"):
+        predict_sampled(stateful, X, n_samples=2)
+    for x in ([X, X[:1]], X.tolist(), 3.0):
+        with pytest.raises(ValueError, match="arrays with one row for each example; received"):
+            predict_sampled(model(skip()), x)
+    assert predict_sampled(model(skip()), X[:0], n_samples=2).shape == (0, 3)
+
+
+def test_the_mean_of_narrow_outputs_is_wide():
+    dense = keras.layers.Dense(2, activation="softmax", dtype="bfloat16")
+    net = keras.Sequential([keras.Input([T, D]), dense])
+    found = predict_sampled(net, X, n_samples=300)  # of a network that draws nothing
+    assert found.dtype == net(X).dtype.as_numpy_dtype
+    np.testing.assert_array_equal(found, net(X))

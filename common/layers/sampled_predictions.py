@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from ..cells.checks import whole_number
 from ..cells.sampling import sampled
+from ..ops.products import wide
 
 
 def predict_sampled(
@@ -31,8 +32,9 @@ def predict_sampled(
         The outputs [N, ...], in the structure of the model's.
 
     Raises:
-        ValueError: a number below 1; other inputs than arrays; outputs of whole numbers, such as
-            classes or the distances of `return_trace`.
+        ValueError: a number below 1; other inputs than arrays of as many rows; a layer with
+            stateful=True; outputs of whole numbers, such as classes or the distances of
+            `return_trace`.
 
     Example:
         ```python
@@ -51,9 +53,18 @@ def predict_sampled(
         raise ValueError(
             f"x must be an array, or a structure of arrays with one row each; received {type(x)}"
         ) from error
-    n_rows = tf.nest.flatten(x)[0].shape[0]
+    shapes = [a.shape for a in tf.nest.flatten(x)]
+    n_rows = {shape[0] if shape.rank else None for shape in shapes}
+    if len(n_rows) != 1 or None in n_rows:
+        raise ValueError(f"x must be arrays with one row for each example; received {shapes}")
+    for layer in model._flatten_layers():
+        if getattr(layer, "stateful", False):
+            raise ValueError(
+                f"{layer.name} is stateful, so that a draw would begin where the one before ended:"
+                " make the model anew with stateful=False, and give it the weights"
+            )
     parts = []
-    for number, start in enumerate(range(0, n_rows, batch_size)):
+    for number, start in enumerate(range(0, max(*n_rows, 1), batch_size)):
         batch = tf.nest.map_structure(lambda a, i=start: a[i : i + batch_size], x)
         chains = []
         for s in range(n_samples):
@@ -70,4 +81,6 @@ def _mean(*chains: tf.Tensor) -> np.ndarray:
             f"expected outputs that have a mean; received {chains[0].dtype.name}: "
             "make the model without them"
         )
-    return np.mean([one.numpy() for one in chains], 0)
+    dtype = chains[0].dtype
+    found = np.mean([tf.cast(one, wide(dtype)).numpy() for one in chains], 0)
+    return found.astype(dtype.as_numpy_dtype)
