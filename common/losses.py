@@ -31,6 +31,7 @@ def masked_mean(a: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
 
     On several replicas, this replica's share of the mean (see `replicas.py`).
     """
+    mask = tf.cast(mask, (a := tf.convert_to_tensor(a)).dtype)
     return tf.math.divide_no_nan(tf.reduce_sum(a * mask), total(tf.reduce_sum(mask)))
 
 
@@ -59,6 +60,7 @@ def leave_one_out(values: tf.Tensor, mask: tf.Tensor, n_samples: int = 1) -> tf.
     With several samples of each input, [S * B, T], the mean over the other samples of the same
     input (Kool et al. 2019). 0 where there are no others.
     """
+    mask = tf.cast(mask, (values := tf.convert_to_tensor(values)).dtype)
     expect("[B, T] [B, T]", values, mask)
     shape, everywhere = tf.shape(values), total
     if n_samples > 1:  # all samples of an input are on one replica
@@ -118,6 +120,7 @@ def policy_gradient(
         loss = task_loss + losses.policy_gradient(trace, rewards, entropy_weight=0.01)
         ```
     """
+    rewards = tf.cast(rewards, trace.mask.dtype)
     expect("[B, T] [B, T] [B, T]", trace.log_probs, trace.mask, rewards)
     analytic = one_of("entropy", entropy, ENTROPIES) == "analytic"
     information = tf.stop_gradient(trace.entropies if analytic else -trace.log_probs)
@@ -169,6 +172,7 @@ def mixture(log_likelihood: tf.Tensor, n_samples: int) -> tuple[tf.Tensor, tf.Te
 
 def at_last_step(value: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
     """One reward per sequence [B] as rewards [B, T], placed at its last unmasked step."""
+    mask = tf.cast(mask, (value := tf.convert_to_tensor(value)).dtype)
     expect("[B] [B, T]", value, mask)
     last = tf.cumsum(mask, axis=1, reverse=True, exclusive=True) == 0
     return value[:, None] * mask * tf.cast(last, mask.dtype)

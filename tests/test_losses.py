@@ -417,3 +417,18 @@ def test_the_mixture_is_unbiased(layer):
 
     wanted, found = gradients()
     assert_same(found, wanted)
+
+
+def test_arrays_lists_and_masks_of_other_types():
+    """As TensorFlow's own functions take them; the given array stays as it is."""
+    rewards, mask = REWARDS.numpy(), MASK.numpy() > 0
+    expected = losses.policy_gradient(TRACE, REWARDS)
+    for given in (rewards, rewards.tolist(), rewards.astype(int), tf.cast(rewards, tf.bfloat16)):
+        assert losses.policy_gradient(TRACE, given) == expected
+    for given in (mask, mask.tolist(), mask.astype(int)):
+        assert losses.masked_mean(rewards, given) == losses.masked_mean(REWARDS, MASK)
+        found = losses.leave_one_out(rewards, given)
+        np.testing.assert_array_equal(found, losses.leave_one_out(REWARDS, MASK))
+        found = losses.at_last_step([1.0, 2.0], given)
+        np.testing.assert_array_equal(found, [[0, 0, 1], [0, 2, 0]])
+    np.testing.assert_array_equal(rewards, REWARDS)
