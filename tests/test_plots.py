@@ -126,7 +126,7 @@ def test_connections_of_a_batch(monkeypatch, tmp_path):
     distances = np.array([[1, 2, 1, 0], [1, 0, 1, 2], [0, 0, 0, 0]])
     words = [["a", "b", "c", "<pad>"], ["d", "e", "f"], []]  # with and without the masked ones
     matplotlib.rcParams["font.size"] = 17
-    paths = common.draw_connections(distances[1], tmp_path / "one.png", words[1])
+    paths = common.draw_connections(distances[1], tmp_path / "one.PNG", words[1])
     assert [path.name for path in paths] == ["one.png", "one.svg", "one.csv"]
     assert paths[2].read_text().splitlines()[1:] == ["0,d,1,", "1,e,1,0", "2,f,2,0"]
     assert matplotlib.rcParams["font.size"] == 17
@@ -138,6 +138,9 @@ def test_connections_of_a_batch(monkeypatch, tmp_path):
             (["a", "b", "c"], [1, 2, 1], tmp_path / "a-1"),
             (["d", "e", "f"], [1, 1, 2], tmp_path / "a-2"),
         ]
+    for letters in (tf.constant(["ä", "b"]), ["ä".encode(), b"b"], iter("äb")):
+        ((drawn, *_),) = common.draw_connections([1, 1], tmp_path / "a", letters)
+        assert drawn == ["ä", "b"]
     (unnamed,) = common.draw_connections(probs[1], tmp_path / "a")
     assert unnamed == (["1", "3", "4"], [1, 1, 2], tmp_path / "a")
 
@@ -154,6 +157,12 @@ def test_connections_of_a_batch(monkeypatch, tmp_path):
         (np.array([1, -1]), None, "at least 0"),
         (np.array([[1, 0, 2]]), [["a"]], "3 labels of sequence 0, or 2 of its steps .* received 1"),
         (np.array([[1, 2]]), ["ab", "cd"], "labels of 1 sequences, received 2"),
+        (
+            np.array([[1.0, 2.0, 1.0]]),
+            None,
+            r"probabilities .*; received float64 of shape \[1, 3\]",
+        ),
+        (np.full([2, 3], np.nan), None, "probabilities"),
     ],
 )
 def test_connections_of_something_else(trace, labels, message, tmp_path):

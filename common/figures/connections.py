@@ -61,11 +61,11 @@ def draw_connections(
                 f"expected labels of {len(distances)} sequences, received {len(labels)}"
             )
     path = pathlib.Path(path)
-    stem = path.with_suffix("") if path.suffix in _WRITTEN else path
+    stem = path.with_suffix("") if path.suffix.lower() in _WRITTEN else path
     paths = []
     for number, steps in enumerate(distances):
         real = steps > 0
-        names = range(1, len(steps) + 1) if labels is None else labels[number]
+        names = range(1, len(steps) + 1) if labels is None else list(labels[number])
         if len(names) not in (len(steps), n := int(real.sum())):
             raise ValueError(
                 f"expected {len(steps)} labels of sequence {number}, or {n} of its steps that are"
@@ -76,8 +76,14 @@ def draw_connections(
         if n:
             file = stem.with_name(f"{stem.name}-{number + 1}") if is_batch else stem
             with matplotlib.rc_context():  # what a user has set stays
-                paths += arcs.draw([str(one) for one in names], steps[real].tolist(), file, caption)
+                paths += arcs.draw([*map(_text, names)], steps[real].tolist(), file, caption)
     return paths
+
+
+def _text(label: Any):
+    """A label as it is drawn; the strings of a tensor are bytes."""
+    label = label.numpy() if hasattr(label, "numpy") else label
+    return label.decode(errors="replace") if isinstance(label, bytes) else str(label)
 
 
 def _distances(trace: Any) -> tuple[np.ndarray, bool]:
@@ -85,7 +91,10 @@ def _distances(trace: Any) -> tuple[np.ndarray, bool]:
     found = trace["distances"] if isinstance(trace, Mapping) else trace
     found = np.asarray(getattr(found, "distances", found))
     is_float = np.issubdtype(found.dtype, np.floating)
-    if found.ndim not in ((2, 3) if is_float else (1, 2)) or not found.size or found.min() < 0:
+    fits = found.size and found.ndim in ((2, 3) if is_float else (1, 2)) and found.min() >= 0
+    if fits and is_float:  # of each step they add up to 1, or to 0 where it is masked
+        fits = np.allclose(total := found.sum(-1, dtype=np.float64), total > 0, atol=0.02)
+    if not fits:
         raise ValueError(
             "expected distances [T] or [B, T], whole numbers of at least 0, or probabilities"
             f" [T, K] or [B, T, K]; received {found.dtype} of shape {list(found.shape)}"
