@@ -46,9 +46,13 @@ def test_step_by_step():
     )
     x = L.Embedding(9, 3, mask_zero=True)(words)
     x = L.Bidirectional(skips)(x)
-    x = common.FixedSkipLSTM(4, skip=2, layer_norm=True, return_sequences=True)(x)
+    x = common.FixedSkipLSTM(
+        4, skip=2, layer_norm=True, return_sequences=True, activity_regularizer="l2"
+    )(x)
     *last, c = common.FastLSTM(4, go_backwards=True, return_state=True)(x)
-    model = keras.Model(words, [L.Dense(2)(last[0]), c, inner(L.Embedding(9, 6)(words))])
+    each = common.DynamicSkipLSTM(2, n_actions=2, trainable=False)
+    deep = L.TimeDistributed(each)(L.Reshape([-1, 2, 2])(L.Embedding(9, 4)(words)))
+    model = keras.Model(words, [L.Dense(2)(last[0]), c, inner(L.Embedding(9, 6)(words)), deep])
     layers = [one for one in model._flatten_layers() if isinstance(one, KStateLSTM)]
     assert len(layers) >= 5
     made = common.step_by_step(model)
@@ -56,6 +60,7 @@ def test_step_by_step():
     inputs = np.array([[3, 1, 4, 1, 5, 0, 0], [2, 7, 1, 8, 2, 8, 1]])
     for ours, theirs in zip(model(inputs), made(inputs), strict=True):
         assert theirs.numpy() == pytest.approx(ours.numpy(), abs=1e-6)
+    assert len(made.losses) == 1 and len(made.trainable_weights) == len(model.trainable_weights)
     for weight in made.weights:  # it has weights of its own
         weight.assign(weight * 0)
     assert not np.allclose(model(inputs)[1], made(inputs)[1])
@@ -123,13 +128,18 @@ def test_a_saved_model_serves_without_the_package(fresh, model, tmp_path):
 
 
 def test_tflite(model, tmp_path):
+    h = model.layers[1](x := keras.Input([None, 3]))
+    model = keras.Model(x, {"tags": L.Dense(3)(h), "z": L.Dense(2)(h)})  # z is the shorter name
     common.export(model, tmp_path / "model.tflite", batch_size=2)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         interpreter = tf.lite.Interpreter(str(tmp_path / "model.tflite"))
     runner, x = interpreter.get_signature_runner(), numbers(2, 4, 3)
-    (found,) = runner(**dict.fromkeys(runner.get_input_details(), x)).values()
-    assert found == pytest.approx(model(x).numpy(), abs=1e-6)
+    found = runner(**dict.fromkeys(runner.get_input_details(), x))
+    for name, expected in model(x).items():
+        assert found[name] == pytest.approx(expected.numpy(), abs=1e-6)
+    with pytest.raises(ValueError, match="batch_size must be a whole number of at least 1; receiv"):
+        common.export(model, tmp_path / "other.tflite", batch_size=0)
 
 
 def test_an_unrolled_layer_goes_to_tflite_as_keras_has_it(tmp_path):

@@ -16,11 +16,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from ..cells.checks import whole_number
 from ..files import atomic_write
 from .k_state_layer import KStateLSTM
 
 _FORMATS = {".tflite": "litert", ".onnx": "onnx"}  # by the names of files
-_KEPT = "return_sequences return_state go_backwards stateful unroll zero_output_for_mask".split()
+_KEPT = (
+    "return_sequences return_state go_backwards stateful unroll zero_output_for_mask name dtype"
+    " trainable activity_regularizer"
+).split()
 _TOLERANCE = 1e-3
 _ANY = 6  # steps, where a model takes any number
 
@@ -29,7 +33,7 @@ def step_by_step(model: keras.Model) -> keras.Model:
     """The same network with the same weights, of cells under `keras.layers.RNN`.
 
     They take the place of layers over whole sequences (`DynamicSkipLSTM` and its like), inside
-    other models and `Bidirectional` too.
+    other models, `Bidirectional` and `TimeDistributed` too.
 
     Args:
         model: a `keras.Sequential` or functional model that is built, or a `PolicyGradientModel`
@@ -65,8 +69,11 @@ def _of_steps(layer: keras.layers.Layer) -> keras.layers.Layer:
         return step_by_step(layer)
     if isinstance(layer, keras.layers.Bidirectional):
         both = _of_steps(layer.forward_layer), _of_steps(layer.backward_layer)
-        kept = {"merge_mode": layer.merge_mode, "name": layer.name}
+        kept = {name: getattr(layer, name) for name in ("merge_mode", "name", "trainable")}
         return keras.layers.Bidirectional(both[0], backward_layer=both[1], **kept)
+    if isinstance(layer, keras.layers.TimeDistributed):
+        kept = {"name": layer.name, "trainable": layer.trainable}
+        return keras.layers.TimeDistributed(_of_steps(layer.layer), **kept)
     if not isinstance(layer, KStateLSTM):
         return layer.__class__.from_config(layer.get_config())
     cell = layer.cell
@@ -87,7 +94,7 @@ def _of_steps(layer: keras.layers.Layer) -> keras.layers.Layer:
         )
     config = layer.get_config()
     cell = type(cell).from_config(cell.get_config())
-    return keras.layers.RNN(cell, **{name: config[name] for name in [*_KEPT, "name", "dtype"]})
+    return keras.layers.RNN(cell, **{name: config[name] for name in _KEPT if name in config})
 
 
 def export(model: keras.Model, path: str | os.PathLike, batch_size: int = 1) -> None:
@@ -101,8 +108,8 @@ def export(model: keras.Model, path: str | os.PathLike, batch_size: int = 1) -> 
     Raises:
         ImportError: an .onnx file without tf2onnx and onnxruntime, which `pip install
             dynamic-skip-lstm[export]` installs.
-        ValueError: see `step_by_step`; another ending; a model that the converter does not know, or
-            gets wrong. Nothing is written then.
+        ValueError: see `step_by_step`; another ending; a batch_size below 1; a model that the
+            converter does not know, or gets wrong. Nothing is written then.
 
     Example:
         ```python
@@ -110,7 +117,7 @@ def export(model: keras.Model, path: str | os.PathLike, batch_size: int = 1) -> 
         export(model, "model.tflite")  # of the built-in operations alone
         ```
     """
-    path = pathlib.Path(path)
+    path, batch_size = pathlib.Path(path), whole_number("batch_size", batch_size)
     if path.suffix not in _FORMATS:
         raise ValueError(
             f"expected a file's name that ends in {' or '.join(_FORMATS)}, received {str(path)!r}:"
@@ -126,30 +133,31 @@ def export(model: keras.Model, path: str | os.PathLike, batch_size: int = 1) -> 
             raise ImportError(
                 f"an ONNX file needs {error.name}: pip install dynamic-skip-lstm[export]"
             ) from error
-    for layer in model.layers:
+    model = step_by_step(model)
+    for layer in model._flatten_layers(include_self=False):
         if layer.compute_dtype != "float32":
             raise ValueError(
                 f"expected layers that compute in float32, received {layer.name!r} in"
                 f" {layer.compute_dtype}: make the model anew in float32, and give it the weights"
             )
-    model = step_by_step(model)
     size = batch_size if path.suffix == ".tflite" else None
     examples = keras.tree.map_structure(_example, _inputs(model))
+    expected = model(examples, training=False)
     with tempfile.TemporaryDirectory() as folder:
         file = pathlib.Path(folder, f"model{path.suffix}")
         try:
             _convert(model, file, size)
             run = _run_tflite if path.suffix == ".tflite" else _run_onnx
             names = [one.name for one in keras.tree.flatten(_inputs(model))]
-            found = run(file, dict(zip(names, keras.tree.flatten(examples), strict=True)))
+            given = dict(zip(names, keras.tree.flatten(examples), strict=True))
+            found = run(file, given, expected)
         except Exception as error:  # of a dozen kinds
             reason = " ".join(str(error).split())[:300]
             raise ValueError(
                 f"expected a model that converts to {path.suffix}, found: {reason}; save what the"
                 " converter knows, or a SavedModel with model.export(folder)"
             ) from error
-        expected = keras.tree.flatten(model(examples, training=False))
-        for one, other in zip(expected, found, strict=True):
+        for one, other in zip(keras.tree.flatten(expected), found, strict=True):
             difference = np.abs(one.numpy() - other).max()
             if not difference <= _TOLERANCE:
                 raise ValueError(
@@ -187,19 +195,23 @@ def _convert(model: keras.Model, file: pathlib.Path, batch_size: int | None) -> 
     model.export(file, format=_FORMATS[file.suffix], **options)
 
 
-def _run_tflite(file: pathlib.Path, examples: dict[str, np.ndarray]) -> list[np.ndarray]:
+def _run_tflite(file: pathlib.Path, examples: dict[str, np.ndarray], like: Any) -> list[np.ndarray]:
+    """The file's outputs, in the order of the flat structure `like`."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the package that the interpreter moves to
         interpreter = tf.lite.Interpreter(str(file))
     found = interpreter.get_signature_runner()(**examples)
-    return keras.tree.flatten([found[name] for name in sorted(found, key=lambda n: (len(n), n))])
+    # names are a dict's keys, which `flatten` sorts, or output_0 ... output_10
+    order = sorted(found, key=None if isinstance(like, dict) else lambda name: (len(name), name))
+    return [found[name] for name in order]
 
 
-def _run_onnx(file: pathlib.Path, examples: dict[str, np.ndarray]) -> list[np.ndarray]:
+def _run_onnx(file: pathlib.Path, examples: dict[str, np.ndarray], like: Any) -> list[np.ndarray]:
     import onnx
     import onnxruntime
 
     # The converter leaves what it does not know as it stands, and says nothing.
     onnx.checker.check_model(str(file), full_check=True)
     session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
-    return session.run(None, examples)
+    names = sorted(like) if isinstance(like, dict) else None
+    return session.run(names, examples)
