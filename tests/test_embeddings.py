@@ -2,6 +2,7 @@
 their line.
 """
 
+import functools
 import gzip
 import re
 import struct
@@ -89,6 +90,9 @@ def test_of_words_that_become_the_same_the_first_counts(tmp_path, name):
     np.testing.assert_array_equal(vectors.matrix, np.float32([FILE["Oslo"], FILE["b"]]))
     cache = tmp_path / "cache"
     for form in (len_of, str):  # what was kept for one spelling is not taken for another
+        load_vectors(tmp_path / name, ["4", "1"], cache_dir=cache, form=form)
+    assert len(list(cache.iterdir())) == 2
+    for form in (lambda word: word.lower(), functools.partial(str.strip)):  # no names of their own
         load_vectors(tmp_path / name, ["4", "1"], cache_dir=cache, form=form)
     assert len(list(cache.iterdir())) == 2
 
@@ -350,3 +354,23 @@ def test_distributed_files(data_dir):
     )
     assert news.found.tolist() == [1, 0]
     np.testing.assert_allclose(news.matrix[0, :3], [0.070312, 0.086914, 0.087891], rtol=1e-4)
+
+
+def test_one_zero_word_is_a_word():
+    found = load_vectors("", ["pad", "<pad>"], dim=2, zero_words="<pad>").matrix
+    assert found[0].all() and not found[1].any()
+
+
+@pytest.mark.parametrize("name", ["V.BIN", "V.NPZ", "V.TXT.GZ"])
+def test_endings_in_capitals(name, tmp_path):
+    row = np.array([1, 2], "<f4")
+    content = {
+        "V.BIN": b"1 2\na " + row.tobytes(),
+        "V.TXT.GZ": gzip.compress(b"a 1 2\n"),
+    }
+    if name == "V.NPZ":
+        with open(tmp_path / name, "wb") as file:
+            np.savez(file, words=np.array(["a"]), vectors=row[None])
+    else:
+        (tmp_path / name).write_bytes(content[name])
+    assert load_vectors(tmp_path / name, ["a"]).matrix.tolist() == [[1, 2]]

@@ -66,11 +66,12 @@ def load_vectors(
         bound: half-width of the uniform distribution; .25 is Kim's (2014), None is sqrt(3 / D), Ma
             & Hovy's (2016).
         seed: of the random rows.
-        zero_words: words whose row is zero.
+        zero_words: words whose row is zero, or one such word.
         cache_dir: where to store the rows that were found, for the next run on the same file and
             words; "" for no cache.
         form: the vocabulary's spelling of a word of the file, such as "0000" for "1996". Of words
-            with the same spelling the first counts: files are sorted by frequency.
+            with the same spelling the first counts: files are sorted by frequency. A function that
+            has no name of its own, such as a lambda, is not cached.
 
     Raises:
         InputError: if the file is missing, not of its format (with the line), or not of dimension
@@ -89,6 +90,7 @@ def load_vectors(
     matrix = np.random.default_rng(seed).random((len(words), dim), np.float32)
     matrix = (2 * matrix - 1) * np.float32(bound)
     matrix[found != _MISSING] = vectors
+    zero_words = {zero_words} if isinstance(zero_words, str) else set(zero_words)
     matrix[[word in zero_words for word in words]] = 0
     return WordVectors(matrix, found)
 
@@ -110,7 +112,7 @@ def _cached(
         if path.exists():
             found = f"{'a folder' if path.is_dir() else 'a pipe'}; give the file itself"
         raise InputError(f"expected a file of word vectors at {path}, found {found}")
-    if not cache_dir:
+    if not cache_dir or "<" in getattr(form, "__qualname__", "<"):  # <lambda>, <locals>, partial
         return _look_up(path, words, dim, form)
     stat = path.stat()
     key = "\n".join(

@@ -35,7 +35,7 @@ def read_vectors(
 
     Arguments and errors are those of `load_vectors`.
     """
-    names = path.name.removesuffix(".gz")
+    names = path.name.lower().removesuffix(".gz")
     if names.endswith(".npz"):
         return _from_npz(path, wanted, form)
     read = _from_binary if names.endswith(".bin") else _from_text
@@ -80,7 +80,7 @@ def _from_npz(path: pathlib.Path, wanted: set[str], form: Callable[[str], str]) 
 
 
 def _open(path: pathlib.Path) -> BinaryIO:
-    if path.suffix == ".gz":
+    if path.suffix.lower() == ".gz":
         return gzip.open(path)
     with open(path, "rb") as file:
         head = file.read(512)
