@@ -56,7 +56,8 @@ def atomic_write(
         return
     target = pathlib.Path(os.path.realpath(path))
     # Not the process number: it need not be the only one of its kind on a disk that machines share.
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+    # Nor all of the name: one that is as long as names may be leaves no room.
+    temporary = target.with_name(f".{target.name[:40]}.{secrets.token_hex(4)}.tmp")
     try:
         with open(temporary, "w+b") as file:
             fill(file)
@@ -146,7 +147,10 @@ def read_npz(file: str | os.PathLike | BinaryIO) -> dict[str, np.ndarray]:
         with open(file, "rb") as opened:  # an OSError here says enough itself
             return read_npz(opened)
     try:
-        with np.load(file, allow_pickle=False) as stored:
+        stored = np.load(file, allow_pickle=False)
+        if isinstance(stored, np.ndarray):
+            raise ValueError("it is one array without a name, an .npy")
+        with stored:
             return {name: stored[name] for name in stored.files}
     # zipfile and NumPy raise a dozen kinds of exceptions for broken files
     except Exception as error:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from common.errors import InputError
-from common.files import atomic_write
+from common.files import atomic_write, read_npz
 from common.training import checkpoint
 
 ARRAYS = {
@@ -208,3 +208,15 @@ def test_atomic_write_reaches_the_disk_before_the_rename(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "replace", lambda *paths: (calls.append("replace"), replace(*paths)))
     atomic_write(tmp_path / "a", b"x")
     assert calls == ["fsync", "replace", "fsync"]
+
+
+def test_a_name_as_long_as_names_may_be(tmp_path):
+    for name in ("x" * 255, "\N{SNOWMAN}" * 85):
+        atomic_write(tmp_path / name, "a")
+        assert (tmp_path / name).read_text() == "a"
+
+
+def test_an_array_without_a_name_is_told(tmp_path):
+    np.save(tmp_path / "a.npy", np.ones(2))
+    with pytest.raises(ValueError, match="one array without a name, an .npy"):
+        read_npz(tmp_path / "a.npy")
