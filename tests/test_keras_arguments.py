@@ -180,6 +180,10 @@ def test_what_a_cell_does_not_have_it_does_not_accept(layer, without):
             "update_cost must be at least 0; received 'x'",
         ),
         (
+            lambda: UpdateSkippingRNN(keras.layers.LSTMCell(H)),
+            "cell must be a SkipLSTMCell or a SkipGRUCell; received <LSTMCell",
+        ),
+        (
             lambda: PolicyGradientModel(entropy_weight="x"),
             "entropy_weight must be a number; received 'x'",
         ),
@@ -280,7 +284,7 @@ def test_old_configurations_keep_their_forget_bias():
     np.testing.assert_array_equal(layer.cell.bias, np.repeat([1, 0.5, 1, 1], H))
     norm = fast(layer_norm=True, unit_forget_bias=False)
     norm.build(X.shape)
-    assert not norm.cell.norm_weights.gate_offset.numpy().any()
+    assert not norm.cell.norm_weights(tf.float32).gate_offset.numpy().any()
 
 
 # ----------------------------------------------------------------------------------- call arguments

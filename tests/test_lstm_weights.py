@@ -84,6 +84,8 @@ def test_what_does_not_fit():
         initial_state_from_lstm(plain, *state)
     with pytest.raises(ValueError, match=r"h and c must be \[B, 4\]; received \(2, 5\)"):
         initial_state_from_lstm(layer, state[0], tf.zeros([B, H + 1]))
+    with pytest.raises(ValueError, match=r"h and c must be \[B, 4\]; received \(4,\)"):
+        initial_state_from_lstm(layer, *tf.zeros([2, H]))
     with pytest.raises(ValueError, match="of an LSTM's h and c: initial_state_from_lstm"):
         DynamicSkipLSTM(H, 3)(X, initial_state=state)
     norm = DynamicSkipLSTM(H, 3, layer_norm=True)

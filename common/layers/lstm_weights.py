@@ -76,7 +76,7 @@ def initial_state_from_lstm(layer: KStateLSTM, h: tf.Tensor, c: tf.Tensor) -> li
         Two tensors, [B, K * H] each ([B, H] with `history="window"`).
 
     Raises:
-        ValueError: another kind of layer; h or c of another size than its units.
+        ValueError: another kind of layer; h or c of another shape.
 
     Example:
         ```python
@@ -90,6 +90,6 @@ def initial_state_from_lstm(layer: KStateLSTM, h: tf.Tensor, c: tf.Tensor) -> li
     if not isinstance(layer, KStateLSTM):
         raise ValueError(f"layer must be one like DynamicSkipLSTM; received {layer!r}")
     for s in (h, c):
-        if s.shape[-1] != layer.units:
+        if len(s.shape) != 2 or s.shape[-1] != layer.units:
             raise ValueError(f"h and c must be [B, {layer.units}]; received {tuple(s.shape)}")
     return [keras.ops.tile(s, [1, layer.state_size[0] // layer.units]) for s in (h, c)]

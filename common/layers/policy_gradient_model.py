@@ -49,7 +49,9 @@ class PolicyGradientModel(WholeSignature, keras.Model):
     of the layer's T steps, at those; sample weights and masks count as in the loss. An agent's
     weights learn from their own loss alone, all others from the compiled loss alone.
 
-    A subclass with a `call` of its own works alike. A layer that is called several times in one
+    `type(model).from_config(model.get_config())` is a copy without the weights;
+    `keras.models.clone_model` makes a plain model, whose agents do not learn. A subclass with a
+    `call` of its own works alike. A layer that is called several times in one
     step learns from the latest call.
 
     Made and compiled in the scope of `tf.distribute.MirroredStrategy`, `fit` trains the weights of

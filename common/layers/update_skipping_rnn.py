@@ -8,7 +8,7 @@ import tensorflow as tf
 from ..cells.arguments import RNNArguments
 from ..cells.checks import price
 from ..cells.settings import Settings
-from ..cells.skip_lstm import n_updates
+from ..cells.skip_lstm import UpdateSkippingCell, n_updates
 
 
 @keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
@@ -28,7 +28,7 @@ class UpdateSkippingRNN(Settings, keras.layers.RNN):
         The rest as for `keras.layers.RNN`.
 
     Raises:
-        ValueError: an update_cost below 0.
+        ValueError: another cell; an update_cost below 0.
 
     Example:
         ```python
@@ -48,6 +48,8 @@ class UpdateSkippingRNN(Settings, keras.layers.RNN):
         update_cost: float = 1e-4,
         **kwargs: Unpack[RNNArguments],
     ):
+        if not isinstance(cell, UpdateSkippingCell):
+            raise ValueError(f"cell must be a SkipLSTMCell or a SkipGRUCell; received {cell!r}")
         super().__init__(cell, **kwargs)
         self.take(update_cost=update_cost)
         self._metrics_of_call = ()
