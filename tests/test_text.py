@@ -74,7 +74,7 @@ def test_specials_counts_and_size():
         "<unk>",
         "a",
     )
-    assert Vocabulary.build(tokens, max_size=3, specials=("<pad>",)).words == (
+    assert Vocabulary.build(tokens, max_size=3, specials="<pad>").words == (
         "<pad>",
         "b",
         "<unk>",

@@ -176,8 +176,9 @@ class Vocabulary:
             tokens: the training text.
             max_size: the most words to keep, specials included; None keeps all.
             min_count: words seen less often are left out, except specials.
-            specials: words that are in the vocabulary whether the text has them or not.
+            specials: words that are in the vocabulary whether the text has them or not; or one.
         """
+        specials = (specials,) if isinstance(specials, str) else tuple(specials)
         if max_size is not None and max_size < max(1, len(specials)):
             raise InputError(
                 f"expected max_size of at least {max(1, len(specials))}, found {max_size}; raise it"
