@@ -359,6 +359,8 @@ def test_updates_are_counted_in_16_bits():
     assert [float(a) for a in layer.metrics_of_call["updates"]] == [300, 300] and float(
         layer.losses[0]
     ) == 300
+    layer(np.zeros((0, 3, 1), np.float32))
+    assert layer.losses[0] == 0  # of no sequences
     u = tf.Variable([[1.0]])
     with tf.GradientTape() as tape:
         count = tf.zeros([1, 2])

@@ -215,6 +215,17 @@ def test_all_layers_and_outputs_count():
     assert float(total - plain) == pytest.approx(expected, rel=1e-4)
 
 
+def test_outputs_within_outputs_count():
+    y, prediction = tf.ones([B, 1]), tf.random.normal([B, 1])
+    flat = rewards_of(
+        ["mse", "mae", "mse"], [1.0, 2.0, 3.0], [y, y, y], [prediction] * 3, None, None
+    )
+    loss, weights = {"p": ["mse", "mae"], "q": "mse"}, {"p": [1.0, 2.0], "q": 3.0}
+    given = {"p": [y, y], "q": y}, {"p": [prediction] * 2, "q": prediction}
+    np.testing.assert_array_equal(rewards_of(loss, weights, *given, None, None), flat)
+    assert len(rewards_of({"p": "mse", "q": None}, None, *given, None, None)) == 2
+
+
 def test_the_network_learns_as_without_the_agent():
     model = classifier(entropy_weight=0.1)
     model.compile("sgd", CROSS_ENTROPY)

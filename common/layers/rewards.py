@@ -35,12 +35,15 @@ def rewards_of(
     columns = (
         per_output(value, len(predictions)) for value in (loss, loss_weights, y, sample_weight)
     )
-    rewards = [
-        -_OfEachExample(one_loss, truth, prediction)(truth, prediction, sample)
-        * (1.0 if weight is None else weight)
-        for prediction, one_loss, weight, truth, sample in zip(predictions, *columns, strict=True)
-        if one_loss is not None
-    ]
+    rewards = []
+    for prediction, one_loss, weight, truth, sample in zip(predictions, *columns, strict=True):
+        if one_loss is None:
+            continue
+        if isinstance(prediction, dict | list | tuple):  # outputs in an output
+            rewards += rewards_of(one_loss, weight, truth, prediction, sample, None)
+        else:
+            reward = -_OfEachExample(one_loss, truth, prediction)(truth, prediction, sample)
+            rewards.append(reward * (1.0 if weight is None else weight))
     if not rewards:
         raise ValueError("the agents are rewarded with the compiled loss: give compile() a loss")
     return rewards

@@ -82,7 +82,9 @@ class UpdateSkippingRNN(Settings, keras.layers.RNN):
             ("updates", (tf.reduce_sum(updates), tf.cast(n_steps, updates.dtype))),
         )
         # as Keras' losses are, with which it is added up
-        self.add_loss(tf.cast(self.update_cost * tf.reduce_mean(updates), keras.config.floatx()))
+        n_rows = tf.cast(tf.size(updates), updates.dtype)  # there may be none
+        mean = tf.math.divide_no_nan(tf.reduce_sum(updates), n_rows)
+        self.add_loss(tf.cast(self.update_cost * mean, keras.config.floatx()))
         return last, outputs, states
 
     def get_config(self) -> dict:
