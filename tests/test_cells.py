@@ -505,7 +505,7 @@ def test_mixed_precision(case):
         (lambda: HighwayLSTMCell(H, depth=0), "depth must be"),
         (lambda: GridLSTMCell(H, depth=1.0), "depth must be"),
         (
-            lambda: UpdateSkippingRNN(keras.layers.LSTMCell(H), update_cost=-1.0),
+            lambda: UpdateSkippingRNN(SkipLSTMCell(H), update_cost=-1.0),
             "update_cost must be at least 0; received -1.0",
         ),
     ],
