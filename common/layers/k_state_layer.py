@@ -72,7 +72,7 @@ class KStateLSTM(CellSettings, SequenceOutputs):
     Example:
         ```python
         class AlwaysTwoBack(KStateLSTM):
-            cell_class = FixedSkipLSTMCell
+            cell_class = FixedSkipLSTMCell  # to save it: get_config() without skip, lamda
 
             def __init__(self, units, **kwargs):
                 super().__init__(units, 2, 1.0, **kwargs)
