@@ -100,7 +100,7 @@ class RewardedTagger(Tagger, PolicyGradientModel):
 
     def __init__(self, make_layer: type, **options: object) -> None:
         super().__init__(make_layer, **options)
-        self.configure_agent(entropy_weight=0.01)
+        self.configure_agent(entropy_weight=0.05)
 
 
 def train_and_test(tagger: type, make_layer: type, **options: object) -> tuple[Tagger, float]:
