@@ -48,11 +48,6 @@ def test_policy_gradient_with_a_discount():
         value = np.array(gains) + of_entropies
         expected = -(LOG_PROBS * value).numpy().sum() / 5 - 0.3 * 3.5 / 5
         assert found.numpy() == pytest.approx(expected, rel=1e-6)
-    expected = [[1 + 1 + 1, 2 + 2, 4], [8 + 8, 16, 0]]
-    np.testing.assert_array_equal(losses.returns(REWARDS, "to_go", 0.5), expected)
-    np.testing.assert_array_equal(losses.returns(REWARDS, "to_go", 0.0), REWARDS)
-    with pytest.raises(ValueError, match="discount must be 1 where credit is 'total'; received"):
-        losses.returns(REWARDS, "total", 0.5)
 
 
 def test_leave_one_out():

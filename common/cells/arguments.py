@@ -110,8 +110,7 @@ _own = functools.cache(inspect.signature)  # as written: it is asked before the 
 
 def _whole(constructors: Sequence[Callable]) -> inspect.Signature:
     """Of the first, with what its `**kwargs` hand on to the second, and so on; `self` in front."""
-    first, *others = constructors
-    found = {n: one for n, one in _own(first).parameters.items() if one.kind not in _REST}
+    found = {n: one for n, one in _own(constructors[0]).parameters.items() if one.kind not in _REST}
     for before, init in itertools.pairwise(constructors):
         if inspect.Parameter.VAR_KEYWORD not in {p.kind for p in _own(before).parameters.values()}:
             break

@@ -97,7 +97,7 @@ class RunConfig(
     )
     strategy: str = setting(
         "none",
-        "all GPUs here, or the machines of TF_CONFIG",
+        "GPUs here, or machines of TF_CONFIG or Slurm",
         choices=("none", "mirrored", "multi_worker"),
     )
 

@@ -1,7 +1,7 @@
 """The LSTM with dynamic skip connections over whole sequences, the tasks' and the user's layer."""
 
 import functools
-from typing import Any, Unpack
+from typing import Unpack
 
 import keras
 import tensorflow as tf
@@ -109,15 +109,12 @@ class DynamicSkipLSTM(KStateLSTM):
         h = self._traces.next_h[replicas.index()](steps)
         return tf.cast(tf.transpose(h, [2, 1, 0, 3]), self.compute_dtype)
 
-    def _recur(self, x: tf.Tensor, past: State, *how: Any) -> tuple[State, tuple]:
-        *_, training, seed = how
-        if self.cell.estimator != "marginal":
-            return super()._recur(x, past, *how)
-        choice, given = self._choice(x, *how), self._given(x, past, training, seed)
-        states, distances = self.recurrence(*given, choice=choice)
-        next_h = functools.partial(self.recurrence.next_h, given, states)
-        self._traces.next_h[replicas.index()] = next_h
-        return states, self._entries(choice, states, distances)
+    def _connected(self, given: tuple, choice: Choice | None) -> tuple[State, tf.Tensor]:
+        states, distances = super()._connected(given, choice)
+        if self.cell.estimator == "marginal":
+            next_h = functools.partial(self.recurrence.next_h, given, states)
+            self._traces.next_h[replicas.index()] = next_h
+        return states, distances
 
     def _make_recurrence(self) -> Recurrence:
         cell = self.cell

@@ -235,8 +235,11 @@ class KStateLSTM(CellSettings, SequenceOutputs):
     ) -> tuple[State, tuple]:
         """x [T, B, D] -> all states [K + T, B, H] and the trace's entries [T, B, ...]."""
         choice = self._choice(x, distances, greedy, training, seed)
-        states, distances = self.recurrence(*self._given(x, past, training, seed), choice=choice)
+        states, distances = self._connected(self._given(x, past, training, seed), choice)
         return states, self._entries(choice, states, distances)
+
+    def _connected(self, given: tuple, choice: Choice | None) -> tuple[State, tf.Tensor]:
+        return self.recurrence(*given, choice=choice)
 
     def _choice(
         self,
@@ -253,12 +256,8 @@ class KStateLSTM(CellSettings, SequenceOutputs):
     def _entries(self, choice: Choice | None, states: State, distances: tf.Tensor) -> tuple:
         """The trace's entries but for its mask; without an agent log_probs are 0, probs one-hot."""
         zeros = tf.zeros_like(distances, self.cell.wide_dtype)
-        return (
-            distances,
-            zeros,
-            zeros,
-            tf.one_hot(distances - 1, self.cell.n_actions, dtype=zeros.dtype),
-        )
+        probs = tf.one_hot(distances - 1, self.cell.n_actions, dtype=zeros.dtype)
+        return distances, zeros, zeros, probs
 
     def _given(self, x: tf.Tensor, past: State, training: bool, seed: tf.Tensor | None) -> tuple:
         """What every recurrence takes first: W x + b of all steps [T, B, 4H], U, the past

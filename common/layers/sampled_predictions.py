@@ -70,8 +70,7 @@ def predict_sampled(
         for s in range(n_samples):
             with sampled(seed, number * n_samples + s):
                 chains.append(model(batch, training=False))
-        mean = tf.nest.map_structure(_mean, *chains)
-        parts.append(mean)
+        parts.append(tf.nest.map_structure(_mean, *chains))
     return tf.nest.map_structure(lambda *a: np.concatenate(a), *parts)
 
 
