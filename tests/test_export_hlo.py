@@ -32,7 +32,7 @@ N_STEPS = 5
 FLAGS = (
     f"--preset=small --num_unroll_steps={N_STEPS} --rnn_layers=1 --rnn_size=6 --agent_units=4"
     " --n_actions=3 --lamda=0.5 --batch_size=3 --dropout=0.5 --n_words=20 --n_batches=4"
-    " --reference=3 --max_epochs=2 --seed=3"
+    " --reference=3 --max_epochs=2 --seed=3 --eval_samples=2"
 )
 # compiles faster
 JAX_SETTINGS = {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_backend_optimization_level=0"}
@@ -52,7 +52,7 @@ def test_what_a_bundle_holds(made):
     assert (
         bundle.modules.keys()
         == modules.keys()
-        == {"train", "evaluate", "evaluate_greedy", "connections"}
+        == {"train", "evaluate", "evaluate_greedy", "evaluate_mixture2", "connections"}
     )
     for name, module in modules.items():
         loops = module.layout["loops"]

@@ -14,13 +14,19 @@ MAX_GRAD_NORM = 5.0
 
 
 def steps(
-    config: Any, words: np.ndarray, n_words: int, device: str = "cpu", tf32: bool = False
+    config: Any,
+    words: np.ndarray,
+    n_words: int,
+    device: str = "cpu",
+    tf32: bool = False,
+    bfloat16: bool = False,
 ) -> Callable[[], object] | None:
     """Training steps with dropout, clipping and update, one per batch; None without PyTorch.
 
     Args:
         config: rnn_size, rnn_layers and dropout of the network. words: [N, B, T + 1]. n_words: V.
-        device: of PyTorch. tf32: let a GPU round the inputs of its float32 products.
+        device: of PyTorch. tf32: let a GPU round the inputs of its float32 products. bfloat16: the
+            products in bfloat16, by `torch.autocast`.
     """
     try:
         import torch
@@ -49,9 +55,9 @@ def steps(
     batches = [(batch,) for batch in torch.tensor(words.astype(np.int64), device=device)]
 
     def loss(batch: torch.Tensor):
-        return torch.nn.functional.cross_entropy(
-            model(batch[:, :-1]).flatten(0, 1), batch[:, 1:].flatten()
-        )
+        with torch.autocast(device, torch.bfloat16, enabled=bfloat16):
+            logits = model(batch[:, :-1]).flatten(0, 1)
+        return torch.nn.functional.cross_entropy(logits, batch[:, 1:].flatten())
 
     train = torch_training.steps(model.parameters(), optimizer, loss, batches, MAX_GRAD_NORM)
 

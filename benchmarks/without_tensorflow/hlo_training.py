@@ -155,9 +155,10 @@ def train(
             name="best",
         )
     result = {
-        f"{split}_perplexity{suffix}": perplexity(network, text, split, f"evaluate{suffix}")
+        f"{split}_perplexity{name.removeprefix('evaluate')}": perplexity(network, text, split, name)
         for split in ("valid", "test")
-        for suffix in ("", "_greedy")
+        for name in network.programs
+        if name.startswith("evaluate")
     }
     print("  ".join(f"{name} {value:.5g}" for name, value in result.items()), flush=True)
     seconds = sorted(record["seconds"] for record in records)[len(records) // 2]
@@ -166,7 +167,6 @@ def train(
         "best_epoch": best_epoch,
         "epochs": len(records),
         "n_weights": network.meta["n_weights"],
-        "seed": seed,
     }
     return result | {
         "seconds_per_epoch": seconds,

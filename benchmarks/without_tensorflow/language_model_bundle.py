@@ -5,6 +5,7 @@ TensorFlow computes here, to compare with.
 """
 
 import dataclasses
+import functools
 import os
 from collections.abc import Callable
 from typing import Any
@@ -26,6 +27,7 @@ from common.training.provenance import describe_start
 from common.training.task_model import NamedTensors
 from LanguageModeling import reader
 from LanguageModeling.model import LanguageModel
+from LanguageModeling.presets import LanguageConfig
 
 # functions with arguments of the shapes that they take
 Programs = dict[str, tuple[Callable, dict[str, Any]]]
@@ -56,7 +58,11 @@ def export(config: ExportConfig) -> dict[str, Module]:
 
     rules = {name: hlo_bundle.rule(v.numpy(), config.param_init) for name, v in variables.items()}
     meta = {
-        "flags": dataclasses.asdict(config),
+        "flags": {
+            name: value
+            for name, value in dataclasses.asdict(config).items()
+            if name in LanguageConfig.__dataclass_fields__
+        },
         "n_words": n_words,
         "n_weights": count_weights(model),
         "variables": [
@@ -124,6 +130,7 @@ def programs(config: ExportConfig, trainer: Trainer, texts: dict[str, np.ndarray
 
     train                       n steps, as `Trainer.train_steps`
     evaluate, evaluate_greedy   n batches, as `Trainer.evaluate_steps`
+    evaluate_mixtureS           the same for the mixture of S chains, with --eval_samples S
     connections                 the distances [B, T] that the agent chooses, if there is one
     """
     model, size = trainer.model, (config.batch_size, config.num_unroll_steps)
@@ -158,10 +165,10 @@ def programs(config: ExportConfig, trainer: Trainer, texts: dict[str, np.ndarray
         state: list,
         seed: tf.Tensor,
         sample: tf.Tensor,
-        greedy: bool = False,
+        how: tuple[bool | int, ...] = (False,),
     ):
         return {
-            "metrics": trainer.evaluate_steps(batches, n, state, fold(seed, sample), 0, greedy)[1]
+            "metrics": trainer.evaluate_steps(batches, n, state, fold(seed, sample), 0, *how)[1]
         }
 
     def connections(words: tf.Tensor, state: list, seed: tf.Tensor):
@@ -186,8 +193,13 @@ def programs(config: ExportConfig, trainer: Trainer, texts: dict[str, np.ndarray
     found: Programs = {
         "train": (train, of_training),
         "evaluate": (evaluate, of_evaluation),
-        "evaluate_greedy": (lambda **arguments: evaluate(**arguments, greedy=True), of_evaluation),
+        "evaluate_greedy": (functools.partial(evaluate, how=(True,)), of_evaluation),
     }
+    if config.n_chains > 1:
+        found[f"evaluate_mixture{config.n_chains}"] = (
+            functools.partial(evaluate, how=(False, config.n_chains)),
+            of_evaluation | {"state": model.initial_state(config.batch_size * config.n_chains)},
+        )
     if config.cell == "dynamic_skip" and config.n_actions > 1:
         found["connections"] = (
             connections,

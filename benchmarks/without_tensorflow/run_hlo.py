@@ -6,7 +6,6 @@ It needs JAX and NumPy, and runs on the device that JAX finds, a GPU or a CPU.
 """
 
 import argparse
-import datetime
 import functools
 import json
 import os
@@ -30,6 +29,7 @@ from benchmarks.without_tensorflow.hlo_program import Network  # noqa: E402
 from benchmarks.without_tensorflow.hlo_training import Text, train  # noqa: E402
 from common.errors import InputError  # noqa: E402
 from common.files import atomic_write  # noqa: E402
+from common.training import provenance  # noqa: E402
 
 
 def bench(networks: dict[str, tuple[Network, Text]], n_steps: int, runs: int) -> dict:
@@ -84,13 +84,15 @@ def _torch(network: Network, words: np.ndarray) -> dict:
         return {}
     gpu = torch.cuda.is_available()
     size = f"torch LSTM, {network.config.rnn_layers} x {network.config.rnn_size}"
-    precisions = {f"{size}, float32": False} | ({f"{size}, TF32": True} if gpu else {})
-    n_words = network.meta["n_words"]
+    precisions = {"float32": {}, "bfloat16": {"bfloat16": True}} | (
+        {"TF32": {"tf32": True}} if gpu else {}
+    )
+    device, n_words = "cuda" if gpu else "cpu", network.meta["n_words"]
     return {
-        name: torch_language_model.steps(
-            network.config, words, n_words, "cuda" if gpu else "cpu", tf32
+        f"{size}, {name}": torch_language_model.steps(
+            network.config, words, n_words, device, **precision
         )
-        for name, tf32 in precisions.items()
+        for name, precision in precisions.items()
     }
 
 
@@ -131,6 +133,7 @@ def main() -> None:
         "--results", type=os.path.expanduser, help="JSON file for what was found, with the hardware"
     )
     args = parser.parse_args()
+    start, began = provenance.describe_start(), time.monotonic()
     device = jax.devices()[0]
     print(f"jax {jax.__version__} on {device.device_kind}", flush=True)
     try:
@@ -153,16 +156,22 @@ def main() -> None:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
     if args.results:
-        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        versions = {"jax": jax.__version__, "numpy": np.__version__, **network.meta["versions"]}
         about = {
-            "flags": network.meta["flags"],
-            "hardware": device.device_kind,
-            "versions": versions,
+            "task": "LanguageModeling",
+            "flags": network.meta["flags"] | {"seed": network.seed},
+            "seed": network.seed,
+            **start,
+            "exported_by": network.meta["command"],
             "commit": network.meta["commit"],
+            "versions": network.meta["versions"]
+            | {"jax": jax.__version__, "python": start["versions"]["python"]},
+            "finished_at": provenance.now(),
+            "wall_seconds": round(time.monotonic() - began, 3),
         }
-        about["written_at"] = now
-        atomic_write(args.results, json.dumps(found | about, indent=1) + "\n")
+        if device.platform == "gpu":
+            about["hardware"]["gpus"] = [device.device_kind]
+        records = {"records": found.pop("records")} if "records" in found else {}
+        atomic_write(args.results, json.dumps(found | about | records, indent=1) + "\n")
     raise SystemExit(0 if good else 1)
 
 
