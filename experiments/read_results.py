@@ -209,7 +209,7 @@ def provenance(results: Sequence[dict[str, Any]]) -> str:
         }
     )
     machines = sorted({_machine(result["hardware"]) for result in results})
-    packages = {"tensorflow": "TensorFlow", "torch": "PyTorch"}
+    packages = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
     versions = sorted(
         {
             f"{name} {result['versions'][package]}"

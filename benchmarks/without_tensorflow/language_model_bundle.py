@@ -38,7 +38,7 @@ def export(config: ExportConfig) -> dict[str, Module]:
 
     Raises `InputError` for flags or a text that cannot be used.
     """
-    config = dataclasses.replace(config, jit_compile=True)
+    given, config = config, dataclasses.replace(config, jit_compile=True)
     tf.config.experimental.enable_tensor_float_32_execution(config.tf32)
     set_precision(config)
     texts, n_words, spellings = read_texts(config)
@@ -60,7 +60,7 @@ def export(config: ExportConfig) -> dict[str, Module]:
     meta = {
         "flags": {
             name: value
-            for name, value in dataclasses.asdict(config).items()
+            for name, value in dataclasses.asdict(given).items()
             if name in LanguageConfig.__dataclass_fields__
         },
         "n_words": n_words,

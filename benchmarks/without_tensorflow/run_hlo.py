@@ -35,7 +35,7 @@ from common.training import provenance  # noqa: E402
 def bench(networks: dict[str, tuple[Network, Text]], n_steps: int, runs: int) -> dict:
     """Milliseconds of one training step, in interleaved calls of `n_steps`.
 
-    PyTorch's LSTM is timed beside it if PyTorch is installed.
+    PyTorch's LSTM is timed beside it if PyTorch is installed. A part of benchmarks/RESULTS.md.
     """
     functions, compile_seconds = {}, {}
     for path, (network, text) in networks.items():
@@ -49,10 +49,14 @@ def bench(networks: dict[str, tuple[Network, Text]], n_steps: int, runs: int) ->
             "first_step": np.int32(0),
             "learning_rate": np.float32(1e-3),
         }
-        functions[path] = functools.partial(_one_call, network, batches | numbers)
+        precision = ", bfloat16" * network.config.mixed_precision
+        name = f"{network.config.cell}{precision}"
+        if name in functions:
+            raise InputError(f"--bench expects one bundle of each kind, found two of {name}")
+        functions[name] = functools.partial(_one_call, network, batches | numbers)
         start = time.perf_counter()
-        functions[path]()
-        compile_seconds[path] = round(time.perf_counter() - start, 2)
+        functions[name]()
+        compile_seconds[name] = round(time.perf_counter() - start, 2)
         if network.config.model == "word":
             words = np.concatenate([text.words, text.targets[:, :, -1:]], -1)[:n_steps]
             functions |= _torch(network, words)
@@ -63,9 +67,18 @@ def bench(networks: dict[str, tuple[Network, Text]], n_steps: int, runs: int) ->
     found = {name: round(timing.milliseconds(values), 3) for name, values in seconds.items()}
     for name, value in found.items():
         print(f"{name:40} {value:9.3f} ms a step")
+    reference = next(iter(found))
     memory = (jax.devices()[0].memory_stats() or {}).get("peak_bytes_in_use")
     return {
+        "part": "gpu_step",
+        "title": "One training step of the paper's language model on a GPU, within calls of"
+        f" {n_steps}; float32 is TF32 where not said otherwise",
+        "runs": runs,
         "milliseconds": found,
+        "reference": reference,
+        "reference_over": {
+            name: round(timing.ratio(seconds, reference, name), 3) for name in seconds
+        },
         "steps_in_a_call": n_steps,
         "first_call_seconds": compile_seconds,
         "peak_bytes": memory,
@@ -168,6 +181,8 @@ def main() -> None:
             "finished_at": provenance.now(),
             "wall_seconds": round(time.monotonic() - began, 3),
         }
+        if "torch" in sys.modules:
+            about["versions"]["torch"] = sys.modules["torch"].__version__
         if device.platform == "gpu":
             about["hardware"]["gpus"] = [device.device_kind]
         records = {"records": found.pop("records")} if "records" in found else {}
