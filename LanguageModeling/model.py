@@ -31,7 +31,7 @@ class LanguageModel(keras.Model):
     The agent of the last layer is rewarded at each step with log p(w_{t+1}). With `--estimator
     marginal` p is the mean over the distances of that step, sum_k pi_t(k) softmax(S h_t(k) + b).
     Its control has no distances in it: with `--softmaxes K`, p is sum_k q_t(k) softmax(S m_t(k) +
-    b), with m_t(k) = tanh(M_k h^L_t + d_k) and q_t = softmax(Q h^L_t) (Yang et al. 2018, eq. 3).
+    b), with m_t(k) = tanh(M_k h^L_t) and q_t = softmax(Q h^L_t) (Yang et al. 2018, eq. 3).
 
     Args:
         config: the flags. n_words: V. spellings: of the V words, for --model char.
@@ -65,11 +65,19 @@ class LanguageModel(keras.Model):
             for i in range(config.rnn_layers - 1)
         ] + [make_layer(config, config.rnn_size, name="recurrent", **initializers, **agent)]
         if config.softmaxes > 1:
+
+            def near_identity(shape: tuple[int, ...], dtype: str | None = None):
+                # Each softmax begins as the one of a plain network. With one layer more of random
+                # weights only the words' frequencies were learned at these learning rates.
+                return 0.1 * uniform(shape, dtype) + tf.tile(
+                    tf.eye(shape[0], dtype=dtype), [1, config.softmaxes]
+                )
+
             self.heads, self.prior = (
-                keras.layers.Dense(size, activation, kernel_initializer=uniform, name=name)
-                for size, activation, name in (
-                    (config.softmaxes * config.rnn_size, "tanh", "heads"),
-                    (config.softmaxes, "softmax", "prior"),
+                keras.layers.Dense(size, activation, False, initializer, name=name)
+                for size, activation, initializer, name in (
+                    (config.softmaxes * config.rnn_size, "tanh", near_identity, "heads"),
+                    (config.softmaxes, "softmax", uniform, "prior"),
                 )
             )
         self.softmax = keras.layers.Dense(n_words, kernel_initializer=uniform, name="softmax")

@@ -394,9 +394,9 @@ def test_a_mixture_of_softmaxes(compiled):
     model = randomised(LanguageModel(dataclasses.replace(one, softmaxes=3), V))
     x = np.random.default_rng(0).normal(size=[B, T, H]).astype(np.float32)
     names = ("heads", "prior", "softmax")
-    (m, d), (q, e), (s, b) = ((w.numpy() for w in getattr(model, n).weights) for n in names)
-    heads = np.tanh(x @ m + d).reshape(B, T, 3, H)
-    expected = (softmax(x @ q + e)[..., None] * softmax(heads @ s + b)).sum(2)
+    (m,), (q,), (s, b) = ((w.numpy() for w in getattr(model, n).weights) for n in names)
+    heads = np.tanh(x @ m).reshape(B, T, 3, H)
+    expected = (softmax(x @ q)[..., None] * softmax(heads @ s + b)).sum(2)
 
     def run(x):
         return tf.nn.softmax(model.logits(x)), model.log_likelihood(x, BATCH["targets"])
