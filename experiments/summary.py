@@ -55,9 +55,9 @@ def best_learned(key: str) -> str:
     metric = TABLES[key].metrics[0][0]
     means = {}
     for name in TABLES[key].rows:
-        found = read_results.finite_values(key, name, metric)
-        if found and read_results.results_of(key, name)[0]["flags"].get("cell") == "dynamic_skip":
-            means[name] = statistics.fmean(found)
+        found = read_results.by_seed(key, name, metric)
+        if found and read_results.cell_of(key, name) == "dynamic_skip":
+            means[name] = statistics.fmean(found.values())
     best = min if read_results.lower_is_better(metric) else max
     return best(means, key=means.get) if means else ""
 
@@ -66,7 +66,8 @@ def sentence() -> str:
     """One sentence: dynamic skips against the LSTM in each table that has both."""
     verdicts = []
     for key, (metric, dynamic_skip) in SUMMARY.items():
-        if all(read_results.finite_values(key, name, metric) for name in ("lstm", dynamic_skip)):
-            verdicts.append((f"`{key}`", *sentences.verdict(key, dynamic_skip, "lstm", metric)))
+        if all(read_results.by_seed(key, name, metric) for name in ("lstm", dynamic_skip)):
+            found = sentences.verdict(key, dynamic_skip, "lstm", metric)
+            verdicts.append(found._replace(name=f"`{key}`"))
     found = sentences.clauses(verdicts, _SAYING)
     return f"Compared with the LSTM, dynamic skips are {found}." if found else ""
