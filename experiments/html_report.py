@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from experiments import charts, read_results, row_flags, sentences, summary
+from experiments import charts, paired, read_results, row_flags, sentences, summary
 from experiments.tables import TABLES, Table
 
 FIGURES = pathlib.Path(__file__).resolve().parent / "figures"
@@ -157,7 +157,7 @@ def _table_section(key: str, table: Table) -> str:
     found = {name: read_results.results_of(key, name) for name in table.rows}
     parts = []
     if read_results.all_results(key):
-        titles, lines = read_results.shown(key)
+        titles, lines = paired.shown(key)
         parts.append(_grid(["", *titles], [_row(line) for line in lines]))
     parts += [f'<p class="note">{_inline(text)}</p>' for text in sentences.below(key)]
     parts.append(_commands(key, table))

@@ -1,9 +1,13 @@
 """Differences of two rows of a table, paired by seed, with their 95 % intervals."""
 
+import itertools
 import math
 import statistics
 from collections.abc import Mapping
 from typing import NamedTuple
+
+from experiments import read_results
+from experiments.tables import TABLES
 
 # Student's t, two-sided 95 %, of 1 to 30 degrees of freedom (NIST/SEMATECH e-Handbook of
 # Statistical Methods, 1.3.6.7.2). More count as 30: a little too wide.
@@ -35,7 +39,7 @@ class Difference(NamedTuple):
         return f"{mean} [{low}, {high}]"
 
 
-def difference(ours: Mapping[int, float], theirs: Mapping[int, float]) -> Difference | None:
+def of_values(ours: Mapping[int, float], theirs: Mapping[int, float]) -> Difference | None:
     """Ours less theirs, by seed; None without a common seed.
 
     The interval is that of Student's t for the mean of the pairs; of one pair it is infinite.
@@ -48,3 +52,56 @@ def difference(ours: Mapping[int, float], theirs: Mapping[int, float]) -> Differ
         return Difference(mean, math.inf, 1)
     quantile = T95[min(n - 1, len(T95)) - 1]
     return Difference(mean, quantile * statistics.stdev(found) / math.sqrt(n), n)
+
+
+def shown(key: str) -> tuple[list[str], list[read_results.Line]]:
+    """A table's column titles and rows, without metrics that none of its results has.
+
+    After the metrics, if any two rows have two seeds in common, the paired difference of the test
+    metric to that of the row in `base`.
+    """
+    results, rows = read_results.all_results(key), read_results.lines(key)
+    there = [any(name in result for result in results) for name, *_ in TABLES[key].metrics]
+    titles = [title for _, title, _, _ in itertools.compress(TABLES[key].metrics, there)]
+    rows = [line._replace(cells=[*itertools.compress(line.cells, there)]) for line in rows]
+    title, differences = _differences(key)
+    if any(differences):
+        titles.append(title)
+        both = zip(rows, differences, strict=True)
+        rows = [line._replace(cells=[*line.cells, read_results.Cell(text)]) for line, text in both]
+    return [*titles, *read_results.COST_TITLES], rows
+
+
+def _differences(key: str) -> tuple[str, list[str]]:
+    """The title of a column, and for each row of `shown_rows` the difference to that in `base`.
+
+    Nothing without a metric on the test set.
+    """
+    if not any(metric.startswith("test") for metric, *_ in TABLES[key].metrics):
+        return "", []
+    metric, title, decimals, _ = read_results.test_metric(key)
+    against = base(key, metric)
+    found = [difference(key, name, against, metric) for name in read_results.shown_rows(key)]
+    label = TABLES[key].rows[against].label if against else ""
+    return f"{title}: difference to {label} [95 %]", [
+        one.text(decimals) if one else "" for one in found
+    ]
+
+
+def base(key: str, metric: str) -> str:
+    """The row that a table's others are compared with: its first LSTM, or else its first row.
+
+    Of those that have the metric; empty if none has.
+    """
+    found = [name for name in TABLES[key].rows if read_results.by_seed(key, name, metric)]
+    lstms = (name for name in found if read_results.cell_of(key, name) == "lstm")
+    return next(lstms, found[0] if found else "")
+
+
+def difference(key: str, name: str, other: str, metric: str) -> Difference | None:
+    """A row's metric less another's, paired by seed; None for a row and itself, or no other."""
+    if name == other or not other:
+        return None
+    return of_values(
+        read_results.by_seed(key, name, metric), read_results.by_seed(key, other, metric)
+    )

@@ -1,6 +1,5 @@
 """Reads the committed results for tables and figures."""
 
-import itertools
 import json
 import pathlib
 import re
@@ -9,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from common.errors import InputError
-from experiments import paired, row_flags, tables
+from experiments import row_flags, tables
 from experiments.tables import TABLES, Row, Table
 
 RESULTS = pathlib.Path(__file__).resolve().parent / "results"
@@ -115,55 +114,9 @@ def lines(key: str) -> list[Line]:
     ]
 
 
-def shown(key: str) -> tuple[list[str], list[Line]]:
-    """A table's column titles and rows, without metrics that none of its results has.
-
-    After the metrics, if any two rows have two seeds in common, the paired difference of the test
-    metric to that of the row in `base`.
-    """
-    results, rows = all_results(key), lines(key)
-    there = [any(name in result for result in results) for name, *_ in TABLES[key].metrics]
-    titles = [title for _, title, _, _ in itertools.compress(TABLES[key].metrics, there)]
-    rows = [line._replace(cells=[*itertools.compress(line.cells, there)]) for line in rows]
-    title, differences = _differences(key) if titles else ("", [])
-    if any(differences):
-        titles.append(title)
-        both = zip(rows, differences, strict=True)
-        rows = [line._replace(cells=[*line.cells, Cell(text)]) for line, text in both]
-    return [*titles, *COST_TITLES], rows
-
-
-def _differences(key: str) -> tuple[str, list[str]]:
-    """The title of a column, and for each row of `shown_rows` the difference to that in `base`."""
-    metric, title, decimals, _ = test_metric(key)
-    against = base(key, metric)
-    found = [difference(key, name, against, metric) for name in shown_rows(key)]
-    label = TABLES[key].rows[against].label if against else ""
-    return f"{title}: difference to {label} [95 %]", [
-        one.text(decimals) if one else "" for one in found
-    ]
-
-
-def base(key: str, metric: str) -> str:
-    """The row that a table's others are compared with: its first LSTM, or else its first row.
-
-    Of those that have the metric; empty if none has.
-    """
-    found = [name for name in TABLES[key].rows if by_seed(key, name, metric)]
-    lstms = (name for name in found if cell_of(key, name) == "lstm")
-    return next(lstms, found[0] if found else "")
-
-
 def cell_of(key: str, name: str) -> str | None:
     """The --cell of a row's results; None if the row's script has no such flag."""
     return results_of(key, name)[0]["flags"].get("cell")
-
-
-def difference(key: str, name: str, other: str, metric: str) -> paired.Difference | None:
-    """A row's metric less another's, paired by seed; None for a row and itself, or no other."""
-    if name == other or not other:
-        return None
-    return paired.difference(by_seed(key, name, metric), by_seed(key, other, metric))
 
 
 def values(key: str, name: str, metric: str) -> list[float | None]:

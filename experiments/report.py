@@ -21,7 +21,7 @@ sys.path.insert(0, str(ROOT))
 from benchmarks.speed import PARTS  # noqa: E402
 from common.config import main, setting  # noqa: E402
 from common.files import atomic_write  # noqa: E402
-from experiments import html_report, read_results, sentences, summary  # noqa: E402
+from experiments import html_report, paired, read_results, sentences, summary  # noqa: E402
 from experiments.tables import TABLES  # noqa: E402
 
 README = ROOT / "README.md"
@@ -82,7 +82,7 @@ def markdown(key: str) -> str:
     title = f"**{TABLES[key].title}**"
     if not read_results.all_results(key):
         return f"## {key}\n\n{title}. {sentences.not_run(key)}"
-    titles, lines = read_results.shown(key)
+    titles, lines = paired.shown(key)
     rows = [[line.label, *map(_beside, line.cells), *line.cost] for line in lines]
     grid = "\n".join(_grid(["row", *titles], rows))
     return "\n\n".join([f"## {key}", title, grid, *sentences.below(key)])

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from experiments import read_results
+from experiments import paired, read_results
 from experiments.tables import TABLES
 
 HOW_TO_READ = """A difference to another row is the mean over the seeds that both have, in square
@@ -18,7 +18,7 @@ def comparison(key: str) -> list[str]:
     without results.
     """
     metric, title, *_ = read_results.test_metric(key)
-    base = read_results.base(key, metric)
+    base = paired.base(key, metric)
     if not base:
         return []
     others = [name for name in read_results.shown_rows(key) if name != base]
@@ -53,7 +53,7 @@ class Verdict(NamedTuple):
 def verdict(key: str, name: str, other: str, metric: str) -> Verdict:
     """What the seeds that two rows have in common say of them."""
     decimals = next(digits for one, _, digits, _ in TABLES[key].metrics if one == metric)
-    found, label = read_results.difference(key, name, other, metric), _name(key, name)
+    found, label = paired.difference(key, name, other, metric), _name(key, name)
     if found is None:
         return Verdict(label, "single", "", "no seed in common")
     way = "better" if (found.mean < 0) == read_results.lower_is_better(metric) else "worse"

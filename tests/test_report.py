@@ -133,20 +133,20 @@ def test_summary(three_seeds):
 def test_the_interval_of_a_paired_difference():
     """By hand: pairs -4, -4, -1: mean -3, variance 3, so 4.303 sqrt(3 / 3) with 2 degrees."""
     ours, theirs = {0: 1.0, 1: 3.0, 2: 8.0, 7: 99.0}, {2: 9.0, 1: 7.0, 0: 5.0, 5: 0.0}
-    found = paired.difference(ours, theirs)
+    found = paired.of_values(ours, theirs)
     assert found == pytest.approx((-3, 4.303, 3)) and not found.excludes_zero
     assert found.text(2) == "-3.00 [-7.30, +1.30]"
     # -4, -6: mean -5, variance 2, 12.706 sqrt(2 / 2) with 1 degree
-    assert paired.difference({0: 1, 1: 1}, {0: 5, 1: 7}) == pytest.approx((-5, 12.706, 2))
-    same = paired.difference({0: 1, 1: 2}, {0: 5, 1: 6})
+    assert paired.of_values({0: 1, 1: 1}, {0: 5, 1: 7}) == pytest.approx((-5, 12.706, 2))
+    same = paired.of_values({0: 1, 1: 2}, {0: 5, 1: 6})
     assert same == (-4, 0, 2) and same.excludes_zero
-    assert not paired.difference({0: 1, 1: 2}, {0: 1, 1: 2}).excludes_zero
+    assert not paired.of_values({0: 1, 1: 2}, {0: 1, 1: 2}).excludes_zero
     assert paired.Difference(-0.001, 0.002, 2).text(2) == "+0.00 [+0.00, +0.00]"  # no minus zero
-    single = paired.difference({0: 1, 1: 2}, {0: 5})
+    single = paired.of_values({0: 1, 1: 2}, {0: 5})
     assert single == (-4, math.inf, 1) and not single.excludes_zero and single.text(2) == ""
-    assert paired.difference({0: 1}, {1: 1}) is None
+    assert paired.of_values({0: 1}, {1: 1}) is None
     many = {seed: float(seed % 2) for seed in range(100)}  # their variance is 25/99
-    assert paired.difference(many, dict.fromkeys(many, 0.0)).half == pytest.approx(
+    assert paired.of_values(many, dict.fromkeys(many, 0.0)).half == pytest.approx(
         2.042 * (25 / 99 / 100) ** 0.5
     )
 
