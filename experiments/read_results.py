@@ -114,6 +114,34 @@ def lines(key: str) -> list[Line]:
     ]
 
 
+def rows_of(key: str, cell: str) -> list[str]:
+    """The rows of a table with results of a --cell."""
+    rows = TABLES[key].rows
+    return [name for name in rows if results_of(key, name) and cell_of(key, name) == cell]
+
+
+def best_on_dev(key: str, cell: str) -> str:
+    """The row of a cell with the best mean on dev; empty if none has one."""
+    metric = TABLES[key].metrics[0][0]
+    found = {name: by_seed(key, name, metric) for name in rows_of(key, cell)}
+    means = {name: statistics.fmean(one.values()) for name, one in found.items() if one}
+    best = min if lower_is_better(metric) else max
+    return best(means, key=means.get) if means else ""
+
+
+def mean_and_seeds(key: str, name: str, metric: str) -> str:
+    """Mean and standard deviation of a metric, and in brackets the number of seeds."""
+    _, _, decimals, factor = next(one for one in TABLES[key].metrics if one[0] == metric)
+    found = [None if one is None else factor * one for one in values(key, name, metric)]
+    return f"{spread(found, decimals)} ({len(found)})" if found else ""
+
+
+def short_label(key: str, name: str) -> str:
+    """The label of a row with dynamic skips where that is said already."""
+    text = label(TABLES[key], TABLES[key].rows[name], results_of(key, name))
+    return text.removeprefix("dynamic skips, ")
+
+
 def cell_of(key: str, name: str) -> str | None:
     """The --cell of a row's results; None if the row's script has no such flag."""
     return results_of(key, name)[0]["flags"].get("cell")

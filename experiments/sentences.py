@@ -71,6 +71,15 @@ _SAYING = {
 }
 
 
+# The same, of a row that stands in several tables.
+IN_TABLES = {
+    "better": "better in {0}",
+    "worse": "worse in {0}",
+    "level": "not to be told apart from it in {0}",
+    "single": "of one seed, which tells nothing apart, in {0}",
+}
+
+
 def clauses(verdicts: Sequence[Verdict], saying: Mapping[str, str]) -> str:
     """Names, differences and seeds, grouped by verdict."""
     found = []
@@ -81,7 +90,7 @@ def clauses(verdicts: Sequence[Verdict], saying: Mapping[str, str]) -> str:
             if one.way == way
         ]
         if items:
-            found.append(template.format(_listed(items), "is" if len(items) == 1 else "are"))
+            found.append(template.format(listed(items), "is" if len(items) == 1 else "are"))
     return "; ".join(found)
 
 
@@ -90,7 +99,8 @@ def _name(key: str, row: str) -> str:
     return f"*{read_results.label(table, table.rows[row], read_results.results_of(key, row))}*"
 
 
-def _listed(items: Sequence[str]) -> str:
+def listed(items: Sequence[str]) -> str:
+    """Items as a sentence names them."""
     return " and ".join(filter(None, [", ".join(items[:-1]), items[-1]]))
 
 
@@ -106,7 +116,7 @@ def not_run(key: str) -> str:
         names.append(f"*{row.label}*{beside}")
     command = read_results.how_to_run(key, rows)
     hours = f"{table.hours:g} hour{'s' * (table.hours != 1)}"
-    return f"Not run: {_listed(names)}; `{command}`, about {hours} a run on two CPU cores."
+    return f"Not run: {listed(names)}; `{command}`, about {hours} a run on two CPU cores."
 
 
 def below(key: str) -> list[str]:

@@ -21,9 +21,9 @@ from experiments import (
     row_flags,
     sentences,
     status,
-    summary,
     tables,
     tasks,
+    trial,
 )
 from experiments import run as experiments
 from experiments.tables import TABLES
@@ -216,7 +216,48 @@ def test_less_perplexity_is_better(three_seeds):
                 three_seeds.parent, "lm", name, seed, test_perplexity=perplexity, valid_perplexity=1
             )
     assert "*dynamic skips, K = 5, lamda 1* (2 seeds) is better." in report.markdown("lm")
-    assert summary.best_learned("lm") == "dynamic_skip"
+    assert read_results.best_on_dev("lm", "dynamic_skip") == "dynamic_skip"
+
+
+def test_the_trial_shows_the_row_that_dev_chose(three_seeds):
+    """Not the one that is best on test; by hand: pairs -14, -14 and -3, -1, variance 2."""
+    rows = {
+        "lstm": (113.0, 115.0),
+        "random_skip": (102.0, 102.0),
+        "dynamic_skip": (99.0, 101.0),
+        "straight_through_lamda0.5": (90.0, 90.0),
+    }
+    for dev, (name, values) in enumerate(rows.items()):
+        for seed, perplexity in enumerate(values):
+            found = {
+                "test_perplexity": perplexity,
+                "valid_perplexity": dev,
+                "records": [{"epoch": 1}],
+            }
+            stand_in_results.write(three_seeds.parent, "lm", name, seed, **found)
+    (row,) = [row for row in trial.rows() if row[-1] == "`lm`"]
+    assert row[1:] == [
+        "114.0 ± 1.4 (2)",
+        "102.0 ± 0.0 (2)",
+        "",
+        "100.0 ± 1.4 (2): K = 5, lamda 1 (of 2 rows)",
+        "-14.0 [-14.0, -14.0]",
+        "-2.0 [-14.7, +10.7]",
+        "`lm`",
+    ]
+    best = "the dynamic row that is best on dev is"
+    assert trial.text()[:3] == [
+        f"Compared with the LSTM, {best} better in `lm` (2 seeds).",
+        f"Compared with random skips, {best} not to be told apart from it in `lm` (2 seeds).",
+        "It is better than both in no table.",
+    ]
+    assert "`lm_small_dropout`, `charlm_small`" in trial.text()[-1].replace(" and", ",")
+    for seed in (0, 1):
+        path = three_seeds.parent / "lm" / f"random_skip-seed{seed}.json"
+        stand_in_results.change(path, test_perplexity=120.0 + seed)
+    assert trial.text()[2] == "It is better than both in `lm`."
+    assert f"## {trial.TITLE}\n" in report.results() and trial.text()[0] in report.results()
+    assert "<td>100.0 ± 1.4 (2): K = 5, lamda 1 (of 2 rows)</td>" in html_report.render()
 
 
 def test_mean_and_deviation_over_seeds(three_seeds):

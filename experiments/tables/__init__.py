@@ -7,7 +7,7 @@ from experiments.tables.numbers import NUMBERS
 from experiments.tables.sentiment import SENTIMENT
 from experiments.tables.table import Row, Table
 
-__all__ = ["SUMMARY", "TABLES", "Row", "Table", "at_scale", "source"]
+__all__ = ["SUMMARY", "TABLES", "TRIAL", "Row", "Table", "at_scale", "source"]
 
 TABLES: dict[str, Table] = {**NUMBERS, **LANGUAGE, **NER, **SENTIMENT}
 
@@ -22,6 +22,21 @@ SUMMARY = {
     "lm": ("test_perplexity", "dynamic_skip"),
     "charlm": ("test_perplexity", "dynamic_skip"),
 }
+
+
+# The tables of the trial of learned connections, the small scale of a task before the full one.
+TRIAL = (
+    "numbers21",
+    "estimators21",
+    "ner_small",
+    "ner",
+    "imdb_small",
+    "imdb",
+    "lm_small",
+    "lm_small_dropout",
+    "lm",
+    "charlm_small",
+)
 
 
 def at_scale(name: str, scale: str) -> str:
