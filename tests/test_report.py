@@ -1,5 +1,6 @@
 """Summary, tables and page are what the results say; a table's runs are what its rows say."""
 
+import dataclasses
 import functools
 import importlib
 import json
@@ -436,6 +437,22 @@ def test_the_commands_of_a_table_are_accepted(key, tmp_path):
 )
 def test_a_row_with_another_rows_runs_asks_for_the_same(key, name):
     assert parsed(key, name) == parsed(*tables.source(key, name))
+
+
+@pytest.mark.parametrize("task", tasks.TASKS)
+def test_the_preset_best_is_the_row_that_dev_chose(task):
+    """Of the committed results; but for how it is computed, and how often it is evaluated."""
+    key = tables.BEST[task]
+    table, name = TABLES[key], read_results.best_on_dev(key, "dynamic_skip")
+    same = ("preset", "run_dir", "eval_samples", "mixed_precision")
+    chosen = row_flags.config(table, table.rows[name])
+    best = dataclasses.replace(table, flags={"preset": "best"})
+    best = row_flags.config(best, tables.Row("", {}))
+    best = dataclasses.replace(best, **{flag: getattr(chosen, flag) for flag in same})
+    assert table.task == task and best == chosen, (
+        f"in the table {key} the row {name} is the best dynamic one on dev: give its flags to the"
+        f" preset best in {task}/presets.py"
+    )
 
 
 def parsed(key, name):

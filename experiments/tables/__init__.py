@@ -7,7 +7,7 @@ from experiments.tables.numbers import NUMBERS
 from experiments.tables.sentiment import SENTIMENT
 from experiments.tables.table import Row, Table
 
-__all__ = ["SUMMARY", "TABLES", "TRIAL", "Row", "Table", "at_scale", "source"]
+__all__ = ["BEST", "SUMMARY", "TABLES", "TRIAL", "Row", "Table", "at_scale", "source"]
 
 TABLES: dict[str, Table] = {**NUMBERS, **LANGUAGE, **NER, **SENTIMENT}
 
@@ -37,6 +37,15 @@ TRIAL = (
     "lm",
     "charlm_small",
 )
+
+
+# The table in which dev chooses a task's preset `best`: the paper's size, or what is harder.
+BEST = {
+    "NumberPrediction": "numbers21",
+    "LanguageModeling": "lm",
+    "NER": "ner",
+    "Sentiment": "imdb",
+}
 
 
 def at_scale(name: str, scale: str) -> str:
