@@ -88,14 +88,20 @@ def _differences(key: str) -> tuple[str, list[str]]:
     ]
 
 
+def lstm(key: str, metric: str) -> str:
+    """A table's row of the plain LSTM, its first one; empty if that was not run."""
+    rows = TABLES[key].rows
+    found = next((name for name in rows if rows[name].flags.get("cell") == "lstm"), "")
+    return found if found and read_results.by_seed(key, found, metric) else ""
+
+
 def base(key: str, metric: str) -> str:
-    """The row that a table's others are compared with: its first LSTM, or else its first row.
+    """The row that a table's others are compared with: its LSTM, or else its first row.
 
     Of those that have the metric; empty if none has.
     """
-    found = [name for name in TABLES[key].rows if read_results.by_seed(key, name, metric)]
-    lstms = (name for name in found if read_results.cell_of(key, name) == "lstm")
-    return next(lstms, found[0] if found else "")
+    found = (name for name in TABLES[key].rows if read_results.by_seed(key, name, metric))
+    return lstm(key, metric) or next(found, "")
 
 
 def difference(key: str, name: str, other: str, metric: str) -> Difference | None:

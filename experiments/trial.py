@@ -28,7 +28,7 @@ def rows() -> list[list[str]]:
 def _row(key: str) -> list[str]:
     metric, _, decimals, _ = read_results.test_metric(key)
     others = [read_results.best_on_dev(key, cell) for cell in _CELLS]
-    lstm, (random, _, best) = paired.base(key, metric), others
+    lstm, (random, _, best) = paired.lstm(key, metric), others
     shown = [
         read_results.mean_and_seeds(key, name, metric) if name else "" for name in (lstm, *others)
     ]
@@ -71,7 +71,7 @@ def _verdicts(other: str) -> list[sentences.Verdict]:
             read_results.best_on_dev(key, "dynamic_skip"),
         )
         name = (
-            paired.base(key, metric)
+            paired.lstm(key, metric)
             if other == "the LSTM"
             else read_results.best_on_dev(key, "random_skip")
         )
