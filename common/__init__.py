@@ -13,6 +13,7 @@ from .backend import check_backend
 if TYPE_CHECKING:  # for editors and type checkers, which do not run `__getattr__`
     from .cells.attention import AttentionSkipLSTMCell as AttentionSkipLSTMCell
     from .cells.clockwork import ClockworkCell as ClockworkCell
+    from .cells.deep_rnn import DeepRNNCell as DeepRNNCell
     from .cells.dynamic_skip import DynamicSkipLSTMCell as DynamicSkipLSTMCell
     from .cells.fixed_skip import FixedSkipLSTMCell as FixedSkipLSTMCell
     from .cells.grid_lstm import GridLSTMCell as GridLSTMCell
@@ -50,6 +51,7 @@ _HOMES = {
     "AttentionSkipLSTMCell": "cells.attention",
     "CRF": "layers.crf",
     "ClockworkCell": "cells.clockwork",
+    "DeepRNNCell": "cells.deep_rnn",
     "DynamicSkipLSTM": "layers.dynamic_skip_lstm",
     "DynamicSkipLSTMCell": "cells.dynamic_skip",
     "FastLSTM": "layers.fast_lstm",

@@ -46,6 +46,10 @@ KINDS = [
     ("clockwork", {"periods": [3, 1, 2]}),
     ("skip_rnn", {"n_matrices": 2, "skip": 2, "base": "lstm"}),
     ("peephole_lstm", {"variant": "FGR"}),
+    (
+        "deep_rnn",
+        {"depth": 3, "shortcut": True, "activation": "sigmoid", "deep_output": True},
+    ),
     ("highway_lstm", {"depth": 3}),
     ("grid_lstm", {"depth": 2, "tied": False}),
 ]
@@ -60,6 +64,11 @@ OTHERS = [
     ("skip_rnn", {"n_matrices": 1, "skip": 2, "base": "rnn"}),
     ("skip_rnn", {"n_matrices": 3, "skip": 2, "base": "rnn"}),
     ("grid_lstm", {"depth": 3, "tied": True}),
+    ("rnn", {"activation": "relu"}),
+    (
+        "deep_rnn",
+        {"depth": 2, "shortcut": False, "activation": "tanh", "deep_output": False},
+    ),
 ] + [("peephole_lstm", {"variant": variant}) for variant in VARIANTS if variant != "FGR"]
 
 # Keras' own layer, and what XLA compiles for the Skip LSTM too.
@@ -236,6 +245,8 @@ REDUCTIONS = [
     ("peephole_lstm", {"variant": "NP"}, {}, LSTM),
     ("peephole_lstm", {"variant": "vanilla"}, {"peephole": 0.0}, LSTM),
     ("highway_lstm", {"depth": 1}, {}, LSTM),
+    ("rnn", {}, {}, keras.layers.SimpleRNN),
+    ("deep_rnn", {"depth": 1, "activation": "relu"}, {}, RELU),
 ]
 
 

@@ -188,6 +188,20 @@ class Peephole:
 
 
 @options
+class Plain:
+    activation: str = setting(
+        "tanh", "function of the units (the sources: sigmoid)", choices=("tanh", "sigmoid", "relu")
+    )
+
+
+@options
+class DeepRNN(Plain):
+    depth: int = setting(2, "number of layers in a step from state to state", minimum=1)
+    shortcut: bool = setting(True, "input and state enter each of these layers, not only the first")
+    deep_output: bool = setting(False, "a further layer between state and output")
+
+
+@options
 class Depth:
     depth: int = setting(2, "number of LSTMs stacked within the cell", minimum=1)
 
@@ -237,6 +251,8 @@ CELLS: Mapping[str, Cell] = {
     "clockwork": Cell(".cells.clockwork:ClockworkCell", Clockwork),
     "skip_rnn": Cell(".cells.skip_rnn:SkipRNNCell", SkipRNN),
     "peephole_lstm": Cell(".cells.peephole_lstm:PeepholeLSTMCell", Peephole),
+    "rnn": Cell(".cells.deep_rnn:DeepRNNCell", Plain, fixed={"depth": 1}),
+    "deep_rnn": Cell(".cells.deep_rnn:DeepRNNCell", DeepRNN),
     "highway_lstm": Cell(".cells.highway_lstm:HighwayLSTMCell", Depth),
     "grid_lstm": Cell(".cells.grid_lstm:GridLSTMCell", Grid),
 }

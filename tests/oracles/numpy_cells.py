@@ -199,6 +199,32 @@ def peephole_lstm(w, x, variant):
     return over_time(step, x, zeros(x), zeros(x), (zeros(x),) * 3)[0]
 
 
+ACTIVATIONS = {"tanh": np.tanh, "sigmoid": sigmoid, "relu": relu}
+
+
+def rnn(w, x, activation="tanh"):
+    def step(x, t, h):
+        h = ACTIVATIONS[activation](affine(w, x, h, "_0"))
+        return h, h
+
+    return over_time(step, x, zeros(x))[0]
+
+
+def deep_rnn(w, x, depth, shortcut, activation, deep_output):
+    a = ACTIVATIONS[activation]
+
+    def step(x, t, h):
+        u = a(affine(w, x, h, "_0"))
+        for n in range(1, depth):
+            z = u @ w[f"recurrent_kernel_{n}"] + row(w[f"bias_{n}"])
+            if shortcut:
+                z = z + x @ w[f"kernel_{n}"] + h @ w[f"shortcut_kernel_{n}"]
+            u = a(z)
+        return a(u @ w["output_kernel"] + row(w["output_bias"])) if deep_output else u, u
+
+    return over_time(step, x, zeros(x))[0]
+
+
 def highway_lstm(w, x, depth):
     def step(x, t, *states):
         new, below = [], None
