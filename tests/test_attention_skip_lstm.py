@@ -11,6 +11,8 @@ import tensorflow as tf
 
 from common.cells.attention import AttentionSkipLSTMCell
 from common.layers.attention_skip_lstm import AttentionSkipLSTM
+from common.ops.gates import State
+from common.ops.masks import Masks
 from common.layers.policy_gradient_model import PolicyGradientModel
 
 B, T, D, H, A = 3, 6, 2, 4, 5
@@ -64,7 +66,7 @@ CASES = [
 def test_the_layer_is_the_cell(case):
     names = ("n_actions", "lamda", "observation", "layer_norm")
     options = {name: getattr(case, name) for name in names}
-    options |= {"agent_units": A, "recurrent_dropout": 0.5 * case.drop}
+    options |= {"agent_units": A}
     layer = AttentionSkipLSTM(
         H, **options, return_sequences=True, return_state=True, jit_compile=case.jit_compile
     )
@@ -74,9 +76,12 @@ def test_the_layer_is_the_cell(case):
     layer.build((B, T, D)), reference.build((B, T, D))
     randomise(layer)
     reference.cell.set_weights(layer.cell.get_weights())
-    kept = np.random.default_rng(2).choice([0.0, 2.0], (B, H)).astype(np.float32)
-    layer.cell.candidate_mask = lambda shape, seed: tf.tile(kept[None], [T, 1, 1])
-    reference.cell.candidate_mask = lambda shape, seed: tf.constant(kept)
+    if case.drop:  # and hold
+        masks = np.random.default_rng(2).choice([0.0, 0.4, 2.0], (4, B, H)).astype(np.float32)
+        of_a_step = Masks(*map(tf.constant, masks[:2]), State(*map(tf.constant, masks[2:])))
+        of_all = of_a_step.each(lambda a: tf.tile(a[None], [T, 1, 1]))
+        layer.cell.masks = lambda shape, training, seed: of_all
+        reference.cell.masks = lambda shape, training, seed: of_a_step
     x, states = normal((B, T, D), 100), [normal((B, case.n_actions * H), 101 + n) for n in range(2)]
     d_output, d_final = (
         normal((B, T, H), 103),

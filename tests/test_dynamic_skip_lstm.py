@@ -13,6 +13,8 @@ from oracles import numpy_skip_lstm as oracle
 from common.cells.dynamic_skip import DynamicSkipLSTMCell
 from common.layers.dynamic_skip_lstm import DynamicSkipLSTM
 from common.layers.fast_lstm import FastLSTM
+from common.ops.gates import State
+from common.ops.masks import Masks
 
 B, T, D, H, A = 5, 6, 2, 3, 4
 MASK = np.array(
@@ -55,7 +57,10 @@ class ReplayCell(DynamicSkipLSTMCell):
             inputs, [inputs.shape[-1] - 1 - self.units, 1, self.units], -1
         )
         return self.step(
-            x, states, tf.cast(distances[:, 0], tf.int32) if self.n_actions > 1 else None, mask
+            x,
+            states,
+            tf.cast(distances[:, 0], tf.int32) if self.n_actions > 1 else None,
+            Masks(candidate=mask),
         )
 
 
@@ -78,7 +83,7 @@ class Case(NamedTuple):
     zero_output_for_mask: bool = False
     go_backwards: bool = False
     layer_norm: bool = False
-    drop: bool = False  # candidates
+    drop: bool = False  # candidates and states, of which zoneout holds some
     mode: str = "xla"
 
     def cell(self) -> dict:
@@ -146,7 +151,6 @@ def test_layer_equals_numpy(case, estimator):
         H,
         **case.cell(),
         **case.sequence(),
-        recurrent_dropout=0.5 if case.drop else 0.0,
         jit_compile=mode not in ("graph", "plain"),
         estimator=estimator,
         dtype=dtype,
@@ -156,10 +160,13 @@ def test_layer_equals_numpy(case, estimator):
     x, mask = normal((B, T, D), 100), MASK if case.masked else None
     distances = np.random.default_rng(1).integers(1, n_actions + 1, (B, T))
     states = [normal((B, size), 101 + n) for n, size in enumerate(layer.state_size)]
-    kept = None
+    masks = {}
     if case.drop:
-        kept = np.random.default_rng(2).choice([0.0, 2.0], (T, B, H)).astype(dtype)
-    layer.cell.candidate_mask = lambda shape, seed: tf.constant(kept)
+        dropped = np.random.default_rng(2).choice([0.0, 2.0], (2, T, B, H)).astype(dtype)
+        held = np.random.default_rng(3).choice([0.0, 1.0, 0.3], (2, T, B, H)).astype(dtype)
+        masks = {"candidate_mask": dropped[0], "recurrent_mask": dropped[1], "held": held}
+        given_masks = Masks(*map(tf.constant, dropped), State(*map(tf.constant, held)))
+        layer.cell.masks = lambda shape, training, seed: given_masks
     d_output, d_final = (
         normal((B, T, H), 103),
         [normal(s.shape, 104 + n) for n, s in enumerate(states)],
@@ -211,8 +218,8 @@ def test_layer_equals_numpy(case, estimator):
         history=case.history,
         mask=mask,
         zero_output_for_mask=case.zero_output_for_mask,
-        candidate_mask=kept,
         go_backwards=case.go_backwards,
+        **masks,
     )
     expected, seen, expected_final = oracle.run(w, x, distances, [h, c], **options)
     close(output, expected)

@@ -15,6 +15,7 @@ from common.layers.dynamic_skip_lstm import DynamicSkipLSTM
 from common.layers.policy_gradient_model import PolicyGradientModel
 from common.ops.agent import Trace
 from common.ops.gates import State
+from common.ops.masks import NO_MASKS
 from common.ops.mixture import log_expected
 from LanguageModeling.model import LanguageModel
 from LanguageModeling.presets import PRESETS, LanguageConfig
@@ -88,7 +89,8 @@ def test_next_h_of_the_drawn_distance_is_the_output():
 
     And of the only one, K = 1, the plain LSTM.
     """
-    layer = skip(dropout=0.3, recurrent_dropout=0.3, lamda=0.6)
+    rates = dict.fromkeys(("dropout", "recurrent_dropout", "state_dropout", "weight_dropout"), 0.3)
+    layer = skip(**rates, zoneout=(0.4, 0.3), lamda=0.6)
     mask = tf.constant([[True, False, True, True], [False, True, True, False]])
     x = normal((B, T, D), 1)
     outputs = layer(x, mask=mask, training=True, seed=SEED)
@@ -112,7 +114,7 @@ def test_next_h_in_a_graph_and_by_xla():
         states, value = State(h, c), 0.0
         with tf.GradientTape() as tape:
             tape.watch([*states, kernel, logits])
-            given, probs = (projected, kernel, None, None, None), tf.nn.softmax(logits, 0)
+            given, probs = (projected, kernel, None, None, NO_MASKS), tf.nn.softmax(logits, 0)
             for steps in ([0, 1, 2, 3], [[1, 3], [0, 2]]):
                 h = recurrence.next_h(given, states, tf.constant(steps))
                 log_p = tf.math.log_sigmoid(tf.reduce_sum(h, -1))  # [K, n, B]

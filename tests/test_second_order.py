@@ -15,6 +15,8 @@ from common.cells.dynamic_skip import DynamicSkipLSTMCell
 from common.layers.attention_skip_lstm import AttentionSkipLSTM
 from common.layers.dynamic_skip_lstm import DynamicSkipLSTM
 from common.layers.fast_lstm import FastLSTM
+from common.ops.gates import State
+from common.ops.masks import Masks
 from common.ops.products import product
 from common.ops.skip_recurrence import SkipRecurrence
 from common.ops.softmax import log_likelihood
@@ -46,30 +48,31 @@ def close(found, wanted):
 
 
 class Replay(DynamicSkipLSTMCell):
-    """The cell with its distances, and its dropout on the candidate, as further features."""
+    """The cell with its distances, and its masks, as further features."""
 
     def build(self, input_shape):
         super().build((*input_shape[:-1], D))
 
     def call(self, inputs, states, training=False):
-        x, distances, mask = tf.split(inputs, [D, 1, H], -1)
+        x, distances, *masks = tf.split(inputs, [D, 1, H, H, H, H], -1)
         logits = self.logits(x, states)
-        return self.step(x, states, tf.cast(distances[:, 0], tf.int32), mask, logits)
+        masks = Masks(*masks[:2], State(*masks[2:]))
+        return self.step(x, states, tf.cast(distances[:, 0], tf.int32), masks, logits)
 
 
 def skip(**options):
     """A layer and the same by a cell without a hand-written gradient: functions of x and states."""
     options = dict(n_actions=3, lamda=0.7, agent_units=A, **options)
-    layer = DynamicSkipLSTM(
-        H, **options, return_sequences=True, recurrent_dropout=0.5, jit_compile=False
-    )
+    layer = DynamicSkipLSTM(H, **options, return_sequences=True, jit_compile=False)
     reference = keras.layers.RNN(Replay(H, **options), return_sequences=True)
-    layer.build(X.shape), reference.build((B, T, D + 1 + H))
+    layer.build(X.shape), reference.build((B, T, D + 1 + 4 * H))
     randomise(layer)
     reference.cell.set_weights(layer.cell.get_weights())
-    kept = np.random.default_rng(2).choice([0.0, 2.0], (T, B, H)).astype(np.float32)
-    layer.cell.candidate_mask = lambda shape, seed: tf.constant(kept)
-    given = np.concatenate([DISTANCES[..., None], kept.transpose(1, 0, 2)], -1).astype(np.float32)
+    kept = np.random.default_rng(2).choice([0.0, 0.4, 2.0], (4, T, B, H)).astype(np.float32)
+    masks = Masks(*map(tf.constant, kept[:2]), State(*map(tf.constant, kept[2:])))
+    layer.cell.masks = lambda shape, training, seed: masks
+    given = [DISTANCES[..., None], *kept.transpose(0, 2, 1, 3)]
+    given = np.concatenate(given, -1).astype(np.float32)
     window = options.get("history") == "window"
     zeros = [tf.zeros([B, 3 * H])] * (2 if window else 0)
     return (

@@ -61,6 +61,9 @@ class KStateArguments(RecurrentArguments, total=False):
     bias_constraint: Constraint
     dropout: float
     recurrent_dropout: float
+    state_dropout: float
+    weight_dropout: float
+    zoneout: Sequence[float]
     seed: int | None
     unit_forget_bias: bool
     activation: Initializer

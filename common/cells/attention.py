@@ -56,5 +56,5 @@ class AttentionSkipLSTMCell(PolicyCell):
         weights = self.attention(inputs, states) if self.n_actions > 1 else None
         self.hold()
         seed = self.new_seed() if self.draws(training) else None
-        inputs, mask = self.drop(inputs, training, seed)
-        return self.weighted_step(inputs, states, weights, mask)
+        inputs, masks = self.drop(inputs, training, seed)
+        return self.weighted_step(inputs, states, weights, masks)

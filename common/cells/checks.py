@@ -3,6 +3,7 @@
 A value that cannot be used is a ValueError.
 """
 
+from collections.abc import Sequence
 from functools import partial
 from numbers import Real
 from typing import Any
@@ -29,6 +30,13 @@ def share(name: str, value: float) -> float:
     if not _is_number(value) or not 0 <= value <= 1:
         raise ValueError(f"{name} must lie in [0, 1]; received {value!r}")
     return value
+
+
+def two_shares(name: str, value: Sequence[float]) -> tuple[float, float]:
+    """`value` as a tuple, or ValueError where it is not two numbers in [0, 1]."""
+    if not isinstance(value, list | tuple) or len(value) != 2:
+        raise ValueError(f"{name} must be two numbers, of c and of h; received {value!r}")
+    return tuple(share(name, one) for one in value)
 
 
 def rate(name: str, value: float) -> float:
@@ -76,7 +84,8 @@ def flag(name: str, value: bool) -> bool:
 
 OF_A_SKIP_CELL = {
     **dict.fromkeys(("units", "n_actions", "skip", "agent_units"), whole_number),
-    **dict.fromkeys(("dropout", "recurrent_dropout"), rate),
+    **dict.fromkeys(("dropout", "recurrent_dropout", "state_dropout", "weight_dropout"), rate),
+    "zoneout": two_shares,
     **dict.fromkeys(("layer_norm", "greedy", "use_bias", "unit_forget_bias"), flag),
     **OF_THE_CELL,
     "lamda": share,

@@ -8,6 +8,7 @@ import tensorflow as tf
 from ..choices import ESTIMATORS
 from ..ops import agent
 from ..ops.estimators import SURROGATES
+from ..ops.masks import Masks
 from .arguments import PolicyArguments
 from .history import HistoryCell
 from .policy import PolicyCell
@@ -124,7 +125,7 @@ class DynamicSkipLSTMCell(HistoryCell, PolicyCell):
         x: tf.Tensor,
         states: list,
         distances: tf.Tensor | None,
-        candidate_mask: tf.Tensor | None = None,
+        masks: Masks | None = None,
         logits: tf.Tensor | None = None,
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """The step for given distances, as of any cell.
@@ -134,14 +135,14 @@ class DynamicSkipLSTMCell(HistoryCell, PolicyCell):
         """
         if distances is not None:
             distances, x = agent.checked(distances, self.n_actions, x)
-        return self._step(x, states, distances, candidate_mask, logits)
+        return self._step(x, states, distances, masks, logits)
 
     def _step(
         self,
         x: tf.Tensor,
         states: list,
         distances: tf.Tensor | None,
-        candidate_mask: tf.Tensor | None,
+        masks: Masks | None,
         logits: tf.Tensor | None,
     ):
         weights = self.one_hot(distances, states[0].dtype)
@@ -149,7 +150,7 @@ class DynamicSkipLSTMCell(HistoryCell, PolicyCell):
         if logits is not None and surrogate is not None:
             mixed = surrogate(logits, distances)
             weights += tf.cast(mixed - tf.stop_gradient(mixed), weights.dtype)
-        return self.weighted_step(x, states, weights, candidate_mask)
+        return self.weighted_step(x, states, weights, masks)
 
     def call(
         self, inputs: tf.Tensor, states: list[tf.Tensor], training: bool = False
@@ -162,8 +163,8 @@ class DynamicSkipLSTMCell(HistoryCell, PolicyCell):
         logits = self.logits(inputs, states)
         greedy = self.is_greedy(training)
         distances = agent.greedy(logits) if greedy else agent.sample(logits, seed)
-        inputs, mask = self.drop(inputs, training, seed)
-        h, states = self._step(inputs, states, distances, mask, logits)
+        inputs, masks = self.drop(inputs, training, seed)
+        h, states = self._step(inputs, states, distances, masks, logits)
         if training and self.waits_for_reward:
             h, *states = warn_unless(lambda: False, UNDER_KERAS_RNN, [h, *states])
         return h, states

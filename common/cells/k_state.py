@@ -1,6 +1,7 @@
 """The LSTM step over K past states, which the paper's cell and its comparators share."""
 
 import inspect
+from collections.abc import Sequence
 from typing import Unpack
 
 import keras
@@ -8,23 +9,24 @@ import numpy as np
 import tensorflow as tf
 
 from ..ops import agent
-from ..ops.gates import Norm, lstm_gates
+from ..ops.gates import Norm, State
+from ..ops.masks import Masks
 from ..ops.products import wide
-from ..ops.random import dropout_mask, fold
 from .arguments import Constraint, Initializer, LayerArguments, Regularizer
 from .base import fresh, with_block
 from .checks import OF_A_SKIP_CELL
+from .dropping import Dropping
 from .keras_arguments import OF_THE_CELL
 from .sampling import next_seed, sampling
 from .settings import Settings
 
 
-class KStateCell(Settings, keras.layers.Layer):
+class KStateCell(Dropping, Settings, keras.layers.Layer):
     """An LSTM step from a mix of its K past states, whose weights a subclass chooses.
 
         h~, c~   = lamda sum_k w_t(k) (h, c)_{t-k} + (1 - lamda) (h, c)_{t-1}
         z_t      = W x_t + U h~ + b
-        h_t, c_t = LSTM gates of z_t and c~                          `gates.lstm_gates`
+        h_t, c_t = LSTM gates of z_t and c~                `masks.Masks` on dropout and zoneout
 
     With K = 1 this is the plain LSTM.
 
@@ -42,10 +44,15 @@ class KStateCell(Settings, keras.layers.Layer):
             whatever `bias_initializer` says.
         layer_norm: normalise the four gates and the new cell state.
         dropout: share of the inputs dropped, one mask for all steps of a layer over sequences (the
-            cell by itself draws one each step). An agent sees the input undropped.
+            cell by itself draws one each step, as of all masks). An agent sees the input undropped.
         recurrent_dropout: share of the candidate dropped, a new mask each step, without memory loss
-            (Semeniuta et al. 2016). This is not what `keras.layers.LSTM` does under that name: it
-            drops h_{t-1} before the product with U, one mask for all steps.
+            (Semeniuta et al. 2016). Keras' LSTM does under that name what is `state_dropout` here.
+        state_dropout: share of h~ dropped before its product with U, one mask for all steps (Gal &
+            Ghahramani 2016).
+        weight_dropout: share of the numbers in U dropped, one mask for all steps and rows (Merity
+            et al. 2018).
+        zoneout: two probabilities, that a number of c and that one of h stays as it is in c~ and
+            h~, drawn anew each step; at inference their expectation (Krueger et al. 2017).
         seed: of the cell's own random numbers.
         use_bias: whether there is a bias.
         unit_forget_bias: False, the forget gate's bias begins as `bias_initializer` says.
@@ -68,7 +75,6 @@ class KStateCell(Settings, keras.layers.Layer):
         ```
     """
 
-    adjustable = ("dropout", "recurrent_dropout")
     checks = OF_A_SKIP_CELL
     history = "carried"  # the past states go on from one call to the next
     has_agent = False  # whether an agent draws the distances
@@ -95,6 +101,9 @@ class KStateCell(Settings, keras.layers.Layer):
         bias_constraint: Constraint = None,
         dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
+        state_dropout: float = 0.0,
+        weight_dropout: float = 0.0,
+        zoneout: Sequence[float] = (0.0, 0.0),
         seed: int | None = None,
         use_bias: bool = True,
         unit_forget_bias: bool = True,
@@ -120,6 +129,9 @@ class KStateCell(Settings, keras.layers.Layer):
             bias_constraint=bias_constraint,
             dropout=dropout,
             recurrent_dropout=recurrent_dropout,
+            state_dropout=state_dropout,
+            weight_dropout=weight_dropout,
+            zoneout=zoneout,
             seed=seed,
             use_bias=use_bias,
             unit_forget_bias=unit_forget_bias,
@@ -190,7 +202,7 @@ class KStateCell(Settings, keras.layers.Layer):
 
         `greedy`: as in a call of the layer; `given`: whether it is told the distances.
         """
-        return bool(training and (self.dropout or self.recurrent_dropout))
+        return self.drops(training)
 
     def given_distances(self, shape: tf.Tensor | list, seed: tf.Tensor | None) -> tf.Tensor | None:
         """What a cell without agent chooses, int32 of that shape; None: the previous state."""
@@ -205,37 +217,29 @@ class KStateCell(Settings, keras.layers.Layer):
         """In which a layer over sequences keeps states, and the agent computes."""
         return wide(self.compute_dtype)
 
-    def input_mask(self, shape: tf.Tensor | list, seed: tf.Tensor) -> tf.Tensor:
-        """A dropout mask for inputs of that shape, scaled to keep their mean."""
-        return dropout_mask(shape, self.dropout, fold(seed, 1), dtype=self.wide_dtype)
-
-    def candidate_mask(self, shape: tf.Tensor | list, seed: tf.Tensor) -> tf.Tensor:
-        """A dropout mask for candidates of that shape, likewise."""
-        rate, dtype = self.recurrent_dropout, self.wide_dtype
-        return dropout_mask(shape, rate, fold(seed, 2), axis=-2, dtype=dtype)
-
     def step(
         self,
         x: tf.Tensor,
         states: list,
         distances: tf.Tensor | None,
-        candidate_mask: tf.Tensor | None = None,
+        masks: Masks | None = None,
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """The step for given distances [B] in 1..K (None: 1).
 
         x [B, D], states -> h [B, H] and the new states. Of other distances see `agent.checked`.
+        `masks`: those of inference unless given.
         """
         if distances is not None:
             distances, x = agent.checked(distances, self.n_actions, x)
         weights = self.one_hot(distances, states[0].dtype)
-        return self.weighted_step(x, states, weights, candidate_mask)
+        return self.weighted_step(x, states, weights, masks)
 
     def weighted_step(
         self,
         x: tf.Tensor,
         states: list,
         weights: tf.Tensor | None,
-        candidate_mask: tf.Tensor | None = None,
+        masks: Masks | None = None,
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """The step for given weights [B, K] of the distances 1..K (None: the previous state)."""
         (hs, cs), before = [self._slots(s) for s in states[:2]], states[2:]
@@ -246,27 +250,18 @@ class KStateCell(Settings, keras.layers.Layer):
             c = self.lamda * tf.reduce_sum(weights * cs, 0) + (1 - self.lamda) * c
         if before:  # see `HistoryCell`: zero but at step 0, where all K slots are
             h, c = h + before[0], c + before[1]
-        z = x @ tf.convert_to_tensor(self.kernel) + h @ tf.convert_to_tensor(self.recurrent_kernel)
+        masks = self.masks(tf.shape(h), False, None) if masks is None else masks
+        masks = tf.nest.map_structure(lambda a: None if a is None else tf.cast(a, h.dtype), masks)
+        kernel = masks.weights(tf.convert_to_tensor(self.recurrent_kernel))
+        z = x @ tf.convert_to_tensor(self.kernel) + masks.dropped(h) @ kernel
         z = z if self.bias is None else z + self.bias
-        h, c = lstm_gates(z, c, self.norm_weights(z.dtype), candidate_mask)
+        h, c = masks.step(z, State(h, c), self.norm_weights(z.dtype))
         states = [self._flat(tf.concat([s[1:], new[None]], 0)) for s, new in ((hs, h), (cs, c))]
         return h, states + [tf.zeros_like(s) for s in before]
 
     def one_hot(self, distances: tf.Tensor | None, dtype: tf.DType) -> tf.Tensor | None:
         """The weights [B, K] of distances [B] in 1..K."""
         return None if distances is None else tf.one_hot(distances - 1, self.n_actions, dtype=dtype)
-
-    def drop(
-        self, inputs: tf.Tensor, training: bool, seed: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor | None]:
-        """Inputs [B, D] after dropout, and the candidate's dropout mask (or None)."""
-        mask = None
-        if training and self.recurrent_dropout:
-            mask = self.candidate_mask([tf.shape(inputs)[0], self.units], seed)
-            mask = tf.cast(mask, inputs.dtype)
-        if training and self.dropout:
-            inputs *= tf.cast(self.input_mask(tf.shape(inputs), seed), inputs.dtype)
-        return inputs, mask
 
     def call(
         self, inputs: tf.Tensor, states: list[tf.Tensor], training: bool = False
@@ -275,8 +270,8 @@ class KStateCell(Settings, keras.layers.Layer):
         self.hold()
         seed = self.new_seed() if self.draws(training) else None
         distances = self.given_distances(tf.shape(inputs)[:1], seed)
-        inputs, mask = self.drop(inputs, training, seed)
-        return self.weighted_step(inputs, states, self.one_hot(distances, inputs.dtype), mask)
+        inputs, masks = self.drop(inputs, training, seed)
+        return self.weighted_step(inputs, states, self.one_hot(distances, inputs.dtype), masks)
 
     def get_initial_state(self, batch_size: int | tf.Tensor | None = None) -> list[tf.Tensor]:
         """Zero states."""

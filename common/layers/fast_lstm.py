@@ -35,7 +35,8 @@ class FastLSTM(KStateLSTM):
     Weights, states, masks and arguments as for `keras.layers.LSTM`, between which weights can be
     moved. Two things differ: there are no other activations than tanh and sigmoid, and
     `recurrent_dropout` drops the candidate, anew at each step and without memory loss (Semeniuta et
-    al. 2016), where Keras drops h_{t-1} before its product with U, one mask for all steps.
+    al. 2016), where Keras drops h_{t-1} before its product with U, one mask for all steps: that is
+    `state_dropout`.
 
     Args:
         units: H.

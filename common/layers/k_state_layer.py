@@ -38,9 +38,9 @@ class KStateLSTM(CellSettings, SequenceOutputs):
     `go_backwards`, `Bidirectional`, `stateful`, mixed precision and float64 as there. A masked step
     leaves everything as it is; distances count the steps that were not masked. Not there: other
     activations than tanh and sigmoid, cuDNN. Under the name `recurrent_dropout` there is another
-    method than in Keras, which `KStateCell` describes.
+    method than in Keras, which `KStateCell` describes; Keras' own is `state_dropout`.
 
-    All arguments are attributes. `dropout`, `recurrent_dropout`, `greedy`, `return_sequences`,
+    All arguments are attributes. Dropout rates, `greedy`, `return_sequences`,
     `return_state`, `go_backwards` and `zero_output_for_mask` can be set until a compiled function
     (of `fit`, of `predict`) holds them, the others never: that is an error.
 
@@ -261,19 +261,18 @@ class KStateLSTM(CellSettings, SequenceOutputs):
 
     def _given(self, x: tf.Tensor, past: State, training: bool, seed: tf.Tensor | None) -> tuple:
         """What every recurrence takes first: W x + b of all steps [T, B, 4H], U, the past
-        states, layer normalisation, dropout masks of the candidate. Inputs have one mask a call.
+        states, layer normalisation, masks. Inputs, states and U have one mask a call.
         """
-        cell, candidate_mask = self.cell, None
-        if training and cell.recurrent_dropout:
-            shape = [*tf.unstack(tf.shape(x)[:2]), cell.units]
-            candidate_mask = cell.candidate_mask(shape, seed)
+        cell = self.cell
+        masks = cell.masks([*tf.unstack(tf.shape(x)[:2]), cell.units], training, seed)
         if training and cell.dropout:
             x *= tf.cast(cell.input_mask(tf.shape(x)[1:], seed), x.dtype)
         projected = product(x, tf.convert_to_tensor(cell.kernel))
         if cell.bias is not None:
             projected += tf.cast(tf.convert_to_tensor(cell.bias), projected.dtype)
-        kernel = tf.convert_to_tensor(cell.recurrent_kernel)
-        return projected, kernel, past, cell.norm_weights(cell.wide_dtype), candidate_mask
+        kernel = masks.weights(tf.convert_to_tensor(cell.recurrent_kernel))
+        masks = masks._replace(kernel=None)
+        return projected, kernel, past, cell.norm_weights(cell.wide_dtype), masks
 
     def _record(self, entries: tuple, order: Compaction | None) -> agent.Trace:
         entries = [tf.transpose(a, [1, 0, *range(2, a.shape.rank)]) for a in entries]

@@ -66,3 +66,17 @@ def written(
 ) -> list[Array]:
     """The arrays with a value each in that slot."""
     return [a.write(slot, value) for a, value in zip(arrays, values, strict=True)]
+
+
+def shares_by_source(weights: tf.Tensor) -> tf.Tensor:
+    """Each adjoint's share in the gradient of the states it connected to, [K + T, K, B].
+
+    [K + u, k - 1]: the share of step u + k's adjoint in dL/ds_u; zero outside the sequence.
+
+    `weights` [T, K, B]: of the K states in each step's mix, by the step that connects.
+    """
+    n_actions = weights.shape[1]
+    shares = tf.pad(weights, [[n_actions, n_actions], [0, 0], [0, 0]])
+    return tf.stack(
+        [shares[k : (k - n_actions) or None, k - 1] for k in range(1, n_actions + 1)], 1
+    )

@@ -5,19 +5,30 @@ import tensorflow as tf
 from . import replicas
 
 
+def hits(shape: tf.Tensor | list, rate: float, seed: tf.Tensor, axis: int | None = 0) -> tf.Tensor:
+    """True with probability `rate`.
+
+    `seed`: int32 [2]; `axis`: that of the batch's rows, None for what all rows share.
+    """
+
+    def draw(shape: tf.Tensor | list) -> tf.Tensor:
+        return tf.random.stateless_uniform(shape, seed)
+
+    return (draw(shape) if axis is None else replicas.rows(draw, shape, axis)) < rate
+
+
 def dropout_mask(
     shape: tf.Tensor | list,
     rate: float,
     seed: tf.Tensor,
-    axis: int = 0,
+    axis: int | None = 0,
     dtype: tf.DType = tf.float32,
 ) -> tf.Tensor:
     """Zeros with probability `rate`, else 1 / (1 - rate); the same ones in every dtype.
 
-    `seed`: int32 [2]; `axis`: that of the batch's rows.
+    `seed`, `axis`: as for `hits`.
     """
-    drawn = replicas.rows(lambda shape: tf.random.stateless_uniform(shape, seed), shape, axis)
-    return tf.where(drawn < rate, tf.zeros([], dtype), 1 / (1 - rate))
+    return tf.where(hits(shape, rate, seed, axis), tf.zeros([], dtype), 1 / (1 - rate))
 
 
 def dropout(x: tf.Tensor, rate: float, seed: tf.Tensor) -> tf.Tensor:

@@ -4,7 +4,7 @@ A step mixes its K past states s = (h, c) under weights w_t(k), which a subclass
 
     s~_t = sum_k w_t(k) s_{t-k}
     z_t  = (W x_t + b) + U h~_t
-    s_t  = gates(z_t, c~_t)
+    s_t  = gates(z_t, c~_t)                 dropout and zoneout change this: `masks.Masks`
 
 Arrays are time-major. All that does not depend on the state is done outside the loops: before the
 forward loop the products of the inputs, before the reverse loop the slopes of the gates, after it
@@ -29,7 +29,8 @@ import tensorflow as tf
 
 from . import vectorised  # noqa: F401
 from .gates import Norm, Slopes, State, lstm_gates, lstm_gates_gradient, lstm_slopes, plus
-from .loops import Array, buffer, empty, loop, slots, written
+from .loops import Array, buffer, empty, loop, shares_by_source, slots, written
+from .masks import Masks
 from .products import product, through, weight_gradient
 from .second_order import second_order
 from .sequence_gradient import compiled, compiles, differentiable
@@ -103,7 +104,7 @@ class Recurrence:
         recurrent_kernel: tf.Tensor,
         past: State,
         norm: Norm | None,
-        candidate_mask: tf.Tensor | None,
+        masks: Masks,
         policy: Any,
         given: Any = None,
     ) -> tuple[State, tf.Tensor]:
@@ -113,23 +114,23 @@ class Recurrence:
             projected: W x + b of all steps [T, B, 4H] float32, or float64 as all else.
             recurrent_kernel: U [H, 4H]; its dtype is that of the products.
             past: the K states before the sequence [K, B, H] float32, oldest first.
-            norm: layer normalisation, or None. candidate_mask: dropout masks [T, B, H], or None.
+            norm: layer normalisation, or None. masks: dropout and zoneout.
             policy, given: what `_connect` takes, with and without a gradient.
         """
         xla = compiles(self.jit_compile, projected.shape[0])
 
         def forward(inputs: tuple):
-            kept = self._forward(xla, *inputs, candidate_mask, given)
+            kept = self._forward(xla, *inputs, masks, given)
             return (*kept.states, kept.chosen[0]), kept
 
         def backward(inputs: tuple, kept: Kept, d_states: tuple):
             _, recurrent_kernel, _, norm, policy = inputs
-            of_loop = recurrent_kernel, norm, policy, candidate_mask
+            of_loop = recurrent_kernel, norm, policy, masks
             dz, h, *rest = self._backward(xla, State(*d_states), kept, *of_loop)
             return dz, weight_gradient(h, dz, recurrent_kernel.dtype), *rest
 
         def second(inputs: tuple, kept: Kept, d_states: tuple, w: tuple):
-            fixed = candidate_mask, kept.chosen
+            fixed = masks, kept.chosen
             return second_order(self.n_actions, self._split, self._step, fixed, inputs, d_states, w)
 
         inputs = projected, recurrent_kernel, past, norm, policy
@@ -144,7 +145,7 @@ class Recurrence:
         past: State,
         norm: Norm | None,
         policy: Any,
-        candidate_mask: tf.Tensor | None,
+        masks: Masks,
         given: Any,
     ):
         n_steps, n_actions = self._n_steps(projected), self.n_actions
@@ -154,9 +155,9 @@ class Recurrence:
                 return State(*(a.gather(slots(t, n_actions)) for a in history))
 
             connected, choice = self._connect(t, state, read, policy, given)
-            z = projected[t] + product(connected.h, recurrent_kernel)
-            mask = None if candidate_mask is None else candidate_mask[t]
-            state = lstm_gates(z, connected.c, norm, mask)
+            now = masks.at(t)
+            z = projected[t] + product(now.dropped(connected.h), recurrent_kernel)
+            state = now.step(z, connected, norm)
             # shapes as the loop enters with
             state = State(*map(tf.ensure_shape, state, (a.shape[1:] for a in past)))
             history = State(*written(history, n_actions + t, state))
@@ -183,14 +184,16 @@ class Recurrence:
         recurrent_kernel: tf.Tensor,
         norm: Norm | None,
         policy: Any,
-        candidate_mask: tf.Tensor | None,
+        masks: Masks,
     ):
         states, z, chosen = kept
         n_steps, n_actions = self._n_steps(z), self.n_actions
         weights, connected = self._mixes(states, chosen)
         shares = shares_by_source(weights)
         new_c = states.c[n_actions:]
-        slopes = lstm_slopes(z, connected.c, new_c, norm, candidate_mask)
+        if masks.held is not None:  # it is not what the gates gave
+            new_c = lstm_gates(z, connected.c, norm, masks.candidate).c
+        slopes = lstm_slopes(z, connected.c, new_c, norm, masks.candidate)
         through_u = through(recurrent_kernel, xla)
         of_policy, like_sent, like_written = self._reverse(xla, kept, policy)
 
@@ -199,11 +202,11 @@ class Recurrence:
             received = adjoint  # K = 1
             if n_actions > 1:
                 received = self._sent(shares, lambda n, at: sent[n].gather(at), t)
-            d_h, d_c = plus(State(*(a[n_actions + t] for a in d_states)), received)
+            now, d = masks.at(t), plus(State(*(a[n_actions + t] for a in d_states)), received)
             normalised = () if norm is None else (norm, z[t], new_c[t])
             slopes_t = Slopes(*(a[t] for a in slopes))
-            dz, d_c, *dn = lstm_gates_gradient(d_h, d_c, slopes_t, *normalised)
-            adjoint = State(through_u(dz), d_c)
+            dz, d_c, *dn = lstm_gates_gradient(*now.d_new(d), slopes_t, *normalised)
+            adjoint = now.d_connected(State(through_u(dz), d_c), d)
             to_send, other = of_policy(t, adjoint)
             sent = written(sent, t, (*adjoint, *to_send))
             others = written(others, t, (dz, *other))
@@ -227,7 +230,7 @@ class Recurrence:
         d_past = plus(State(*(a[:n_actions] for a in d_states)), d_past)
         adjoints = State(*(a[:n_steps] for a in sent[:2]))
         d_policy = self._d_policy(kept, policy, adjoints, others)
-        return dz, connected.h, d_past, d_norm, d_policy
+        return dz, masks.dropped(connected.h), d_past, d_norm, d_policy
 
     def _sent(self, shares: tf.Tensor, read: Callable, u: tf.Tensor) -> State:
         """What the next K steps send back to the steps u [...], [..., B, H] each.
@@ -250,13 +253,14 @@ class Recurrence:
     def _step(self, window: list[tuple], own: tuple, of_all: tuple, fixed: tuple):
         """A step as TensorFlow alone differentiates it. For `second_order`."""
         (projected, policy_input), (kernel, norm, policy_weights) = own, of_all
-        candidate_mask, chosen = fixed
+        masks, chosen = fixed
         weights = self._mixed((policy_input,), policy_weights, chosen, window)
         h, c = (
             tf.add_n([w[:, None] * a for w, a in zip(weights, b, strict=True)])
             for b in zip(*reversed(window), strict=True)
         )
-        return lstm_gates(projected + product(h, kernel), c, norm, candidate_mask)
+        z = projected + product(masks.dropped(h), kernel)
+        return masks.step(z, State(h, c), norm)
 
     # ----------------------------------------------------------------------------- the parts
 
@@ -283,17 +287,3 @@ class Recurrence:
         """w [T, K, B] of what was chosen, [T, K, B]: one-hot, or a mean's weights."""
         previous = tf.one_hot(0, self.n_actions, dtype=probs.dtype)[:, None]
         return self.lamda * probs + (1 - self.lamda) * previous
-
-
-def shares_by_source(weights: tf.Tensor) -> tf.Tensor:
-    """Each adjoint's share in the gradient of the states it connected to, [K + T, K, B].
-
-    [K + u, k - 1]: the share of step u + k's adjoint in dL/ds_u; zero outside the sequence.
-
-    `weights` [T, K, B]: of the K states in each step's mix, by the step that connects.
-    """
-    n_actions = weights.shape[1]
-    shares = tf.pad(weights, [[n_actions, n_actions], [0, 0], [0, 0]])
-    return tf.stack(
-        [shares[k : (k - n_actions) or None, k - 1] for k in range(1, n_actions + 1)], 1
-    )

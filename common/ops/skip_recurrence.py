@@ -12,8 +12,9 @@ import tensorflow as tf
 
 from . import agent
 from .estimators import Surrogate
-from .gates import Norm, State, lstm_gates
+from .gates import Norm, State
 from .loops import empty
+from .masks import NO_MASKS, Masks
 from .products import product
 from .recurrence import Kept, Recurrence
 
@@ -74,7 +75,7 @@ class SkipRecurrence(Recurrence):
         recurrent_kernel: tf.Tensor,
         past: State,
         norm: Norm | None = None,
-        candidate_mask: tf.Tensor | None = None,
+        masks: Masks = NO_MASKS,
         choice: Choice | None = None,
     ) -> tuple[State, tf.Tensor]:
         """The states of all steps [K + T, B, H], and the distances [T, B] int32.
@@ -87,12 +88,12 @@ class SkipRecurrence(Recurrence):
             The rest as for `Recurrence._run`.
         """
         if not self.window:
-            return self._chosen(projected, recurrent_kernel, past, norm, candidate_mask, choice)
+            return self._chosen(projected, recurrent_kernel, past, norm, masks, choice)
         # A plain step from the state before, then the rest of the sequence from its result alone.
         before = State(past.h[-1], past.c[-1])
-        masks = (None, None) if candidate_mask is None else (candidate_mask[0], candidate_mask[1:])
-        z = projected[0] + product(before.h, recurrent_kernel)
-        states = State(*(a[None] for a in lstm_gates(z, before.c, norm, masks[0])))
+        first = masks.at(0)
+        z = projected[0] + product(first.dropped(before.h), recurrent_kernel)
+        states = State(*(a[None] for a in first.step(z, before, norm)))
         distances = tf.ones_like(states.h[..., 0], tf.int32)
         if choice is not None:
             distances = self._choose(choice.at(0), before.h)[None]
@@ -101,8 +102,9 @@ class SkipRecurrence(Recurrence):
             empty = tf.repeat(empty, self.n_actions - 1, 0)
             started = State(*(tf.concat([empty, a], 0) for a in states))
             rest = choice and choice.at(slice(1, None))
+            later_masks = masks.at(slice(1, None))
             states, later = self._chosen(
-                projected[1:], recurrent_kernel, started, norm, masks[1], rest
+                projected[1:], recurrent_kernel, started, norm, later_masks, rest
             )
             states = State(*(a[self.n_actions - 1 :] for a in states))
             distances = tf.concat([distances, later], 0)
@@ -116,7 +118,7 @@ class SkipRecurrence(Recurrence):
         recurrent_kernel: tf.Tensor,
         past: State,
         norm: Norm | None,
-        candidate_mask: tf.Tensor | None,
+        masks: Masks,
         choice: Choice | None,
     ):
         learned = None
@@ -125,7 +127,7 @@ class SkipRecurrence(Recurrence):
             if self.surrogate is None:
                 learned, fixed = None, tf.nest.map_structure(tf.stop_gradient, choice.agent)
             choice = choice._replace(agent=fixed)
-        return self._run(projected, recurrent_kernel, past, norm, candidate_mask, learned, choice)
+        return self._run(projected, recurrent_kernel, past, norm, masks, learned, choice)
 
     def seen(self, h: tf.Tensor) -> tf.Tensor:
         """What the agent saw at all steps [T, B, H], of all states h [K + T, B, H]."""
@@ -144,7 +146,7 @@ class SkipRecurrence(Recurrence):
             given: the arguments of the call but for the choice. states: its result [K + T, B, H].
             steps: t from 0, int32, [n] for all rows or [n, B] of each.
         """
-        projected, kernel, _, norm, mask = given
+        projected, kernel, _, norm, masks = given
         take = tf.gather if steps.shape.rank == 1 else _of_each_row
         k = tf.reshape(tf.range(1, self.n_actions + 1), [-1] + [1] * steps.shape.rank)
         slots = self.n_actions + steps - k
@@ -153,15 +155,20 @@ class SkipRecurrence(Recurrence):
             states = (tf.concat([tf.zeros_like(a[:n]), a[n:], a[n - 1 : n]], 0) for a in states)
             slots = tf.where(steps == 0, tf.shape(projected)[0] + n, slots)
         h, c = states
+        masks = masks.each(lambda a: take(a, steps))
         n_states, n = h.shape[0], steps.shape[0] and steps.shape[0] * self.n_actions
-        if n is not None and (n_states is None or n < n_states):
-            u_h = product(take(h, slots), kernel)
+        few = n is not None and (n_states is None or n < n_states)
+        if few or masks.recurrent is not None:
+            u_h = product(masks.dropped(take(h, slots)), kernel)
         else:  # U times each state once, not once for each step that could take it
             u_h = take(product(h, kernel), slots)
         c = take(c, slots)
         mixed = self._mix(State(u_h, c), State(u_h[:1], c[:1]))
-        mask = None if mask is None else take(mask, steps)
-        return lstm_gates(take(projected, steps) + mixed.h, mixed.c, norm, mask).h
+        z = take(projected, steps) + mixed.h
+        if masks.held is not None:
+            h = take(h, slots)
+            mixed = self._mix(State(h, c), State(h[:1], c[:1]))
+        return masks.step(z, mixed, norm).h
 
     # ---------------------------------------------------------------------------- the policy
 

@@ -23,6 +23,7 @@ import tensorflow as tf
 
 from .gates import Norm, State
 from .loops import empty, slots
+from .masks import Masks
 from .products import product, through, weight_gradient
 from .recurrence import Kept, Recurrence
 
@@ -45,16 +46,14 @@ class AttentionRecurrence(Recurrence):
         recurrent_kernel: tf.Tensor,
         past: State,
         norm: Norm | None,
-        candidate_mask: tf.Tensor | None,
+        masks: Masks,
         attention: Attention,
     ) -> tuple[State, tf.Tensor]:
         """The states of all steps [K + T, B, H] (`past` first) and pi [T, B, K].
 
         pi has no gradient of its own. The arguments are those of `Recurrence._run`.
         """
-        states, probs = self._run(
-            projected, recurrent_kernel, past, norm, candidate_mask, attention
-        )
+        states, probs = self._run(projected, recurrent_kernel, past, norm, masks, attention)
         return states, tf.stop_gradient(probs)
 
     def _arrays(self, n_steps: tf.Tensor, batch: int | None, policy: Attention):

@@ -61,6 +61,8 @@ def run(
     mask=None,
     zero_output_for_mask=False,
     candidate_mask=None,
+    recurrent_mask=None,
+    held=None,
     go_backwards=False,
     weights=None,
 ):
@@ -70,7 +72,8 @@ def run(
         w: weights by name. x: [..., B, T, D]. distances: [B, T], in the order of processing.
         states: the layer's initial states, [..., B, K * H] twice ("carried") or [..., B, H] twice
             ("window").
-        candidate_mask: [T, B, H]. weights: [..., B, T, K] of the distances 1..K, in place of what
+        candidate_mask, recurrent_mask (on h~ before its product), held (zoneout, of h and of c):
+            [T, B, H]. weights: [..., B, T, K] of the distances 1..K, in place of what
             `distances` says.
     Returns:
         outputs and what the agent observes [..., B, T, H] each, and the final states in the form of
@@ -102,9 +105,12 @@ def run(
         seen.append(
             (sum(past[0]) / n_actions if observation == "mean" else past[0][-1]) + enters[0]
         )
-        new = lstm_step(
-            w, x[..., place, :], *connected, 1.0 if candidate_mask is None else candidate_mask[t]
-        )
+        dropped = connected[0] * (1.0 if recurrent_mask is None else recurrent_mask[t])
+        factor = 1.0 if candidate_mask is None else candidate_mask[t]
+        new = lstm_step(w, x[..., place, :], dropped, connected[1], factor)
+        if held is not None:
+            mixes = zip(held, connected, new, strict=True)
+            new = [d[t] * old + (1 - d[t]) * one for d, old, one in mixes]
         output = np.where(on, new[0], 0.0 * output if zero_output_for_mask else output)
         outputs.append(output)
         past = [
