@@ -104,7 +104,9 @@ def build(config: LanguageConfig) -> Experiment:
 
     return Experiment(
         model=model,
-        optimizer=keras.optimizers.SGD(config.learning_rate),
+        optimizer=keras.optimizers.SGD(
+            config.learning_rate, weight_decay=config.weight_decay or None
+        ),
         train_batches=lambda epoch: [{"words": words, "targets": targets}],
         initial_state=model.initial_state(config.batch_size * config.n_train_samples),
         schedule=lambda epoch, records: (

@@ -11,13 +11,15 @@ from common.layers.make_layer import auxiliary, make_layer, run_layer
 from common.losses import mixture
 from common.ops.agent import Trace
 from common.ops.mixture import by_chain, expected_logits, log_expected, log_mean, repeated
-from common.ops.random import dropout, fold
+from common.ops.random import fold
 from common.ops.replicas import part_of_mean
 from common.ops.softmax import log_likelihood
 from common.training.task_model import NamedTensors
 from LanguageModeling import reader
 from LanguageModeling.char_cnn import WordsFromCharacters
 from LanguageModeling.presets import LanguageConfig
+from LanguageModeling.regularisation import drop, drop_words, penalty
+from LanguageModeling.tied_softmax import TiedSoftmax
 
 
 class LanguageModel(keras.Model):
@@ -32,6 +34,10 @@ class LanguageModel(keras.Model):
     marginal` p is the mean over the distances of that step, sum_k pi_t(k) softmax(S h_t(k) + b).
     Its control has no distances in it: with `--softmaxes K`, p is sum_k q_t(k) softmax(S m_t(k) +
     b), with m_t(k) = tanh(M_k h^L_t) and q_t = softmax(Q h^L_t) (Yang et al. 2018, eq. 3).
+
+    With `--regularisation variational` or awd D has one mask for all steps of a window, in each
+    row, and of the words a row loses some altogether: E[w] m(w), m(w) = 0 or 1 / (1 - rate) (Gal &
+    Ghahramani 2016). With `--tied_embeddings` S is E transposed (Press & Wolf 2017).
 
     Args:
         config: the flags. n_words: V. spellings: of the V words, for --model char.
@@ -49,8 +55,11 @@ class LanguageModel(keras.Model):
                 shape, dtype
             )
 
-        initializers = {"kernel_initializer": uniform, "recurrent_initializer": uniform}
+        shared = {"kernel_initializer": uniform, "recurrent_initializer": uniform}
         agent = {"agent_initializer": uniform} if config.cell == "dynamic_skip" else {}
+        for name in ("state_dropout", "weight_dropout"):
+            if rate := getattr(config, name):
+                shared[name] = rate
         if config.model == "char":
             chars = spellings.ids, len(spellings.characters)
             self.embedding = WordsFromCharacters(
@@ -61,9 +70,9 @@ class LanguageModel(keras.Model):
                 n_words, config.rnn_size, embeddings_initializer=uniform, name="embedding"
             )
         self.recurrent = [
-            make_layer(config, config.rnn_size, "lstm", name=f"lstm_{i}", **initializers)
+            make_layer(config, config.rnn_size, "lstm", name=f"lstm_{i}", **shared)
             for i in range(config.rnn_layers - 1)
-        ] + [make_layer(config, config.rnn_size, name="recurrent", **initializers, **agent)]
+        ] + [make_layer(config, config.rnn_size, name="recurrent", **shared, **agent)]
         if config.softmaxes > 1:
 
             def near_identity(shape: tuple[int, ...], dtype: str | None = None):
@@ -80,7 +89,10 @@ class LanguageModel(keras.Model):
                     (config.softmaxes, "softmax", uniform, "prior"),
                 )
             )
-        self.softmax = keras.layers.Dense(n_words, kernel_initializer=uniform, name="softmax")
+        if config.tied_embeddings:
+            self.softmax = TiedSoftmax(self.embedding, name="softmax")
+        else:
+            self.softmax = keras.layers.Dense(n_words, kernel_initializer=uniform, name="softmax")
         self(tf.zeros([1, 1], tf.int32), self.initial_state(1))  # creates the weights
 
     def initial_state(self, batch_size: int) -> list:
@@ -101,12 +113,28 @@ class LanguageModel(keras.Model):
         The trace is that of the last layer, None without an agent.
         """
         seed = tf.zeros(2, tf.int32) if seed is None else seed
-        rate = self.config.dropout if training else 0.0
+        h, state, trace = self.hidden(words, state, seed, training, greedy, distances)
+        return self.drop_last(h, seed) if training else h, state, trace
+
+    def hidden(
+        self,
+        words: tf.Tensor,
+        state: list,
+        seed: tf.Tensor,
+        training: bool = False,
+        greedy: bool = False,
+        distances: tf.Tensor | None = None,
+    ) -> tuple[tf.Tensor, list, object]:
+        """As `features`, before the last dropout."""
         x, new_state, trace = self.embedding(words), [], None
-        if self.config.model == "word":
-            x = dropout(x, rate, fold(seed, 0))
+        if training and self.config.word_dropout:
+            x = drop_words(x, words, self.n_words, self.config.word_dropout, fold(seed, 4))
+        if training and self.config.model == "word":
+            x = drop(self.config, x, fold(seed, 0))
         for i, (layer, layer_state) in enumerate(zip(self.recurrent, state, strict=True)):
             last = {"distances": distances} if i == len(self.recurrent) - 1 else {}
+            if training and i:
+                x = drop(self.config, x, fold(seed, 2, i - 1))
             x, s, trace = run_layer(
                 layer,
                 x,
@@ -116,9 +144,12 @@ class LanguageModel(keras.Model):
                 seed=fold(seed, 1, i),
                 **last,
             )
-            x = dropout(x, rate, fold(seed, 2, i))
             new_state.append(s)
         return x, new_state, trace
+
+    def drop_last(self, h: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """That of the last layer's outputs [B, T, H]."""
+        return drop(self.config, h, fold(seed, 2, len(self.recurrent) - 1))
 
     def call(
         self,
@@ -150,8 +181,10 @@ class LanguageModel(keras.Model):
         self, batch: NamedTensors, state: list, seed: tf.Tensor, schedule: NamedTensors
     ) -> tuple[tf.Tensor, dict, object]:
         """See `TaskModel`."""
-        x, state, trace = self.features(batch["words"], state, training=True, seed=seed)
+        h, state, trace = self.hidden(batch["words"], state, seed, training=True)
+        x = self.drop_last(h, seed)
         auxiliary_loss, reported = auxiliary(self.recurrent)
+        auxiliary_loss += penalty(self.config, x, h)
         log_likelihood = self.log_likelihood(x, batch["targets"])
         if self.config.is_marginal:
             log_likelihood = self.expected_log_likelihood(
@@ -172,17 +205,17 @@ class LanguageModel(keras.Model):
         n = max(1, round(self.config.enumerate * n_steps))
         noise = tf.random.stateless_uniform([n_steps], fold(seed, 3))
         steps = tf.range(n_steps) if n == n_steps else tf.math.top_k(noise, n).indices
-        rate, of_last = self.config.dropout, fold(seed, 2, len(self.recurrent) - 1)
-        mask = dropout(
-            tf.ones([*tf.unstack(tf.shape(targets)), self.config.rnn_size]), rate, of_last
-        )
         x, probs = self.next_features(trace, steps)
-        x *= tf.cast(tf.gather(mask, steps, axis=1)[:, :, None], x.dtype)
+        x *= tf.cast(tf.gather(self.last_mask(targets, seed), steps, axis=1)[:, :, None], x.dtype)
         found = self.log_likelihood(x, tf.gather(targets, steps, axis=1), probs)
         if n == n_steps:
             return found
         change = found - tf.gather(log_likelihood, steps, axis=1)
         return log_likelihood + (change @ tf.one_hot(steps, n_steps)) * (n_steps / n)
+
+    def last_mask(self, targets: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """What `drop_last` multiplies with [B, T, H], for targets [B, T]."""
+        return self.drop_last(tf.ones([*tf.unstack(tf.shape(targets)), self.config.rnn_size]), seed)
 
     def next_features(self, trace: Trace, steps: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """h_t(k) [B, n, K, H], where each distance would have led to at some steps, and pi_t(k)."""
@@ -237,14 +270,19 @@ class LanguageModel(keras.Model):
     ) -> tuple[dict, object]:
         """See `TaskModel`.
 
-        With several chains: log mean_s p_s(w_t) for each word, with equal weights.
+        With several chains: log mean_s p_s(w_t) for each word, with equal weights. With
+        `--regularisation variational` they have masks as in training, too.
         """
         words = repeated(batch["words"], n_chains)
-        x, state, trace = self.features(words, state, greedy=greedy, seed=seed)
+        masked = n_chains > 1 and self.config.regularisation == "variational"
+        x, state, trace = self.features(words, state, masked, greedy, seed)
         weights, targets = batch["weights"], batch["targets"]
         n, given = tf.reduce_sum(weights), (x,)
         if self.config.is_marginal:
             given = self.next_features(trace, tf.range(targets.shape[1]))
+            if masked:
+                x = given[0] * tf.cast(self.last_mask(words, seed)[:, :, None], given[0].dtype)
+                given = x, given[1]
         if n_chains == 1:
             found = self.log_likelihood(given[0], targets, *given[1:])
             return {"loss": (-tf.reduce_sum(found * weights), n)}, state

@@ -27,6 +27,8 @@ def export(network: Network, max_megabytes: float) -> tuple[dict[str, Any] | Non
     if size > max_megabytes:
         return None, f"its weights would make this page {size:.0f} MB large"
     layers = recurrent_layers(network.inspection, network.trained)
+    if any(any(layer.cell.zoneout) for layer in layers):
+        return None, "its layers hold part of their states, which this page does not run"
     agents = [layer for layer in layers if layer.cell.has_agent]
     below = [_lstm(layer) for layer in layers if not layer.cell.has_agent]
     readers = [

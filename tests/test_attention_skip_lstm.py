@@ -11,9 +11,9 @@ import tensorflow as tf
 
 from common.cells.attention import AttentionSkipLSTMCell
 from common.layers.attention_skip_lstm import AttentionSkipLSTM
+from common.layers.policy_gradient_model import PolicyGradientModel
 from common.ops.gates import State
 from common.ops.masks import Masks
-from common.layers.policy_gradient_model import PolicyGradientModel
 
 B, T, D, H, A = 3, 6, 2, 4, 5
 
@@ -78,7 +78,7 @@ def test_the_layer_is_the_cell(case):
     reference.cell.set_weights(layer.cell.get_weights())
     if case.drop:  # and hold
         masks = np.random.default_rng(2).choice([0.0, 0.4, 2.0], (4, B, H)).astype(np.float32)
-        of_a_step = Masks(*map(tf.constant, masks[:2]), State(*map(tf.constant, masks[2:])))
+        of_a_step = Masks(*map(tf.constant, masks[:2]), State(*map(tf.constant, masks[2:] / 2)))
         of_all = of_a_step.each(lambda a: tf.tile(a[None], [T, 1, 1]))
         layer.cell.masks = lambda shape, training, seed: of_all
         reference.cell.masks = lambda shape, training, seed: of_a_step

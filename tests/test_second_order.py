@@ -69,6 +69,7 @@ def skip(**options):
     randomise(layer)
     reference.cell.set_weights(layer.cell.get_weights())
     kept = np.random.default_rng(2).choice([0.0, 0.4, 2.0], (4, T, B, H)).astype(np.float32)
+    kept[2:] /= 2  # at most all is held
     masks = Masks(*map(tf.constant, kept[:2]), State(*map(tf.constant, kept[2:])))
     layer.cell.masks = lambda shape, training, seed: masks
     given = [DISTANCES[..., None], *kept.transpose(0, 2, 1, 3)]

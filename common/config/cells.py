@@ -62,6 +62,15 @@ class History:
 
 
 @options
+class Zoneout:
+    """Of the cells with a gradient written for them."""
+
+    zoneout: list[float] = setting(
+        [0.0, 0.0], "probabilities that c and that h stay as they are", minimum=0, maximum=1
+    )
+
+
+@options
 class Estimator:
     estimator: str = setting(
         "policy_gradient",
@@ -120,7 +129,7 @@ ESTIMATOR_OPTIONS = {name: _READ[learns_from] for name, learns_from in ESTIMATOR
 
 
 @options
-class DynamicSkip(Objective, Estimator, History, Agent, PastStates):
+class DynamicSkip(Zoneout, Objective, Estimator, History, Agent, PastStates):
     initializers: str | None = setting(
         None, "initial weights as in the release (none: like the network's)", choices=("released",)
     )
@@ -130,17 +139,17 @@ class DynamicSkip(Objective, Estimator, History, Agent, PastStates):
 
 
 @options
-class FixedSkip(History, PastState):
+class FixedSkip(Zoneout, History, PastState):
     skip: int = setting(3, "distance of the skip connection", minimum=1)
 
 
 @options
-class RandomSkip(History, PastStates):
+class RandomSkip(Zoneout, History, PastStates):
     pass
 
 
 @options
-class Attention(Agent, PastStates):
+class Attention(Zoneout, Agent, PastStates):
     pass
 
 
@@ -238,7 +247,7 @@ class Cell:
 _UPDATES = ".layers.update_skipping_rnn:UpdateSkippingRNN"
 CELLS: Mapping[str, Cell] = {
     "dynamic_skip": Cell(".layers.dynamic_skip_lstm:DynamicSkipLSTM", DynamicSkip, random=True),
-    "lstm": Cell(".layers.fast_lstm:FastLSTM"),
+    "lstm": Cell(".layers.fast_lstm:FastLSTM", Zoneout),
     # As Cho et al. 2014: the reset gate before the product.
     "gru": Cell("keras.layers:GRU", fixed={"reset_after": False, "use_cudnn": False}),
     "fixed_skip": Cell(".layers.fixed_skip_lstm:FixedSkipLSTM", FixedSkip),

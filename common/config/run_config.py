@@ -124,6 +124,11 @@ class RunConfig(
                 f"--discount {self.discount} expects --credit to_go, got total: leave one of"
                 " them out"
             )
+        if self.zoneout is not None and len(self.zoneout) != 2:
+            raise InputError(
+                "--zoneout expects two probabilities, of c and of h, such as 0.5,0.05; got"
+                f" {len(self.zoneout)}"
+            )
         if self.periods is not None and not 1 <= len(self.periods) <= self.rnn_size:
             raise InputError(
                 f"--periods expects from 1 to {self.rnn_size} numbers (--rnn_size), "
@@ -176,13 +181,15 @@ class RunConfig(
         return {name: one for of in chosen for name, one in settings(of).items()}
 
     def layer(self, cell: str | None = None) -> tuple[Cell, dict[str, Any]]:
-        """The catalogue's entry of `--cell` and its options; or of `cell`, with its defaults."""
+        """The catalogue's entry of `--cell` and its options; or of `cell`.
+
+        Options that `cell` does not share with the chosen one have their defaults.
+        """
         entry = CELLS[cell or self.cell]
-        chosen = self if cell in (None, self.cell) else entry.options()
-        names = [
-            name for name in cells.names(entry.options) if name not in cells.names(cells.Objective)
-        ]
-        return entry, {name: getattr(chosen, name) for name in names}
+        of = {name: entry.options() for name in cells.names(entry.options)}
+        of |= {name: self for name in cells.names(CELLS[self.cell].options) if name in of}
+        names = [name for name in of if name not in cells.names(cells.Objective)]
+        return entry, {name: getattr(of[name], name) for name in names}
 
     @property
     def has_agent(self) -> bool:
@@ -195,14 +202,18 @@ class RunConfig(
         return self.has_agent and self.estimator == "marginal"
 
     @property
+    def is_random(self) -> bool:
+        """Whether predictions can be random, so that several of them make a mixture."""
+        return CELLS[self.cell].random and self.n_actions > 1
+
+    @property
     def n_chains(self) -> int:
-        """Chains in the mixture of the final evaluation; 1 if no distance is random."""
+        """Chains in the mixture of the final evaluation; 1 if nothing is random."""
         return self.chains(self.eval_samples)
 
     def chains(self, samples: int | None) -> int:
         """As `n_chains`, with another number of samples if one is given."""
-        is_random = CELLS[self.cell].random and self.n_actions > 1
-        return (samples or self.eval_samples) if is_random else 1
+        return (samples or self.eval_samples) if self.is_random else 1
 
     @property
     def agent_options(self) -> dict[str, Any]:

@@ -218,7 +218,8 @@ class Trainer:
         if not self.max_grad_norm:
             return gradients, rate, norm
         scale = self.max_grad_norm / tf.maximum(norm, self.max_grad_norm)
-        if type(self.optimizer) is keras.optimizers.SGD and not self.optimizer.momentum:
+        sgd = self.optimizer
+        if type(sgd) is keras.optimizers.SGD and not (sgd.momentum or sgd.weight_decay):
             # the same step with one pass less over all weights
             return gradients, rate * scale, norm
         return [g * scale for g in gradients], rate, norm

@@ -1,0 +1,34 @@
+"""A softmax whose weights are the vectors of the words."""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from common.ops.products import product
+
+
+class TiedSoftmax(keras.layers.Layer):
+    """Vectors [..., H] -> logits [..., V] with the transposed table of an embedding, x E^T + b.
+
+    Press & Wolf 2017, "Using the output embedding to improve language models".
+
+    Weights: b [V]; E [V, H] is the embedding's.
+    """
+
+    def __init__(self, embedding: keras.layers.Embedding, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.embedding = embedding
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        self.bias = self.add_weight(
+            name="bias", shape=(self.embedding.input_dim,), initializer="zeros"
+        )
+
+    @property
+    def kernel(self) -> tf.Tensor:
+        """E transposed [H, V]."""
+        return tf.transpose(tf.convert_to_tensor(self.embedding.embeddings))
+
+    def call(self, x: tf.Tensor) -> tf.Tensor:
+        return product(x, tf.cast(self.kernel, self.compute_dtype)) + self.bias
