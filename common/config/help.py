@@ -19,8 +19,9 @@ def help_text(
 
     Args:
         config_class, presets: as for `parse`. program: the script's name.
-        config: only flags that apply to it are shown, with its values as their defaults. None: all
-            flags are shown, each with the cells or the like that it belongs to.
+        config: only flags that apply to it are shown, with its values as their defaults, and the
+            names of the presets. None: all flags are shown, each with the cells or the like that it
+            belongs to, and what the presets are.
     """
     known, readers = settings(config_class), {}
     width = max(40, min(110, shutil.get_terminal_size((110, 24)).columns))
@@ -33,9 +34,7 @@ def help_text(
         known |= {
             name: one for name, one in config.chosen_options.items() if known[name].default is None
         }
-        chosen = [name for name in config.choosers() if name not in hidden]
-        how = " ".join(f"--{name}={getattr(config, name)}" for name in chosen)
-        header = f"defaults with {how} (all: --helpfull):"
+        header = "the flags that apply, and their defaults (all flags: --helpfull):"
         lines += textwrap.wrap(header, width)
     elif issubclass(config_class, RunConfig):
         readers = config_class.readers()
@@ -49,10 +48,13 @@ def help_text(
         ]
         text = " ".join([known[name].help, *(f"[{note}]" for note in notes if note)])
         lines += _row(_typed(known[name], defaults), text, width)
-    if presets:
+    if presets and config is not None:
+        how = "presets (--preset NAME --help shows the defaults of one; an explicit flag wins): "
+        lines += ["", *textwrap.wrap(how + ", ".join(presets), width, subsequent_indent="  ")]
+    elif presets:
         lines += ["", "presets (an explicit flag wins):"]
-    for name, values in (presets or {}).items():
-        flags = [f"{field}={show(value)}" for field, value in values.items()]
+    for name, values in (presets or {}).items() if config is None else ():
+        flags = [f"{field}={_short(value)}" for field, value in values.items()]
         text = f"  {name}: {' '.join(flags) or 'as the task has them'}"
         lines += textwrap.wrap(text, width, subsequent_indent=" " * 6)
     return "\n".join(lines)

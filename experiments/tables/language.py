@@ -51,6 +51,68 @@ def _straight_through(entropy_weight: float) -> dict[str, Row]:
     }
 
 
+# Other systems. Those that are published at another size than the table's are quoted.
+_DEEP = {"cell": "deep_rnn", "activation": "sigmoid", "deep_output": True, "rnn_layers": 1}
+_RNN = {"cell": "rnn", "activation": "sigmoid", "rnn_layers": 1}
+_ZONEOUT = {"zoneout": [0.5, 0.05]}
+_MODERN = {"preset": "modern", "mixed_precision": False}
+_SYSTEMS = {
+    "rnn": Row(
+        "RNN, 300 units", _RNN, {"test_perplexity": 124.7}, "Mikolov & Zweig 2012", quoted=True
+    ),
+    "rnn_topics": Row(
+        "RNN with LDA topics", {}, {"test_perplexity": 113.7}, "Mikolov & Zweig 2012", quoted=True
+    ),
+    "deep_rnn": Row(
+        "deep RNN, DOT(S), 200 units",
+        _DEEP,
+        {"test_perplexity": 107.5},
+        "Pascanu et al. 2014",
+        quoted=True,
+    ),
+    "lstm_variational": Row(
+        "variational LSTM",
+        {"cell": "lstm", "preset": "variational"},
+        _perplexity(81.9, 79.7),
+        "Gal & Ghahramani 2016",
+    ),
+    "lstm_variational_zoneout": Row(
+        "variational LSTM with zoneout",
+        {"cell": "lstm", "preset": "variational", **_ZONEOUT},
+        _perplexity(84.4, 80.6),
+        "Merity et al. 2017",
+    ),
+    "lstm_modern": Row(
+        "LSTM, preset modern",
+        {"cell": "lstm", **_MODERN},
+        _perplexity(61.2, 58.8),
+        "Merity et al. 2018, their program",
+    ),
+    "dynamic_skip_modern": Row("dynamic skips, K = 5, preset modern", _MODERN),
+}
+
+
+def _small_systems() -> dict[str, Row]:
+    """The same at the small scale, where dropout is weaker, each for the LSTM and for skips."""
+    variational = {"regularisation": "variational", "dropout": 0.2}
+    awd = {"regularisation": "awd", "dropout": 0.2, "weight_dropout": 0.2, "tied_embeddings": True}
+    rows = {
+        "lstm": Row(LSTM, {"cell": "lstm"}, of="lm_small/lstm"),
+        "dynamic_skip": Row("dynamic skips, K = 5, lamda 1", {}, of="lm_small/dynamic_skip"),
+        "rnn": Row("RNN, one layer", _RNN),
+        "deep_rnn": Row("deep RNN, DOT(S), one layer", _DEEP),
+    }
+    for name, label, flags in (
+        ("zoneout", "zoneout", _ZONEOUT),
+        ("variational", "variational dropout .2", variational),
+        ("tied", "tied embeddings", {"tied_embeddings": True}),
+        ("awd", "AWD-LSTM's regularisation, weaker", awd),
+    ):
+        rows[f"lstm_{name}"] = Row(f"{LSTM}, {label}", {"cell": "lstm", **flags})
+        rows[f"dynamic_skip_{name}"] = Row(f"dynamic skips, K = 5, lamda 1, {label}", flags)
+    return rows
+
+
 _CHARLM_ROWS = {
     "lstm": Row("CharLM (LSTM)", {"cell": "lstm"}, _perplexity(82.0, 78.9)),
     "fixed_skip_3": Row(FIXED_3, {"cell": "fixed_skip", "skip": 3}, _perplexity(83.6, 80.2)),
@@ -151,13 +213,22 @@ LANGUAGE = {
         data="ptb",
         hours=0.8,
     ),
+    "lm_small_systems": Table(
+        "Language modelling, PTB, small scale, other systems and regularisation: perplexity",
+        "LanguageModeling",
+        _PERPLEXITY,
+        _small_systems(),
+        {"preset": "small", **MIXTURE},
+        data="ptb",
+        hours=0.8,
+    ),
     "lm": Table(
         "Language modelling, PTB, 2 x 650: perplexity",
         "LanguageModeling",
         _PERPLEXITY,
         # The loss is a sum over the 35 steps of a window, 20 at the small scale: the entropy has
         # the same weight against one step.
-        {**_LM_ROWS, **_straight_through(0.02 * 35 / 20)},
+        {**_LM_ROWS, **_straight_through(0.02 * 35 / 20), **_SYSTEMS},
         _FULL,
         data="ptb",
         hours=_FULL_HOURS,
