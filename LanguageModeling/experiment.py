@@ -6,7 +6,7 @@ import pathlib
 import keras
 import numpy as np
 
-from common.data.text import Vocabulary
+from common.data.text import EOS, Vocabulary
 from common.errors import InputError
 from common.training import checkpoint, loop
 from common.training.compiled_steps import Trainer
@@ -14,7 +14,7 @@ from common.training.experiment import Experiment
 from common.training.make_trainer import make_trainer
 from common.training.metrics import means, random_and_mixed
 from common.training.restore import Trained, keep_encoder, load_run, restore
-from LanguageModeling import reader
+from LanguageModeling import reader, topics
 from LanguageModeling.model import LanguageModel
 from LanguageModeling.presets import LanguageConfig
 from LanguageModeling.schedule import learning_rate
@@ -81,6 +81,17 @@ def build(config: LanguageConfig) -> Experiment:
     corpus = load_data(config)
     words, targets = reader.streams(corpus.train, config.batch_size, config.num_unroll_steps)
     model = make_model(config, corpus.vocabulary)
+    if config.topics:
+        found = topics.fit(
+            corpus.train,
+            topics.documents(corpus.train, corpus.vocabulary.ids[EOS]),
+            len(corpus.vocabulary),
+            config.topics,
+            config.seed,
+        )
+        model.topics.of_words.assign(np.log(found.of_words))
+        bound = math.exp(-found.bounds[-1] / len(corpus.train))
+        print(f"topics: {config.topics}, perplexity at most {bound:.5g} within documents")
     if config.load_model:
         load_weights(model, config.load_model, corpus.vocabulary)
     keep_encoder(corpus.vocabulary, config.run_dir, VOCABULARY)

@@ -74,6 +74,8 @@ def gradient_probe(
     The last layer; its inputs [B, T, D] for windows of the valid text; sampled distances [B, T] (or
     None); and a function of h_T [B, H] that returns the cross-entropy of the word after step T [B].
     """
+    if trained.config.topics:
+        raise InputError("expected a run without --topics, which this figure does not know")
     model, tokens = trained.model, experiment.load_data(trained.config).valid
     starts = range(0, len(tokens) - n_steps, n_steps + 1)
     if not starts:
@@ -102,7 +104,8 @@ def page_inputs(trained: Trained) -> dict[str, Any]:
         return {"unsupported": "its words are spelled by a network that this page does not run"}
     if trained.config.tokens != "spaces":
         return {"unsupported": "this page separates words at spaces alone"}
-    if not all(hasattr(layer, "recurrence") for layer in trained.model.recurrent):
+    known = all(hasattr(layer, "recurrence") for layer in trained.model.recurrent)
+    if not known or trained.config.topics:
         return {"unsupported": "it has layers that this page does not run"}
     words = trained.encoder
     return {

@@ -20,6 +20,7 @@ from LanguageModeling.char_cnn import WordsFromCharacters
 from LanguageModeling.presets import LanguageConfig
 from LanguageModeling.regularisation import drop, drop_words, penalty
 from LanguageModeling.tied_softmax import TiedSoftmax
+from LanguageModeling.topics import TopicContext
 
 
 class LanguageModel(keras.Model):
@@ -37,7 +38,8 @@ class LanguageModel(keras.Model):
 
     With `--regularisation variational` or awd D has one mask for all steps of a window, in each
     row, and of the words a row loses some altogether: E[w] m(w), m(w) = 0 or 1 / (1 - rate) (Gal &
-    Ghahramani 2016). With `--tied_embeddings` S is E transposed (Press & Wolf 2017).
+    Ghahramani 2016). With `--tied_embeddings` S is E transposed (Press & Wolf 2017). With
+    `--topics` the first layer and the softmax get those of the words so far, too (`topics.py`).
 
     Args:
         config: the flags. n_words: V. spellings: of the V words, for --model char.
@@ -69,6 +71,8 @@ class LanguageModel(keras.Model):
             self.embedding = keras.layers.Embedding(
                 n_words, config.rnn_size, embeddings_initializer=uniform, name="embedding"
             )
+        if config.topics:
+            self.topics = TopicContext(n_words, config.topics, name="topics")
         self.recurrent = [
             make_layer(config, config.rnn_size, "lstm", name=f"lstm_{i}", **shared)
             for i in range(config.rnn_layers - 1)
@@ -96,8 +100,9 @@ class LanguageModel(keras.Model):
         self(tf.zeros([1, 1], tf.int32), self.initial_state(1))  # creates the weights
 
     def initial_state(self, batch_size: int) -> list:
-        """Zero states of all layers."""
-        return [layer.get_initial_state(batch_size) for layer in self.recurrent]
+        """Zero states of all layers, and of the topics."""
+        topics = [tf.zeros([batch_size, self.config.topics])] if self.config.topics else []
+        return [layer.get_initial_state(batch_size) for layer in self.recurrent] + topics
 
     def features(
         self,
@@ -113,8 +118,8 @@ class LanguageModel(keras.Model):
         The trace is that of the last layer, None without an agent.
         """
         seed = tf.zeros(2, tf.int32) if seed is None else seed
-        h, state, trace = self.hidden(words, state, seed, training, greedy, distances)
-        return self.drop_last(h, seed) if training else h, state, trace
+        h, new_state, trace = self.hidden(words, state, seed, training, greedy, distances)
+        return self.outputs(h, words, state, seed, training), new_state, trace
 
     def hidden(
         self,
@@ -125,13 +130,16 @@ class LanguageModel(keras.Model):
         greedy: bool = False,
         distances: tf.Tensor | None = None,
     ) -> tuple[tf.Tensor, list, object]:
-        """As `features`, before the last dropout."""
+        """As `features`, before the last dropout and without topics."""
         x, new_state, trace = self.embedding(words), [], None
         if training and self.config.word_dropout:
             x = drop_words(x, words, self.n_words, self.config.word_dropout, fold(seed, 4))
         if training and self.config.model == "word":
             x = drop(self.config, x, fold(seed, 0))
-        for i, (layer, layer_state) in enumerate(zip(self.recurrent, state, strict=True)):
+        if topics := state[len(self.recurrent) :]:
+            f, *topics = self.topics(words, *topics)
+            x = tf.concat([x, tf.cast(f, x.dtype)], -1)
+        for i, (layer, layer_state) in enumerate(zip(self.recurrent, state, strict=False)):
             last = {"distances": distances} if i == len(self.recurrent) - 1 else {}
             if training and i:
                 x = drop(self.config, x, fold(seed, 2, i - 1))
@@ -145,7 +153,16 @@ class LanguageModel(keras.Model):
                 **last,
             )
             new_state.append(s)
-        return x, new_state, trace
+        return x, new_state + topics, trace
+
+    def outputs(
+        self, h: tf.Tensor, words: tf.Tensor, state: list, seed: tf.Tensor, training: bool
+    ) -> tf.Tensor:
+        """The inputs of the softmax, of outputs of the last layer h [B, T, H] and what it read."""
+        x = self.drop_last(h, seed) if training else h
+        if not self.config.topics:
+            return x
+        return tf.concat([x, tf.cast(self.topics(words, state[-1])[0], x.dtype)], -1)
 
     def drop_last(self, h: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         """That of the last layer's outputs [B, T, H]."""
@@ -181,17 +198,17 @@ class LanguageModel(keras.Model):
         self, batch: NamedTensors, state: list, seed: tf.Tensor, schedule: NamedTensors
     ) -> tuple[tf.Tensor, dict, object]:
         """See `TaskModel`."""
-        h, state, trace = self.hidden(batch["words"], state, seed, training=True)
-        x = self.drop_last(h, seed)
+        h, new_state, trace = self.hidden(batch["words"], state, seed, training=True)
+        x = self.outputs(h, batch["words"], state, seed, training=True)
         auxiliary_loss, reported = auxiliary(self.recurrent)
-        auxiliary_loss += penalty(self.config, x, h)
+        auxiliary_loss += penalty(self.config, x[..., : h.shape[-1]], h)
         log_likelihood = self.log_likelihood(x, batch["targets"])
         if self.config.is_marginal:
             log_likelihood = self.expected_log_likelihood(
                 log_likelihood, batch["targets"], trace, seed
             )
         loss, metrics = self.loss_terms(log_likelihood, trace, auxiliary_loss, schedule)
-        return loss, metrics | reported, state
+        return loss, metrics | reported, new_state
 
     def expected_log_likelihood(
         self, log_likelihood: tf.Tensor, targets: tf.Tensor, trace: Trace, seed: tf.Tensor

@@ -121,6 +121,9 @@ class LanguageConfig(
         0.05, "initial weights are uniform between plus and minus this", minimum=0
     )
     softmaxes: int = setting(1, "softmaxes whose weighted mean is the prediction", minimum=1)
+    topics: int = setting(
+        0, "topics (LDA) of the words so far, beside what enters and leaves (0: none)", minimum=0
+    )
     max_grad_norm: float = setting(5.0, minimum=0)
     reward: str = setting(
         "log_likelihood",
@@ -143,6 +146,16 @@ class LanguageConfig(
             raise InputError(
                 f"--regularisation {self.regularisation} expects one of --cell {', '.join(masked)};"
                 f" got {self.cell}: change one of them"
+            )
+        without = {
+            "--tied_embeddings": self.tied_embeddings,
+            f"--softmaxes {self.softmaxes}": self.softmaxes > 1,
+            "--estimator marginal": self.is_marginal,
+        }
+        for name in [name for name, given in without.items() if given and self.topics]:
+            raise InputError(
+                f"--topics {self.topics} enter a single softmax of their own: leave them or {name}"
+                " out"
             )
         if self.is_marginal and self.softmaxes > 1:
             raise InputError(

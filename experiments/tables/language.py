@@ -100,6 +100,7 @@ def _small_systems() -> dict[str, Row]:
         "lstm": Row(LSTM, {"cell": "lstm"}, of="lm_small/lstm"),
         "dynamic_skip": Row("dynamic skips, K = 5, lamda 1", {}, of="lm_small/dynamic_skip"),
         "rnn": Row("RNN, one layer", _RNN),
+        "rnn_topics": Row("RNN, one layer, 40 topics", {**_RNN, "topics": 40}),
         "deep_rnn": Row("deep RNN, DOT(S), one layer", _DEEP),
     }
     for name, label, flags in (
