@@ -19,7 +19,7 @@ from LanguageModeling import reader
 from LanguageModeling.char_cnn import WordsFromCharacters
 from LanguageModeling.presets import LanguageConfig
 from LanguageModeling.regularisation import drop, drop_words, penalty
-from LanguageModeling.tied_softmax import TiedSoftmax
+from LanguageModeling.softmaxes import TiedSoftmax, heads_and_prior
 from LanguageModeling.topics import TopicContext
 
 
@@ -36,10 +36,8 @@ class LanguageModel(keras.Model):
     Its control has no distances in it: with `--softmaxes K`, p is sum_k q_t(k) softmax(S m_t(k) +
     b), with m_t(k) = tanh(M_k h^L_t) and q_t = softmax(Q h^L_t) (Yang et al. 2018, eq. 3).
 
-    With `--regularisation variational` or awd D has one mask for all steps of a window, in each
-    row, and of the words a row loses some altogether: E[w] m(w), m(w) = 0 or 1 / (1 - rate) (Gal &
-    Ghahramani 2016). With `--tied_embeddings` S is E transposed (Press & Wolf 2017). With
-    `--topics` the first layer and the softmax get those of the words so far, too (`topics.py`).
+    `--regularisation`: `regularisation.py`. `--tied_embeddings`: S is E transposed. `--topics`:
+    the first layer and the softmax get those of the words so far, too (`topics.py`).
 
     Args:
         config: the flags. n_words: V. spellings: of the V words, for --model char.
@@ -59,9 +57,8 @@ class LanguageModel(keras.Model):
 
         shared = {"kernel_initializer": uniform, "recurrent_initializer": uniform}
         agent = {"agent_initializer": uniform} if config.cell == "dynamic_skip" else {}
-        for name in ("state_dropout", "weight_dropout"):
-            if rate := getattr(config, name):
-                shared[name] = rate
+        rates = {name: getattr(config, name) for name in ("state_dropout", "weight_dropout")}
+        shared |= {name: rate for name, rate in rates.items() if rate}
         if config.model == "char":
             chars = spellings.ids, len(spellings.characters)
             self.embedding = WordsFromCharacters(
@@ -78,21 +75,7 @@ class LanguageModel(keras.Model):
             for i in range(config.rnn_layers - 1)
         ] + [make_layer(config, config.rnn_size, name="recurrent", **shared, **agent)]
         if config.softmaxes > 1:
-
-            def near_identity(shape: tuple[int, ...], dtype: str | None = None):
-                # Each softmax begins as the one of a plain network. With one layer more of random
-                # weights only the words' frequencies were learned at these learning rates.
-                return 0.1 * uniform(shape, dtype) + tf.tile(
-                    tf.eye(shape[0], dtype=dtype), [1, config.softmaxes]
-                )
-
-            self.heads, self.prior = (
-                keras.layers.Dense(size, activation, False, initializer, name=name)
-                for size, activation, initializer, name in (
-                    (config.softmaxes * config.rnn_size, "tanh", near_identity, "heads"),
-                    (config.softmaxes, "softmax", uniform, "prior"),
-                )
-            )
+            self.heads, self.prior = heads_and_prior(config.softmaxes, config.rnn_size, uniform)
         if config.tied_embeddings:
             self.softmax = TiedSoftmax(self.embedding, name="softmax")
         else:
@@ -140,18 +123,12 @@ class LanguageModel(keras.Model):
             f, *topics = self.topics(words, *topics)
             x = tf.concat([x, tf.cast(f, x.dtype)], -1)
         for i, (layer, layer_state) in enumerate(zip(self.recurrent, state, strict=False)):
-            last = {"distances": distances} if i == len(self.recurrent) - 1 else {}
+            how = {"training": training, "greedy": greedy, "seed": fold(seed, 1, i)}
+            if i == len(self.recurrent) - 1:
+                how["distances"] = distances
             if training and i:
                 x = drop(self.config, x, fold(seed, 2, i - 1))
-            x, s, trace = run_layer(
-                layer,
-                x,
-                layer_state,
-                training=training,
-                greedy=greedy,
-                seed=fold(seed, 1, i),
-                **last,
-            )
+            x, s, trace = run_layer(layer, x, layer_state, **how)
             new_state.append(s)
         return x, new_state + topics, trace
 
@@ -222,8 +199,7 @@ class LanguageModel(keras.Model):
         n = max(1, round(self.config.enumerate * n_steps))
         noise = tf.random.stateless_uniform([n_steps], fold(seed, 3))
         steps = tf.range(n_steps) if n == n_steps else tf.math.top_k(noise, n).indices
-        x, probs = self.next_features(trace, steps)
-        x *= tf.cast(tf.gather(self.last_mask(targets, seed), steps, axis=1)[:, :, None], x.dtype)
+        x, probs = self.next_features(trace, steps, self.last_mask(targets, seed))
         found = self.log_likelihood(x, tf.gather(targets, steps, axis=1), probs)
         if n == n_steps:
             return found
@@ -234,9 +210,17 @@ class LanguageModel(keras.Model):
         """What `drop_last` multiplies with [B, T, H], for targets [B, T]."""
         return self.drop_last(tf.ones([*tf.unstack(tf.shape(targets)), self.config.rnn_size]), seed)
 
-    def next_features(self, trace: Trace, steps: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """h_t(k) [B, n, K, H], where each distance would have led to at some steps, and pi_t(k)."""
-        return self.recurrent[-1].next_h(steps), tf.gather(trace.probs, steps, axis=1)
+    def next_features(
+        self, trace: Trace, steps: tf.Tensor, mask: tf.Tensor | None = None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """h_t(k) [B, n, K, H], where each distance would have led to at some steps, and pi_t(k).
+
+        `mask`: of dropout, [B, T, H].
+        """
+        h, probs = self.recurrent[-1].next_h(steps), tf.gather(trace.probs, steps, axis=1)
+        if mask is not None:
+            h *= tf.cast(tf.gather(mask, steps, axis=1)[:, :, None], h.dtype)
+        return h, probs
 
     def log_likelihood(
         self, x: tf.Tensor, targets: tf.Tensor, probs: tf.Tensor | None = None
@@ -296,10 +280,8 @@ class LanguageModel(keras.Model):
         weights, targets = batch["weights"], batch["targets"]
         n, given = tf.reduce_sum(weights), (x,)
         if self.config.is_marginal:
-            given = self.next_features(trace, tf.range(targets.shape[1]))
-            if masked:
-                x = given[0] * tf.cast(self.last_mask(words, seed)[:, :, None], given[0].dtype)
-                given = x, given[1]
+            mask = self.last_mask(words, seed) if masked else None
+            given = self.next_features(trace, tf.range(targets.shape[1]), mask)
         if n_chains == 1:
             found = self.log_likelihood(given[0], targets, *given[1:])
             return {"loss": (-tf.reduce_sum(found * weights), n)}, state

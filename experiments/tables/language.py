@@ -54,7 +54,7 @@ def _straight_through(entropy_weight: float) -> dict[str, Row]:
 # Other systems. Those that are published at another size than the table's are quoted.
 _DEEP = {"cell": "deep_rnn", "activation": "sigmoid", "deep_output": True, "rnn_layers": 1}
 _RNN = {"cell": "rnn", "activation": "sigmoid", "rnn_layers": 1}
-_ZONEOUT = {"zoneout": [0.5, 0.05]}
+_ZONEOUT = {"zoneout": "0.5,0.05"}
 _MODERN = {"preset": "modern", "mixed_precision": False}
 _SYSTEMS = {
     "rnn": Row(

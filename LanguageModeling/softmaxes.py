@@ -1,5 +1,6 @@
-"""A softmax whose weights are the vectors of the words."""
+"""A softmax whose weights are the vectors of the words, and what a mixture of softmaxes needs."""
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -32,3 +33,19 @@ class TiedSoftmax(keras.layers.Layer):
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
         return product(x, tf.cast(self.kernel, self.compute_dtype)) + self.bias
+
+
+def heads_and_prior(
+    n: int, size: int, uniform: Callable
+) -> tuple[keras.layers.Dense, keras.layers.Dense]:
+    """The layers of K = `n` softmaxes: inputs of each, [..., H] -> [..., K * H], and weights q."""
+
+    def near_identity(shape: tuple[int, ...], dtype: str | None = None):
+        # Each softmax begins as the one of a plain network. With one layer more of random
+        # weights only the words' frequencies were learned at these learning rates.
+        return 0.1 * uniform(shape, dtype) + tf.tile(tf.eye(shape[0], dtype=dtype), [1, n])
+
+    return (
+        keras.layers.Dense(n * size, "tanh", False, near_identity, name="heads"),
+        keras.layers.Dense(n, "softmax", False, uniform, name="prior"),
+    )
