@@ -2,6 +2,8 @@
 seeds, totals, losses that are not finite.
 """
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
@@ -60,7 +62,9 @@ class Regression(keras.Model):
 def trainer(noise=0.0, **options):
     model = Regression(noise)
     return Trainer(
-        model, keras.optimizers.SGD(0.0), **{"jit_compile": False, "steps_per_call": 3, **options}
+        model,
+        keras.optimizers.SGD(0.0, weight_decay=options.pop("weight_decay", None)),
+        **{"jit_compile": False, "steps_per_call": 3, **options},
     )
 
 
@@ -76,25 +80,31 @@ def train(noise=0.0, start=0, stop=None, first_step=0, **options):
     return one.model.w.numpy(), np.asarray(state), totals
 
 
-def by_hand(batches, max_grad_norm=0.0):
+def by_hand(batches, max_grad_norm=0.0, weight_decay=0.0):
     """The same in NumPy: weights, losses and gradient norms of each step."""
     w, losses, norms = START.astype(np.float64), [], []
     for x, y in zip(batches["x"].astype(np.float64), batches["y"].astype(np.float64), strict=True):
         error = (x @ w)[:, 0] - y
         gradient = 2 * 2 * (x.T @ error[:, None]) / B
         norm = np.sqrt((gradient**2).sum())
-        w = w - 0.1 * gradient * (min(1, max_grad_norm / norm) if max_grad_norm else 1)
+        clipped = gradient * (min(1, max_grad_norm / norm) if max_grad_norm else 1)
+        w = w - 0.1 * (clipped + weight_decay * w)
         losses.append(2 * (error**2).mean())
         norms.append(norm)
     return w, losses, norms
 
 
-@pytest.mark.parametrize("max_grad_norm", [0.0, 1.5])
-@pytest.mark.parametrize("jit_compile", [False, True])
-def test_steps_by_hand(max_grad_norm, jit_compile):
-    w, losses, norms = by_hand(BATCHES, max_grad_norm)
+@pytest.mark.parametrize(
+    "max_grad_norm, jit_compile, weight_decay",
+    [*itertools.product([0.0, 1.5], [False, True], [0.0]), (1.5, False, 0.2)],
+)
+def test_steps_by_hand(max_grad_norm, jit_compile, weight_decay):
+    """Weight decay is not clipped."""
+    w, losses, norms = by_hand(BATCHES, max_grad_norm, weight_decay)
     assert min(norms) < 1.5 < max(norms)  # some are clipped
-    found, state, totals = train(max_grad_norm=max_grad_norm, jit_compile=jit_compile)
+    found, state, totals = train(
+        max_grad_norm=max_grad_norm, jit_compile=jit_compile, weight_decay=weight_decay or None
+    )
     np.testing.assert_allclose(found, w, rtol=1e-5)
     np.testing.assert_allclose(state, BATCHES["x"].sum((0, 1)), rtol=1e-5)
     assert set(totals) == {"largest", "loss", "gradient_norm"}
