@@ -32,7 +32,7 @@ from .gates import Norm, Slopes, State, lstm_gates, lstm_gates_gradient, lstm_sl
 from .loops import Array, buffer, empty, loop, slots, written
 from .products import product, through, weight_gradient
 from .second_order import second_order
-from .sequence_gradient import compiled, compiles, differentiable
+from .sequence_gradient import compiled, compiles, differentiable, in_xla, shares_by_source
 
 
 class Kept(NamedTuple):
@@ -52,10 +52,13 @@ class Recurrence:
         jit_compile: compile both loops with XLA, also where the caller is eager or a plain graph;
             None: as `compiles` says.
 
-    With `unroll` the steps are copies of each other in place of a loop.
+    With `unroll` the steps are copies of each other in place of a loop. Without `one_length` a
+    graph for sequences [B, T] may be one of many, each made for the data of a call: it has one loop
+    for all of them, without XLA unless `jit_compile` or the caller asks for it. A graph that leaves
+    B open, as those of `fit`, knows that T stays.
     """
 
-    unroll = False
+    unroll, one_length = False, True
 
     def __init__(
         self, n_actions: int, lamda: float, n_seen: int = 1, jit_compile: bool | None = True
@@ -116,16 +119,23 @@ class Recurrence:
             norm: layer normalisation, or None. candidate_mask: dropout masks [T, B, H], or None.
             policy, given: what `_connect` takes, with and without a gradient.
         """
-        xla = compiles(self.jit_compile, projected.shape[0])
+        n_steps, batch = projected.shape[:2]
+        one_length = self.one_length or batch is None or in_xla()
+        xla = compiles(self.jit_compile, n_steps if one_length else None)
+        any_length = not self.unroll and (tf.executing_eagerly() or not one_length)
 
         def forward(inputs: tuple):
-            kept = self._forward(xla, *inputs, candidate_mask, given)
+            kept = self._forward(xla, any_length, *inputs, candidate_mask, given)
+            for a in (kept.z, *kept.chosen):  # a loop for any length does not know this one
+                a.set_shape([n_steps, batch, *a.shape[2:]])
+            for a in kept.states:
+                a.set_shape([n_steps and self.n_actions + n_steps, batch, a.shape[2]])
             return (*kept.states, kept.chosen[0]), kept
 
         def backward(inputs: tuple, kept: Kept, d_states: tuple):
             _, recurrent_kernel, _, norm, policy = inputs
             of_loop = recurrent_kernel, norm, policy, candidate_mask
-            dz, h, *rest = self._backward(xla, State(*d_states), kept, *of_loop)
+            dz, h, *rest = self._backward(xla, any_length, State(*d_states), kept, *of_loop)
             return dz, weight_gradient(h, dz, recurrent_kernel.dtype), *rest
 
         def second(inputs: tuple, kept: Kept, d_states: tuple, w: tuple):
@@ -283,17 +293,3 @@ class Recurrence:
         """w [T, K, B] of what was chosen, [T, K, B]: one-hot, or a mean's weights."""
         previous = tf.one_hot(0, self.n_actions, dtype=probs.dtype)[:, None]
         return self.lamda * probs + (1 - self.lamda) * previous
-
-
-def shares_by_source(weights: tf.Tensor) -> tf.Tensor:
-    """Each adjoint's share in the gradient of the states it connected to, [K + T, K, B].
-
-    [K + u, k - 1]: the share of step u + k's adjoint in dL/ds_u; zero outside the sequence.
-
-    `weights` [T, K, B]: of the K states in each step's mix, by the step that connects.
-    """
-    n_actions = weights.shape[1]
-    shares = tf.pad(weights, [[n_actions, n_actions], [0, 0], [0, 0]])
-    return tf.stack(
-        [shares[k : (k - n_actions) or None, k - 1] for k in range(1, n_actions + 1)], 1
-    )
