@@ -247,6 +247,9 @@ Drawn = tuple[dict[str, Any], dict[str, str], str]  # columns, titles of those d
 
 def on_short_sequences(config: NoiseConfig) -> Drawn:
     """Bias and noise where all choices can be enumerated."""
+    import tensorflow as tf
+
+    tf.get_logger().setLevel("ERROR")  # much is traced anew, and that is meant
     measured = [measure(enumerate_choices(seed), config, seed) for seed in range(config.networks)]
     median = np.median([[one[name] for name in LABELS] for one in measured], 0)
     caption = (
