@@ -45,6 +45,7 @@ def measure(run_dir: str, n_draws: int, n_samples: int) -> tuple[Any, dict[str, 
     tasks.task_of(run_dir, ["LanguageModeling"])
     import tensorflow as tf
 
+    tf.get_logger().setLevel("ERROR")  # a step is traced for each estimator, and that is meant
     from common.ops.mixture import repeated
     from LanguageModeling import experiment, reader
 

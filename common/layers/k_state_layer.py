@@ -62,10 +62,9 @@ class KStateLSTM(CellSettings, SequenceOutputs):
             with `return_state`.
         jit_compile: compile the recurrence with XLA, whatever the caller does. XLA compiles every
             batch size and length anew, for seconds. So by default it is used only in a graph, and
-            for a declared length: in a layer built for it (`keras.Input([T, D])`), in `fit`,
-            `evaluate` and `predict` on data of one length, and in code that XLA compiles anyhow;
-            never in a layer built for any length (`keras.Input([None, D])`), nor for a large plain
-            LSTM on a CPU. For a `tf.function` of your own, first `layer.build([None, T, D])`.
+            for a length that was declared, by `keras.Input([T, D])` or `layer.build([None, T, D])`,
+            or in code that XLA compiles anyhow; not where a layer was built by its first data,
+            which says nothing of the next, nor for a large plain LSTM on a CPU.
 
     Raises:
         ValueError: see the cell; tensors of a wrong shape; what is not there (see above).

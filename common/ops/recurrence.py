@@ -53,9 +53,8 @@ class Recurrence:
             None: as `compiles` says.
 
     With `unroll` the steps are copies of each other in place of a loop. Without `one_length` a
-    graph for sequences [B, T] may be one of many, each made for the data of a call: it has one loop
-    for all of them, without XLA unless `jit_compile` or the caller asks for it. A graph that leaves
-    B open, as those of `fit`, knows that T stays.
+    graph may be one of many, each made for the length of some data: all of them share their loops,
+    without XLA unless `jit_compile` or the caller asks for it.
     """
 
     unroll, one_length = False, True
@@ -120,7 +119,7 @@ class Recurrence:
             policy, given: what `_connect` takes, with and without a gradient.
         """
         n_steps, batch = projected.shape[:2]
-        one_length = self.one_length or batch is None or in_xla()
+        one_length = self.one_length or in_xla()
         xla = compiles(self.jit_compile, n_steps if one_length else None)
         any_length = not self.unroll and (tf.executing_eagerly() or not one_length)
 
