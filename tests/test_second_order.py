@@ -376,6 +376,18 @@ def test_a_graph_for_one_length_is_compiled(jit_compile, units, n_actions, built
     assert {op.get_attr("_XlaMustCompile") for op in calls} == {by_xla}
 
 
+def test_a_graph_over_a_data_set_is_for_one_length():
+    """As `fit` makes it, with a step in a graph of its own, though the layer was built by data."""
+    layer = DynamicSkipLSTM(H, n_actions=3)
+    layer.build([B, T, D])
+    traced, original = [], layer.recurrence._forward
+    layer.recurrence._forward = lambda xla, *given: traced.append(xla) or original(xla, *given)
+    iterator = iter(tf.data.Dataset.from_tensors(tf.constant(X, tf.float32)).repeat())
+    tf.function(layer).get_concrete_function(tf.TensorSpec([B, T, D]))
+    tf.function(lambda it: tf.function(layer)(next(it))).get_concrete_function(iterator)
+    assert traced == [False, True]
+
+
 @pytest.mark.parametrize(
     "transformation, message",
     [(third, "found a third: compute it without"), (jacobian, "experimental_use_pfor=False")],

@@ -62,9 +62,9 @@ class KStateLSTM(CellSettings, SequenceOutputs):
             with `return_state`.
         jit_compile: compile the recurrence with XLA, whatever the caller does. XLA compiles every
             batch size and length anew, for seconds. So by default it is used only in a graph, and
-            for a length that was declared, by `keras.Input([T, D])` or `layer.build([None, T, D])`,
-            or in code that XLA compiles anyhow; not where a layer was built by its first data,
-            which says nothing of the next, nor for a large plain LSTM on a CPU.
+            for a length that was declared: by `keras.Input([T, D])`, `layer.build([None, T, D])` or
+            a data set (`fit`, `predict`); or in code that XLA compiles anyhow. Not where a layer
+            was built by its first data, nor for a large plain LSTM on a CPU.
 
     Raises:
         ValueError: see the cell; tensors of a wrong shape; what is not there (see above).

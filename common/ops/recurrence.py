@@ -32,7 +32,14 @@ from .gates import Norm, Slopes, State, lstm_gates, lstm_gates_gradient, lstm_sl
 from .loops import Array, buffer, empty, loop, slots, written
 from .products import product, through, weight_gradient
 from .second_order import second_order
-from .sequence_gradient import compiled, compiles, differentiable, in_xla, shares_by_source
+from .sequence_gradient import (
+    compiled,
+    compiles,
+    differentiable,
+    in_xla,
+    over_data_set,
+    shares_by_source,
+)
 
 
 class Kept(NamedTuple):
@@ -49,12 +56,11 @@ class Recurrence:
     Args:
         n_actions: K. lamda: share of what the policy chooses; the previous state has the rest.
         n_seen: how many past h the policy's observation is the mean of, 1 or K.
-        jit_compile: compile both loops with XLA, also where the caller is eager or a plain graph;
-            None: as `compiles` says.
+        jit_compile: compile both loops with XLA, whatever the caller; None: as `compiles` says.
 
     With `unroll` the steps are copies of each other in place of a loop. Without `one_length` a
     graph may be one of many, each made for the length of some data: all of them share their loops,
-    without XLA unless `jit_compile` or the caller asks for it.
+    without XLA unless `jit_compile` or the caller asks for it, or it runs over a data set.
     """
 
     unroll, one_length = False, True
@@ -119,7 +125,7 @@ class Recurrence:
             policy, given: what `_connect` takes, with and without a gradient.
         """
         n_steps, batch = projected.shape[:2]
-        one_length = self.one_length or in_xla()
+        one_length = self.one_length or in_xla() or over_data_set()
         xla = compiles(self.jit_compile, n_steps if one_length else None)
         any_length = not self.unroll and (tf.executing_eagerly() or not one_length)
 

@@ -141,6 +141,19 @@ def in_xla() -> bool:
     return not tf.executing_eagerly() and GraphOrParentsInXlaContext(graph)
 
 
+def over_data_set() -> bool:
+    """Whether the current graph, or one around it, takes its batches from a `tf.data` iterator.
+
+    All of them then have the shapes that the graph was made for, as those of Keras' `fit`.
+    """
+    graph = tf.compat.v1.get_default_graph()
+    while graph is not None and not any(
+        op.type.startswith("IteratorGetNext") for op in graph.get_operations()
+    ):
+        graph = getattr(graph, "outer_graph", None)
+    return graph is not None
+
+
 @tf.custom_gradient
 def _last(*tensors: tf.Tensor):
     """The tensors; who asks for their gradient is told that there is none."""
