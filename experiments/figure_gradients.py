@@ -3,12 +3,14 @@
     python experiments/figure_gradients.py RUN_DIR RUN_DIR ...
 
 For each run's recurrent layer, the gradient of the loss at one step T with respect to the state of
-every step up to T.
+every step up to T. With --untrained, the same before training, and with other forget gates.
 """
 
 import dataclasses
 import pathlib
 import sys
+import tempfile
+import types
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -22,6 +24,7 @@ from common.errors import InputError  # noqa: E402
 from common.figures import plots  # noqa: E402
 from experiments import figure_files  # noqa: E402
 
+WITHOUT_BIAS = "before training, forget gate's bias 0"
 _MARKERS = "osD^vP*X"
 
 
@@ -32,6 +35,9 @@ class GradientsConfig:
     runs: list[str] = setting([], "folders of the runs, separated by commas", path=True)
     steps: int = setting(20, "T, the step of the loss", minimum=2)
     n_texts: int = setting(200, "number of dev texts, the first with T steps", minimum=1)
+    untrained: bool = setting(
+        False, "beside it, before training: as the runs began, and with a forget gate's bias of 0"
+    )
     out: str = setting(
         str(figure_files.FOLDER / "gradients"), "output file without extension", path="stem"
     )
@@ -85,6 +91,41 @@ def norms(probe: Probe) -> np.ndarray:
     return mean / mean.sum()
 
 
+def without_forget_bias(probe: Probe) -> Probe | None:
+    """The same with weights of the layer drawn anew, its forget gate's bias 0.
+
+    What it reads and the loss stay those of the run. None if the layer has no such bias.
+    """
+    import keras
+    import tensorflow as tf
+
+    from common.layers.make_layer import run_layer
+
+    options = {"forget_bias": 0.0, "unit_forget_bias": True}
+    known = probe.layer.get_config()
+    if not options.keys() <= known.keys():
+        return None
+    keras.utils.set_random_seed(0)
+    layer = type(probe.layer).from_config({**known, **options})
+    trace = run_layer(layer, probe.inputs, seed=tf.constant([0, 0]))[2]
+    return probe._replace(layer=layer, distances=None if trace is None else trace.distances)
+
+
+def compared(names: list[str], values: list[dict[str, np.ndarray | None]], base: int) -> str:
+    """Sentences: the first gradient of each network, as a multiple of that at `base` there."""
+    found = []
+    for name, rows in zip(names, values, strict=True):
+        ratios = []
+        for title, row in rows.items():
+            theirs = values[base][title]
+            if rows is not values[base] and row is not None and theirs is not None:
+                first = int(np.flatnonzero(row)[0])
+                ratio = row[first] / theirs[first]
+                ratios.append(f"{ratio:.{0 if ratio >= 10 else 1}f} times {title}")
+        found += [f"{name}: {'; '.join(ratios)}"] if ratios else []
+    return f" The first mark as a multiple of {names[base]}'s there: {'. '.join(found)}."
+
+
 def _places(h: Any, states: list) -> list[int]:
     """The indices of the states whose newest part is h.
 
@@ -98,10 +139,13 @@ def _places(h: Any, states: list) -> list[int]:
     ]
 
 
-def probe(run_dir: str, n_steps: int, n_texts: int) -> tuple[Any, Probe]:
-    """The flags of a run, and its `Probe` on the run's dev data.
+def panels(
+    run_dir: str, n_steps: int, n_texts: int, untrained: bool
+) -> tuple[Any, Probe, dict[str, np.ndarray | None]]:
+    """The flags of a run, its `Probe` on the run's dev data, and its norms [T] by title.
 
-    Raises `InputError` if there are no texts of that length.
+    `untrained`: also those before training. Raises `InputError` if there are no texts of that
+    length.
     """
     from experiments import tasks
 
@@ -111,7 +155,27 @@ def probe(run_dir: str, n_steps: int, n_texts: int) -> tuple[Any, Probe]:
             f"{run_dir}: expected a network with a loss at one step, found one of"
             f" {trained.config.task}; name another run"
         )
-    return trained.config, Probe(*inspection.gradient_probe(trained, n_steps, n_texts))
+    asked = Probe(*inspection.gradient_probe(trained, n_steps, n_texts))
+    found = {"after training": norms(asked)}
+    if untrained:
+        begun = Probe(*inspection.gradient_probe(_begun(trained), n_steps, n_texts))
+        found["before training"] = norms(begun)
+        other = without_forget_bias(begun)
+        found[WITHOUT_BIAS] = norms(other) if other else None
+    return trained.config, asked, found
+
+
+def _begun(trained: Any) -> Any:
+    """A run's network with the weights that its training began with."""
+    from common.training.make_trainer import set_precision
+    from experiments import tasks
+
+    config = trained.config
+    set_precision(config)
+    with tempfile.TemporaryDirectory() as folder:  # where it keeps its words
+        build = tasks.module(config.task, "experiment").build
+        model = build(dataclasses.replace(config, run_dir=folder)).model
+    return trained._replace(trainer=types.SimpleNamespace(model=model))
 
 
 def draw(config: GradientsConfig) -> list[pathlib.Path]:
@@ -125,39 +189,55 @@ def draw(config: GradientsConfig) -> list[pathlib.Path]:
         )
     all_flags, values, read = [], [], {}
     for run_dir in config.runs:
-        flags, asked = probe(run_dir, config.steps, config.n_texts)
+        flags, asked, found = panels(run_dir, config.steps, config.n_texts, config.untrained)
         n_texts, n_steps = asked.inputs.shape[:2]
         data = pathlib.Path(flags.data_dir).name if flags.data_dir else "generated data"
         read[f"{flags.task}, {data}, {n_texts} dev texts of {n_steps} steps"] = run_dir
         if len(read) > 1:
-            found = "; ".join(f"{what} ({where})" for what, where in read.items())
+            others = "; ".join(f"{what} ({where})" for what, where in read.items())
             raise InputError(
-                f"expected runs of one task that read the same texts, found {found}: draw them one"
+                f"expected runs of one task that read the same texts, found {others}: draw them one"
                 " by one"
             )
         all_flags.append(flags)
-        values.append(norms(asked))
-    figure, (axes,) = plots.figure(7, 4.4)
-    columns = {"run": [], "step": [], "norm": []}
+        values.append(found)
+    titles, n_panels = list(values[0]), len(values[0])
+    figure, axes = plots.figure(7 if n_panels == 1 else 4 * n_panels, 4.4, n_panels, share=True)
+    columns = {"panel": [], "run": [], "step": [], "norm": []}
     steps = np.arange(1, n_steps + 1)
     names, common = describe(all_flags)
-    for marker, name, row in zip(_MARKERS * len(names), names, values, strict=False):
-        axes.plot(steps, np.where(row > 0, row, np.nan), f"{marker}-", ms=4, label=name)
-        columns["run"] += [name] * n_steps
-        columns["step"] += steps.tolist()
-        columns["norm"] += row.tolist()
-    axes.set_yscale("log")
-    axes.set_xlabel("step t")
-    axes.set_ylabel("mean of |dL$_T$ / dh$_t$|, divided by its sum")
-    axes.set_xticks(steps)
-    axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
+    for one, title in zip(axes, titles, strict=True):
+        for marker, name, rows in zip(_MARKERS * len(names), names, values, strict=False):
+            row = rows[title]
+            if row is None:
+                continue
+            one.plot(steps, np.where(row > 0, row, np.nan), f"{marker}-", ms=4, label=name)
+            columns["panel"] += [title] * n_steps
+            columns["run"] += [name] * n_steps
+            columns["step"] += steps.tolist()
+            columns["norm"] += row.tolist()
+        one.set_yscale("log")
+        one.set_xlabel("step t")
+        one.set_xticks(steps if n_panels == 1 else steps[::-2][::-1])
+        one.set_title(title if n_panels > 1 else "")
+    axes[0].set_ylabel("mean of |dL$_T$ / dh$_t$|, divided by its sum")
+    if n_panels == 1:
+        del columns["panel"]
+        axes[0].legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
+    else:
+        handles = axes[0].get_legend_handles_labels()
+        figure.legend(*handles, loc="outside upper left", ncols=2, frameon=False)
     caption = (
         f"How far back the gradient of the loss of step T = {n_steps} reaches, for the same"
         f" {n_texts} dev texts, distances sampled; steps that no text's step connects to have no"
         f" gradient and no mark. {', '.join([all_flags[0].task, data, *common])}."
     )
+    lstm = next((i for i, flags in enumerate(all_flags) if flags.cell == "lstm"), None)
+    if config.untrained and lstm is not None and len(names) > 1:
+        caption += compared(names, values, lstm)
+    title = ", before and after training" if config.untrained else ""
     paths = figure_files.write(
-        figure, config.out, "Long-term gradients (figure 3)", caption, columns
+        figure, config.out, f"Long-term gradients{title} (figure 3)", caption, columns
     )
     for path in paths:
         print(path)

@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from experiments import charts, read_results, row_flags, sentences, summary
+from experiments import charts, paired, read_results, row_flags, sentences, summary, trial
 from experiments.tables import TABLES, Table
 
 FIGURES = pathlib.Path(__file__).resolve().parent / "figures"
@@ -84,7 +84,8 @@ from the agent's distribution, as in training; <em>greedy</em>: the most probabl
 
 def render() -> str:
     """The page, which depends only on the committed results and figures."""
-    sections = [
+    sections = [("trial", trial.TITLE, _trial())]
+    sections += [
         (f"table-{key}", table.title, _table_section(key, table)) for key, table in TABLES.items()
     ]
     sections += [
@@ -134,11 +135,17 @@ def _figure(path: pathlib.Path, caption: dict[str, str]) -> str:
 
 
 def _summary() -> str:
-    rows = [
-        f"<tr>{''.join(f'<td>{_inline(cell)}</td>' for cell in row)}</tr>" for row in summary.rows()
-    ]
-    sentence = f'<p class="note">{_inline(summary.sentence())}</p>'
-    return f"{_grid(summary.TITLES, rows)}\n{sentence}"
+    return _front(summary.TITLES, summary.rows(), summary.sentence())
+
+
+def _trial() -> str:
+    return _front(trial.TITLES, trial.rows(), " ".join(trial.text()))
+
+
+def _front(titles: Sequence[str], rows: Sequence[Sequence[str]], text: str) -> str:
+    """A table of several tables' rows, and a text below it."""
+    cells = [f"<tr>{''.join(f'<td>{_inline(cell)}</td>' for cell in row)}</tr>" for row in rows]
+    return f'{_grid(titles, cells)}\n<p class="note">{_inline(text)}</p>'
 
 
 def _inline(text: str) -> str:
@@ -148,7 +155,7 @@ def _inline(text: str) -> str:
 
 
 def _grid(titles: Sequence[str], rows: Sequence[str]) -> str:
-    head, body = "".join(f"<th>{html.escape(title)}</th>" for title in titles), "\n".join(rows)
+    head, body = "".join(f"<th>{_inline(title)}</th>" for title in titles), "\n".join(rows)
     table = f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>"
     return f'<div class="wide"><table>\n{table}\n</table></div>'
 
@@ -157,7 +164,7 @@ def _table_section(key: str, table: Table) -> str:
     found = {name: read_results.results_of(key, name) for name in table.rows}
     parts = []
     if read_results.all_results(key):
-        titles, lines = read_results.shown(key)
+        titles, lines = paired.shown(key)
         parts.append(_grid(["", *titles], [_row(line) for line in lines]))
     parts += [f'<p class="note">{_inline(text)}</p>' for text in sentences.below(key)]
     parts.append(_commands(key, table))

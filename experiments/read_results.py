@@ -1,6 +1,5 @@
 """Reads the committed results for tables and figures."""
 
-import itertools
 import json
 import pathlib
 import re
@@ -99,24 +98,53 @@ def lower_is_better(metric: str) -> bool:
     return any(word in metric for word in ("perplexity", "mse"))
 
 
+def shown_rows(key: str) -> list[str]:
+    """The names of the rows of a table that were run or are quoted."""
+    rows = TABLES[key].rows.items()
+    return [name for name, row in rows if row.quoted or results_of(key, name)]
+
+
 def lines(key: str) -> list[Line]:
     """The rows of a table that were run or are quoted."""
     table, machine = TABLES[key], _machine_of_times(all_results(key))
-    found = {name: results_of(key, name) for name, row in table.rows.items()}
+    found = {name: results_of(key, name) for name in shown_rows(key)}
     return [
         Line(label(table, table.rows[name], results), measured(key, name), cost(results, machine))
         for name, results in found.items()
-        if results or table.rows[name].quoted
     ]
 
 
-def shown(key: str) -> tuple[list[str], list[Line]]:
-    """A table's column titles and rows, without metrics that none of its results has."""
-    results = all_results(key)
-    there = [any(name in result for result in results) for name, *_ in TABLES[key].metrics]
-    titles = [title for _, title, _, _ in itertools.compress(TABLES[key].metrics, there)]
-    rows = [line._replace(cells=[*itertools.compress(line.cells, there)]) for line in lines(key)]
-    return [*titles, *COST_TITLES], rows
+def rows_of(key: str, cell: str) -> list[str]:
+    """The rows of a table with results of a --cell."""
+    rows = TABLES[key].rows
+    return [name for name in rows if results_of(key, name) and cell_of(key, name) == cell]
+
+
+def best_on_dev(key: str, cell: str) -> str:
+    """The row of a cell with the best mean on dev; empty if none has one."""
+    metric = TABLES[key].metrics[0][0]
+    found = {name: by_seed(key, name, metric) for name in rows_of(key, cell)}
+    means = {name: statistics.fmean(one.values()) for name, one in found.items() if one}
+    best = min if lower_is_better(metric) else max
+    return best(means, key=means.get) if means else ""
+
+
+def mean_and_seeds(key: str, name: str, metric: str) -> str:
+    """Mean and standard deviation of a metric, and in brackets the number of seeds."""
+    _, _, decimals, factor = next(one for one in TABLES[key].metrics if one[0] == metric)
+    found = [None if one is None else factor * one for one in values(key, name, metric)]
+    return f"{spread(found, decimals)} ({len(found)})" if found else ""
+
+
+def short_label(key: str, name: str) -> str:
+    """The label of a row with dynamic skips where that is said already."""
+    text = label(TABLES[key], TABLES[key].rows[name], results_of(key, name))
+    return text.removeprefix("dynamic skips, ")
+
+
+def cell_of(key: str, name: str) -> str | None:
+    """The --cell of a row's results; None if the row's script has no such flag."""
+    return results_of(key, name)[0]["flags"].get("cell")
 
 
 def values(key: str, name: str, metric: str) -> list[float | None]:
@@ -124,11 +152,13 @@ def values(key: str, name: str, metric: str) -> list[float | None]:
     return [result[metric] for result in results_of(key, name) if metric in result]
 
 
-def finite_values(key: str, name: str, metric: str) -> list[float]:
-    """The same in the table's unit; empty if one of them is not finite."""
-    found = values(key, name, metric)
+def by_seed(key: str, name: str, metric: str) -> dict[int, float]:
+    """The same by seed, in the table's unit; empty if one of them is not finite."""
     factor = next(factor for one, _, _, factor in TABLES[key].metrics if one == metric)
-    return [] if None in found else [factor * one for one in found]
+    found = {one["seed"]: one[metric] for one in results_of(key, name) if metric in one}
+    if None in found.values():
+        return {}
+    return {seed: factor * value for seed, value in found.items()}
 
 
 def measured(key: str, name: str) -> list[Cell]:

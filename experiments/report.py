@@ -21,7 +21,7 @@ sys.path.insert(0, str(ROOT))
 from benchmarks.speed import PARTS  # noqa: E402
 from common.config import main, setting  # noqa: E402
 from common.files import atomic_write  # noqa: E402
-from experiments import html_report, read_results, sentences, summary  # noqa: E402
+from experiments import html_report, paired, read_results, sentences, summary, trial  # noqa: E402
 from experiments.tables import TABLES  # noqa: E402
 
 README = ROOT / "README.md"
@@ -70,6 +70,12 @@ def in_short() -> str:
     return "\n\n".join(filter(None, [table, summary.sentence()]))
 
 
+def of_trial() -> str:
+    """The section on the trial: a table and what it shows."""
+    table = "\n".join(_grid(trial.TITLES, trial.rows()))
+    return "\n\n".join([f"## {trial.TITLE}", table, " ".join(trial.text())])
+
+
 def _beside(cell: read_results.Cell) -> str:
     """Our number and, in brackets, the one to compare with, and its source if not the paper."""
     if cell.reference is None:
@@ -82,7 +88,7 @@ def markdown(key: str) -> str:
     title = f"**{TABLES[key].title}**"
     if not read_results.all_results(key):
         return f"## {key}\n\n{title}. {sentences.not_run(key)}"
-    titles, lines = read_results.shown(key)
+    titles, lines = paired.shown(key)
     rows = [[line.label, *map(_beside, line.cells), *line.cost] for line in lines]
     grid = "\n".join(_grid(["row", *titles], rows))
     return "\n\n".join([f"## {key}", title, grid, *sentences.below(key)])
@@ -90,8 +96,10 @@ def markdown(key: str) -> str:
 
 def results() -> str:
     """The text of experiments/RESULTS.md."""
-    contents = "\n".join(f"- [{key}](#{key}): {table.title}" for key, table in TABLES.items())
-    return "\n\n".join([_RESULTS_HEAD, contents, *map(markdown, TABLES)]) + "\n"
+    contents = [f"- [{key}](#{key}): {table.title}" for key, table in TABLES.items()]
+    anchor = trial.TITLE.lower().replace(" ", "-").rstrip("?")
+    contents = "\n".join([f"- [{trial.TITLE}](#{anchor})", *contents])
+    return "\n\n".join([_RESULTS_HEAD, contents, of_trial(), *map(markdown, TABLES)]) + "\n"
 
 
 # -------------------------------------------------------------------------------------------- speed

@@ -1,74 +1,66 @@
 """The text below a table: its main result, what was not run, and how it was made."""
 
-import math
-import statistics
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
-from experiments import read_results
+from experiments import paired, read_results
 from experiments.tables import TABLES
 
-HOW_TO_READ = """Below a table, "3 seeds tell 0.62 apart" gives the smallest difference of two means
-that these seeds can tell from chance: half of Welch's two-sided 95 % confidence interval, for each
-comparison by itself."""
-
-# Student's t, two-sided 95 %, of 1 to 10 degrees of freedom. More count as ten: a little too wide.
-_T95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
+HOW_TO_READ = """A difference to another row is the mean over the seeds that both have, in square
+brackets its 95 % interval (Student's t of the pairs, each comparison by itself). A row is called
+better or worse only where that interval excludes zero, which two seeds seldom allow."""
 
 
-def resolution(ours: Sequence[float], theirs: Sequence[float]) -> float:
-    """The smallest difference of two means that is significant for these numbers and spreads.
+def comparison(key: str) -> list[str]:
+    """Sentences: a table's learned connections against its LSTM, then against its random skips.
 
-    Half of the 95 % confidence interval of Welch (1947), its degrees of freedom rounded down;
-    infinite if one side is a single value.
-    """
-    if min(len(ours), len(theirs)) < 2:
-        return math.inf
-    a, b = (statistics.variance(values) / len(values) for values in (ours, theirs))
-    if a + b == 0:
-        return 0.0
-    freedom = (a + b) ** 2 / (a**2 / (len(ours) - 1) + b**2 / (len(theirs) - 1))
-    return _T95[min(int(freedom + 1e-9), len(_T95)) - 1] * math.sqrt(a + b)
-
-
-def comparison(key: str) -> str:
-    """One sentence: the learned connections of a table, or else all its rows, against its LSTM.
-
-    Without an LSTM, against the first row. Empty for a table without results.
+    Without learned connections, all rows; without an LSTM, against the first row. Empty for a table
+    without results.
     """
     metric, title, *_ = read_results.test_metric(key)
-    found = {
-        name: values
-        for name in TABLES[key].rows
-        if (values := read_results.finite_values(key, name, metric))
-    }
-    if not found:
-        return ""
-    cells = {name: read_results.results_of(key, name)[0]["flags"].get("cell") for name in found}
-    base = next((name for name in found if cells[name] == "lstm"), next(iter(found)))
-    others = [name for name in found if name != base]
-    learned = [name for name in others if cells[name] in ("attention", "dynamic_skip")]
+    base = paired.base(key, metric)
+    if not base:
+        return []
+    others = [name for name in read_results.shown_rows(key) if name != base]
+    others = [name for name in others if read_results.by_seed(key, name, metric)]
     if not others:
-        return f"{_name(key, base)} alone was run: there is nothing to compare it with."
-    verdicts = [(_name(key, name), *verdict(key, name, base, metric)) for name in learned or others]
-    reference = f"{_name(key, base)} ({seeds(found[base])}; {title})"
-    return f"Compared with {reference}, {clauses(verdicts, _SAYING)}."
+        return [f"{_name(key, base)} alone was run: there is nothing to compare it with."]
+    cells = {name: read_results.cell_of(key, name) for name in others}
+    learned = [name for name in others if cells[name] in ("attention", "dynamic_skip")]
+    control = next((name for name in others if cells[name] == "random_skip"), "")
+    # the intervals of the first stand in the table
+    said = [verdict(key, name, base, metric)._replace(amount="") for name in learned or others]
+    found = [f"Compared with {_name(key, base)} ({title}), {clauses(said, _SAYING)}."]
+    if learned and control:
+        said = [verdict(key, name, control, metric) for name in learned]
+        found.append(f"Compared with {_name(key, control)}, {clauses(said, _SAYING)}.")
+    return found
 
 
-def verdict(key: str, name: str, base: str, metric: str) -> tuple[str, str]:
-    """A row against another: "better", "worse", "level" or "single" (value), and by how much."""
+class Verdict(NamedTuple):
+    """A row against another: "better", "worse", "level" or "single" (pair), and the evidence.
+
+    `amount` is the difference with its interval, empty for a single pair; `pairs` says how many
+    seeds both have, or how they differ in a single one.
+    """
+
+    name: str
+    way: str
+    amount: str
+    pairs: str
+
+
+def verdict(key: str, name: str, other: str, metric: str) -> Verdict:
+    """What the seeds that two rows have in common say of them."""
     decimals = next(digits for one, _, digits, _ in TABLES[key].metrics if one == metric)
-    ours, theirs = (read_results.finite_values(key, row, metric) for row in (name, base))
-    difference, least = statistics.fmean(ours) - statistics.fmean(theirs), resolution(ours, theirs)
-    way = "better" if (difference < 0) == read_results.lower_is_better(metric) else "worse"
-    size = f"{abs(difference):.{decimals}f}"
-    if least == math.inf:
-        return "single", f"({size} {way})"
-    tells = f"{seeds(ours)} tell {least:.{decimals}f} apart"
-    return (
-        (way, f"(by {size}; {tells})")
-        if abs(difference) > least
-        else ("level", f"({size} {way}; {tells})")
-    )
+    found, label = paired.difference(key, name, other, metric), _name(key, name)
+    if found is None:
+        return Verdict(label, "single", "", "no seed in common")
+    way = "better" if (found.mean < 0) == read_results.lower_is_better(metric) else "worse"
+    if found.pairs == 1:
+        return Verdict(label, "single", "", f"{abs(found.mean):.{decimals}f} {way}")
+    way = way if found.excludes_zero else "level"
+    return Verdict(label, way, found.text(decimals), f"{found.pairs} seeds")
 
 
 _SAYING = {
@@ -79,19 +71,27 @@ _SAYING = {
 }
 
 
-def clauses(verdicts: Sequence[tuple[str, str, str]], saying: Mapping[str, str]) -> str:
-    """Names, verdicts and differences, grouped by verdict."""
+# The same, of a row that stands in several tables.
+IN_TABLES = {
+    "better": "better in {0}",
+    "worse": "worse in {0}",
+    "level": "not to be told apart from it in {0}",
+    "single": "of one seed, which tells nothing apart, in {0}",
+}
+
+
+def clauses(verdicts: Sequence[Verdict], saying: Mapping[str, str]) -> str:
+    """Names, differences and seeds, grouped by verdict."""
     found = []
     for way, template in saying.items():
-        items = [f"{name} {size}" for name, one, size in verdicts if one == way]
+        items = [
+            f"{one.name} ({', '.join(filter(None, [one.amount, one.pairs]))})"
+            for one in verdicts
+            if one.way == way
+        ]
         if items:
-            found.append(template.format(_listed(items), "is" if len(items) == 1 else "are"))
+            found.append(template.format(listed(items), "is" if len(items) == 1 else "are"))
     return "; ".join(found)
-
-
-def seeds(values: Sequence) -> str:
-    """The number of seeds in words."""
-    return f"{len(values)} seed{'s' * (len(values) > 1)}"
 
 
 def _name(key: str, row: str) -> str:
@@ -99,7 +99,8 @@ def _name(key: str, row: str) -> str:
     return f"*{read_results.label(table, table.rows[row], read_results.results_of(key, row))}*"
 
 
-def _listed(items: Sequence[str]) -> str:
+def listed(items: Sequence[str]) -> str:
+    """Items as a sentence names them."""
     return " and ".join(filter(None, [", ".join(items[:-1]), items[-1]]))
 
 
@@ -115,7 +116,7 @@ def not_run(key: str) -> str:
         names.append(f"*{row.label}*{beside}")
     command = read_results.how_to_run(key, rows)
     hours = f"{table.hours:g} hour{'s' * (table.hours != 1)}"
-    return f"Not run: {_listed(names)}; `{command}`, about {hours} a run on two CPU cores."
+    return f"Not run: {listed(names)}; `{command}`, about {hours} a run on two CPU cores."
 
 
 def below(key: str) -> list[str]:
@@ -130,5 +131,5 @@ def below(key: str) -> list[str]:
         )
     made = [f"`python experiments/run.py {key}`.", read_results.provenance(found)]
     made = " ".join([table.note, *made, read_results.times(found)])
-    paragraphs = [comparison(key), not_run(key), incomplete, made]
+    paragraphs = [" ".join(comparison(key)), not_run(key), incomplete, made]
     return [text.strip() for text in paragraphs if text]

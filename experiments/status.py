@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Callable, Sequence
 
 from common.training.provenance import hardware
-from experiments import launchers, read_results, tables
+from experiments import launchers, paired, read_results, tables
 from experiments.tables import TABLES
 
 STATES = ("done", "running", "stale", "missing")
@@ -117,7 +117,7 @@ def _hours_spent(run_dir: pathlib.Path) -> float:
 
 def table(name: str) -> str:
     """The rows of a table as they are shown."""
-    titles, lines = read_results.shown(name)
+    titles, lines = paired.shown(name)
     rows = [[line.label, *map(_cell, line.cells), *line.cost] for line in lines]
     title = f"{TABLES[name].title} (in brackets: the paper's, or the source's)"
     return f"{title}\n{grid([['row', *titles], *rows])}"

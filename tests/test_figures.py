@@ -253,6 +253,31 @@ def test_gradients_of_runs(tiny, tmp_path):
     )
 
 
+def test_gradients_before_training(tiny, tmp_path):
+    """These runs were not trained; an LSTM that forgets half at each step reaches less far back."""
+    runs = []
+    for more in ([], ["--cell=lstm"]):
+        keras.utils.set_random_seed(0)  # as a run begins
+        runs.append(tiny("NumberPrediction", "--batch_size=5", *more))
+    config = figure_gradients.GradientsConfig(runs=runs, untrained=True, out=str(tmp_path / "g"))
+    paths = figure_gradients.draw(config)
+    found = {}
+    for row in csv.DictReader(paths[2].read_text().splitlines()):
+        found.setdefault((row["panel"], row["run"]), []).append(float(row["norm"]))
+    after, before, without = ("after training", "before training", figure_gradients.WITHOUT_BIAS)
+    skip = "dynamic_skip, K = 3, lamda 1"
+    assert list(found) == [
+        (panel, run) for panel in (after, before, without) for run in (skip, "lstm")
+    ]
+    for run in (skip, "lstm"):
+        assert found[before, run] == pytest.approx(found[after, run], rel=1e-4)
+    assert found[without, "lstm"][0] < found[before, "lstm"][0] / 5
+    caption = json.loads(paths[3].read_text())["caption"]
+    first = next(i for i, norm in enumerate(found[without, skip]) if norm)
+    ratio = found[without, skip][first] / found[without, "lstm"][first]
+    assert f"; {ratio:.{0 if ratio >= 10 else 1}f} times {without}." in caption
+
+
 @pytest.mark.parametrize("task", ["LanguageModeling", "NER"])
 def test_gradients_of_a_run_that_reads_words(tiny, tmp_path, task):
     config = figure_gradients.GradientsConfig(

@@ -89,7 +89,7 @@ def test_help_says_what_the_task_says_of_a_flag(capsys):
     """A task has words, choices and defaults of its own for options that cells share."""
     config_class, presets = config_and_presets("LanguageModeling.presets")
     printed = " ".join(shown(config_class, presets, capsys, "--help").split())
-    reward = "--reward=log_likelihood reward: log p of the next word, that of a mixture, or p"
+    reward = "--reward=log_likelihood reward: log p(word), a mixture's, or p"
     assert f"{reward} [log_likelihood, mixture, likelihood]" in printed
     assert "--rl_weight=0.3 " in printed
     config_class, presets = config_and_presets("NumberPrediction.presets")

@@ -1,11 +1,13 @@
 """Summary, tables and page are what the results say; a table's runs are what its rows say."""
 
+import dataclasses
 import functools
 import importlib
 import json
 import math
 import re
 
+import numpy as np
 import pytest
 from helpers import stand_in_results
 
@@ -14,13 +16,15 @@ from common.errors import InputError
 from experiments import (
     charts,
     html_report,
+    paired,
     read_results,
     report,
     row_flags,
     sentences,
-    summary,
+    status,
     tables,
     tasks,
+    trial,
 )
 from experiments import run as experiments
 from experiments.tables import TABLES
@@ -112,8 +116,8 @@ def test_summary(three_seeds):
     )
     assert row in report.in_short()
     said = (
-        "Compared with the LSTM, dynamic skips are worse in `numbers11` (by 42.50; 2 seeds tell"
-        " 9.21 apart)."
+        "Compared with the LSTM, dynamic skips are worse in `numbers11` (-40.50 [-46.85, -34.15],"
+        " 2 seeds)."
     )
     assert said in report.in_short()
     page = html_report.render()
@@ -122,62 +126,88 @@ def test_summary(three_seeds):
         " (3)</td><td></td><td>50.50" in page
     )
     assert (
-        "<code>numbers11</code> (by 42.50; 2 seeds" in page and "<small>paper: 70.4</small>" in page
+        "<code>numbers11</code> (-40.50 [-46.85, -34.15], 2 seeds" in page
+        and "<small>paper: 70.4</small>" in page
     )
 
 
-def test_the_smallest_difference_that_values_tell_apart():
-    """By hand: sqrt(2/2 + 2/2) with 2 degrees of freedom; sqrt(2/2 + 4/3) with (7/3)^2 / (1 + 8/9)
-    = 2.88, so 2.
+def test_the_interval_of_a_paired_difference():
+    """By hand: pairs -4, -4, -1: mean -3, variance 3, so 4.303 sqrt(3 / 3) with 2 degrees."""
+    ours, theirs = {0: 1.0, 1: 3.0, 2: 8.0, 7: 99.0}, {2: 9.0, 1: 7.0, 0: 5.0, 5: 0.0}
+    found = paired.of_values(ours, theirs)
+    assert found == pytest.approx((-3, 4.303, 3)) and not found.excludes_zero
+    assert found.text(2) == "-3.00 [-7.30, +1.30]"
+    # -4, -6: mean -5, variance 2, 12.706 sqrt(2 / 2) with 1 degree
+    assert paired.of_values({0: 1, 1: 1}, {0: 5, 1: 7}) == pytest.approx((-5, 12.706, 2))
+    same = paired.of_values({0: 1, 1: 2}, {0: 5, 1: 6})
+    assert same == (-4, 0, 2) and same.excludes_zero
+    assert not paired.of_values({0: 1, 1: 2}, {0: 1, 1: 2}).excludes_zero
+    assert paired.Difference(-0.001, 0.002, 2).text(2) == "+0.00 [+0.00, +0.00]"  # no minus zero
+    single = paired.of_values({0: 1, 1: 2}, {0: 5})
+    assert single == (-4, math.inf, 1) and not single.excludes_zero and single.text(2) == ""
+    assert paired.of_values({0: 1}, {1: 1}) is None
+    many = {seed: float(seed % 2) for seed in range(100)}  # their variance is 25/99
+    assert paired.of_values(many, dict.fromkeys(many, 0.0)).half == pytest.approx(
+        2.042 * (25 / 99 / 100) ** 0.5
+    )
+
+
+def test_the_quantiles_are_those_of_students_t():
+    """Half of the mass below the quantile and above 0 is .475, integrated over the angle.
+
+    With x = sqrt(n) tan(angle) the density is proportional to cos(angle) ** (n - 1).
     """
-    assert sentences.resolution([1, 3], [5, 7]) == pytest.approx(4.303 * 2**0.5)
-    assert sentences.resolution([1, 3], [0, 2, 4]) == pytest.approx(4.303 * (7 / 3) ** 0.5)
-    # all that varies is one pair: 1 degree
-    assert sentences.resolution([1, 3], [5, 5]) == pytest.approx(12.706)
-    assert (
-        sentences.resolution([1, 1], [5, 5]) == 0 and sentences.resolution([1], [5, 7]) == math.inf
-    )
-    many = [-1.0, 1.0] * 50  # their variance is 100/99
-    assert sentences.resolution(many, many) == pytest.approx(2.228 * (2 / 99) ** 0.5)
+    for n, quantile in enumerate(paired.T95, 1):
+        ends = (math.atan(quantile / n**0.5), math.pi / 2)
+        below, whole = (
+            np.trapezoid(np.cos(angles) ** (n - 1), angles)
+            for angles in (np.linspace(0, end, 10_001) for end in ends)
+        )
+        assert below / whole == pytest.approx(0.95, abs=1e-4), n
 
 
 def test_what_a_table_shows(three_seeds):
-    """By hand: the variances of the means are 13/3 of LSTM, 0 and 1 of the others, each with 2
-    degrees of freedom.
-    """
-    assert (
-        sentences.comparison("numbers11")
-        == "*LSTM* alone was run: there is nothing to compare it with."
-    )
-    assert sentences.comparison("lm") == ""
-    accuracies = {
-        "attention": (0.91, 0.93),
-        "dynamic_skip_lamda1": (0.99,),
-        "dynamic_skip_lamda0.5": (0.7, 0.7),
-    }
-    for name, values in accuracies.items():
+    """By hand: pairs with lstm 1, 1 and 7, 5; of the two -6, -4, variance 2: 12.706 sqrt(2 / 2)."""
+
+    def write(name, *values):
         for seed, accuracy in enumerate(values):
-            stand_in_results.write(
-                three_seeds.parent,
-                "numbers11",
-                name,
-                seed,
-                test_accuracy_sampled=accuracy,
-                records=[{"epoch": 1}],
-            )
-    assert sentences.comparison("numbers11") == (
-        "Compared with *LSTM* (3 seeds; test, sampled), "
-        # 4.303 sqrt(13 / 3)
-        "*dynamic skips, lamda 0.5* (by 23.00; 2 seeds tell 8.96 apart) is worse; "
-        # 4.303 sqrt(16 / 3)
-        "*attention over the K states* (1.00 worse; 2 seeds tell 9.94 apart) cannot be told apart"
-        " from it; with one seed nothing can be told apart: *dynamic skips, lamda 1* (6.00 better)."
+            path = (three_seeds.parent, "cells", name, seed)
+            stand_in_results.write(*path, test_accuracy_sampled=accuracy, records=[{"epoch": 1}])
+
+    # the table `cells` has random skips, and lstm's runs are those of numbers11
+    alone = "*lstm* alone was run: there is nothing to compare it with."
+    assert sentences.comparison("cells") == [alone] and sentences.comparison("lm") == []
+    assert "difference" not in report.markdown("cells")
+    write("straight_through", 0.91, 0.93)
+    write("random_skip", 0.97, 0.97)
+    write("gru", 0.1)
+    difference = "test, sampled: difference to lstm [95 %]"
+    assert f"| test, greedy | {difference} | seeds |" in report.markdown("cells")
+    page = html_report.render()
+    assert f"<th>{difference}</th>" in page and difference in status.table("cells")
+    assert row_of("cells", "straight_through")[-5] == "+1.00 [+1.00, +1.00]"
+    assert row_of("cells", "random_skip")[-5] == "+6.00 [-6.71, +18.71]"
+    assert row_of("cells", "lstm")[-5] == row_of("cells", "gru")[-5] == ""
+    straight = TABLES["cells"].rows["straight_through"].label
+    said = [
+        f"Compared with *lstm* (test, sampled), *{straight}* (2 seeds) is better.",
+        f"Compared with *random_skip, lamda 1*, *{straight}* (-5.00 [-17.71, +7.71], 2 seeds)"
+        " cannot be told apart from it.",
+    ]
+    assert sentences.comparison("cells") == said
+    assert " ".join(said) in report.markdown("cells").splitlines()
+    assert page.count("Compared with <em>lstm</em> (test") == 1
+    for seed in (0, 1):
+        (three_seeds.parent / "cells" / f"straight_through-seed{seed}.json").unlink()
+    stand_in_results.write(
+        three_seeds.parent, "cells", "straight_through", 2, test_accuracy_sampled=0.5
     )
-    assert (
-        report.markdown("numbers11").count("Compared with")
-        == html_report.render().count("Compared with <em>LSTM</em> (3")
-        == 1
-    )
+    assert sentences.comparison("cells") == [
+        "Compared with *lstm* (test, sampled), with one seed nothing can be told apart:"
+        f" *{straight}* (47.00 worse).",
+        "Compared with *random_skip, lamda 1*, with one seed nothing can be told apart:"
+        f" *{straight}* (no seed in common).",
+    ]
 
 
 def test_less_perplexity_is_better(three_seeds):
@@ -186,11 +216,57 @@ def test_less_perplexity_is_better(three_seeds):
             stand_in_results.write(
                 three_seeds.parent, "lm", name, seed, test_perplexity=perplexity, valid_perplexity=1
             )
-    assert (
-        "*dynamic skips, K = 5, lamda 1* (by 14.0; 2 seeds tell 6.1 apart) is better."
-        in report.markdown("lm")
-    )
-    assert summary.best_learned("lm") == "dynamic_skip"
+    assert "*dynamic skips, K = 5, lamda 1* (2 seeds) is better." in report.markdown("lm")
+    assert read_results.best_on_dev("lm", "dynamic_skip") == "dynamic_skip"
+
+
+def test_the_trial_shows_the_row_that_dev_chose(three_seeds):
+    """Not the one that is best on test; by hand: pairs -14, -14 and -3, -1, variance 2."""
+    rows = {
+        "lstm": (113.0, 115.0),
+        "random_skip": (102.0, 102.0),
+        "dynamic_skip": (99.0, 101.0),
+        "straight_through_lamda0.5": (90.0, 90.0),
+    }
+    for dev, (name, values) in enumerate(rows.items()):
+        for seed, perplexity in enumerate(values):
+            found = {
+                "test_perplexity": perplexity,
+                "valid_perplexity": dev,
+                "records": [{"epoch": 1}],
+            }
+            stand_in_results.write(three_seeds.parent, "lm", name, seed, **found)
+    for name in (
+        "straight_through_lamda0.5",
+        "softmaxes",
+    ):  # no row of these stands in for the LSTM
+        found = {"test_perplexity": 99.0, "valid_perplexity": 9, "records": [{"epoch": 1}]}
+        stand_in_results.write(three_seeds.parent, "lm_small_dropout", name, 0, **found)
+    shown = {row[-1]: row for row in trial.rows()}
+    row = shown["`lm`"]
+    assert shown["`lm_small_dropout`"][1] == ""
+    assert row[1:] == [
+        "114.0 ± 1.4 (2)",
+        "102.0 ± 0.0 (2)",
+        "",
+        "100.0 ± 1.4 (2): K = 5, lamda 1 (of 2 rows)",
+        "-14.0 [-14.0, -14.0]",
+        "-2.0 [-14.7, +10.7]",
+        "`lm`",
+    ]
+    best = "the dynamic row that is best on dev is"
+    assert trial.text()[:3] == [
+        f"Compared with the LSTM, {best} better in `lm` (2 seeds).",
+        f"Compared with random skips, {best} not to be told apart from it in `lm` (2 seeds).",
+        "It is better than both in no table.",
+    ]
+    assert "`lm_small`, `charlm_small`" in trial.text()[-1].replace(" and", ",")
+    for seed in (0, 1):
+        path = three_seeds.parent / "lm" / f"random_skip-seed{seed}.json"
+        stand_in_results.change(path, test_perplexity=120.0 + seed)
+    assert trial.text()[2] == "It is better than both in `lm`."
+    assert f"## {trial.TITLE}\n" in report.results() and trial.text()[0] in report.results()
+    assert "<td>100.0 ± 1.4 (2): K = 5, lamda 1 (of 2 rows)</td>" in html_report.render()
 
 
 def test_mean_and_deviation_over_seeds(three_seeds):
@@ -369,6 +445,22 @@ def test_the_commands_of_a_table_are_accepted(key, tmp_path):
 )
 def test_a_row_with_another_rows_runs_asks_for_the_same(key, name):
     assert parsed(key, name) == parsed(*tables.source(key, name))
+
+
+@pytest.mark.parametrize("task", tasks.TASKS)
+def test_the_preset_best_is_the_row_that_dev_chose(task):
+    """Of the committed results; but for how it is computed, and how often it is evaluated."""
+    key = tables.BEST[task]
+    table, name = TABLES[key], read_results.best_on_dev(key, "dynamic_skip")
+    same = ("preset", "run_dir", "eval_samples", "mixed_precision")
+    chosen = row_flags.config(table, table.rows[name])
+    best = dataclasses.replace(table, flags={"preset": "best"})
+    best = row_flags.config(best, tables.Row("", {}))
+    best = dataclasses.replace(best, **{flag: getattr(chosen, flag) for flag in same})
+    assert table.task == task and best == chosen, (
+        f"in the table {key} the row {name} is the best dynamic one on dev: give its flags to the"
+        f" preset best in {task}/presets.py"
+    )
 
 
 def parsed(key, name):

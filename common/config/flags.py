@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import functools
 import math
 import os
 import types
@@ -192,6 +193,11 @@ def hint(word: str, known: Iterable[Any]) -> str:
 
 def settings(config_class: type) -> dict[str, Setting]:
     """The settings of a config class by name, with defaults, help texts, bounds and choices."""
+    return dict(_settings(config_class))
+
+
+@functools.cache
+def _settings(config_class: type) -> dict[str, Setting]:
     hints = typing.get_type_hints(config_class)
     found = {}
     for field in dataclasses.fields(config_class):

@@ -7,7 +7,7 @@ from experiments.tables.numbers import NUMBERS
 from experiments.tables.sentiment import SENTIMENT
 from experiments.tables.table import Row, Table
 
-__all__ = ["SUMMARY", "TABLES", "Row", "Table", "at_scale", "source"]
+__all__ = ["BEST", "SUMMARY", "TABLES", "TRIAL", "Row", "Table", "at_scale", "source"]
 
 TABLES: dict[str, Table] = {**NUMBERS, **LANGUAGE, **NER, **SENTIMENT}
 
@@ -21,6 +21,30 @@ SUMMARY = {
     "lm_small": ("test_perplexity", "dynamic_skip"),
     "lm": ("test_perplexity", "dynamic_skip"),
     "charlm": ("test_perplexity", "dynamic_skip"),
+}
+
+
+# The tables of the trial of learned connections, the small scale of a task before the full one.
+TRIAL = (
+    "numbers21",
+    "estimators21",
+    "ner_small",
+    "ner",
+    "imdb_small",
+    "imdb",
+    "lm_small",
+    "lm_small_dropout",
+    "lm",
+    "charlm_small",
+)
+
+
+# The table in which dev chooses a task's preset `best`: the paper's size, or what is harder.
+BEST = {
+    "NumberPrediction": "numbers21",
+    "LanguageModeling": "lm",
+    "NER": "ner",
+    "Sentiment": "imdb",
 }
 
 

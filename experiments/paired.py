@@ -1,0 +1,113 @@
+"""Differences of two rows of a table, paired by seed, with their 95 % intervals."""
+
+import itertools
+import math
+import statistics
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from experiments import read_results
+from experiments.tables import TABLES
+
+# Student's t, two-sided 95 %, of 1 to 30 degrees of freedom (NIST/SEMATECH e-Handbook of
+# Statistical Methods, 1.3.6.7.2). More count as 30: a little too wide.
+T95 = (
+    *(12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228),
+    *(2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086),
+    *(2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042),
+)
+
+
+class Difference(NamedTuple):
+    """The mean of paired differences, half of its 95 % interval, and the number of pairs."""
+
+    mean: float
+    half: float
+    pairs: int
+
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether all of the interval lies on one side of zero."""
+        return abs(self.mean) > self.half
+
+    def text(self, decimals: int) -> str:
+        """The mean and, in square brackets, the interval; empty for a single pair."""
+        if self.half == math.inf:
+            return ""
+        ends = (self.mean - self.half, self.mean + self.half)
+        mean, low, high = (f"{value:+z.{decimals}f}" for value in (self.mean, *ends))
+        return f"{mean} [{low}, {high}]"
+
+
+def of_values(ours: Mapping[int, float], theirs: Mapping[int, float]) -> Difference | None:
+    """Ours less theirs, by seed; None without a common seed.
+
+    The interval is that of Student's t for the mean of the pairs; of one pair it is infinite.
+    """
+    found = [ours[seed] - theirs[seed] for seed in sorted(ours.keys() & theirs.keys())]
+    if not found:
+        return None
+    n, mean = len(found), statistics.fmean(found)
+    if n == 1:
+        return Difference(mean, math.inf, 1)
+    quantile = T95[min(n - 1, len(T95)) - 1]
+    return Difference(mean, quantile * statistics.stdev(found) / math.sqrt(n), n)
+
+
+def shown(key: str) -> tuple[list[str], list[read_results.Line]]:
+    """A table's column titles and rows, without metrics that none of its results has.
+
+    After the metrics, if any two rows have two seeds in common, the paired difference of the test
+    metric to that of the row in `base`.
+    """
+    results, rows = read_results.all_results(key), read_results.lines(key)
+    there = [any(name in result for result in results) for name, *_ in TABLES[key].metrics]
+    titles = [title for _, title, _, _ in itertools.compress(TABLES[key].metrics, there)]
+    rows = [line._replace(cells=[*itertools.compress(line.cells, there)]) for line in rows]
+    title, differences = _differences(key)
+    if any(differences):
+        titles.append(title)
+        both = zip(rows, differences, strict=True)
+        rows = [line._replace(cells=[*line.cells, read_results.Cell(text)]) for line, text in both]
+    return [*titles, *read_results.COST_TITLES], rows
+
+
+def _differences(key: str) -> tuple[str, list[str]]:
+    """The title of a column, and for each row of `shown_rows` the difference to that in `base`.
+
+    Nothing without a metric on the test set.
+    """
+    if not any(metric.startswith("test") for metric, *_ in TABLES[key].metrics):
+        return "", []
+    metric, title, decimals, _ = read_results.test_metric(key)
+    against = base(key, metric)
+    found = [difference(key, name, against, metric) for name in read_results.shown_rows(key)]
+    label = TABLES[key].rows[against].label if against else ""
+    return f"{title}: difference to {label} [95 %]", [
+        one.text(decimals) if one else "" for one in found
+    ]
+
+
+def lstm(key: str, metric: str) -> str:
+    """A table's row of the plain LSTM, its first one; empty if that was not run."""
+    rows = TABLES[key].rows
+    found = next((name for name in rows if rows[name].flags.get("cell") == "lstm"), "")
+    return found if found and read_results.by_seed(key, found, metric) else ""
+
+
+def base(key: str, metric: str) -> str:
+    """The row that a table's others are compared with: its LSTM, or else its first row.
+
+    Of those that have the metric; empty if none has.
+    """
+    found = (name for name in TABLES[key].rows if read_results.by_seed(key, name, metric))
+    return lstm(key, metric) or next(found, "")
+
+
+def difference(key: str, name: str, other: str, metric: str) -> Difference | None:
+    """A row's metric less another's, paired by seed; None for a row and itself, or no other."""
+    if name == other or not other:
+        return None
+    return of_values(
+        read_results.by_seed(key, name, metric), read_results.by_seed(key, other, metric)
+    )

@@ -1,0 +1,81 @@
+"""The trial: in each of its tables, the best dynamic row beside the LSTM and random skips.
+
+The best row is the one with the best mean on dev, never on test.
+"""
+
+from experiments import paired, read_results, sentences
+from experiments.tables import TABLES, TRIAL
+
+TITLE = "Do learned connections help?"
+TITLES = (
+    "test, sampled",
+    "LSTM",
+    "random skips",
+    "attention, best row on dev",
+    "dynamic skips, best row on dev",
+    "its difference to the LSTM [95 %]",
+    "its difference to random skips [95 %]",
+    "`python experiments/run.py`",
+)
+_CELLS = ("random_skip", "attention", "dynamic_skip")
+
+
+def rows() -> list[list[str]]:
+    """For each table of TRIAL, the values of the columns TITLES."""
+    return [_row(key) for key in TRIAL]
+
+
+def _row(key: str) -> list[str]:
+    metric, _, decimals, _ = read_results.test_metric(key)
+    others = [read_results.best_on_dev(key, cell) for cell in _CELLS]
+    lstm, (random, _, best) = paired.lstm(key, metric), others
+    shown = [
+        read_results.mean_and_seeds(key, name, metric) if name else "" for name in (lstm, *others)
+    ]
+    if best:
+        shown[-1] += f": {read_results.short_label(key, best)}{_chosen_of(key)}"
+    found = [
+        paired.difference(key, best, name, metric) if best else None for name in (lstm, random)
+    ]
+    differences = [one.text(decimals) if one else "" for one in found]
+    return [TABLES[key].title, *shown, *differences, f"`{key}`"]
+
+
+def _chosen_of(key: str) -> str:
+    """Among how many rows dev chose, if there are several."""
+    n = len(read_results.rows_of(key, "dynamic_skip"))
+    return f" (of {n} rows)" if n > 1 else ""
+
+
+def text() -> list[str]:
+    """Sentences: in which tables the best dynamic row is better than LSTM and random skips."""
+    found = {other: _verdicts(other) for other in ("the LSTM", "random skips")}
+    said = [
+        f"Compared with {other}, the dynamic row that is best on dev is {clauses}."
+        for other, verdicts in found.items()
+        if (clauses := sentences.clauses(verdicts, sentences.IN_TABLES))
+    ]
+    ahead = [{one.name for one in verdicts if one.way == "better"} for verdicts in found.values()]
+    both = sorted(set.intersection(*ahead))
+    said.append(f"It is better than both in {sentences.listed(both) if both else 'no table'}.")
+    empty = [f"`{key}`" for key in TRIAL if not read_results.all_results(key)]
+    said.append("An empty cell was not run, is in no row, or has not two seeds in common.")
+    return said + ([f"Not run at all: {sentences.listed(empty)}."] if empty else [])
+
+
+def _verdicts(other: str) -> list[sentences.Verdict]:
+    found = []
+    for key in TRIAL:
+        metric, best = (
+            read_results.test_metric(key)[0],
+            read_results.best_on_dev(key, "dynamic_skip"),
+        )
+        name = (
+            paired.lstm(key, metric)
+            if other == "the LSTM"
+            else read_results.best_on_dev(key, "random_skip")
+        )
+        if best and name:
+            verdict = sentences.verdict(key, best, name, metric)
+            found.append(verdict._replace(name=f"`{key}`", amount=""))
+    return found
