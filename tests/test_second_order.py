@@ -310,7 +310,10 @@ def test_products_and_the_softmax(mode):
 
 
 def test_many_lengths_are_not_compiled_one_by_one(monkeypatch):
-    """Eagerly, or in a graph for any length, nothing is; what was called before changes no bit."""
+    """Eagerly, or in a graph for any length, nothing is; what was called before changes no bit.
+
+    Nor are graphs made for the data of each call, which share their loops.
+    """
     traced = []
     loops = {"_forward_loop": None, "_backward_loop": None}
     for name in loops:
@@ -334,33 +337,59 @@ def test_many_lengths_are_not_compiled_one_by_one(monkeypatch):
     for n in range(25):
         gradient(layers[0], tf.ones([1 + n % 3, 1 + n, D]))
     assert len(traced) == 4 and {xla for _, xla in traced} == {False}
-    for a, b in zip(gradient(layers[0], X), gradient(layers[1], X), strict=True):
+    expected = gradient(layers[0], X)
+    for a, b in zip(expected, gradient(layers[1], X), strict=True):
         np.testing.assert_array_equal(a, b)
+    traced.clear()
+    graphs = [tf.function(lambda x, layer=layer: gradient(layer, x)) for layer in layers]
+    for n in range(1, 4):
+        graphs[1](tf.ones([1, n, D]))
+    assert len(traced) <= 4 and {xla for _, xla in traced} <= {False}
+    for a, b in zip(expected, graphs[1](X), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(
-    "jit_compile, units, n_actions, built, length, by_xla",
+    "jit_compile, units, n_actions, built, called, by_xla",
     [
-        (None, H, 3, T, T, True),
-        (None, H, 3, T, None, False),
-        (None, H, 3, None, T, False),
-        (None, H, 1, T, T, True),
-        (None, 512, 1, T, T, False),
-        (None, 512, 3, T, T, True),
-        (True, H, 3, None, None, True),
-        (False, H, 3, T, T, False),
+        (None, H, 3, [None, T], [None, T], True),
+        (None, H, 3, [None, T], [B, T], True),
+        (None, H, 3, [None, T], [None, None], False),
+        (None, H, 3, [None, None], [None, T], False),
+        (None, H, 3, [None, None], [B, T], False),
+        (None, H, 3, [B, T], [None, T], False),
+        (None, H, 3, [B, T], [B, T], False),
+        (None, H, 1, [None, T], [None, T], True),
+        (None, 512, 1, [None, T], [None, T], False),
+        (None, 512, 3, [None, T], [None, T], True),
+        (True, H, 3, [None, None], [None, None], True),
+        (True, H, 3, [B, T], [B, T], True),
+        (False, H, 3, [None, T], [None, T], False),
     ],
 )
-def test_a_graph_for_one_length_is_compiled(jit_compile, units, n_actions, built, length, by_xla):
-    """By static shape and settings, whatever the batch (`fit` does not know it).
+def test_a_graph_for_one_length_is_compiled(jit_compile, units, n_actions, built, called, by_xla):
+    """By static shape and settings: where a length is declared, with an open batch.
 
-    Not in a layer built for any length: `keras.Input([None, D])` says that they vary.
+    Not in a layer built for any length: `keras.Input([None, D])` says that they vary. Nor in one
+    that was built by its first data: the next may have another length.
     """
     layer = DynamicSkipLSTM(units, n_actions=n_actions, jit_compile=jit_compile)
-    layer(keras.Input([built, D]))
-    graph = tf.function(layer).get_concrete_function(tf.TensorSpec([None, length, D])).graph
+    layer(keras.Input(batch_shape=[*built, D]))
+    graph = tf.function(layer).get_concrete_function(tf.TensorSpec([*called, D])).graph
     calls = [op for op in graph.get_operations() if op.type.endswith("PartitionedCall")]
     assert {op.get_attr("_XlaMustCompile") for op in calls} == {by_xla}
+
+
+def test_a_graph_over_a_data_set_is_for_one_length():
+    """As `fit` makes it, with a step in a graph of its own, though the layer was built by data."""
+    layer = DynamicSkipLSTM(H, n_actions=3)
+    layer.build([B, T, D])
+    traced, original = [], layer.recurrence._forward
+    layer.recurrence._forward = lambda xla, *given: traced.append(xla) or original(xla, *given)
+    iterator = iter(tf.data.Dataset.from_tensors(tf.constant(X, tf.float32)).repeat())
+    tf.function(layer).get_concrete_function(tf.TensorSpec([B, T, D]))
+    tf.function(lambda it: tf.function(layer)(next(it))).get_concrete_function(iterator)
+    assert traced == [False, True]
 
 
 @pytest.mark.parametrize(

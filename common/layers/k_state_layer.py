@@ -61,10 +61,10 @@ class KStateLSTM(CellSettings, SequenceOutputs):
             [B, T] each, and `probs` [B, T, K], in the order of processing. In `Bidirectional` only
             with `return_state`.
         jit_compile: compile the recurrence with XLA, whatever the caller does. XLA compiles every
-            batch size and length anew, for seconds. So by default it is used in a graph that was
-            made for one length, not eagerly, nor in a layer that was built for any length
-            (`keras.Input([None, D])`), nor for a large plain LSTM on a CPU. A layer built on data
-            of one length, and then called in `tf.function` with many, wants False here.
+            batch size and length anew, for seconds. So by default it is used only in a graph, and
+            for a length that was declared: by `keras.Input([T, D])`, `layer.build([None, T, D])` or
+            a data set (`fit`, `predict`); or in code that XLA compiles anyhow. Not where a layer
+            was built by its first data, nor for a large plain LSTM on a CPU.
 
     Raises:
         ValueError: see the cell; tensors of a wrong shape; what is not there (see above).
@@ -136,11 +136,12 @@ class KStateLSTM(CellSettings, SequenceOutputs):
     def build(self, sequences_shape: tuple, initial_state_shape: list | None = None) -> None:
         """The weights, and whether XLA compiles the recurrence: see `jit_compile`."""
         super().build(sequences_shape, initial_state_shape)
-        # on a CPU, XLA's products with a large matrix are slower than a graph's
-        # (benchmarks/NOTES.md)
-        slower = self.units >= 512 and self.n_actions == 1
-        slower = slower and not tf.config.list_physical_devices("GPU")
-        never = self.jit_compile is None and (slower or sequences_shape[1] is None)
+        # on a CPU, XLA is slower than a graph with a large matrix (benchmarks/NOTES.md)
+        on_cpu = not tf.config.list_physical_devices("GPU")
+        slower = on_cpu and self.units >= 512 and self.n_actions == 1
+        batch, n_steps = sequences_shape[:2]
+        self.recurrence.one_length = batch is None and n_steps is not None  # data has a batch size
+        never = self.jit_compile is None and (slower or n_steps is None)
         self.recurrence.jit_compile = False if never else self.jit_compile
 
     @property

@@ -72,6 +72,8 @@ def run_layer(
     if not isinstance(layer, KStateLSTM):
         outputs, *state = layer(x, initial_state=state, mask=mask, training=training)
         return outputs, state, None
+    if not layer.built:  # for this length, which comes often: see `jit_compile`
+        layer.build([None, *x.shape[1:]])
     call = {"greedy": greedy, "seed": seed, "distances": distances}
     outputs, *state = layer(x, initial_state=state, mask=mask, training=training, **call)
     return outputs, state, layer.trace if layer.cell.has_agent else None

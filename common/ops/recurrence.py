@@ -33,7 +33,7 @@ from .loops import Array, buffer, empty, loop, shares_by_source, slots, written
 from .masks import Masks
 from .products import product, through, weight_gradient
 from .second_order import second_order
-from .sequence_gradient import compiled, compiles, differentiable
+from .sequence_gradient import compiled, compiles, differentiable, in_xla, over_data_set
 
 
 class Kept(NamedTuple):
@@ -50,13 +50,14 @@ class Recurrence:
     Args:
         n_actions: K. lamda: share of what the policy chooses; the previous state has the rest.
         n_seen: how many past h the policy's observation is the mean of, 1 or K.
-        jit_compile: compile both loops with XLA, also where the caller is eager or a plain graph;
-            None: as `compiles` says.
+        jit_compile: compile both loops with XLA, whatever the caller; None: as `compiles` says.
 
-    With `unroll` the steps are copies of each other in place of a loop.
+    With `unroll` the steps are copies of each other in place of a loop. Without `one_length` a
+    graph may be one of many, each made for the length of some data: all of them share their loops,
+    without XLA unless `jit_compile` or the caller asks for it, or it runs over a data set.
     """
 
-    unroll = False
+    unroll, one_length = False, True
 
     def __init__(
         self, n_actions: int, lamda: float, n_seen: int = 1, jit_compile: bool | None = True
@@ -117,16 +118,23 @@ class Recurrence:
             norm: layer normalisation, or None. masks: dropout and zoneout.
             policy, given: what `_connect` takes, with and without a gradient.
         """
-        xla = compiles(self.jit_compile, projected.shape[0])
+        n_steps, batch = projected.shape[:2]
+        one_length = self.one_length or in_xla() or over_data_set()
+        xla = compiles(self.jit_compile, n_steps if one_length else None)
+        any_length = not self.unroll and (tf.executing_eagerly() or not one_length)
 
         def forward(inputs: tuple):
-            kept = self._forward(xla, *inputs, masks, given)
+            kept = self._forward(xla, any_length, *inputs, masks, given)
+            for a in (kept.z, *kept.chosen):  # a loop for any length does not know this one
+                a.set_shape([n_steps, batch, *a.shape[2:]])
+            for a in kept.states:
+                a.set_shape([n_steps and self.n_actions + n_steps, batch, a.shape[2]])
             return (*kept.states, kept.chosen[0]), kept
 
         def backward(inputs: tuple, kept: Kept, d_states: tuple):
             _, recurrent_kernel, _, norm, policy = inputs
             of_loop = recurrent_kernel, norm, policy, masks
-            dz, h, *rest = self._backward(xla, State(*d_states), kept, *of_loop)
+            dz, h, *rest = self._backward(xla, any_length, State(*d_states), kept, *of_loop)
             return dz, weight_gradient(h, dz, recurrent_kernel.dtype), *rest
 
         def second(inputs: tuple, kept: Kept, d_states: tuple, w: tuple):

@@ -23,8 +23,8 @@ def compiles(jit_compile: bool | None, n_steps: int | None) -> bool:
     """Whether XLA compiles loops over `n_steps` steps (None: unknown to the graph).
 
     XLA compiles every length anew, and takes longer for it than a few calls do. So with
-    `jit_compile` None it is used only in a graph that was made for one length, which is then likely
-    to come often. Earlier calls have no influence.
+    `jit_compile` None it is used only in a graph, for a length that is known to come often (see
+    `Recurrence`). Earlier calls have no influence.
     """
     return (
         jit_compile if jit_compile is not None else not (tf.executing_eagerly() or n_steps is None)
@@ -32,9 +32,9 @@ def compiles(jit_compile: bool | None, n_steps: int | None) -> bool:
 
 
 def compiled(loop: Callable) -> Callable:
-    """`loop(xla, *tensors)` as a graph, compiled with XLA or not.
+    """`loop(xla, *tensors)` as a graph, to be called with (xla, any_length, *tensors).
 
-    An eager call without XLA does not trace each length and batch size anew.
+    Compiled with XLA or not; if not, `any_length` spares tracing each length and batch size anew.
     """
 
     def graph(xla: bool, **options: Any):
@@ -45,8 +45,8 @@ def compiled(loop: Callable) -> Callable:
         )
 
     exact, relaxed = {xla: graph(xla) for xla in (False, True)}, graph(False, reduce_retracing=True)
-    return lambda xla, *arguments: (relaxed if tf.executing_eagerly() and not xla else exact[xla])(
-        *arguments
+    return lambda xla, any_length, *tensors: (relaxed if any_length and not xla else exact[xla])(
+        *tensors
     )
 
 
@@ -90,6 +90,8 @@ def differentiable(inputs: Any, forward: Callable, backward: Callable, second: C
             *stopped, d_h, d_c = (tf.stop_gradient(a) for a in tensors)
             kept_ = here(kept)
             found = present(backward(refilled(inputs, stopped), kept_, (d_h, d_c)))
+            for a, b in zip(found, stopped, strict=True):
+                a.set_shape(b.shape)
 
             def gradient_of_gradient(*w: tf.Tensor):
                 *tensors_, d_h, d_c = tensors
@@ -123,6 +125,19 @@ def in_xla() -> bool:
     """Whether the current graph is one that XLA will compile."""
     graph = tf.compat.v1.get_default_graph()
     return not tf.executing_eagerly() and GraphOrParentsInXlaContext(graph)
+
+
+def over_data_set() -> bool:
+    """Whether the current graph, or one around it, takes its batches from a `tf.data` iterator.
+
+    All of them then have the shapes that the graph was made for, as those of Keras' `fit`.
+    """
+    graph = tf.compat.v1.get_default_graph()
+    while graph is not None and not any(
+        op.type.startswith("IteratorGetNext") for op in graph.get_operations()
+    ):
+        graph = getattr(graph, "outer_graph", None)
+    return graph is not None
 
 
 @tf.custom_gradient
