@@ -20,6 +20,7 @@ from common.training.restore import Trained, keep_encoder, load_run
 from Sentiment import model as sentiment_model
 from Sentiment import reader
 from Sentiment.model import SentimentModel
+from Sentiment.pooling import SENTENCE_ENDS
 from Sentiment.presets import SentimentConfig
 
 VOCABULARY = "vocabulary.txt"  # in the run's folder
@@ -105,6 +106,17 @@ def load_data(config: SentimentConfig, names: Sequence[str] = ()) -> reader.Corp
     return corpus._replace(train=[corpus.train[i] for i in kept])
 
 
+def make_model(
+    config: SentimentConfig,
+    vocabulary: Vocabulary,
+    n_classes: int,
+    vectors: np.ndarray | None = None,
+) -> SentimentModel:
+    """The network for the words of a vocabulary; `vectors` [V, D] as of `SentimentModel`."""
+    ends = [vocabulary.ids[end] for end in SENTENCE_ENDS if end in vocabulary.ids]
+    return SentimentModel(config, len(vocabulary), n_classes, vectors, ends)
+
+
 def build(config: SentimentConfig) -> Experiment:
     """The data, model and schedule of a run."""
     corpus = load_data(config)
@@ -125,7 +137,7 @@ def build(config: SentimentConfig) -> Experiment:
         for split in ("train", "dev", "test")
     }
     buckets = bucketing.bucket_lengths(data["train"].lengths, config.n_buckets)
-    model = SentimentModel(config, len(vocabulary), corpus.classes, vectors)
+    model = make_model(config, vocabulary, corpus.classes, vectors)
     keep_encoder(vocabulary, config.run_dir, VOCABULARY)
     if corpus.names:
         keep_encoder(Vocabulary(corpus.names), config.run_dir, CLASSES)
@@ -170,7 +182,7 @@ def load(run_dir: str, checkpoint_file: str = "") -> Trained:
 
     def make(config: SentimentConfig) -> SentimentModel:  # called once the run is known to be one
         vocabularies.append(Vocabulary.load(pathlib.Path(run_dir, VOCABULARY)))
-        return SentimentModel(config, len(vocabularies[0]), len(class_names(config, run_dir)))
+        return make_model(config, vocabularies[0], len(class_names(config, run_dir)))
 
     config, model = load_run(run_dir, SentimentConfig, make, checkpoint_file)
     trainer = make_trainer(model, config, None, STEPS_PER_CALL, many_shapes=True)

@@ -1,5 +1,6 @@
 """The classifier: word vectors, one recurrent layer, a softmax over the classes."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -15,6 +16,7 @@ from common.ops.random import dropout, fold
 from common.ops.replicas import total
 from common.training.metrics import classification_metrics, judged
 from common.training.task_model import NamedTensors
+from Sentiment.pooling import AttentionPooling, HierarchicalPooling
 from Sentiment.presets import SentimentConfig
 
 CLASSES = {
@@ -29,12 +31,15 @@ class SentimentModel(keras.Model):
         h_1 .. h_n = recurrent layer over E[w_1] .. E[w_n]
         p = softmax(V D(h) + b),    h = mean_t h_t or h_n,    D: dropout
 
+    With `--pooling attention` h is a weighted mean (`pooling.py`), with `--sentences` one of
+    weighted means of sentences.
+
     The agent is rewarded with log p(label), after the last word. With `--estimator marginal` p is
     the mean over the distances of that step.
 
     Args:
         config: the flags. n_words: V. n_classes: of the labels. vectors: [V, D] initial word
-            vectors, or None.
+            vectors, or None. ends: the numbers of the words that end a sentence.
     """
 
     def __init__(
@@ -43,6 +48,7 @@ class SentimentModel(keras.Model):
         n_words: int,
         n_classes: int,
         vectors: np.ndarray | None = None,
+        ends: Sequence[int] = (),
     ):
         super().__init__(name="sentiment_model")
         self.config = config
@@ -51,6 +57,12 @@ class SentimentModel(keras.Model):
             n_words, config.word_size, uniform, name="words", trainable=config.train_vectors
         )
         self.recurrent = make_layer(config, config.rnn_size, name="recurrent")
+        self.pooling = None
+        if config.pooling == "attention" and config.sentences:
+            sentence_layer = make_layer(config, config.rnn_size, "lstm", name="sentences")
+            self.pooling = HierarchicalPooling(sentence_layer, ends, name="pooling")
+        elif config.pooling == "attention":
+            self.pooling = AttentionPooling(name="pooling")
         self.classifier = keras.layers.Dense(n_classes, name="classifier")
         self(tf.ones([1, 1], tf.int32), tf.ones([1], tf.int32))  # creates the weights
         if vectors is not None:
@@ -78,7 +90,11 @@ class SentimentModel(keras.Model):
         rate = self.config.dropout if training else 0.0
         if self.config.is_marginal:
             return self._expected_logits(lengths, trace, rate, fold(seed, 1)), trace
-        if self.config.pooling == "mean":
+        if isinstance(self.pooling, HierarchicalPooling):
+            h = self.pooling(outputs, words, mask)
+        elif self.pooling is not None:
+            h = self.pooling(outputs, mask)
+        elif self.config.pooling == "mean":
             real = tf.cast(mask, outputs.dtype)[:, :, None]
             h = tf.math.divide_no_nan(tf.reduce_sum(outputs * real, 1), tf.reduce_sum(real, 1))
         else:

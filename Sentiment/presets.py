@@ -45,7 +45,12 @@ class SentimentConfig(RunConfig):
     n_actions: int = setting(3, minimum=1)
     lamda: float = setting(0.5, minimum=0, maximum=1)
     pooling: str = setting(
-        "mean", "input of the classifier: the mean output, or the last", choices=("mean", "last")
+        "mean",
+        "input of the classifier: mean, last or weighted output",
+        choices=("mean", "last", "attention"),
+    )
+    sentences: bool = setting(
+        False, "attention over the words of each sentence, then over the sentences"
     )
     dropout: float = setting(0.2, "probability of dropping a unit before the classifier")
     batch_size: int = setting(50, minimum=1)
@@ -86,6 +91,16 @@ class SentimentConfig(RunConfig):
                 "--dataset own needs --data_dir, the folder that has train.tsv or train.jsonl: "
                 "name it, or leave --dataset out for the generated corpus"
             )
+
+    @classmethod
+    def choosers(cls) -> list[str]:
+        """As of `RunConfig`."""
+        return [*super().choosers(), "pooling"]
+
+    @classmethod
+    def readers(cls) -> dict[str, dict[str, list[str]]]:
+        """As of `RunConfig`."""
+        return super().readers() | {"sentences": {"pooling": ["attention"]}}
 
 
 PRESETS = {

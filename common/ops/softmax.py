@@ -1,4 +1,4 @@
-"""Softmax over a large vocabulary and its log-likelihood, in few passes over the logits [N, V]."""
+"""Softmax: over a large vocabulary in few passes over the logits [N, V], and under a mask."""
 
 import tensorflow as tf
 
@@ -49,3 +49,12 @@ def log_likelihood(
         return value, gradient
 
     return run(h, kernel, bias)
+
+
+def masked_softmax(logits: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
+    """Softmax over the last axis, of the places where `mask` (bool) is true; elsewhere 0.
+
+    Where a row has no place, all of it is 0. The two broadcast against each other.
+    """
+    lowest = tf.constant(logits.dtype.min, logits.dtype)
+    return tf.nn.softmax(tf.where(mask, logits, lowest)) * tf.cast(mask, logits.dtype)

@@ -35,6 +35,16 @@ _IMDB_ROWS = {
     "lstm_last": Row(
         "LSTM, its last output instead of the mean", {"cell": "lstm", "pooling": "last"}
     ),
+    "lstm_attention": Row(
+        "LSTM, attention over its outputs instead of the mean",
+        {"cell": "lstm", "pooling": "attention"},
+    ),
+    "lstm_sentences": Row(
+        "LSTM, attention over words and over sentences",
+        {"cell": "lstm", "pooling": "attention", "sentences": True},
+        {"test_accuracy_sampled": 89.3},
+        "Long et al. 2017, of Chen et al. 2016",
+    ),
 }
 # At lamda 0.5 as the preset is, so two of them are there already.
 _IMDB_TRIAL = {
