@@ -23,10 +23,15 @@ _LONGEST_SENTENCE = 1000
 
 
 class Sentence(NamedTuple):
-    """The words as written, and their tags in the chosen scheme; no tags for unlabelled text."""
+    """The words as written, and their tags in the chosen scheme; no tags for unlabelled text.
+
+    classes: of each word what stands in further columns, such as its part of speech and its chunk;
+    none where they were not asked for.
+    """
 
     words: Sequence[str]
     tags: Sequence[str] = ()
+    classes: Sequence[Sequence[str]] = ()
 
 
 def _check_words(path: str | os.PathLike, sentences: Sequence[Sentence], column: int) -> None:
@@ -43,7 +48,10 @@ def _check_words(path: str | os.PathLike, sentences: Sequence[Sentence], column:
 
 
 def read_conll(
-    path: str | os.PathLike, scheme: str = "BIOES", columns: Sequence[int] = COLUMNS
+    path: str | os.PathLike,
+    scheme: str = "BIOES",
+    columns: Sequence[int] = COLUMNS,
+    keep: Sequence[int] = (),
 ) -> list[Sentence]:
     """The sentences of one file of columns, tags converted to `scheme`, `-DOCSTART-` lines left
     out.
@@ -65,14 +73,16 @@ def read_conll(
     sentences: list[Sentence] = []
     words: list[str] = []
     tags: list[str] = []
+    classes: list[tuple[str, ...]] = []
     for number, line in enumerate([*read_lines(path), ""], 1):
         cells = words_of(line)
         if cells and word and cells[0].startswith("#"):
             continue
         if not cells or cells[0] == "-DOCSTART-":
             if words:
-                sentences.append(Sentence(words, to_tags(spans(tags), len(tags), scheme)))
-                words, tags = [], []
+                converted = to_tags(spans(tags), len(tags), scheme)
+                sentences.append(Sentence(words, converted, classes if keep else ()))
+                words, tags, classes = [], [], []
             continue
         if not width and len(cells) < max(columns):
             raise InputError(
@@ -93,6 +103,7 @@ def read_conll(
             )
         words.append(cells[word])
         tags.append(cells[tag])
+        classes.append(tuple(cells[column - 1] for column in keep))
     if not sentences:
         raise InputError(f"{path}: expected sentences, found none; get the file again")
     _check_words(path, sentences, columns[0])

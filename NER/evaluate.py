@@ -42,7 +42,7 @@ def evaluate(config: EvaluateConfig) -> dict[str, float]:
     """
     # imports TensorFlow, so only after the flags were read
     from common.training.metrics import random_and_mixed
-    from NER import experiment, reader
+    from NER import experiment
     from NER.span_f1 import span_f1
 
     run_config, trainer, encoder = experiment.load(config.run_dir, config.checkpoint)
@@ -51,7 +51,7 @@ def evaluate(config: EvaluateConfig) -> dict[str, float]:
     if config.file:
         name, sentences = (
             pathlib.Path(config.file).name,
-            reader.read_conll(config.file, run_config.scheme, run_config.columns),
+            experiment.read_file(run_config, config.file),
         )
     else:
         corpus = experiment.load_data(run_config, config.data_dir)

@@ -24,7 +24,7 @@ from NER.span_f1 import span_f1
 ENCODER = "encoder.json"  # in the run's folder
 EVALUATION_BATCH = 100
 STEPS_PER_CALL = 10
-PADDED = ("words", "chars", "tags")
+PADDED = ("words", "chars", "tags", "features")
 
 
 class Tagged(NamedTuple):
@@ -126,6 +126,7 @@ def make_encoder(
         "min_count": config.min_count,
         "scheme": config.scheme,
         "max_chars": config.max_chars,
+        "feature_sets": config.features,
     }
     if not config.vectors:
         return reader.Encoder.build(corpus.train, **options), None
@@ -157,7 +158,20 @@ def make_encoder(
 
 def load_data(config: NERConfig, data_dir: str = "") -> reader.Corpus:
     """The data of a run, or those of another folder that are like them."""
-    return reader.load(data_dir or config.data_dir, config.scheme, columns=config.columns)
+    keep = config.kept_columns
+    return reader.load(data_dir or config.data_dir, config.scheme, 0, config.columns, keep)
+
+
+def read_file(config: NERConfig, path: str) -> list[reader.Sentence]:
+    """The sentences of a file, as the network of a run reads them."""
+    return reader.read_conll(path, config.scheme, config.columns, config.kept_columns)
+
+
+def make_optimizer(config: NERConfig) -> keras.optimizers.Optimizer:
+    """SGD; of the convolutions Adam, as Strubell et al. (2017) set it."""
+    if config.model == "idcnn":
+        return keras.optimizers.Adam(config.learning_rate, beta_2=0.9, epsilon=1e-6)
+    return keras.optimizers.SGD(config.learning_rate, config.momentum)
 
 
 def build(config: NERConfig) -> Experiment:
@@ -168,7 +182,7 @@ def build(config: NERConfig) -> Experiment:
     encoder, vectors = make_encoder(config, corpus)
     train_data = encoder.encode(corpus.train)
     buckets = bucketing.bucket_lengths(train_data.lengths, config.n_buckets)
-    model = NERModel(config, encoder, vectors)
+    model = NERModel(config, encoder, vectors, encoder.seen_once(corpus.train))
     keep_encoder(encoder, config.run_dir, ENCODER)
     print(
         f"corpus: {config.data_dir or 'generated'}, {len(corpus.train):,} training sentences,"
@@ -178,7 +192,7 @@ def build(config: NERConfig) -> Experiment:
     packed, monitor = (train_data._asdict(), PADDED, buckets), "dev_f1_sampled"
     return Experiment(
         model=model,
-        optimizer=keras.optimizers.SGD(config.learning_rate, config.momentum),
+        optimizer=make_optimizer(config),
         train_batches=lambda epoch: bucketing.epoch_chunks(
             *packed, config.batch_size, STEPS_PER_CALL, config.seed, epoch
         ),

@@ -25,7 +25,7 @@ _TEXTS = (  # own work
 
 def recurrent_layers(trained: Trained) -> list:
     """The layer that reads from left to right, then the one from right to left."""
-    return [trained.model.forward, trained.model.backward]
+    return trained.model.recurrent_layers
 
 
 def tokenise(trained: Trained, text: str) -> list[str]:
@@ -39,8 +39,10 @@ def traces(
     """Each agent's direction, whether it reads from the end, and its trace of the padded texts."""
     data = trained.encoder.encode([reader.Sentence(list(words)) for words in texts])
     inputs = map(tf.constant, (data.words, data.chars, data.lengths))
-    forward, backward = trained.model(*inputs, greedy=greedy, seed=seed)[1]
-    return [("left to right", False, forward), ("right to left", True, backward)]
+    features = tf.constant(data.features)
+    forward, backward = trained.model(*inputs, greedy=greedy, seed=seed, features=features)[1]
+    found = [("left to right", False, forward), ("right to left", True, backward)]
+    return found if trained.config.bidirectional else found[:1]
 
 
 def example_texts(config: NERConfig, seed: int) -> list[str]:
@@ -65,6 +67,11 @@ def gradient_probe(
     of word T's tag under the tag scores [B].
     """
     config, model = trained.config, trained.model
+    if not config.bidirectional or config.model != "rnn" or config.scores == "directions":
+        raise InputError(
+            "the figure needs a tagger with a layer each way and common scores of both; train one"
+            " with --model rnn --bidirectional --scores linear"
+        )
     long_enough = [one for one in experiment.load_data(config).dev if len(one.words) >= n_steps]
     if not long_enough:
         raise InputError(
@@ -75,16 +82,14 @@ def gradient_probe(
     ]
     data = trained.encoder.encode(cut)
     words, chars = tf.constant(data.words), tf.constant(data.chars)
-    x = tf.concat(
-        [model.word_vectors(words), model.spelling(chars, 0.0, tf.zeros(2, tf.int32))], -1
-    )
+    x = model.inputs_of(words, chars)
     trace = run_layer(model.forward, x, seed=tf.constant([0, 0]))[2]
     # of word T, which it reads first
     back = run_layer(model.backward, x, seed=tf.constant([0, 1]))[0][:, 0]
 
     def loss(h: tf.Tensor) -> tf.Tensor:
         labels = tf.constant(data.tags[:, -1], tf.int32)
-        scores = model.scores(tf.concat([h, back], -1))
+        scores = model.scores_of(tf.concat([h, back], -1))
         return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, scores)
 
     return model.forward, x, None if trace is None else trace.distances, loss
@@ -96,6 +101,11 @@ def page_inputs(trained: Trained) -> dict[str, Any]:
     Its values are arrays and plain data.
     """
     encoder, model = trained.encoder, trained.model
+    if trained.config.char_encoder != "cnn":
+        raise InputError(
+            "the page expects a tagger with filters over characters, found --char_encoder"
+            f" {trained.config.char_encoder}; train one with --char_encoder cnn"
+        )
     spelling = {
         "chars": list(encoder.chars.words),
         "embedding": model.char_vectors.embeddings,

@@ -1,117 +1,35 @@
-"""The tagger: words and characters, a dynamic-skip layer in each direction, a CRF over the tags."""
+"""The tagger: its network, trained on log p(tags), its agents on that as a reward."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
-import keras
-import numpy as np
 import tensorflow as tf
 
 from common import objective
-from common.layers.crf import CRF
-from common.layers.make_layer import auxiliary, make_layer, run_layer
+from common.layers.make_layer import auxiliary
 from common.losses import masked_mean, mixture
 from common.ops.agent import Trace
 from common.ops.mixture import by_chain, log_mean, repeated
-from common.ops.random import dropout, fold
+from common.ops.random import dropout_mask, fold
 from common.training.task_model import NamedTensors
 from NER import reader
-from NER.presets import NERConfig
+from NER.network import Network
 
 
-class NERModel(keras.Model):
-    """Words and characters -> scores of the tags [B, T, N], and a CRF over them.
-
-    Gui et al. 2019, section 4.1; Ma & Hovy 2016.
-
-        w_t = [E[word_t] ; tanh max_i(D(C)_{i-1..i+1} * F)]
-        h_t = [forward layer over D(w) ; backward layer over D(w)]
-        p(tags | words) = CRF(S D(h_t) + b)
-
-    with F the filters over the characters of the word, D dropout.
+class NERModel(Network):
+    """The tagger as a `TaskModel`; see `Network` for its arguments and equations.
 
     Each direction has its own agent. Both are rewarded with log p(gold tags), after their last
     step.
-
-    Args:
-        config: the flags. encoder: the words, characters and tags. vectors: [V, D] initial word
-            vectors, or None.
     """
 
-    def __init__(
-        self, config: NERConfig, encoder: reader.Encoder, vectors: np.ndarray | None = None
-    ):
-        super().__init__(name="ner_model")
-        self.config = config
-
-        def embedding(n: int, size: int, name: str, **kwargs: Any):
-            bound = math.sqrt(3 / size)
-            return keras.layers.Embedding(
-                n, size, keras.initializers.RandomUniform(-bound, bound), name=name, **kwargs
-            )
-
-        self.word_vectors = embedding(
-            len(encoder.words), config.word_size, "words", trainable=config.train_vectors
-        )
-        self.char_vectors = embedding(len(encoder.chars), config.char_size, "chars")
-        self.convolution = keras.layers.Conv1D(
-            config.char_filters, config.char_width, padding="same", name="char_filters"
-        )
-        self.forward = make_layer(config, config.rnn_size, name="forward")
-        self.backward = make_layer(config, config.rnn_size, name="backward", go_backwards=True)
-        self.scores = keras.layers.Dense(len(encoder.tags), name="scores")
-        self.crf = CRF(encoder.tags, config.scheme, name="crf")
-        self.crf.build([None, None, len(encoder.tags)])
-        # creates the weights
-        self(
-            tf.ones([1, 1], tf.int32),
-            tf.ones([1, 1, config.max_chars], tf.int32),
-            tf.ones([1], tf.int32),
-        )
-        if vectors is not None:
-            self.word_vectors.embeddings.assign(vectors)
-
-    def call(
-        self,
-        words: tf.Tensor,
-        chars: tf.Tensor,
-        lengths: tf.Tensor,
-        training: bool = False,
-        greedy: bool = False,
-        seed: tf.Tensor | None = None,
-        distances: Sequence[tf.Tensor | None] = (None, None),
-    ) -> tuple[tf.Tensor, tuple]:
-        """Words [B, T], chars [B, T, C], lengths [B] int -> scores [B, T, N], traces.
-
-        The traces are those of both directions, None without an agent. The backward layer's trace
-        is in the order in which it reads, from the end of the sentence, after the padding; so are
-        `distances`, the choices [B, T] to replay in each direction.
-        """
-        seed = tf.zeros(2, tf.int32) if seed is None else seed
-        rate = self.config.dropout if training else 0.0
-        mask = tf.sequence_mask(lengths, tf.shape(words)[1])
-        x = tf.concat([self.word_vectors(words), self.spelling(chars, rate, fold(seed, 0))], -1)
-        x = dropout(x, rate, fold(seed, 1))
-        call = {"mask": mask, "training": training, "greedy": greedy}
-        ahead, _, forward = run_layer(
-            self.forward, x, seed=fold(seed, 2), distances=distances[0], **call
-        )
-        back, _, backward = run_layer(
-            self.backward, x, seed=fold(seed, 3), distances=distances[1], **call
-        )
-        h = dropout(tf.concat([ahead, tf.reverse(back, [1])], -1), rate, fold(seed, 4))
-        return tf.cast(self.scores(h), tf.float32), (forward, backward)
-
-    def spelling(self, chars: tf.Tensor, rate: float, seed: tf.Tensor) -> tf.Tensor:
-        """Characters [B, T, C] -> [B, T, filters]: each filter's maximum over the word."""
-        shape = tf.shape(chars)
-        flat = tf.reshape(chars, [-1, chars.shape[-1]])
-        real = tf.cast(flat != 0, self.compute_dtype)[:, :, None]
-        found = self.convolution(dropout(self.char_vectors(flat) * real, rate, seed))
-        # places beyond the word cannot win
-        found = tf.tanh(tf.reduce_max(found - (1 - real) * 1e4, 1))
-        return tf.reshape(found, [shape[0], shape[1], self.config.char_filters])
+    def without_singletons(self, words: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """Training words [B, T], of those seen once a share unknown, drawn anew each time."""
+        rate = self.config.unknown_singletons
+        if not rate or self.singletons is None:
+            return words
+        dropped = dropout_mask(tf.shape(words), rate, seed) == 0
+        return tf.where(dropped & tf.gather(self.singletons, words), reader.UNKNOWN_ID, words)
 
     def initial_state(self, batch_size: int) -> tuple:
         """(): no state is carried from batch to batch."""
@@ -121,13 +39,30 @@ class NERModel(keras.Model):
         self, batch: NamedTensors, state: Any, seed: tf.Tensor, schedule: NamedTensors
     ) -> tuple[tf.Tensor, dict, object]:
         """See `TaskModel`."""
-        inputs = batch["words"], batch["chars"], batch["lengths"]
-        scores, traces = self(*inputs, training=True, seed=seed)
-        auxiliary_loss, reported = auxiliary([self.forward, self.backward])
-        log_likelihood = self.crf.log_likelihood(scores, batch["tags"], _mask(batch))
+        words = self.without_singletons(batch["words"], fold(seed, 5))
+        inputs = words, batch["chars"], batch["lengths"], batch.get("features")
+        scores, traces = self.all_scores(*inputs, training=True, seed=seed)
+        auxiliary_loss, reported = auxiliary(self.recurrent_layers)
+        mask = _mask(batch)
+        each = [self.crf.log_likelihood(one, batch["tags"], mask) for one in scores]
+        log_likelihood = each[0] if len(each) == 1 else tf.add_n(each)
+        if self.config.model == "idcnn" and self.config.drop_penalty:
+            auxiliary_loss += self._drop_penalty(scores, self.all_scores(*inputs)[0], batch)
         terms = log_likelihood, traces, batch["weights"], auxiliary_loss, schedule
         loss, metrics = self.loss_terms(*terms)
         return loss, metrics | reported, state
+
+    def _drop_penalty(
+        self, scores: list[tf.Tensor], whole: list[tf.Tensor], batch: NamedTensors
+    ) -> tf.Tensor:
+        """Half the squared difference that dropout makes to the scores, times `--drop_penalty`.
+
+        Ma et al. 2017, "Dropout with Expectation-linear Regularization", as Strubell et al. have
+        it: a sum over a batch's words.
+        """
+        counts = tf.cast(_mask(batch), tf.float32) * batch["weights"][:, None]
+        squares = [tf.reduce_sum((a - b) ** 2, -1) for a, b in zip(scores, whole, strict=True)]
+        return self.config.drop_penalty / 2 * tf.reduce_sum(tf.add_n(squares) * counts)
 
     def loss_terms(
         self,
@@ -162,7 +97,8 @@ class NERModel(keras.Model):
         path is approximated by the best, under that mean, of the chains' own best paths.
         """
         inputs = [repeated(batch[name], n_chains) for name in ("words", "chars", "lengths")]
-        scores, (forward, backward) = self(*inputs, greedy=greedy, seed=seed)
+        features = repeated(batch["features"], n_chains) if self.config.features else None
+        scores, (forward, backward) = self(*inputs, greedy=greedy, seed=seed, features=features)
         if n_chains > 1:
             return self._mixed(scores, repeated(_mask(batch), n_chains), batch["tags"], n_chains)
         mask = _mask(batch)
@@ -171,7 +107,9 @@ class NERModel(keras.Model):
             "log_likelihood": self.crf.log_likelihood(scores, batch["tags"], mask),
         }
         if forward is not None:
-            found |= {"forward": forward.distances, "backward": tf.reverse(backward.distances, [1])}
+            found |= {"forward": forward.distances}
+        if backward is not None:
+            found |= {"backward": tf.reverse(backward.distances, [1])}
         return found
 
     def _mixed(

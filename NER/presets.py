@@ -4,8 +4,10 @@ import dataclasses
 from collections.abc import Sequence
 
 from common.choices import WITHOUT_MARGINAL
-from common.config import RunConfig, setting
+from common.config import RunConfig, cells, setting
 from common.errors import InputError
+from NER.conll import COLUMNS
+from NER.features import MOST_FEATURES
 
 
 def check_columns(columns: Sequence[int]) -> None:
@@ -17,14 +19,39 @@ def check_columns(columns: Sequence[int]) -> None:
         )
 
 
+@cells.options
+class DilatedOptions:
+    """The options of --model idcnn."""
+
+    filters: int = setting(300, "filters of each convolution", minimum=1)
+    dilations: list[int] = setting([1, 2, 1], "dilations of the block's convolutions", minimum=1)
+    iterations: int = setting(1, "passes through the block; each is trained to tag", minimum=1)
+    drop_penalty: float = setting(
+        1e-4, "weight of the squared change of the scores by dropout", minimum=0
+    )
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class NERConfig(RunConfig):
+class _Model:
+    model: str = setting(
+        "rnn",
+        "recurrent layers, convolutions or none of them",
+        choices=("rnn", "idcnn", "linear"),
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NERConfig(cells.flags_of([DilatedOptions]), _Model, RunConfig):
     """Train a tagger of named entities on CoNLL-2003 or other data.
 
     Gui et al. 2019, section 4.1; network and schedule of Ma & Hovy 2016.
     """
 
     task = "NER"
+    options = {
+        **RunConfig.options,
+        "model": {"rnn": cells.NoOptions, "idcnn": DilatedOptions, "linear": cells.NoOptions},
+    }
 
     data_dir: str = setting(
         "",
@@ -45,16 +72,35 @@ class NERConfig(RunConfig):
     min_count: int = setting(
         2, "rarer training words without a pretrained vector become unknown", minimum=1
     )
+    unknown_singletons: float = setting(
+        0.0, "share of the words seen once that are unknown in training", minimum=0, maximum=1
+    )
+    char_encoder: str = setting(
+        "cnn",
+        "what is read of a word's letters [shape: capitals]",
+        choices=("cnn", "lstm", "shape", "none"),
+    )
     char_size: int = setting(30, "dimension of a character's vector", minimum=1)
     char_filters: int = setting(
         30, "filters of the convolution over a word's characters", minimum=1
     )
     char_width: int = setting(3, "width of the filters, in characters", minimum=1)
+    char_rnn_size: int = setting(25, "units of the LSTM over characters, each way", minimum=1)
     max_chars: int = setting(20, "maximum characters of a word", minimum=1)
+    features: list[str] = setting(
+        [], "hand-made features, added to the scores (Huang)", choices=tuple(MOST_FEATURES)
+    )
+    bidirectional: bool = setting(True, "also read from right to left")
+    scores: str = setting(
+        "linear",
+        "scores: linear, above a tanh layer, or each way's",
+        choices=("linear", "tanh", "directions"),
+    )
+    crf: bool = setting(True, "score tags together; without: each alone")
     scheme: str = setting("BIOES", "tagging scheme", choices=("BIOES", "BIO"))
     dropout: float = setting(
         0.5,
-        "probability of dropping a unit, on characters, before and after the recurrent layers",
+        "share of units dropped: characters, inputs, outputs",
     )
     batch_size: int = setting(10, minimum=1)
     max_epochs: int = setting(100, minimum=1)
@@ -79,10 +125,53 @@ class NERConfig(RunConfig):
     n_buckets: int = setting(14, "number of padded lengths; each is compiled once", minimum=1)
 
     def __post_init__(self):
+        """Raises `InputError` for columns or scores that there are not."""
         super().__post_init__()
         check_columns(self.columns)
+        if self.scores == "directions" and not (self.bidirectional and self.model == "rnn"):
+            raise InputError(
+                "--scores directions expects a layer in each direction, found one: leave out"
+                f" {'--nobidirectional' if self.model == 'rnn' else '--model ' + self.model}, or"
+                " change --scores"
+            )
+
+    @classmethod
+    def choosers(cls) -> list[str]:
+        """As of `RunConfig`."""
+        return [*super().choosers(), "char_encoder"]
+
+    @classmethod
+    def readers(cls) -> dict[str, dict[str, list[str]]]:
+        """As of `RunConfig`; cells and what belongs to them are those of recurrent layers."""
+        found = super().readers() | {
+            "char_size": {"char_encoder": ["cnn", "lstm"]},
+            "char_filters": {"char_encoder": ["cnn"]},
+            "char_width": {"char_encoder": ["cnn"]},
+            "char_rnn_size": {"char_encoder": ["lstm"]},
+            "momentum": {"model": ["rnn", "linear"]},
+        }
+        of_cells = {name for cell in cells.CELLS.values() for name in cells.names(cell.options)}
+        for name in [*of_cells, "bidirectional"]:
+            found.setdefault(name, {})["model"] = ["rnn"]
+        return found
+
+    @property
+    def has_agent(self) -> bool:
+        """As of `RunConfig`."""
+        return self.model == "rnn" and super().has_agent
+
+    def chains(self, samples: int | None) -> int:
+        """As of `RunConfig`."""
+        return super().chains(samples) if self.model == "rnn" else 1
+
+    @property
+    def kept_columns(self) -> tuple[int, ...]:
+        """The columns with parts of speech and chunks, where they are read and known."""
+        known = "context" in self.features and tuple(self.columns) == COLUMNS
+        return (2, 3) if known else ()
 
 
+_PLAIN = {"cell": "lstm", "learning_rate_decay": 0.0, "momentum": 0.0}
 PRESETS = {
     # The paper says nothing of what the agents begin with. From equal odds they settle within an
     # epoch or two, mostly on a skip.
@@ -99,5 +188,54 @@ PRESETS = {
         "learning_rate": 0.1,
         "max_epochs": 12,
         "n_buckets": 2,
+    },
+    # Huang et al. 2015: their sizes where they give them, a batch of about 100 words; the vectors,
+    # random or SENNA's, have 50 components.
+    "huang": {
+        **_PLAIN,
+        "features": ["spelling", "context"],
+        "char_encoder": "none",
+        "rnn_size": 300,
+        "word_size": 50,
+        "min_count": 1,
+        "scheme": "BIO",
+        "dropout": 0.0,
+        "learning_rate": 0.1,
+        "batch_size": 7,
+        "max_epochs": 10,
+    },
+    # Lample et al. 2016, with batches of 10 in place of single sentences and twice their rate.
+    "lample": {
+        **_PLAIN,
+        "char_encoder": "lstm",
+        "char_size": 25,
+        "unknown_singletons": 0.5,
+        "min_count": 1,
+        "rnn_size": 100,
+        "scores": "tanh",
+        "learning_rate": 0.01,
+    },
+    # Strubell et al. 2017, as they have it for sentences; one rate of dropout in place of three.
+    "idcnn": {
+        "cell": "lstm",
+        "model": "idcnn",
+        "char_encoder": "shape",
+        "dropout": 0.25,
+        "learning_rate": 5e-4,
+        "learning_rate_decay": 0.0,
+        "batch_size": 32,
+    },
+    # Chiu & Nichols 2016, without their lexicon.
+    "chiu": {
+        **_PLAIN,
+        "word_size": 50,
+        "char_size": 25,
+        "char_filters": 53,
+        "rnn_size": 275,
+        "scores": "directions",
+        "dropout": 0.68,
+        "learning_rate": 0.0105,
+        "batch_size": 9,
+        "max_grad_norm": 0.0,
     },
 }

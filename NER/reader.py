@@ -15,10 +15,12 @@ from common.data.text import PADDING, UNKNOWN, Vocabulary, read_lines
 from common.errors import InputError
 from common.files import atomic_write, seen_from, still_packed
 from NER.conll import COLUMNS, FORM, SAY_WHICH, Sentence, read_conll
+from NER.features import MOST_FEATURES, features
 from NER.span_f1 import spans, to_tags
 
 FILE_NAMES = (("eng.train", "eng.testa", "eng.testb"), ("train.txt", "valid.txt", "test.txt"))
 GENERATED = (2000, 400, 400)
+UNKNOWN_ID = 1  # of an encoder's words and characters; 0 is padding
 # CoNLL-2000's, column 3
 _CHUNKS = {"ADJP", "ADVP", "CONJP", "INTJ", "LST", "NP", "PP", "PRT", "SBAR", "UCP", "VP"}
 _DIGIT = re.compile(r"[0-9]")
@@ -35,13 +37,14 @@ class Corpus(NamedTuple):
 class Arrays(NamedTuple):
     """Sentences as int32 arrays, padded with 0.
 
-    words: [B, T]. chars: [B, T, C]. tags: [B, T]. lengths: [B].
+    words: [B, T]. chars: [B, T, C]. tags: [B, T]. lengths: [B]. features: [B, T, F], F = 0 without.
     """
 
     words: np.ndarray
     chars: np.ndarray
     tags: np.ndarray
     lengths: np.ndarray
+    features: np.ndarray
 
 
 def load(
@@ -49,6 +52,7 @@ def load(
     scheme: str = "BIOES",
     seed: int = 0,
     columns: Sequence[int] = COLUMNS,
+    keep: Sequence[int] = (),
 ) -> Corpus:
     """The three parts of CoNLL-2003 or of data of that form, tags converted to `scheme`.
 
@@ -58,7 +62,7 @@ def load(
             small corpus.
         scheme: "BIOES" or "BIO".
         seed: of the generated corpus.
-        columns: see `read_conll`.
+        columns, keep: see `read_conll`.
 
     Raises:
         InputError: if the files are not there, or not of the format (with the line).
@@ -75,7 +79,9 @@ def load(
             if (folder / names[0]).is_file():
                 if not (folder / names[1]).is_file() and (folder / "dev.txt").is_file():
                     names = names[0], "dev.txt", names[2]
-                corpus = Corpus(*(read_conll(folder / name, scheme, columns) for name in names))
+                corpus = Corpus(
+                    *(read_conll(folder / name, scheme, columns, keep) for name in names)
+                )
                 _check_entities(folder / names[0], entity_types(corpus.train), columns)
                 return corpus
     packed = still_packed(data_dir) or still_packed(pathlib.Path(data_dir) / "conll2003")
@@ -110,6 +116,7 @@ class Encoder:
     lower, zero_digits: whether a word is looked up in lower case and with every digit as 0;
     characters stay as written.
     max_chars: C; longer words (1 in 10,000 has more than 20 characters) are cut at the end.
+    feature_sets: the kinds of feature. features: those of the training sentences, padding first.
     """
 
     words: Vocabulary
@@ -119,6 +126,8 @@ class Encoder:
     lower: bool = True
     zero_digits: bool = True
     max_chars: int = 20
+    feature_sets: tuple[str, ...] = ()
+    features: Vocabulary = Vocabulary((PADDING,))
 
     @classmethod
     def build(
@@ -130,6 +139,7 @@ class Encoder:
         lower: bool = True,
         zero_digits: bool = True,
         max_chars: int = 20,
+        feature_sets: Sequence[str] = (),
     ) -> "Encoder":
         """An encoder from the training sentences alone, and from other known words.
 
@@ -140,7 +150,7 @@ class Encoder:
             min_count: training words seen less often, and not among the extra ones, become the
                 unknown word, which thereby gets a trained vector.
             scheme: of the tags.
-            lower, zero_digits, max_chars: as in the class.
+            lower, zero_digits, max_chars, feature_sets: as in the class.
         """
         seen = [
             normalise(word, lower, zero_digits) for sentence in train for word in sentence.words
@@ -160,14 +170,34 @@ class Encoder:
                 for prefix in scheme.replace("O", "")
             ),
         )
-        return cls(words, chars, tags, scheme, lower, zero_digits, max_chars)
+        seen = (
+            feature
+            for sentence in (train if feature_sets else ())
+            for of_word in features(sentence.words, sentence.classes, feature_sets)
+            for feature in of_word
+        )
+        known = Vocabulary.build(seen, specials=(PADDING,))
+        options = (scheme, lower, zero_digits, max_chars, tuple(feature_sets))
+        return cls(words, chars, tags, *options, known)
+
+    def seen_once(self, train: Iterable[Sentence]) -> np.ndarray:
+        """Which of the words [V] the training sentences have once, bool."""
+        forms = self.words.encode(
+            (
+                normalise(word, self.lower, self.zero_digits)
+                for sentence in train
+                for word in sentence.words
+            ),
+            PADDING,
+        )
+        return np.bincount(forms, minlength=len(self.words)) == 1
 
     def encode(self, sentences: Sequence[Sentence], length: int | None = None) -> Arrays:
         """Sentences as padded arrays of `length` steps, by default the longest sentence's.
 
-        Unknown words and characters become the unknown one. A tag of a type that training lacks
-        becomes O: a model cannot predict it, but scores are counted on the tags as text, where it
-        still counts as missed.
+        Unknown words and characters become the unknown one, unknown features none. A tag of a type
+        that training lacks becomes O: a model cannot predict it, but scores are counted on the tags
+        as text, where it still counts as missed.
 
         Raises:
             InputError: if a sentence is empty or longer than `length`.
@@ -182,6 +212,8 @@ class Encoder:
         words = np.zeros((len(sentences), length), np.int32)
         chars = np.zeros((len(sentences), length, self.max_chars), np.int32)
         tags = np.zeros((len(sentences), length), np.int32)
+        width = sum(MOST_FEATURES[name] for name in self.feature_sets)
+        found = np.zeros((len(sentences), length, width), np.int32)
         tag_ids = {tag: i for i, tag in enumerate(self.tags)}
         for row, sentence in enumerate(sentences):
             n = len(sentence.words)
@@ -191,7 +223,12 @@ class Encoder:
             for t, word in enumerate(sentence.words):
                 ids = self.chars.encode(word[: self.max_chars])
                 chars[row, t, : len(ids)] = ids
-        return Arrays(words, chars, tags, lengths)
+            if self.feature_sets:
+                made = features(sentence.words, sentence.classes, self.feature_sets)
+                for t, of_word in enumerate(made):
+                    ids = [self.features.ids[one] for one in of_word if one in self.features]
+                    found[row, t, : len(ids)] = ids
+        return Arrays(words, chars, tags, lengths, found)
 
     def decode_tags(self, tags: np.ndarray, lengths: np.ndarray) -> list[list[str]]:
         """Tag numbers [B, T] as text, each sentence at its own length."""
@@ -199,7 +236,8 @@ class Encoder:
 
     def save(self, path: str | os.PathLike) -> None:
         """Write the encoder to one JSON file."""
-        fields = dataclasses.asdict(self) | {"words": self.words.words, "chars": self.chars.words}
+        fields = dataclasses.asdict(self)
+        fields |= {name: getattr(self, name).words for name in ("words", "chars", "features")}
         atomic_write(path, json.dumps(fields, ensure_ascii=False))
 
     @classmethod
@@ -208,10 +246,12 @@ class Encoder:
         text = "\n".join(read_lines(path))
         try:
             fields = json.loads(text)
+            fields = {"feature_sets": (), "features": (PADDING,)} | fields  # files from before them
             vocabularies = {
-                name: Vocabulary(tuple(fields.pop(name))) for name in ("words", "chars")
+                name: Vocabulary(tuple(fields.pop(name))) for name in ("words", "chars", "features")
             }
-            return cls(**vocabularies, **(fields | {"tags": tuple(fields["tags"])}))
+            tuples = {name: tuple(fields[name]) for name in ("tags", "feature_sets")}
+            return cls(**vocabularies, **(fields | tuples))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(
                 f"{path}: expected what Encoder.save wrote, but {error}; train the model again"

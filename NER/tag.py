@@ -22,6 +22,7 @@ from NER.span_f1 import spans, write_conll  # noqa: E402
 
 if TYPE_CHECKING:
     from common.training.compiled_steps import Trainer
+    from NER.experiment import Tagged
     from NER.reader import Encoder
 
 
@@ -60,17 +61,14 @@ def tag(config: TagConfig) -> None:
             "--output needs the gold tags of a file: give --file in CoNLL-2003's format too"
         )
 
-    from NER import (
-        experiment,  # imports TensorFlow, so only after the flags were read
-        reader,
-    )
+    from NER import experiment  # imports TensorFlow, so only after the flags were read
 
     run_config, trainer, encoder = experiment.load(config.run_dir, config.checkpoint)
     trainer.seed = config.seed
     if config.columns is not None:
         run_config = dataclasses.replace(run_config, columns=config.columns)
     if config.file:
-        sentences = reader.read_conll(config.file, run_config.scheme, run_config.columns)
+        sentences = experiment.read_file(run_config, config.file)
         tagged = experiment.tag(
             trainer, encoder, sentences, not config.sampled, run_config.n_buckets
         )
@@ -100,17 +98,13 @@ def tag(config: TagConfig) -> None:
                     )
                 continue
             if config.connections and not config.output:
-                print(
-                    connections(sentence.words, tagged.forward[i], tagged.backward[i]), flush=True
-                )
+                print(connections(sentence.words, *_directions(tagged, i)), flush=True)
             if picture:
                 title = (
                     f"Connections, K = {run_config.n_actions}, lamda {run_config.lamda:g}: each"
                     " word to the state it took"
                 )
-                for path in draw(
-                    sentence.words, tagged.forward[i], tagged.backward[i], picture, title
-                ):
+                for path in draw(sentence.words, *_directions(tagged, i), picture, title):
                     print(path)
                 picture = ""
 
@@ -131,6 +125,11 @@ def _answers(experiment: types.ModuleType, trainer: "Trainer", encoder: "Encoder
         )
 
 
+def _directions(tagged: "Tagged", i: int) -> tuple:
+    """The connections of both directions in a sentence; None for one that there is not."""
+    return tagged.forward[i], tagged.backward and tagged.backward[i]
+
+
 def bracketed(words: Sequence[str], tags: Sequence[str]) -> str:
     """A sentence with its entities in brackets: [PER Anna Smith] left [ORG Siemens] ."""
     words = list(words)
@@ -140,34 +139,29 @@ def bracketed(words: Sequence[str], tags: Sequence[str]) -> str:
     return " ".join(words)
 
 
-def connections(words: Sequence[str], forward: Sequence[int], backward: Sequence[int]) -> str:
-    """The connections of both directions as text; `backward` counts words ahead."""
-    return "\n".join(
-        [
-            "",
-            "left to right",
-            arcs.as_text(words, forward),
-            "",
-            "right to left",
-            arcs.as_text(words[::-1], backward[::-1]),
-            "",
-        ]
-    )
+def connections(
+    words: Sequence[str], forward: Sequence[int], backward: Sequence[int] | None
+) -> str:
+    """The connections of both directions as text; `backward`, if any, counts words ahead."""
+    lines = ["", "left to right", arcs.as_text(words, forward), ""]
+    if backward is not None:
+        lines += ["right to left", arcs.as_text(words[::-1], backward[::-1]), ""]
+    return "\n".join(lines)
 
 
 def draw(
-    words: Sequence[str], forward: Sequence[int], backward: Sequence[int], stem: str, title: str
+    words: Sequence[str],
+    forward: Sequence[int],
+    backward: Sequence[int] | None,
+    stem: str,
+    title: str,
 ) -> list[pathlib.Path]:
     """Draw a picture for each direction, the second in the order in which it is read."""
-    return [
-        *arcs.draw(words, forward, f"{stem}-forward", f"{title}, left to right"),
-        *arcs.draw(
-            words[::-1],
-            backward[::-1],
-            f"{stem}-backward",
-            f"{title}, right to left (in the order of reading)",
-        ),
-    ]
+    drawn = arcs.draw(words, forward, f"{stem}-forward", f"{title}, left to right")
+    if backward is None:
+        return list(drawn)
+    title = f"{title}, right to left (in the order of reading)"
+    return [*drawn, *arcs.draw(words[::-1], backward[::-1], f"{stem}-backward", title)]
 
 
 if __name__ == "__main__":
