@@ -16,6 +16,7 @@ from common.ops.random import dropout, fold
 from common.ops.replicas import total
 from common.training.metrics import classification_metrics, judged
 from common.training.task_model import NamedTensors
+from Sentiment.jump import JumpReader, Skimmed, value_loss
 from Sentiment.pooling import AttentionPooling, HierarchicalPooling
 from Sentiment.presets import SentimentConfig
 
@@ -32,7 +33,8 @@ class SentimentModel(keras.Model):
         p = softmax(V D(h) + b),    h = mean_t h_t or h_n,    D: dropout
 
     With `--pooling attention` h is a weighted mean (`pooling.py`), with `--sentences` one of
-    weighted means of sentences.
+    weighted means of sentences. With `--model jump` h is the state after the words that were read
+    (`jump.py`).
 
     The agent is rewarded with log p(label), after the last word. With `--estimator marginal` p is
     the mean over the distances of that step.
@@ -57,11 +59,13 @@ class SentimentModel(keras.Model):
             n_words, config.word_size, uniform, name="words", trainable=config.train_vectors
         )
         self.recurrent = make_layer(config, config.rnn_size, name="recurrent")
+        self.reader = JumpReader(config, self.recurrent) if config.model == "jump" else None
         self.pooling = None
-        if config.pooling == "attention" and config.sentences:
+        attends = config.pooling == "attention" and self.reader is None
+        if attends and config.sentences:
             sentence_layer = make_layer(config, config.rnn_size, "lstm", name="sentences")
             self.pooling = HierarchicalPooling(sentence_layer, ends, name="pooling")
-        elif config.pooling == "attention":
+        elif attends:
             self.pooling = AttentionPooling(name="pooling")
         self.classifier = keras.layers.Dense(n_classes, name="classifier")
         self(tf.ones([1, 1], tf.int32), tf.ones([1], tf.int32))  # creates the weights
@@ -77,7 +81,14 @@ class SentimentModel(keras.Model):
         seed: tf.Tensor | None = None,
         distances: tf.Tensor | None = None,
     ) -> tuple[tf.Tensor, object]:
-        """Words [B, T], lengths [B] int -> logits [B, classes], the agent's trace (or None)."""
+        """Words [B, T], lengths [B] int -> logits [B, classes], the agent's trace (or None).
+
+        With `--model jump` the trace is that of the jumps, and so are `distances` (`Skimmed`), with
+        which they are replayed.
+        """
+        if self.reader is not None:
+            logits, skimmed = self.skim(words, lengths, training, greedy, seed, distances)
+            return logits, skimmed.trace
         seed = tf.zeros(2, tf.int32) if seed is None else seed
         mask = tf.sequence_mask(lengths, tf.shape(words)[1])
         call = {
@@ -102,6 +113,22 @@ class SentimentModel(keras.Model):
         h = dropout(h, rate, fold(seed, 1))
         return tf.cast(self.classifier(h), tf.float32), trace
 
+    def skim(
+        self,
+        words: tf.Tensor,
+        lengths: tf.Tensor,
+        training: bool = False,
+        greedy: bool = False,
+        seed: tf.Tensor | None = None,
+        choices: tf.Tensor | None = None,
+    ) -> tuple[tf.Tensor, Skimmed]:
+        """Logits [B, classes] after a reading with jumps, and that reading."""
+        seed = tf.zeros(2, tf.int32) if seed is None else seed
+        how = {"training": training, "greedy": greedy, "seed": fold(seed, 0), "choices": choices}
+        skimmed = self.reader(self.word_vectors(words), lengths, **how)
+        h = dropout(skimmed.h, self.config.dropout if training else 0.0, fold(seed, 1))
+        return tf.cast(self.classifier(h), tf.float32), skimmed
+
     def _expected_logits(
         self, lengths: tf.Tensor, trace: Trace, rate: float, seed: tf.Tensor
     ) -> tf.Tensor:
@@ -120,9 +147,13 @@ class SentimentModel(keras.Model):
         self, batch: NamedTensors, state: Any, seed: tf.Tensor, schedule: NamedTensors
     ) -> tuple[tf.Tensor, dict, object]:
         """See `TaskModel`."""
-        logits, trace = self(batch["words"], batch["lengths"], training=True, seed=seed)
+        inputs, values = (batch["words"], batch["lengths"]), None
+        if self.reader is not None:
+            logits, (_, trace, values, _) = self.skim(*inputs, training=True, seed=seed)
+        else:
+            logits, trace = self(*inputs, training=True, seed=seed)
         auxiliary_loss, reported = auxiliary([self.recurrent])
-        terms = logits, trace, batch["labels"], batch["weights"], auxiliary_loss, schedule
+        terms = logits, trace, batch["labels"], batch["weights"], auxiliary_loss, schedule, values
         loss, metrics = self.loss_terms(*terms)
         return loss, metrics | reported, state
 
@@ -134,16 +165,22 @@ class SentimentModel(keras.Model):
         weights: tf.Tensor,
         auxiliary_loss: tf.Tensor | float = 0.0,
         schedule: NamedTensors | None = None,
+        values: tf.Tensor | None = None,
     ) -> tuple[tf.Tensor, dict]:
         """The loss and its terms, from logits [B, classes] and labels [B].
 
-        Texts of weight 0 only fill up the batch.
+        Texts of weight 0 only fill up the batch. `values`: a learned baseline like the trace's
+        choices, or None.
         """
         log_likelihood, right = judged(logits, labels)
-        reward = log_likelihood
+        reward = 2 * right - 1 if self.config.reward == "sign" else log_likelihood
         if self.config.reward == "mixture":
             log_likelihood, reward = mixture(log_likelihood, self.config.n_train_samples)
-        agent_loss = objective.agent_loss(self.config.agent_options, schedule)
+        options = self.config.agent_options
+        if values is not None:
+            options["baseline"] = tf.stop_gradient(values)
+            auxiliary_loss += value_loss(values, reward, trace, weights)
+        agent_loss = objective.agent_loss(options, schedule)
         agents = {} if trace is None else {"": objective.Agent(trace, reward, agent_loss)}
         loss, metrics = objective.combine(
             -masked_mean(log_likelihood, weights),
@@ -159,8 +196,18 @@ class SentimentModel(keras.Model):
     ) -> tuple[dict, object]:
         """See `TaskModel`."""
         inputs = repeated(batch["words"], n_chains), repeated(batch["lengths"], n_chains)
-        logits, _ = self(*inputs, greedy=greedy, seed=seed)
-        return classification_metrics(logits, batch["labels"], batch["weights"], n_chains), state
+        share = {}
+        if self.reader is not None:
+            logits, skimmed = self.skim(*inputs, greedy=greedy, seed=seed)
+            weights = repeated(batch["weights"], n_chains)
+            n_read, n_words = (
+                tf.reduce_sum(tf.cast(n, tf.float32) * weights) for n in (skimmed.n_read, inputs[1])
+            )
+            share = {"share_read": (n_read, n_words)}
+        else:
+            logits, _ = self(*inputs, greedy=greedy, seed=seed)
+        metrics = classification_metrics(logits, batch["labels"], batch["weights"], n_chains)
+        return metrics | share, state
 
     def infer(
         self, batch: NamedTensors, seed: tf.Tensor, greedy: bool, n_chains: int = 1
@@ -171,5 +218,5 @@ class SentimentModel(keras.Model):
         if n_chains > 1:
             return {"probs": tf.exp(log_mean(tf.nn.log_softmax(logits), n_chains))}
         return {"probs": tf.nn.softmax(logits)} | (
-            {} if trace is None else {"distances": trace.distances}
+            {} if trace is None or self.reader is not None else {"distances": trace.distances}
         )

@@ -2,18 +2,38 @@
 
 import dataclasses
 
-from common.config import RunConfig, setting
+from common.choices import BASELINES, POLICY_GRADIENT
+from common.config import RunConfig, cells, setting
 from common.errors import InputError
 
 
+@cells.options
+class JumpOptions:
+    """The options of --model jump."""
+
+    reads: int = setting(20, "words read before each jump, in training", minimum=1)
+    jumps: int = setting(5, "rounds of reading, in training", minimum=2)
+    test_reads: int = setting(80, "words read before each jump, else", minimum=1)
+    test_jumps: int = setting(8, "rounds of reading, else", minimum=2)
+    max_jump: int = setting(40, "longest jump, in words (0 stops, 1 skips none)", minimum=1)
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SentimentConfig(RunConfig):
+class _Model:
+    model: str = setting(
+        "whole", "read the whole text, or jump over parts of it", choices=("whole", "jump")
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SentimentConfig(cells.flags_of([JumpOptions]), _Model, RunConfig):
     """Train a classifier of texts: IMDB, the Stanford Sentiment Treebank, or your own.
 
     Gui et al. 2019, section 4.3.
     """
 
     task = "Sentiment"
+    options = {**RunConfig.options, "model": {"whole": cells.NoOptions, "jump": JumpOptions}}
 
     dataset: str = setting(
         "imdb",
@@ -61,9 +81,10 @@ class SentimentConfig(RunConfig):
     )
     reward: str = setting(
         "log_likelihood",
-        "reward: log p(label) of one sample or of a mixture",
-        choices=("log_likelihood", "mixture"),
+        "reward: log p(label) of a sample or a mixture, or right or wrong",
+        choices=("log_likelihood", "mixture", "sign"),
     )
+    baseline: str = setting(POLICY_GRADIENT.baseline, choices=(*BASELINES, "learned"))
     entropy_weight: float = setting(0.001, minimum=0)
     max_train_examples: int = setting(
         0, "train on a random sample of this many texts (0: all)", minimum=0
@@ -76,6 +97,16 @@ class SentimentConfig(RunConfig):
         Also for an estimator that the pooling does not allow.
         """
         super().__post_init__()
+        if self.model == "jump" and super().has_agent:
+            raise InputError(
+                f"--model jump has the only agent, got --cell {self.cell} with another: give"
+                " --cell lstm, or another without"
+            )
+        if self.baseline == "learned" and (self.model != "jump" or self.reward == "mixture"):
+            raise InputError(
+                "--baseline learned expects --model jump and a --reward other than mixture, which"
+                " needs none: change one of them"
+            )
         if self.is_marginal and self.pooling != "last":
             raise InputError(
                 "--estimator marginal expects --pooling last, where the prediction depends on one"
@@ -100,7 +131,25 @@ class SentimentConfig(RunConfig):
     @classmethod
     def readers(cls) -> dict[str, dict[str, list[str]]]:
         """As of `RunConfig`."""
-        return super().readers() | {"sentences": {"pooling": ["attention"]}}
+        whole = {"model": ["whole"]}
+        return super().readers() | {
+            "pooling": whole,
+            "sentences": {**whole, "pooling": ["attention"]},
+        }
+
+    @property
+    def unread(self) -> set[str]:
+        """As of `RunConfig`; the agent of --model jump has the same objective, with any cell."""
+        return super().unread - ({*cells.names(cells.Objective)} if self.model == "jump" else set())
+
+    @property
+    def has_agent(self) -> bool:
+        """As of `RunConfig`."""
+        return self.model == "jump" or super().has_agent
+
+    def chains(self, samples: int | None) -> int:
+        """As of `RunConfig`."""
+        return (samples or self.eval_samples) if self.model == "jump" else super().chains(samples)
 
 
 PRESETS = {
@@ -109,6 +158,14 @@ PRESETS = {
     "best": {},
     # Sentences of 19 words instead of reviews of hundreds.
     "sst": {"dataset": "sst5", "pooling": "last", "learning_rate": 0.001},
+    # Yu et al. 2017; their rate of Adam, the rest as in `paper`.
+    "jump": {
+        "model": "jump",
+        "cell": "lstm",
+        "reward": "sign",
+        "baseline": "learned",
+        "learning_rate": 0.001,
+    },
     # Solves the generated corpus in two minutes.
     "small": {
         "pooling": "last",

@@ -77,7 +77,7 @@ def policy_gradient(
     rewards: tf.Tensor,
     *,
     credit: str = POLICY_GRADIENT.credit,
-    baseline: str = POLICY_GRADIENT.baseline,
+    baseline: str | tf.Tensor = POLICY_GRADIENT.baseline,
     entropy: str = POLICY_GRADIENT.entropy,
     rl_weight: float = POLICY_GRADIENT.rl_weight,
     entropy_weight: float | tf.Tensor = POLICY_GRADIENT.entropy_weight,
@@ -97,7 +97,7 @@ def policy_gradient(
         rewards: r [B, T], zero at masked steps; a reward for the whole sequence stands at its last
             step.
         credit: "to_go" or "total".
-        baseline: "none" or "leave_one_out".
+        baseline: "none", "leave_one_out", or a prediction of the return of the rewards [B, T].
         entropy: "analytic" or "sampled".
         rl_weight, entropy_weight: floats or scalar tensors.
         n_samples: S, samples of each input: the rows are [S * B], sample after sample, and
@@ -128,7 +128,10 @@ def policy_gradient(
     value = rl_weight * (gains if own_step else gains - rewards) + entropy_weight * (
         returns(information, credit, discount) - (0.0 if analytic else 1.0)
     )
-    if one_of("baseline", baseline, BASELINES) == "leave_one_out":
+    if not isinstance(baseline, str):
+        expect("[B, T] [B, T]", rewards, baseline)
+        value -= rl_weight * tf.cast(baseline, value.dtype)
+    elif one_of("baseline", baseline, BASELINES) == "leave_one_out":
         if trace.mask.shape[0] == 1 and count() == 1:
             warnings.warn(ALONE, stacklevel=2)
         value -= leave_one_out(value, trace.mask, n_samples)
