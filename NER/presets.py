@@ -204,7 +204,7 @@ PRESETS = {
         "batch_size": 7,
         "max_epochs": 10,
     },
-    # Lample et al. 2016, with batches of 10 in place of single sentences and twice their rate.
+    # Lample et al. 2016, with batches of 10 in place of single sentences and ten times their rate.
     "lample": {
         **_PLAIN,
         "char_encoder": "lstm",
@@ -213,7 +213,7 @@ PRESETS = {
         "min_count": 1,
         "rnn_size": 100,
         "scores": "tanh",
-        "learning_rate": 0.01,
+        "learning_rate": 0.1,
     },
     # Strubell et al. 2017, as they have it for sentences; one rate of dropout in place of three.
     "idcnn": {

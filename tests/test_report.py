@@ -364,7 +364,8 @@ def test_what_is_missing_is_one_line_with_its_command(three_seeds):
         "<code>python LanguageModeling/RL_train.py --preset=[^<]*--cell=lstm --seed=0", page
     )
     stand_in_results.write(three_seeds.parent, "imdb", "lstm", 0, test_accuracy_sampled=0.5)
-    assert row_of("imdb", "jump_lstm") == ["Jump LSTM", "(89.4, Yu et al. 2017)", "", "", "", ""]
+    label = "attention by predicted reading times (of eye tracking)"
+    assert row_of("imdb", "cba") == [label, "(89.4, Long et al. 2017)", "", "", "", ""]
 
 
 def test_a_result_of_other_flags_says_so_and_is_not_done(three_seeds):

@@ -121,7 +121,7 @@ def test_what_is_done_is_not_run_again(tmp_path, monkeypatch):
     assert sorted(shards[0] + shards[1]) == sorted(
         experiments.missing(experiments.RunTableConfig(table="numbers11"))
     )
-    assert ("jump_lstm", 0) not in experiments.missing(experiments.RunTableConfig(table="imdb"))
+    assert ("cba", 0) not in experiments.missing(experiments.RunTableConfig(table="imdb"))
     with pytest.raises(InputError, match="--rows expects some of"):
         experiments.missing(experiments.RunTableConfig(table="numbers11", rows=["nonsense"]))
     with pytest.raises(InputError, match="--shard expects i/n"):

@@ -25,12 +25,55 @@ _NER_ROWS = {
     "fixed_skip_5": Row(FIXED_5, {"cell": "fixed_skip", "skip": 5}, {"test_f1_sampled": 91.16}),
     "attention": Row(ATTENTION, {"cell": "attention"}, {"test_f1_sampled": 91.23}),
     "dynamic_skip": Row("dynamic skips, K = 5, lamda 1", {}, {"test_f1_sampled": 91.56}),
+    "lample": Row(
+        "LSTM over characters, BiLSTM-CRF",
+        {"preset": "lample"},
+        {"test_f1_sampled": 90.94},
+        "Lample et al. 2016",
+    ),
+    "chiu": Row(
+        "BiLSTM-CNN, scores of each direction",
+        {"preset": "chiu", "word_size": 100},
+        {"test_f1_sampled": 90.91},
+        "Chiu & Nichols 2016",
+    ),
+    "idcnn": Row(
+        "ID-CNN-CRF, no recurrent layer",
+        {"preset": "idcnn"},
+        {"test_f1_sampled": 90.54},
+        "Strubell et al. 2017",
+    ),
+    "huang": Row(
+        "BiLSTM-CRF, SENNA's vectors and gazetteer",
+        {},
+        {"test_f1_sampled": 90.10},
+        "Huang et al. 2015",
+        quoted=True,
+    ),
     "straight_through": Row(
         "dynamic skips, K = 5, lamda 1, straight-through", {"estimator": "straight_through"}
     ),
     "straight_through_lamda0.5": Row(
         "dynamic skips, K = 5, lamda 0.5, straight-through",
         {"estimator": "straight_through", "lamda": 0.5},
+    ),
+}
+
+
+def _huang(label: str, f1: float, **flags: str | bool) -> Row:
+    return Row(label, flags, {"test_f1_sampled": f1}, "Huang et al. 2015")
+
+
+# Their five networks, all with hand-made features of words and of their surroundings.
+_HUANG_ROWS = {
+    "lstm": _huang("LSTM", 79.82, bidirectional=False, crf=False),
+    "bilstm": _huang("BiLSTM", 81.11, crf=False),
+    "crf": _huang("CRF", 83.02, model="linear"),
+    "lstm_crf": _huang("LSTM-CRF", 84.10, bidirectional=False),
+    "bilstm_crf": _huang("BiLSTM-CRF", 84.26),
+    "dynamic_skip": Row(
+        "BiLSTM-CRF with dynamic skips, K = 5, lamda 1",
+        {"cell": "dynamic_skip", "previous_bias": 2.0},
     ),
 }
 
@@ -60,5 +103,24 @@ NER = {
         vectors=_GLOVE,
         hours=0.8,
         note=_GLOVE_NOTE,
+    ),
+    "ner_features_small": Table(
+        "Named-entity recognition with hand-made features, CoNLL-2003, random word vectors, "
+        "small scale (3,000 training sentences): F1 (%)",
+        "NER",
+        _F1,
+        without_paper(_HUANG_ROWS),
+        {"preset": "huang", "max_train_examples": 3000, **MIXTURE},
+        data="conll2003",
+        hours=0.2,
+    ),
+    "ner_features": Table(
+        "Named-entity recognition with hand-made features, CoNLL-2003, random word vectors: F1 (%)",
+        "NER",
+        _F1,
+        _HUANG_ROWS,
+        {"preset": "huang", **MIXTURE},
+        data="conll2003",
+        hours=0.5,
     ),
 }

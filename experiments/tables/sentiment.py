@@ -19,7 +19,14 @@ _IMDB_ROWS = {
         "Skip LSTM", {"cell": "skip_lstm"}, {"test_accuracy_sampled": 86.6}, "Campos et al. 2017"
     ),
     "jump_lstm": Row(
-        "Jump LSTM", {}, {"test_accuracy_sampled": 89.4}, "Yu et al. 2017", quoted=True
+        "Jump LSTM", {"preset": "jump"}, {"test_accuracy_sampled": 89.4}, "Yu et al. 2017"
+    ),
+    "cba": Row(
+        "attention by predicted reading times (of eye tracking)",
+        {},
+        {"test_accuracy_sampled": 89.4},
+        "Long et al. 2017",
+        quoted=True,
     ),
     "fixed_skip_3": Row(
         FIXED_3, {"cell": "fixed_skip", "skip": 3}, {"test_accuracy_sampled": 89.6}
@@ -75,20 +82,49 @@ def _sst_rows() -> dict[str, Row]:
     return rows
 
 
+_SMALL = {
+    "preset": "paper",
+    "dataset": "imdb",
+    "max_train_examples": 5000,
+    "max_tokens": 200,
+    "max_epochs": 5,
+    **MIXTURE,
+}
+
+
+def _skims(reads: int, jumps: int) -> Row:
+    flags = {"preset": "jump", "test_reads": reads, "test_jumps": jumps}
+    return Row(f"Jump LSTM, {jumps} rounds of {reads} words", flags)
+
+
 SENTIMENT = {
+    "skimming_small": Table(
+        "Reading with jumps, IMDB, small scale (5,000 training reviews, 200 tokens, 5 epochs): "
+        "accuracy and words read (%)",
+        "Sentiment",
+        (
+            ("test_accuracy_sampled", "accuracy, sampled", 2, 100.0),
+            ("test_accuracy_greedy", "accuracy, greedy", 2, 100.0),
+            ("test_share_read_greedy", "words read, greedy", 1, 100.0),
+        ),
+        {
+            "lstm": Row("LSTM, its last output", {}, of="imdb_small/lstm_last"),
+            "jump_20_5": _skims(20, 5),
+            "jump_40_5": _skims(40, 5),
+            "jump_80_8": Row("Jump LSTM, 8 rounds of 80 words", {}, of="imdb_small/jump_lstm"),
+        },
+        _SMALL,
+        data="imdb",
+        vectors=_WORD2VEC,
+        hours=0.2,
+        note=_WORD2VEC_NOTE,
+    ),
     "imdb_small": Table(
         "Sentiment, IMDB, small scale (5,000 training reviews, 200 tokens, 5 epochs): accuracy (%)",
         "Sentiment",
         ACCURACY,
         {**without_paper(_IMDB_ROWS), **_IMDB_TRIAL},
-        {
-            "preset": "paper",
-            "dataset": "imdb",
-            "max_train_examples": 5000,
-            "max_tokens": 200,
-            "max_epochs": 5,
-            **MIXTURE,
-        },
+        _SMALL,
         data="imdb",
         vectors=_WORD2VEC,
         hours=0.5,
