@@ -108,10 +108,16 @@ SENTIMENT = {
             ("test_share_read_greedy", "words read, greedy", 1, 100.0),
         ),
         {
-            "lstm": Row("LSTM, its last output", {}, of="imdb_small/lstm_last"),
+            "lstm": Row(
+                "LSTM, its last output",
+                {"cell": "lstm", "pooling": "last"},
+                of="imdb_small/lstm_last",
+            ),
             "jump_20_5": _skims(20, 5),
             "jump_40_5": _skims(40, 5),
-            "jump_80_8": Row("Jump LSTM, 8 rounds of 80 words", {}, of="imdb_small/jump_lstm"),
+            "jump_80_8": Row(
+                "Jump LSTM, 8 rounds of 80 words", {"preset": "jump"}, of="imdb_small/jump_lstm"
+            ),
         },
         _SMALL,
         data="imdb",
