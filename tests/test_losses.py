@@ -81,6 +81,17 @@ def test_policy_gradient_to_go_analytic_leave_one_out():
     assert found.numpy() == pytest.approx(expected, rel=1e-6)
 
 
+def test_policy_gradient_with_a_prediction_as_baseline():
+    # returns to go [7 6 4; 24 16 0] less [1 2 3; 4 5 .]
+    gains = np.array([[6, 4, 1], [20, 11, 0]])
+    expected = -(LOG_PROBS * (0.5 * gains)).numpy().sum() / 5
+    values = tf.constant([[1.0, 2.0, 3.0], [4.0, 5.0, 9.0]])
+    found = losses.policy_gradient(TRACE, REWARDS, baseline=values, rl_weight=0.5)
+    assert found.numpy() == pytest.approx(expected, rel=1e-6)
+    with pytest.raises(ValueError, match="expected tensors of shapes"):
+        losses.policy_gradient(TRACE, REWARDS, baseline=values[:, :2])
+
+
 def test_policy_gradient_total_sampled():
     # R - sum log pi - 1: 7 + 3.5 - 1 and 24 + 1 - 1
     expected = -((-3.5) * 9.5 + (-1.0) * 24) / 5

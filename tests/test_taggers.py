@@ -192,13 +192,15 @@ def test_the_character_lstm_is_one_lstm_a_word():
     real = tf.sequence_mask(lengths, 5)
     found = layer(x, real)
     np.testing.assert_allclose(compiled(layer)(x, real), found, atol=1e-6)
-    for own, reverse, columns in ((layer.ahead, 1, slice(0, 3)), (layer.back, -1, slice(3, 6))):
+    for own, read, columns in (
+        (layer.ahead, x, slice(0, 3)),
+        (layer.back, tf.reverse_sequence(x, lengths, 1), slice(3, 6)),
+    ):
         plain = keras.layers.LSTM(3)
         plain.build([None, None, 2])
         plain.set_weights(own.get_weights())
-        for i, n in enumerate(lengths):
-            expected = plain(x[i : i + 1, :n][:, ::reverse])[0] if n else np.zeros(3)
-            np.testing.assert_allclose(found[i, columns], expected, atol=1e-6)
+        np.testing.assert_allclose(found[:, columns], plain(read, mask=real), atol=1e-6)
+    assert not found[2].numpy().any()
 
 
 def test_shapes_of_words():
@@ -212,7 +214,7 @@ def test_shapes_of_words():
     assert compiled(layer)(tf.constant(ids)).shape == (9, 5)
 
 
-def test_singletons():
+def test_singletons_and_a_tanh_layer():
     encoder = encoder_of()
     train = [*SENTENCES, reader.Sentence(["Anna", "left"], ["S-PER", "O"])]
     once = encoder.seen_once(train)
@@ -225,11 +227,10 @@ def test_singletons():
         unknown = found[:, column] == reader.UNKNOWN_ID
         assert unknown.mean() == pytest.approx(0.3, abs=0.02)
         assert np.array_equal(found[~unknown, column], words.numpy()[~unknown, column])
-    batch = batch_of(encoder)
-    loss, _, _ = network.training_loss(batch, (), tf.constant([0, 1]), {})
-    assert np.isfinite(loss)
-    scores, _ = network(batch["words"], batch["chars"], batch["lengths"])
-    assert scores.shape == (2, 3, len(encoder.tags))
+    kernel, bias = network.hidden.get_weights()
+    h = rng.normal(size=(1, 2, 8)).astype(np.float32)
+    expected = network.scores(tf.constant(np.tanh(h @ kernel + bias)))
+    np.testing.assert_allclose(network.scores_of(tf.constant(h)), expected, atol=1e-5)
 
 
 def test_scores_of_each_direction():
