@@ -136,11 +136,6 @@ class NERConfig(cells.flags_of([DilatedOptions]), _Model, RunConfig):
             )
 
     @classmethod
-    def choosers(cls) -> list[str]:
-        """As of `RunConfig`."""
-        return [*super().choosers(), "char_encoder"]
-
-    @classmethod
     def readers(cls) -> dict[str, dict[str, list[str]]]:
         """As of `RunConfig`; cells and what belongs to them are those of recurrent layers."""
         found = super().readers() | {
@@ -150,7 +145,13 @@ class NERConfig(cells.flags_of([DilatedOptions]), _Model, RunConfig):
             "char_rnn_size": {"char_encoder": ["lstm"]},
             "momentum": {"model": ["rnn", "linear"]},
         }
-        of_cells = {name for cell in cells.CELLS.values() for name in cells.names(cell.options)}
+        # None stands for the default of one cell: such options have that cell alone
+        of_cells = {
+            name
+            for cell in cells.CELLS.values()
+            for name in cells.names(cell.options)
+            if cls.__dataclass_fields__[name].default is not None
+        }
         for name in [*of_cells, "bidirectional"]:
             found.setdefault(name, {})["model"] = ["rnn"]
         return found

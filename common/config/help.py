@@ -20,8 +20,8 @@ def help_text(
     Args:
         config_class, presets: as for `parse`. program: the script's name.
         config: only flags that apply to it are shown, with its values as their defaults, and the
-            presets' names. None: all flags are shown, each with the cells or the like that it
-            belongs to, and what the presets set.
+            names of the presets. None: all flags are shown, each with the cells or the like that it
+            belongs to, and what the presets are.
     """
     known, readers = settings(config_class), {}
     width = max(40, min(110, shutil.get_terminal_size((110, 24)).columns))
@@ -43,17 +43,18 @@ def help_text(
     for name in [name for name in dict.fromkeys([*first, *known]) if name in known.keys() - hidden]:
         defaults = _defaults(config_class, name) if config is None else [getattr(config, name)]
         notes = [known[name].limits, known[name].is_switch and _default_of_switch(defaults[0])]
-        if name == "preset" and config is not None:
-            notes.append(", ".join(presets or {}))
         notes += [
             f"with --{by} {', '.join(values)}" for by, values in readers.get(name, {}).items()
         ]
         text = " ".join([known[name].help, *(f"[{note}]" for note in notes if note)])
         lines += _row(_typed(known[name], defaults), text, width)
-    if presets and config is None:
+    if presets and config is not None:
+        how = "presets (--preset NAME --help shows its defaults): "
+        lines += [*textwrap.wrap(how + ", ".join(presets), width, subsequent_indent="  ")]
+    elif presets:
         lines += ["", "presets (an explicit flag wins):"]
     for name, values in (presets or {}).items() if config is None else ():
-        flags = [f"{field}={show(value)}" for field, value in values.items()]
+        flags = [f"{field}={_short(value)}" for field, value in values.items()]
         text = f"  {name}: {' '.join(flags) or 'as the task has them'}"
         lines += textwrap.wrap(text, width, subsequent_indent=" " * 6)
     return "\n".join(lines)
