@@ -117,7 +117,7 @@ class NERConfig(cells.flags_of([DilatedOptions]), _Model, RunConfig):
         choices=("log_likelihood", "mixture"),
     )
     # a CRF scores all tags together
-    estimator: str = setting("policy_gradient", choices=WITHOUT_MARGINAL)
+    estimator: str = setting("policy_gradient", "the agent's gradient", choices=WITHOUT_MARGINAL)
     entropy_weight: float = setting(0.01, minimum=0)
     max_train_examples: int = setting(
         0, "train on this many sentences, the first ones (0: all)", minimum=0
