@@ -1,6 +1,6 @@
 """A step in which groups of units run at different speeds."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Unpack
 
 import keras
@@ -8,8 +8,9 @@ import numpy as np
 import tensorflow as tf
 
 from .arguments import RecurrentArguments
-from .base import RecurrentCell, biased, tick
+from .base import tick
 from .checks import whole_number
+from .hoisted import HoistedCell, Tensors, projected
 
 
 def _whole_numbers(name: str, value: Sequence[int]) -> tuple[int, ...]:
@@ -19,7 +20,7 @@ def _whole_numbers(name: str, value: Sequence[int]) -> tuple[int, ...]:
 
 
 @keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
-class ClockworkCell(RecurrentCell):
+class ClockworkCell(HoistedCell):
     """One step of the Clockwork RNN (Koutnik et al. 2014; Goodfellow et al. 2016, section 10.9.3).
 
         h_t[g] = tanh(W x_t + (M * U) h_{t-1} + b)[g]      if t mod T_g = 0, t = 0, 1, ...
@@ -51,7 +52,7 @@ class ClockworkCell(RecurrentCell):
         ```
     """
 
-    checks = {**RecurrentCell.checks, "periods": _whole_numbers}
+    checks = {**HoistedCell.checks, "periods": _whole_numbers}
 
     def __init__(
         self,
@@ -81,15 +82,24 @@ class ClockworkCell(RecurrentCell):
         self.recurrent_kernel = self.add_recurrent_kernel("recurrent_kernel")
         self.bias = self.add_bias("bias")
 
-    def call(self, inputs: tf.Tensor, states: list[tf.Tensor]) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """inputs [B, D], states -> h [B, H] and the new states."""
-        h, clock = states
+    def project(self, below: Tensors) -> tuple[Tensors, Tensors]:
+        """W x + b."""
+        return [projected(below[0], self.kernel, self.bias)], []
+
+    def matrices(self) -> Tensors:
+        """M * U."""
         period = np.array(self.periods)[self.group]
-        readable = tf.constant(period[:, None] >= period[None, :], h.dtype)  # from, to
-        z = inputs @ self.kernel + h @ (readable * self.recurrent_kernel)
-        new = tf.tanh(biased(z, self.bias))
+        kernel = tf.convert_to_tensor(self.recurrent_kernel)
+        return [kernel * tf.constant(period[:, None] >= period[None, :], kernel.dtype)]  # from, to
+
+    def step(
+        self, states: Tensors, products: Sequence[Callable], others: Tensors, vectors: Tensors
+    ) -> Tensors:
+        """h [B, H] and t mod T_g."""
+        h, clock = states
+        new = tf.tanh(products[0](h))
         h = tf.where(tf.gather(clock, self.group, axis=1) == 0, new, h)
-        return h, [h, tick(clock, self.periods)]
+        return [h, tick(clock, self.periods)]
 
     def get_config(self) -> dict:
         """The constructor's arguments."""

@@ -1,17 +1,18 @@
 """A grid of LSTM transforms, along time and along depth."""
 
+from collections.abc import Callable, Sequence
 from typing import Unpack
 
 import keras
 import tensorflow as tf
 
 from .arguments import RecurrentArguments
-from .base import RecurrentCell, biased
 from .checks import flag, whole_number
+from .hoisted import HoistedCell, Level, Tensors, projected
 
 
 @keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
-class GridLSTMCell(RecurrentCell):
+class GridLSTMCell(HoistedCell):
     """One step of a two-dimensional Grid LSTM of L levels.
 
     (Kalchbrenner et al. 2016, "Grid long short-term memory", sections 3.1-3.2.)
@@ -47,7 +48,7 @@ class GridLSTMCell(RecurrentCell):
         ```
     """
 
-    checks = {**RecurrentCell.checks, "depth": whole_number, "tied": flag}
+    checks = {**HoistedCell.checks, "depth": whole_number, "tied": flag}
 
     def __init__(
         self, units: int, depth: int = 2, tied: bool = False, **kwargs: Unpack[RecurrentArguments]
@@ -60,7 +61,7 @@ class GridLSTMCell(RecurrentCell):
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create the weights for inputs [..., D]."""
         self.input_kernel = self.add_kernel("input_kernel", input_shape[-1], 2)
-        self.levels = [
+        self.transforms = [
             [
                 (
                     self.add_recurrent_kernel(f"{along}_kernel_{n}", 4, n_states=2),
@@ -71,21 +72,54 @@ class GridLSTMCell(RecurrentCell):
             for n in range(1 if self.tied else self.depth)
         ]
 
-    def call(self, inputs: tf.Tensor, states: list[tf.Tensor]) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """inputs [B, D], states -> h along depth of the last level [B, H] and the new states."""
-        h_depth, m_depth = tf.split(inputs @ self.input_kernel, 2, -1)
-        new_states = []
-        for n in range(self.depth):
-            along_time, along_depth = self.levels[0 if self.tied else n]
-            h_time, m_time = states[2 * n : 2 * n + 2]
-            both = tf.concat([h_time, h_depth], -1)
-            new_states += _transform(both, m_time, *along_time)
-            h_depth, m_depth = _transform(both, m_depth, *along_depth)
-        return h_depth, new_states
+    def levels(self) -> Sequence[Level]:
+        """The L levels, the first with the inputs' way in."""
+        transforms = [self.transforms[0 if self.tied else n] for n in range(self.depth)]
+        return [
+            _Level(*weights, None if n else self.input_kernel) for n, weights in enumerate(transforms)
+        ]
 
 
-def _transform(h: tf.Tensor, m: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None):
-    """The new hidden and memory vector [B, H], of hidden vectors [B, 2H] and a memory vector."""
-    i, f, g, o = tf.split(biased(h @ kernel, bias), 4, -1)
+class _Level(Level):
+    """One level: of x, or of h and m along depth from the level below."""
+
+    n_states = 2
+
+    def __init__(self, along_time: tuple, along_depth: tuple, input_kernel: keras.Variable | None):
+        self.along_time, self.along_depth, self.input_kernel = along_time, along_depth, input_kernel
+
+    def entered(self, below: Tensors) -> Tensors:
+        """h and m along depth, as they enter."""
+        if self.input_kernel is None:
+            return below
+        return tf.split(projected(below[0], self.input_kernel), 2, -1)
+
+    def project(self, below: Tensors) -> tuple[Tensors, Tensors]:
+        """What the transform along time takes from below, by the lower half of its V."""
+        (kernel, bias), (h, _) = self.along_time, self.entered(below)
+        return [projected(h, tf.convert_to_tensor(kernel)[h.shape[-1] :], bias)], []
+
+    def matrices(self) -> Tensors:
+        """The upper half of the V along time."""
+        kernel = tf.convert_to_tensor(self.along_time[0])
+        return [kernel[: kernel.shape[0] // 2]]
+
+    def step(
+        self, states: Tensors, products: Sequence[Callable], others: Tensors, vectors: Tensors
+    ) -> Tensors:
+        """h and m along time [B, H]."""
+        h, m = states
+        return _transform(products[0](h), m)
+
+    def finish(self, before: Tensors, after: Tensors, below: Tensors) -> Tensors:
+        """h and m along depth: nothing of them goes on to the next step."""
+        (kernel, bias), (h, m) = self.along_depth, self.entered(below)
+        h_time = tf.cast(before[0], h.dtype)
+        return _transform(projected(tf.concat([h_time, h], -1), kernel, bias), m)
+
+
+def _transform(z: tf.Tensor, m: tf.Tensor) -> Tensors:
+    """The new hidden and memory vector [..., H], of V H + b and a memory vector."""
+    i, f, g, o = tf.split(z, 4, -1)
     m = tf.sigmoid(f) * m + tf.sigmoid(i) * tf.tanh(g)
     return [tf.tanh(tf.sigmoid(o) * m), m]

@@ -1,17 +1,18 @@
 """Stacked LSTMs whose cell states are connected from layer to layer."""
 
+from collections.abc import Callable, Sequence
 from typing import Unpack
 
 import keras
 import tensorflow as tf
 
 from .arguments import RecurrentArguments
-from .base import RecurrentCell, biased
 from .checks import number, whole_number
+from .hoisted import HoistedCell, Level, Tensors, projected
 
 
 @keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
-class HighwayLSTMCell(RecurrentCell):
+class HighwayLSTMCell(HoistedCell):
     """One step of a Highway LSTM of L layers.
 
     (Zhang et al. 2015, "Highway LSTM RNNs for distant speech recognition".)
@@ -48,7 +49,7 @@ class HighwayLSTMCell(RecurrentCell):
         ```
     """
 
-    checks = {**RecurrentCell.checks, "depth": whole_number, "depth_bias": number}
+    checks = {**HoistedCell.checks, "depth": whole_number, "depth_bias": number}
 
     def __init__(
         self,
@@ -88,18 +89,46 @@ class HighwayLSTMCell(RecurrentCell):
                 )
             )
 
-    def call(self, inputs: tf.Tensor, states: list[tf.Tensor]) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """inputs [B, D], states -> h of the last layer [B, H] and the new states."""
-        x, below, new_states = inputs, None, []
-        for n, (kernel, recurrent_kernel, bias) in enumerate(self.lstms):
-            h, c = states[2 * n : 2 * n + 2]
-            z = biased(x @ kernel + h @ recurrent_kernel, bias)
-            i, f, g, o = tf.split(z, 4, -1)
-            new = tf.sigmoid(f) * c + tf.sigmoid(i) * tf.tanh(g)
-            if n:
-                depth_kernel, peephole, depth_bias = self.depth_gates[n - 1]
-                own, lower = tf.unstack(tf.convert_to_tensor(peephole))
-                new += tf.sigmoid(x @ depth_kernel + own * c + lower * below + depth_bias) * below
-            x, below = tf.sigmoid(o) * tf.tanh(new), new
-            new_states += [x, new]
-        return x, new_states
+    def levels(self) -> Sequence[Level]:
+        """The L layers."""
+        gates = [None, *self.depth_gates]
+        return [_Layer(lstm, gate) for lstm, gate in zip(self.lstms, gates, strict=True)]
+
+
+class _Layer(Level):
+    """One of the LSTMs: given x alone, or h and c of the one below."""
+
+    n_states = 2
+
+    def __init__(self, lstm: tuple, depth_gate: tuple | None):
+        self.lstm, self.depth_gate = lstm, depth_gate
+
+    def project(self, below: Tensors) -> tuple[Tensors, Tensors]:
+        """W x + b; the depth gate's part from below, and c from below."""
+        kernel, _, bias = self.lstm
+        addends = [projected(below[0], kernel, bias)]
+        if self.depth_gate is None:
+            return addends, []
+        (x, c), (kernel, peephole, bias) = below, self.depth_gate
+        z = projected(x, kernel, bias)
+        return addends, [z + tf.cast(tf.convert_to_tensor(peephole)[1], z.dtype) * c, c]
+
+    def matrices(self) -> Tensors:
+        """U."""
+        return [tf.convert_to_tensor(self.lstm[1])]
+
+    def vectors(self) -> Tensors:
+        """p."""
+        return [] if self.depth_gate is None else [tf.convert_to_tensor(self.depth_gate[1])[0]]
+
+    def step(
+        self, states: Tensors, products: Sequence[Callable], others: Tensors, vectors: Tensors
+    ) -> Tensors:
+        """h and c [B, H]."""
+        h, c = states
+        i, f, g, o = tf.split(products[0](h), 4, -1)
+        new = tf.sigmoid(f) * c + tf.sigmoid(i) * tf.tanh(g)
+        if others:
+            (z, below), (peephole,) = others, vectors
+            new += tf.sigmoid(z + peephole * c) * below
+        return [tf.sigmoid(o) * tf.tanh(new), new]

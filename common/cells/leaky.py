@@ -1,5 +1,6 @@
 """A step of leaky units, each with a time constant of its own."""
 
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Unpack
 
@@ -8,13 +9,13 @@ import tensorflow as tf
 
 from ..choices import one_of
 from .arguments import Initializer, RecurrentArguments
-from .base import RecurrentCell, biased
+from .hoisted import HoistedCell, Tensors, projected
 
 LEAKS = ("fixed", "learned")
 
 
 @keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
-class LeakyCell(RecurrentCell):
+class LeakyCell(HoistedCell):
     """One step of a recurrent network of leaky units.
 
     (Mozer 1992; Goodfellow et al. 2016, section 10.9.2.)
@@ -47,7 +48,7 @@ class LeakyCell(RecurrentCell):
         ```
     """
 
-    checks = {**RecurrentCell.checks, "leak": partial(one_of, choices=LEAKS)}
+    checks = {**HoistedCell.checks, "leak": partial(one_of, choices=LEAKS)}
 
     def __init__(
         self,
@@ -80,11 +81,22 @@ class LeakyCell(RecurrentCell):
             name="leak", shape=(self.units,), initializer=initial, trainable=learned
         )
 
-    def call(self, inputs: tf.Tensor, states: list[tf.Tensor]) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """inputs [B, D], states -> mu [B, H] and the new states."""
-        (mu,) = states
+    def project(self, below: Tensors) -> tuple[Tensors, Tensors]:
+        """W x + b."""
+        return [projected(below[0], self.kernel, self.bias)], []
+
+    def matrices(self) -> Tensors:
+        """U."""
+        return [tf.convert_to_tensor(self.recurrent_kernel)]
+
+    def vectors(self) -> Tensors:
+        """a."""
         a = tf.convert_to_tensor(self.leak_weight)
-        a = tf.sigmoid(a) if self.leak == "learned" else a
-        z = biased(inputs @ self.kernel + mu @ self.recurrent_kernel, self.bias)
-        mu = a * mu + (1 - a) * tf.tanh(z)
-        return mu, [mu]
+        return [tf.sigmoid(a) if self.leak == "learned" else a]
+
+    def step(
+        self, states: Tensors, products: Sequence[Callable], others: Tensors, vectors: Tensors
+    ) -> Tensors:
+        """mu [B, H]."""
+        (mu,), (a,) = states, vectors
+        return [a * mu + (1 - a) * tf.tanh(products[0](mu))]

@@ -1,5 +1,6 @@
 """The LSTM with peepholes, and its variants with one change each."""
 
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Unpack
 
@@ -8,14 +9,14 @@ import tensorflow as tf
 
 from ..choices import one_of
 from .arguments import RecurrentArguments
-from .base import RecurrentCell, biased
+from .hoisted import HoistedCell, Tensors, projected
 
 VARIANTS = ("vanilla", "NIG", "NFG", "NOG", "NIAF", "NOAF", "NP", "CIFG", "FGR")
 _WITHOUT = {"NIG": "i", "NFG": "f", "NOG": "o", "CIFG": "f"}  # the gate that has no weights
 
 
 @keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
-class PeepholeLSTMCell(RecurrentCell):
+class PeepholeLSTMCell(HoistedCell):
     """One step of the vanilla LSTM or one of its eight variants.
 
     (Greff et al. 2015, "LSTM: a search space odyssey".)
@@ -54,7 +55,7 @@ class PeepholeLSTMCell(RecurrentCell):
         ```
     """
 
-    checks = {**RecurrentCell.checks, "variant": partial(one_of, choices=VARIANTS)}
+    checks = {**HoistedCell.checks, "variant": partial(one_of, choices=VARIANTS)}
 
     def __init__(self, units: int, variant: str = "vanilla", **kwargs: Unpack[RecurrentArguments]):
         super().__init__(units, **kwargs)
@@ -78,23 +79,30 @@ class PeepholeLSTMCell(RecurrentCell):
         if self.variant == "FGR":
             self.gate_kernel = self.add_recurrent_kernel("gate_kernel", 3, n_states=3)
 
-    def call(self, inputs: tf.Tensor, states: list[tf.Tensor]) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """inputs [B, D], states -> h [B, H] and the new states."""
+    def project(self, below: Tensors) -> tuple[Tensors, Tensors]:
+        """W x + b; for FGR nothing is added to what its gates give to each other."""
+        z = projected(below[0], self.kernel, self.bias)
+        return [z] + [tf.zeros_like(z[..., : 3 * self.units])] * (self.variant == "FGR"), []
+
+    def matrices(self) -> Tensors:
+        """U; for FGR the gates' own too."""
+        kernels = [self.recurrent_kernel, *([self.gate_kernel] if self.variant == "FGR" else [])]
+        return [tf.convert_to_tensor(kernel) for kernel in kernels]
+
+    def vectors(self) -> Tensors:
+        """p of each gate that sees the state of the cell."""
+        return [] if self.variant == "NP" else tf.unstack(tf.convert_to_tensor(self.peephole))
+
+    def step(
+        self, states: Tensors, products: Sequence[Callable], others: Tensors, vectors: Tensors
+    ) -> Tensors:
+        """h and c [B, H]; for FGR i f o [B, 3H]."""
         variant, (h, c, *gates) = self.variant, states
-        z = biased(inputs @ self.kernel + h @ self.recurrent_kernel, self.bias)
-        z = dict(zip(self.blocks, tf.split(z, len(self.blocks), -1), strict=True))
+        z = dict(zip(self.blocks, tf.split(products[0](h), len(self.blocks), -1), strict=True))
         if variant == "FGR":
-            for name, add in zip("ifo", tf.split(gates[0] @ self.gate_kernel, 3, -1), strict=True):
+            for name, add in zip("ifo", tf.split(products[1](gates[0]), 3, -1), strict=True):
                 z[name] += add
-        peephole = {}
-        if variant != "NP":
-            peephole = dict(
-                zip(
-                    self.blocks.replace("g", ""),
-                    tf.unstack(tf.convert_to_tensor(self.peephole)),
-                    strict=True,
-                )
-            )
+        peephole = dict(zip(self.blocks.replace("g", ""), vectors, strict=bool(vectors)))
 
         def gate(name: str, c: tf.Tensor):
             """A gate that sees c; 1 where the variant has none."""
@@ -107,4 +115,4 @@ class PeepholeLSTMCell(RecurrentCell):
         c = f * c + i * (z["g"] if variant == "NIAF" else tf.tanh(z["g"]))
         o = gate("o", c)
         h = o * (c if variant == "NOAF" else tf.tanh(c))
-        return h, [h, c] + ([tf.concat([i, f, o], -1)] if variant == "FGR" else [])
+        return [h, c] + ([tf.concat([i, f, o], -1)] if variant == "FGR" else [])

@@ -1,9 +1,11 @@
 """Skip RNN's form of the GRU."""
 
+from collections.abc import Callable, Sequence
+
 import keras
 import tensorflow as tf
 
-from .base import biased
+from .hoisted import Tensors
 from .skip_lstm import UpdateSkippingCell
 
 
@@ -37,7 +39,7 @@ class SkipGRUCell(UpdateSkippingCell):
         ```
     """
 
-    n_states = 1
+    n_updated = 1
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create the weights for inputs [..., D]."""
@@ -46,10 +48,13 @@ class SkipGRUCell(UpdateSkippingCell):
         self.bias = self.add_bias("bias", 3)
         super().build(input_shape)
 
-    def update(self, x: tf.Tensor, states: list[tf.Tensor]) -> list[tf.Tensor]:
+    def matrices(self) -> Tensors:
+        """U_zr, U_h and w."""
+        recurrent_kernel, update_kernel = super().matrices()
+        return [*tf.split(recurrent_kernel, [2 * self.units, self.units], -1), update_kernel]
+
+    def update(self, states: Tensors, products: Sequence[Callable]) -> Tensors:
         """The GRU."""
-        (h,), n = states, 2 * self.units
-        recurrent_kernel = tf.convert_to_tensor(self.recurrent_kernel)
-        x_zr, x_h = tf.split(biased(x @ self.kernel, self.bias), [n, self.units], -1)
-        z, r = tf.split(tf.sigmoid(x_zr + h @ recurrent_kernel[:, :n]), 2, -1)
-        return [z * h + (1 - z) * tf.tanh(x_h + (r * h) @ recurrent_kernel[:, n:])]
+        (h,), (of_gates, of_candidate) = states, products
+        z, r = tf.split(tf.sigmoid(of_gates(h)), 2, -1)
+        return [z * h + (1 - z) * tf.tanh(of_candidate(r * h))]

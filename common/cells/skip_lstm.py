@@ -3,6 +3,7 @@
 The LSTM's form, and what it shares with the GRU's.
 """
 
+from collections.abc import Callable, Sequence
 from typing import Unpack
 
 import keras
@@ -11,7 +12,8 @@ import tensorflow as tf
 from ..ops.gates import lstm_gates
 from ..ops.products import wide
 from .arguments import RecurrentArguments
-from .base import RecurrentCell, biased, fresh
+from .base import fresh
+from .hoisted import HoistedCell, Tensors, projected
 
 
 @tf.custom_gradient
@@ -37,50 +39,68 @@ def n_updates(count: tf.Tensor) -> tf.Tensor:
     return tf.linalg.matvec(count, tf.constant([1.0, 128.0], count.dtype))
 
 
-class UpdateSkippingCell(RecurrentCell):
+class UpdateSkippingCell(HoistedCell):
     """What `SkipLSTMCell` and `SkipGRUCell` share: a step that is taken or left out.
 
     States: those of S; then u~ of the next step [B, 1], whether the sequence has begun [B, 1], and
     how many updates there were, [B, 2] for `n_updates`. All zeros is the time before the sequence,
     so that the learned s_0 needs no state of its own.
 
-    A subclass has `n_states` and a method `update(x, states) -> new states`, h first; du is
-    computed from the last of them.
+    A subclass has `n_updated`, the number of S's states, and a method `update(states, products) ->
+    new states`, h first; du is computed from the last of them.
     """
 
-    n_states: int
+    n_updated: int
 
     def __init__(self, units: int, **kwargs: Unpack[RecurrentArguments]):
         super().__init__(units, **kwargs)
-        self.state_size = [units] * self.n_states + [1, 1, 2]
+        self.state_size = [units] * self.n_updated + [1, 1, 2]
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create the weights for inputs [..., D]."""
         self.initial_states = [
             self.add_weight(name=f"initial_state_{n}", shape=(self.units,), initializer="zeros")
-            for n in range(self.n_states)
+            for n in range(self.n_updated)
         ]
         self.update_kernel = self.add_weight(
             name="update_kernel", shape=(self.units, 1), initializer=fresh(self.kernel_initializer)
         )
         self.update_bias = self.add_weight(name="update_bias", shape=(1,), initializer="ones")
 
-    def call(self, inputs: tf.Tensor, states: list[tf.Tensor]) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """inputs [B, D], states -> h [B, H] and the new states."""
+    def enter(self, states: Tensors) -> Tensors:
+        """s_0 and u~_1 = 1 where the sequence has not begun."""
         *states, pending, begun, count = states
         states = [
-            s + (1 - begun) * initial
+            s + (1 - begun) * tf.cast(tf.convert_to_tensor(initial), s.dtype)
             for s, initial in zip(states, self.initial_states, strict=True)
         ]
-        pending += 1 - begun
+        return [*states, pending + 1 - begun, tf.ones_like(begun), count]
+
+    def project(self, below: Tensors) -> tuple[Tensors, Tensors]:
+        """W x + b of S, in as many parts as it has products; b of du."""
+        sizes = [u.shape[-1] for u in self.matrices()]
+        z = projected(below[0], self.kernel, self.bias)
+        bias = tf.cast(tf.convert_to_tensor(self.update_bias), z.dtype)
+        return [*tf.split(z, sizes[:-1], -1), tf.zeros_like(z[..., :1]) + bias], []
+
+    def matrices(self) -> Tensors:
+        """U of S, and w."""
+        return [tf.convert_to_tensor(w) for w in (self.recurrent_kernel, self.update_kernel)]
+
+    def step(
+        self, states: Tensors, products: Sequence[Callable], others: Tensors, vectors: Tensors
+    ) -> Tensors:
+        """The new states: those of S and the three counters."""
+        *states, pending, begun, count = states
+        *of_update, of_increment = products
         u = binarise(pending)
         states = [
             u * new + (1 - u) * old
-            for new, old in zip(self.update(inputs, states), states, strict=True)
+            for new, old in zip(self.update(states, of_update), states, strict=True)
         ]
-        increment = tf.sigmoid(states[-1] @ self.update_kernel + self.update_bias)
+        increment = tf.sigmoid(of_increment(states[-1]))
         pending = u * increment + (1 - u) * (pending + tf.minimum(increment, 1 - pending))
-        return states[0], [*states, pending, tf.ones_like(begun), counted(count, u)]
+        return [*states, pending, begun, counted(count, u)]
 
 
 @keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
@@ -117,7 +137,7 @@ class SkipLSTMCell(UpdateSkippingCell):
         ```
     """
 
-    n_states = 2
+    n_updated = 2
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create the weights for inputs [..., D]."""
@@ -126,7 +146,7 @@ class SkipLSTMCell(UpdateSkippingCell):
         self.bias = self.add_bias("bias", 4, ones=1)
         super().build(input_shape)
 
-    def update(self, x: tf.Tensor, states: list[tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+    def update(self, states: Tensors, products: Sequence[Callable]) -> Tensors:
         """The LSTM."""
         h, c = states
-        return lstm_gates(biased(x @ self.kernel + h @ self.recurrent_kernel, self.bias), c)
+        return lstm_gates(products[0](h), c)

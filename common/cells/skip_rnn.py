@@ -1,5 +1,6 @@
 """A step with several recurrent matrices that take turns, and additive skip connections."""
 
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Unpack
 
@@ -9,14 +10,15 @@ import tensorflow as tf
 from ..choices import one_of
 from ..ops.gates import lstm_gates
 from .arguments import RecurrentArguments
-from .base import RecurrentCell, biased, shift, tick
+from .base import shift, tick
 from .checks import whole_number, whole_number_or_none
+from .hoisted import HoistedCell, Tensors, projected
 
 BASES = ("rnn", "lstm")
 
 
 @keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
-class SkipRNNCell(RecurrentCell):
+class SkipRNNCell(HoistedCell):
     """One step of a recurrent network with skip connections.
 
     (Mongia, "Recurrent neural networks with skip connections".)
@@ -56,7 +58,7 @@ class SkipRNNCell(RecurrentCell):
     """
 
     checks = {
-        **RecurrentCell.checks,
+        **HoistedCell.checks,
         "n_matrices": whole_number,
         "skip": whole_number_or_none,
         "base": partial(one_of, choices=BASES),
@@ -85,15 +87,31 @@ class SkipRNNCell(RecurrentCell):
         ]
         self.bias = self.add_bias("bias", n_blocks, ones=1 if self.base == "lstm" else None)
 
-    def call(self, inputs: tf.Tensor, states: list[tf.Tensor]) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """inputs [B, D], states -> h [B, H] and the new states."""
+    def project(self, below: Tensors) -> tuple[Tensors, Tensors]:
+        """W x + b once, and nothing more for the other matrices."""
+        z = projected(below[0], self.kernel, self.bias)
+        return [z] + [tf.zeros_like(z)] * (self.n_matrices - 1), []
+
+    def matrices(self) -> Tensors:
+        """U_0, U_1, ..."""
+        return [tf.convert_to_tensor(kernel) for kernel in self.recurrent_kernels]
+
+    def step(
+        self, states: Tensors, products: Sequence[Callable], others: Tensors, vectors: Tensors
+    ) -> Tensors:
+        """The past s states h, c, and the clocks."""
         history, *c, clock = states
         latest = history[:, -self.units :]
-        z = biased(inputs @ self.kernel, self.bias)
         # rows of a batch can be at different t, where steps are masked
-        for n, kernel in enumerate(self.recurrent_kernels):
-            z += tf.where(clock[:, :1] == n, latest @ kernel, 0)
+        turns = [latest] if self.n_matrices == 1 else [
+            tf.where(clock[:, :1] == n, latest, 0) for n in range(self.n_matrices)
+        ]
+        z = tf.add_n([times(h) for times, h in zip(products, turns, strict=True)])
         h, *c = lstm_gates(z, *c) if c else [tf.nn.relu(z)]
         if self.skip is not None:
             h += tf.where(clock[:, 1:] == 0, history[:, : self.units], 0)
-        return h, [shift(history, h), *c, tick(clock, (self.n_matrices, self.skip or 1))]
+        return [shift(history, h), *c, tick(clock, (self.n_matrices, self.skip or 1))]
+
+    def finish(self, before: Tensors, after: Tensors, below: Tensors) -> Tensors:
+        """h."""
+        return [after[0][..., -self.units :]]

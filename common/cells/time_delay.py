@@ -1,5 +1,6 @@
 """A step with a second recurrent edge, of a longer delay."""
 
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Unpack
 
@@ -9,14 +10,15 @@ import tensorflow as tf
 from ..choices import one_of
 from ..ops.gates import lstm_gates
 from .arguments import RecurrentArguments
-from .base import RecurrentCell, biased, shift
+from .base import shift
 from .checks import whole_number
+from .hoisted import HoistedCell, Tensors, projected
 
 BASES = ("rnn", "lstm")
 
 
 @keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
-class TimeDelayCell(RecurrentCell):
+class TimeDelayCell(HoistedCell):
     """One step of a recurrent network with two delays, 1 and d (Lin et al. 1996; Goodfellow et al.
     2016, section 10.9.1).
 
@@ -49,7 +51,7 @@ class TimeDelayCell(RecurrentCell):
     """
 
     checks = {
-        **RecurrentCell.checks,
+        **HoistedCell.checks,
         "delay": partial(whole_number, minimum=2),
         "base": partial(one_of, choices=BASES),
     }
@@ -70,11 +72,25 @@ class TimeDelayCell(RecurrentCell):
         self.delayed_kernel = self.add_recurrent_kernel("delayed_kernel", n_blocks)
         self.bias = self.add_bias("bias", n_blocks, ones=1 if self.base == "lstm" else None)
 
-    def call(self, inputs: tf.Tensor, states: list[tf.Tensor]) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """inputs [B, D], states -> h [B, H] and the new states."""
+    def project(self, below: Tensors) -> tuple[Tensors, Tensors]:
+        """W x + b."""
+        return [projected(below[0], self.kernel, self.bias)], []
+
+    def matrices(self) -> Tensors:
+        """V over U."""
+        kernels = self.delayed_kernel, self.recurrent_kernel
+        return [tf.concat([tf.convert_to_tensor(kernel) for kernel in kernels], 0)]
+
+    def step(
+        self, states: Tensors, products: Sequence[Callable], others: Tensors, vectors: Tensors
+    ) -> Tensors:
+        """The past d states h, and c."""
         history, *c = states
         delayed, latest = history[:, : self.units], history[:, -self.units :]
-        z = inputs @ self.kernel + latest @ self.recurrent_kernel + delayed @ self.delayed_kernel
-        z = biased(z, self.bias)
+        z = products[0](tf.concat([delayed, latest], -1))
         h, *c = lstm_gates(z, *c) if c else [tf.tanh(z)]
-        return h, [shift(history, h), *c]
+        return [shift(history, h), *c]
+
+    def finish(self, before: Tensors, after: Tensors, below: Tensors) -> Tensors:
+        """h."""
+        return [after[0][..., -self.units :]]

@@ -239,7 +239,7 @@ class Cell:
 
     made_of: str
     options: type = NoOptions
-    runs_in: str = "keras.layers:RNN"
+    runs_in: str = ".layers.fast_rnn:FastRNN"
     fixed: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     random: bool = False
 
@@ -249,7 +249,7 @@ CELLS: Mapping[str, Cell] = {
     "dynamic_skip": Cell(".layers.dynamic_skip_lstm:DynamicSkipLSTM", DynamicSkip, random=True),
     "lstm": Cell(".layers.fast_lstm:FastLSTM", Zoneout),
     # As Cho et al. 2014: the reset gate before the product.
-    "gru": Cell("keras.layers:GRU", fixed={"reset_after": False, "use_cudnn": False}),
+    "gru": Cell(".layers.fast_gru:FastGRU", fixed={"reset_after": False}),
     "fixed_skip": Cell(".layers.fixed_skip_lstm:FixedSkipLSTM", FixedSkip),
     "random_skip": Cell(".layers.fixed_skip_lstm:RandomSkipLSTM", RandomSkip, random=True),
     "attention": Cell(".layers.attention_skip_lstm:AttentionSkipLSTM", Attention),

@@ -11,6 +11,7 @@ import tensorflow as tf
 from ..ops.agent import Trace
 from ..ops.replicas import count, total
 from . import release
+from .fast_rnn import HoistedRNN
 from .k_state_layer import KStateLSTM
 
 if TYPE_CHECKING:  # the layers are installed without the flags
@@ -35,11 +36,12 @@ def make_layer(
     arguments = {**entry.fixed, **options, **kwargs}
     of_sequences = {"return_sequences": True, "return_state": True}
     made_of = _load(entry.made_of)
-    if issubclass(made_of, KStateLSTM):
+    of_steps = not issubclass(made_of, keras.layers.RNN)
+    runs_in = _load(entry.runs_in) if of_steps else made_of
+    if issubclass(runs_in, KStateLSTM | HoistedRNN):
         of_sequences["jit_compile"] = config.jit_compile
-    if issubclass(made_of, keras.layers.RNN):
+    if not of_steps:
         return made_of(units, **arguments, **of_sequences)
-    runs_in = _load(entry.runs_in)
     for name in {"go_backwards", "name", *inspect.signature(runs_in).parameters} & {*arguments}:
         of_sequences[name] = arguments.pop(name)
     return runs_in(made_of(units, **arguments), **of_sequences)

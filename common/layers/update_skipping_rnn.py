@@ -7,13 +7,13 @@ import tensorflow as tf
 
 from ..cells.arguments import RNNArguments
 from ..cells.checks import price
-from ..cells.settings import Settings
 from ..cells.skip_lstm import UpdateSkippingCell, n_updates
+from .fast_rnn import FastRNN
 
 
 @keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
-class UpdateSkippingRNN(Settings, keras.layers.RNN):
-    """`keras.layers.RNN` over a `SkipLSTMCell` or `SkipGRUCell`, with a cost of updates.
+class UpdateSkippingRNN(FastRNN):
+    """`FastRNN` over a `SkipLSTMCell` or `SkipGRUCell`, with a cost of updates.
 
     The cost is a loss of the layer, one of its `losses`:
 
@@ -25,7 +25,7 @@ class UpdateSkippingRNN(Settings, keras.layers.RNN):
     Args:
         cell: the cell.
         update_cost: price of one update of one sequence.
-        The rest as for `keras.layers.RNN`.
+        jit_compile and the rest as for `FastRNN`.
 
     Raises:
         ValueError: another cell; an update_cost below 0.
@@ -40,17 +40,18 @@ class UpdateSkippingRNN(Settings, keras.layers.RNN):
     """
 
     adjustable = ("update_cost",)
-    checks = {"update_cost": price}
+    checks = {**FastRNN.checks, "update_cost": price}
 
     def __init__(
         self,
         cell: keras.layers.Layer,
         update_cost: float = 1e-4,
+        jit_compile: bool | None = None,
         **kwargs: Unpack[RNNArguments],
     ):
         if not isinstance(cell, UpdateSkippingCell):
             raise ValueError(f"cell must be a SkipLSTMCell or a SkipGRUCell; received {cell!r}")
-        super().__init__(cell, **kwargs)
+        super().__init__(cell, jit_compile, **kwargs)
         self.take(update_cost=update_cost)
         self._metrics_of_call = ()
         self.settle()
@@ -70,7 +71,7 @@ class UpdateSkippingRNN(Settings, keras.layers.RNN):
         mask: tf.Tensor | None,
         training: bool = False,
     ) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
-        """`keras.layers.RNN`'s loop, the count starting anew."""
+        """`FastRNN`'s loop, the count starting anew."""
         self.hold()
         *rest, count = initial_state
         last, outputs, states = super().inner_loop(
@@ -86,7 +87,3 @@ class UpdateSkippingRNN(Settings, keras.layers.RNN):
         mean = tf.math.divide_no_nan(tf.reduce_sum(updates), n_rows)
         self.add_loss(tf.cast(self.update_cost * mean, keras.config.floatx()))
         return last, outputs, states
-
-    def get_config(self) -> dict:
-        """The constructor's arguments."""
-        return {**super().get_config(), **self.taken()}

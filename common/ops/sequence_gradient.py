@@ -61,17 +61,20 @@ def refilled(structure: Any, tensors: Tensors) -> Any:
     return tf.nest.map_structure(lambda a: None if a is None else next(left), structure)
 
 
-def differentiable(inputs: Any, forward: Callable, backward: Callable, second: Callable) -> tuple:
+def differentiable(
+    inputs: Any, forward: Callable, backward: Callable, second: Callable, n_states: int = 2
+) -> tuple:
     """`forward(inputs)` with its gradients of every order.
 
     Args:
         inputs: a structure of tensors (and of what is None).
-        forward: inputs -> (h, c, one more output, which has no gradient), and whatever the
-            others need of it.
-        backward: inputs, what `forward` kept, (dL/dh, dL/dc) -> dL/dinputs, in that structure.
-        second: inputs, what `forward` kept, (dL/dh, dL/dc), w -> the gradients of
-            <w, backward(...)>: of its inputs, of dL/dh and of dL/dc.
+        forward: inputs -> its outputs, and whatever the others need of it.
+        backward: inputs, what `forward` kept, dL/dstates -> dL/dinputs, in that structure.
+        second: inputs, what `forward` kept, dL/dstates, w -> the gradients of
+            <w, backward(...)>: of its inputs and of dL/dstates.
+        n_states: how many outputs are states (h and c); those behind them have no gradient.
     """
+    n_inputs = len(present(inputs))
 
     # No tape may look inside either function: it would ask for the gradients of what it replaces.
     @tf.custom_gradient
@@ -87,24 +90,25 @@ def differentiable(inputs: Any, forward: Callable, backward: Callable, second: C
 
         @tf.custom_gradient
         def gradient(*tensors: tf.Tensor):
-            *stopped, d_h, d_c = (tf.stop_gradient(a) for a in tensors)
+            stopped = [tf.stop_gradient(a) for a in tensors]
             kept_ = here(kept)
-            found = present(backward(refilled(inputs, stopped), kept_, (d_h, d_c)))
-            for a, b in zip(found, stopped, strict=True):
+            d_states = tuple(stopped[n_inputs:])
+            found = present(backward(refilled(inputs, stopped), kept_, d_states))
+            for a, b in zip(found, stopped[:n_inputs], strict=True):
                 a.set_shape(b.shape)
 
             def gradient_of_gradient(*w: tf.Tensor):
-                *tensors_, d_h, d_c = tensors
+                tensors_, d_states = tensors[:n_inputs], tuple(tensors[n_inputs:])
                 for a, b in zip(w, tensors_, strict=True):
                     a.set_shape(b.shape)
-                seconds = second(refilled(inputs, tensors_), kept_, (d_h, d_c), refilled(inputs, w))
+                seconds = second(refilled(inputs, tensors_), kept_, d_states, refilled(inputs, w))
                 return present(_last(*present(seconds)) if in_xla() else seconds)
 
             return found, gradient_of_gradient
 
         def upstream(*d_outputs: tf.Tensor | tf.IndexedSlices):
             # dense, also where all that was taken of the states are slices
-            return gradient(*here(tensors), *map(tf.convert_to_tensor, d_outputs[:2]))
+            return gradient(*here(tensors), *map(tf.convert_to_tensor, d_outputs[:n_states]))
 
         return outputs, upstream
 

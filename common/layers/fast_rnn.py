@@ -1,0 +1,115 @@
+"""`keras.layers.RNN` over whole sequences: for cells whose products can be hoisted out of it."""
+
+from typing import Any, Unpack
+
+import keras
+import tensorflow as tf
+
+from ..cells.arguments import RNNArguments
+from ..cells.checks import flag_or_none
+from ..cells.hoisted import HoistedCell, Level
+from ..cells.settings import Settings
+from ..ops.hoisted import HoistedRecurrence, Inputs
+from ..ops.products import wide
+from .compaction import Compaction
+
+
+class HoistedRNN(keras.layers.RNN):
+    """A layer of Keras whose loop over the steps is a `HoistedRecurrence` of each of its levels.
+
+    A subclass has `jit_compile` and `levels`.
+    """
+
+    jit_compile: bool | None
+
+    def levels(self) -> list[Level]:
+        """The cell's; none where Keras' own loop is to run it."""
+        hoisted = isinstance(self.cell, HoistedCell) and not self.unroll
+        same = self.compute_dtype == self.cell.compute_dtype
+        return list(self.cell.levels()) if hoisted and same else []
+
+    def build(self, sequences_shape: tuple, initial_state_shape: list | None = None) -> None:
+        """The weights, and whether XLA compiles the recurrences: as for `KStateLSTM`."""
+        super().build(sequences_shape, initial_state_shape)
+        # on a CPU, XLA's products with a large matrix are slower than a graph's
+        # (benchmarks/NOTES.md)
+        slower = self.cell.units >= 512 and not tf.config.list_physical_devices("GPU")
+        never = self.jit_compile is None and (slower or sequences_shape[1] is None)
+        jit_compile = False if never else self.jit_compile
+        self._recurrences = [HoistedRecurrence(one.step, jit_compile) for one in self.levels()]
+
+    def inner_loop(
+        self,
+        sequences: tf.Tensor,
+        initial_state: Any,
+        mask: tf.Tensor | None,
+        training: bool = False,
+    ) -> tuple[tf.Tensor, tf.Tensor, Any]:
+        """`keras.layers.RNN`'s loop: the last output, all outputs and the final states."""
+        levels = self.levels()
+        if not levels:
+            return super().inner_loop(sequences, initial_state, mask, training)
+        if self.go_backwards:
+            sequences = tf.reverse(sequences, [1])
+            mask = None if mask is None else tf.reverse(mask, [1])
+        order = None if mask is None else Compaction(mask)
+        if order is not None:
+            sequences = order.compact(order.clear(sequences))
+        below = [tf.transpose(sequences, [1, 0, 2])]  # [T, B, D]
+        given = [tf.cast(a, wide(a.dtype)) for a in tf.nest.flatten(initial_state)]
+        left, final = list(self.enter(given)), []
+        for level, recurrence in zip(levels, self._recurrences, strict=True):
+            past, left = left[: level.n_states], left[level.n_states :]
+            addends, others = level.project(below)
+            vectors = [tf.cast(a, past[0].dtype) for a in level.vectors()]
+            matrices = list(level.matrices())
+            states = recurrence(Inputs(past, list(addends), list(others), matrices, vectors))
+            before, after = [a[:-1] for a in states], [a[1:] for a in states]
+            below = level.finish(before, after, below)
+            final += [a[-1] if order is None else order.final(a, 1, 1)[0] for a in states]
+        if order is not None:  # a row of masked steps alone has not begun
+            begun = order.lengths[:, None] > 0
+            final = [tf.where(begun, a, b) for a, b in zip(final, given, strict=True)]
+        outputs = tf.transpose(below[0], [1, 0, 2])
+        if order is not None:
+            outputs = order.spread(outputs, hold=not self.zero_output_for_mask)
+        return outputs[:, -1], outputs, final
+
+    def enter(self, states: list[tf.Tensor]) -> list[tf.Tensor]:
+        """The states that the first step sees."""
+        return self.cell.enter(states)
+
+
+@keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
+class FastRNN(Settings, HoistedRNN):
+    """`keras.layers.RNN`, faster over a cell that is a `HoistedCell`.
+
+    The products with the inputs are made for all steps at once, and each weight's gradient is one
+    product. Masked steps cost nothing else. Gradients are right to any order.
+
+    Args:
+        cell: the cell; another than a `HoistedCell` runs as under `keras.layers.RNN`.
+        jit_compile: as for `KStateLSTM`.
+        The rest as for `keras.layers.RNN`; with `unroll` it runs as there.
+
+    Example:
+        ```python
+        h = FastRNN(PeepholeLSTMCell(8))(keras.random.normal([2, 5, 4]))  # [2, 8]
+        ```
+    """
+
+    checks = {"jit_compile": flag_or_none}
+
+    def __init__(
+        self,
+        cell: keras.layers.Layer,
+        jit_compile: bool | None = None,
+        **kwargs: Unpack[RNNArguments],
+    ):
+        super().__init__(cell, **kwargs)
+        self.take(jit_compile=jit_compile)
+        self.settle()
+
+    def get_config(self) -> dict:
+        """The constructor's arguments."""
+        return {**super().get_config(), **self.taken()}
