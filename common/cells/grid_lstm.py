@@ -74,10 +74,11 @@ class GridLSTMCell(HoistedCell):
 
     def levels(self) -> Sequence[Level]:
         """The L levels, the first with the inputs' way in."""
-        transforms = [self.transforms[0 if self.tied else n] for n in range(self.depth)]
-        return [
-            _Level(*weights, None if n else self.input_kernel) for n, weights in enumerate(transforms)
-        ]
+        levels = []
+        for n in range(self.depth):
+            weights = self.transforms[0 if self.tied else n]
+            levels.append(_Level(*weights, None if n else self.input_kernel))
+        return levels
 
 
 class _Level(Level):

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 
 from ..ops.products import product
-from .base import RecurrentCell, biased
+from .base import RecurrentCell, biased, shift
 
 Tensors = Sequence[tf.Tensor]
 
@@ -17,6 +17,7 @@ class Level:
     """
 
     n_states: int  # how many of the cell's states are this level's
+    delay = 1  # K: above 1 the cell's first state is that of the past K steps, flat, oldest first
 
     def project(self, below: Tensors) -> tuple[Tensors, Tensors]:
         """What each step takes from below: the inputs, or what the level below gave.
@@ -36,7 +37,10 @@ class Level:
     def step(
         self, states: Tensors, products: Sequence[Callable], others: Tensors, vectors: Tensors
     ) -> Tensors:
-        """The new states. Each of `products`, a -> a U + its addend, is to be called once."""
+        """The new states. Each of `products`, a -> a U + its addend, is to be called once.
+
+        Where K is above 1, `states` has the last of the first, and behind all that of K steps ago.
+        """
         raise NotImplementedError
 
     def finish(self, before: Tensors, after: Tensors, below: Tensors) -> Tensors:
@@ -74,9 +78,13 @@ class HoistedCell(Level, RecurrentCell):
                 lambda a, u=u, add=add: a @ u + add
                 for u, add in zip(level.matrices(), addends, strict=True)
             ]
-            after = level.step(before, products, others, level.vectors())
+            if level.delay > 1:
+                history, *rest = before
+                units = history.shape[-1] // level.delay
+                before = [history[:, -units:], *rest, history[:, :units]]
+            after = list(level.step(before, products, others, level.vectors()))
             below = narrow(level.finish(before, after, below))
-            found += after
+            found += after if level.delay == 1 else [shift(history, after[0]), *after[1:]]
         return below[0], found
 
 

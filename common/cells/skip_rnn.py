@@ -10,7 +10,7 @@ import tensorflow as tf
 from ..choices import one_of
 from ..ops.gates import lstm_gates
 from .arguments import RecurrentArguments
-from .base import shift, tick
+from .base import tick
 from .checks import whole_number, whole_number_or_none
 from .hoisted import HoistedCell, Tensors, projected
 
@@ -74,7 +74,8 @@ class SkipRNNCell(HoistedCell):
     ):
         super().__init__(units, **kwargs)
         self.take(n_matrices=n_matrices, skip=skip, base=base)
-        self.state_size = [(skip or 1) * units] + [units] * (base == "lstm") + [2]
+        self.delay = skip or 1
+        self.state_size = [self.delay * units] + [units] * (base == "lstm") + [2]
         self.settle()
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
@@ -99,19 +100,17 @@ class SkipRNNCell(HoistedCell):
     def step(
         self, states: Tensors, products: Sequence[Callable], others: Tensors, vectors: Tensors
     ) -> Tensors:
-        """The past s states h, c, and the clocks."""
-        history, *c, clock = states
-        latest = history[:, -self.units :]
+        """h, c, and the clocks."""
+        h, *c, clock = states[: self.n_states]
+        skipped = states[-1] if self.delay > 1 else h
         # rows of a batch can be at different t, where steps are masked
-        turns = [latest] if self.n_matrices == 1 else [
-            tf.where(clock[:, :1] == n, latest, 0) for n in range(self.n_matrices)
-        ]
-        z = tf.add_n([times(h) for times, h in zip(products, turns, strict=True)])
+        turns = (
+            [h]
+            if self.n_matrices == 1
+            else [tf.where(clock[:, :1] == n, h, 0) for n in range(self.n_matrices)]
+        )
+        z = tf.add_n([times(turn) for times, turn in zip(products, turns, strict=True)])
         h, *c = lstm_gates(z, *c) if c else [tf.nn.relu(z)]
         if self.skip is not None:
-            h += tf.where(clock[:, 1:] == 0, history[:, : self.units], 0)
-        return [shift(history, h), *c, tick(clock, (self.n_matrices, self.skip or 1))]
-
-    def finish(self, before: Tensors, after: Tensors, below: Tensors) -> Tensors:
-        """h."""
-        return [after[0][..., -self.units :]]
+            h += tf.where(clock[:, 1:] == 0, skipped, 0)
+        return [h, *c, tick(clock, (self.n_matrices, self.skip or 1))]

@@ -10,7 +10,6 @@ import tensorflow as tf
 from ..choices import one_of
 from ..ops.gates import lstm_gates
 from .arguments import RecurrentArguments
-from .base import shift
 from .checks import whole_number
 from .hoisted import HoistedCell, Tensors, projected
 
@@ -84,13 +83,7 @@ class TimeDelayCell(HoistedCell):
     def step(
         self, states: Tensors, products: Sequence[Callable], others: Tensors, vectors: Tensors
     ) -> Tensors:
-        """The past d states h, and c."""
-        history, *c = states
-        delayed, latest = history[:, : self.units], history[:, -self.units :]
-        z = products[0](tf.concat([delayed, latest], -1))
-        h, *c = lstm_gates(z, *c) if c else [tf.tanh(z)]
-        return [shift(history, h), *c]
-
-    def finish(self, before: Tensors, after: Tensors, below: Tensors) -> Tensors:
-        """h."""
-        return [after[0][..., -self.units :]]
+        """h, and c."""
+        h, *c, delayed = states
+        z = products[0](tf.concat([delayed, h], -1))
+        return lstm_gates(z, *c) if c else [tf.tanh(z)]

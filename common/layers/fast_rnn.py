@@ -36,7 +36,8 @@ class HoistedRNN(keras.layers.RNN):
         slower = self.cell.units >= 512 and not tf.config.list_physical_devices("GPU")
         never = self.jit_compile is None and (slower or sequences_shape[1] is None)
         jit_compile = False if never else self.jit_compile
-        self._recurrences = [HoistedRecurrence(one.step, jit_compile) for one in self.levels()]
+        made_of = [(level.step, level.delay) for level in self.levels()]
+        self._recurrences = [HoistedRecurrence(*one, jit_compile) for one in made_of]
 
     def inner_loop(
         self,
@@ -59,14 +60,17 @@ class HoistedRNN(keras.layers.RNN):
         given = [tf.cast(a, wide(a.dtype)) for a in tf.nest.flatten(initial_state)]
         left, final = list(self.enter(given)), []
         for level, recurrence in zip(levels, self._recurrences, strict=True):
-            past, left = left[: level.n_states], left[level.n_states :]
+            past, left = _slots(left[: level.n_states], level.delay), left[level.n_states :]
             addends, others = level.project(below)
             vectors = [tf.cast(a, past[0].dtype) for a in level.vectors()]
             matrices = list(level.matrices())
+            k = level.delay
             states = recurrence(Inputs(past, list(addends), list(others), matrices, vectors))
-            before, after = [a[:-1] for a in states], [a[1:] for a in states]
-            below = level.finish(before, after, below)
-            final += [a[-1] if order is None else order.final(a, 1, 1)[0] for a in states]
+            below = level.finish([a[k - 1 : -1] for a in states], [a[k:] for a in states], below)
+            final += [
+                _flat(a[-n:] if order is None else order.final(a, n, k), n)
+                for a, n in zip(states, [k] + [1] * (len(states) - 1), strict=True)
+            ]
         if order is not None:  # a row of masked steps alone has not begun
             begun = order.lengths[:, None] > 0
             final = [tf.where(begun, a, b) for a, b in zip(final, given, strict=True)]
@@ -78,6 +82,21 @@ class HoistedRNN(keras.layers.RNN):
     def enter(self, states: list[tf.Tensor]) -> list[tf.Tensor]:
         """The states that the first step sees."""
         return self.cell.enter(states)
+
+
+def _slots(states: list[tf.Tensor], delay: int) -> list[tf.Tensor]:
+    """A level's states of the past K steps [K, B, N], of which only the first is given as such."""
+    first, *others = states
+    shape = [tf.shape(first)[0], delay, first.shape[-1] // delay]
+    pad = [[delay - 1, 0], [0, 0], [0, 0]]
+    first = tf.transpose(tf.reshape(first, shape), [1, 0, 2])
+    return [first, *(tf.pad(a[None], pad) for a in others)]
+
+
+def _flat(states: tf.Tensor, delay: int) -> tf.Tensor:
+    """[K, B, N] -> [B, K N]."""
+    shape = [tf.shape(states)[1], delay * states.shape[-1]]
+    return tf.reshape(tf.transpose(states, [1, 0, 2]), shape)
 
 
 @keras.saving.register_keras_serializable(package="dynamic_skip_lstm")

@@ -4,36 +4,40 @@
 
 The step is a function without weights in products of its own: it hands what it multiplies, a_t^n,
 to a function that it is given, and gets z_t^n back. So the reverse loop, in which TensorFlow
-differentiates one step after the other, multiplies only by the transposed U^n: it keeps dL/dz, and
+differentiates one step after the other, multiplies only by the transposed U^n; it keeps dL/dz, and
 
     dL/dU^n = sum_t (a_t^n)^T dL/dz_t^n                  one product [N, TB] x [TB, M]
 
 What the products gave is kept from the forward loop; the a_t^n are functions of it and of the
 states, computed for all steps at once. Arrays are time-major.
+
+A step may also see the first of the states of K steps ago. That is read from a buffer, and its
+gradient comes back through another one; both are gathered, as in `recurrence.py`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 import tensorflow as tf
 
-from .loops import empty, loop, written
+from .loops import buffer, empty, loop, written
 from .products import product, through, weight_gradient
 from .second_order import second_order
-from .sequence_gradient import Tensors, compiled, compiles, differentiable, present
+from .sequence_gradient import Tensors, compiled, compiles, differentiable
 
 
 class Kept(NamedTuple):
     """What the reverse loop needs of the forward one."""
 
-    states: Tensors  # [1 + T, B, N] each
+    states: Tensors  # [K + T, B, N] each
     z: Tensors  # [T, B, M] each
 
 
 class Inputs(NamedTuple):
     """Of a recurrence."""
 
-    past: Tensors  # the states before the sequence, [B, N] each, float32 (or float64 as all else)
+    past: Tensors  # the K states before the sequence, [K, B, N] each, oldest first; float32 (or
+    # float64 as all else); of all but the first only the last slot counts
     addends: Tensors  # x^n of all steps [T, B, M]
     others: Tensors  # what else each step takes, [T, B, ...]
     matrices: Tensors  # U^n [N, M]; their dtype is that of the products
@@ -45,15 +49,15 @@ class HoistedRecurrence:
 
     Args:
         step: see `cells.hoisted.Level`.
-        jit_compile: as for `Recurrence`.
+        delay: K. jit_compile: as for `Recurrence`.
     """
 
-    def __init__(self, step: Callable, jit_compile: bool | None = None):
-        self.step, self.jit_compile = step, jit_compile
+    def __init__(self, step: Callable, delay: int = 1, jit_compile: bool | None = None):
+        self.step, self.delay, self.jit_compile = step, delay, jit_compile
         self._forward, self._backward = compiled(self._forward_loop), compiled(self._backward_loop)
 
     def __call__(self, inputs: Inputs) -> list[tf.Tensor]:
-        """The states [1 + T, B, N], those before the sequence first."""
+        """The states [K + T, B, N], those before the sequence first."""
         xla = compiles(self.jit_compile, inputs.addends[0].shape[0])
 
         def forward(inputs: Inputs):
@@ -61,22 +65,18 @@ class HoistedRecurrence:
             return kept.states, kept
 
         def backward(inputs: Inputs, kept: Kept, d_states: Tensors):
-            found, d_z, factors = self._backward(xla, inputs, kept, d_states)
-            d_matrices = [
-                weight_gradient(a, d, u.dtype)
-                for a, d, u in zip(factors, d_z, inputs.matrices, strict=True)
-            ]
-            return found._replace(addends=d_z, matrices=d_matrices)
+            found, factors = self._backward(xla, inputs, kept, d_states)
+            products = zip(factors, found.addends, inputs.matrices, strict=True)
+            return found._replace(matrices=[weight_gradient(a, d, u.dtype) for a, d, u in products])
 
         def second(inputs: Inputs, kept: Kept, d_states: Tensors, w: Inputs):
-            return second_order(1, _split, self._step, (), inputs, d_states, w)
+            return second_order(self.delay, _split, self._step, (), inputs, d_states, w)
 
-        n_states = len(inputs.past)
-        return list(differentiable(inputs, forward, backward, second, n_states))
+        return list(differentiable(inputs, forward, backward, second, len(inputs.past)))
 
     def _forward_loop(self, xla: bool, inputs: Inputs) -> Kept:
         past, addends, others, matrices, vectors = inputs
-        n_steps = tf.shape(addends[0])[0]
+        n_steps, delay = tf.shape(addends[0])[0], self.delay
 
         def step(t: tf.Tensor, states: Tensors, history: list, zs: list):
             made = {}
@@ -89,49 +89,62 @@ class HoistedRecurrence:
                 return result
 
             products = [times(n) for n in range(len(matrices))]
-            states = self.step(states, products, [a[t] for a in others], vectors)
-            states = [tf.ensure_shape(a, b.shape) for a, b in zip(states, past, strict=True)]
+            seen = [*states, *([history[0].gather([t])[0]] if delay > 1 else [])]
+            states = self.step(seen, products, [a[t] for a in others], vectors)
+            states = [tf.ensure_shape(a, b.shape[1:]) for a, b in zip(states, past, strict=True)]
             z = [made[n] for n in range(len(matrices))]
-            return t + 1, states, written(history, t, states), written(zs, t, z)
+            return t + 1, states, written(history, delay + t, states), written(zs, t, z)
 
-        history = [empty(n_steps, a.dtype, a.shape) for a in past]
+        pad = [[0, n_steps], [0, 0], [0, 0]]
+        history = [buffer(tf.pad(a, pad), n_steps) for a in past]
         zs = [empty(n_steps, a.dtype, a.shape[1:]) for a in addends]
-        *_, history, zs = loop(n_steps, step, (0, list(past), history, zs))
-        states = [tf.concat([a[None], b.stack()], 0) for a, b in zip(past, history, strict=True)]
+        *_, history, zs = loop(n_steps, step, (0, [a[-1] for a in past], history, zs))
+        states = [a.stack() for a in history]
         z = [tf.ensure_shape(b.stack(), a.shape) for a, b in zip(addends, zs, strict=True)]
         return Kept(states, z)
 
     def _backward_loop(self, xla: bool, inputs: Inputs, kept: Kept, d_states: Tensors):
-        """The gradients, those of matrices and addends apart, dL/dz, and what was multiplied."""
+        """The gradients but those of the matrices, and what these multiplied."""
         past, addends, others, matrices, vectors = inputs
-        n_steps = tf.shape(addends[0])[0]
+        n_steps, delay = tf.shape(addends[0])[0], self.delay
         transposed = [through(u, xla) for u in matrices]
 
-        def step(i: tf.Tensor, adjoint: Tensors, d_vectors: Tensors, d_zs: list, d_others: list):
+        def step(i: tf.Tensor, adjoint: list, d_vectors: list, sent: list, of_inputs: list):
             t = n_steps - 1 - i  # the loop counts up, so that XLA knows its trip count
-            at = [a[t] for a in kept.states], [a[t] for a in kept.z], [a[t] for a in others]
-            at = tf.nest.map_structure(tf.identity, (*at, list(vectors)))
-            states, z, other, vector = at
+            seen = self._seen(kept, lambda a, slot: a[slot + t])
+            at = seen, [a[t] for a in kept.z], [a[t] for a in others], list(vectors)
+            at = states, z, other, vector = tf.nest.map_structure(tf.identity, at)
             products = [_known(a, back) for a, back in zip(z, transposed, strict=True)]
-            new = self.step(states, products, other, vector)
-            d_new = [a + d[1 + t] for a, d in zip(adjoint, d_states, strict=True)]
-            found = tf.gradients(
-                list(new), tf.nest.flatten(at), d_new, unconnected_gradients="zero"
-            )
-            adjoint, d_z, d_other, d_vector = tf.nest.pack_sequence_as(at, found)
+            new = list(self.step(states, products, other, vector))
+            d_new = [a + d[delay + t] for a, d in zip(adjoint, d_states, strict=True)]
+            for a in sent:
+                d_new[0] += a.gather([delay + t])[0]
+            found = tf.gradients(new, tf.nest.flatten(at), d_new, unconnected_gradients="zero")
+            d_seen, d_z, d_other, d_vector = tf.nest.pack_sequence_as(at, found)
             d_vectors = [a + b for a, b in zip(d_vectors, d_vector, strict=True)]
-            adjoint = [tf.ensure_shape(a, b.shape) for a, b in zip(adjoint, past, strict=True)]
-            return i + 1, adjoint, d_vectors, written(d_zs, t, d_z), written(d_others, t, d_other)
+            adjoint = [tf.ensure_shape(d, a.shape) for d, a in zip(d_seen, adjoint, strict=False)]
+            sent = written(sent, t, d_seen[len(adjoint) :])
+            return i + 1, adjoint, d_vectors, sent, written(of_inputs, t, [*d_z, *d_other])
 
-        arrays = [
-            [empty(n_steps, a.dtype, a.shape[1:]) for a in structure]
-            for structure in (kept.z, others)
+        sent = [buffer(tf.zeros_like(kept.states[0]), n_steps)] if delay > 1 else []
+        of_inputs = [empty(n_steps, a.dtype, a.shape[1:]) for a in (*kept.z, *others)]
+        start = [tf.zeros_like(a[-1]) for a in past], [tf.zeros_like(a) for a in vectors]
+        found = loop(n_steps, step, (0, *start, sent, of_inputs))
+        _, adjoint, d_vectors, sent, of_inputs = found
+        before = [[delay - 1, 0], [0, 0], [0, 0]]
+        d_past = [
+            tf.pad(a[None], before) + d[:delay] for a, d in zip(adjoint, d_states, strict=True)
         ]
-        start = [tf.zeros_like(a) for a in past], [tf.zeros_like(a) for a in vectors]
-        _, adjoint, d_vectors, d_zs, d_others = loop(n_steps, step, (0, *start, *arrays))
-        d_past = [a + d[0] for a, d in zip(adjoint, d_states, strict=True)]
-        d_z, d_others = ([a.stack() for a in one] for one in (d_zs, d_others))
-        return Inputs(d_past, [], d_others, [], d_vectors), d_z, self._factors(inputs, kept)
+        for a in sent:
+            d_past[0] += a.stack()[:delay]
+        of_inputs = [a.stack() for a in of_inputs]
+        d_z, d_others = of_inputs[: len(addends)], of_inputs[len(addends) :]
+        return Inputs(d_past, d_z, d_others, [], d_vectors), self._factors(inputs, kept)
+
+    def _seen(self, kept: Kept, read: Callable) -> list[tf.Tensor]:
+        """The states that a step sees; `read(states, steps)`: the slots from a step's own on."""
+        delayed = [read(kept.states[0], 0)] if self.delay > 1 else []
+        return [*(read(a, self.delay - 1) for a in kept.states), *delayed]
 
     def _factors(self, inputs: Inputs, kept: Kept) -> list[tf.Tensor]:
         """What each product multiplied, at all steps [T, B, N]."""
@@ -144,7 +157,8 @@ class HoistedRecurrence:
 
             return result
 
-        states = [_rows(a[:-1]) for a in kept.states]
+        n_steps = tf.shape(kept.z[0])[0]
+        states = self._seen(kept, lambda a, first: _rows(a[first : first + n_steps]))
         products = [known(n) for n in range(len(kept.z))]
         self.step(states, products, [_rows(a) for a in inputs.others], inputs.vectors)
         steps = tf.shape(kept.z[0])[:2]
@@ -155,7 +169,8 @@ class HoistedRecurrence:
 
     def _step(self, window: list[tuple], own: tuple, of_all: tuple, fixed: tuple):
         """A step as TensorFlow alone differentiates it. For `second_order`."""
-        (states,), (addends, others), (matrices, vectors) = window, own, of_all
+        (addends, others), (matrices, vectors) = own, of_all
+        states = [*window[-1], *(window[0][:1] if self.delay > 1 else [])]
         products = [
             lambda a, u=u, add=add: product(a, u) + add
             for u, add in zip(matrices, addends, strict=True)
@@ -181,4 +196,4 @@ def _rows(a: tf.Tensor) -> tf.Tensor:
 def _split(inputs: Inputs):
     """For `second_order`: states by slots, what steps have of their own, what they share."""
     past, addends, others, matrices, vectors = inputs
-    return tuple(a[None] for a in past), (addends, others), (matrices, vectors)
+    return tuple(past), (addends, others), (matrices, vectors)
