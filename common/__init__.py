@@ -35,6 +35,7 @@ if TYPE_CHECKING:  # for editors and type checkers, which do not run `__getattr_
     from .layers.deployment import step_by_step as step_by_step
     from .layers.dynamic_skip_lstm import DynamicSkipLSTM as DynamicSkipLSTM
     from .layers.fast_lstm import FastLSTM as FastLSTM
+    from .layers.fast_rnn import FastRNN as FastRNN
     from .layers.fixed_skip_lstm import FixedSkipLSTM as FixedSkipLSTM
     from .layers.fixed_skip_lstm import RandomSkipLSTM as RandomSkipLSTM
     from .layers.k_state_layer import KStateLSTM as KStateLSTM
@@ -55,6 +56,7 @@ _HOMES = {
     "DynamicSkipLSTM": "layers.dynamic_skip_lstm",
     "DynamicSkipLSTMCell": "cells.dynamic_skip",
     "FastLSTM": "layers.fast_lstm",
+    "FastRNN": "layers.fast_rnn",
     "FixedSkipLSTM": "layers.fixed_skip_lstm",
     "FixedSkipLSTMCell": "cells.fixed_skip",
     "GridLSTMCell": "cells.grid_lstm",
@@ -96,5 +98,6 @@ def __dir__() -> list[str]:
 
 if __name__ != "common":
     check_backend()
-    importlib.import_module(".layers.release", __name__)
+    for name in ("layers.release", "layers.fast_gru"):
+        importlib.import_module(f".{name}", __name__)
     globals().update({name: __getattr__(name) for name in _HOMES})

@@ -18,6 +18,7 @@ CLASSES = [name for name in common.__all__ if isinstance(getattr(common, name), 
 # What has no default.
 REQUIRED = {
     "UpdateSkippingRNN": {"cell": common.SkipLSTMCell(2)},
+    "FastRNN": {"cell": common.LeakyCell(2)},
     "CRF": {"tags": ["O", "B-X"]},
     "PolicyGradientModel": {},
 }

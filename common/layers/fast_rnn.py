@@ -111,6 +111,9 @@ class FastRNN(Settings, HoistedRNN):
         jit_compile: as for `KStateLSTM`.
         The rest as for `keras.layers.RNN`; with `unroll` it runs as there.
 
+    Raises:
+        ValueError: a cell without `call` and `state_size`; another jit_compile.
+
     Example:
         ```python
         h = FastRNN(PeepholeLSTMCell(8))(keras.random.normal([2, 5, 4]))  # [2, 8]
