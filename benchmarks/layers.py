@@ -165,6 +165,22 @@ def all_cells(size: Size) -> dict[str, Callable[[], object]]:
     """
     found = {"dynamic_skip": dynamic_skip(size)}
     for cell in sorted({*CELLS} - {"dynamic_skip"}):
-        config = NumberConfig(cell=cell, n_actions=size.n_actions, agent_units=size.agent_units)
-        found[cell] = tensorflow_step(make_layer(config, size.units), size.shape, size == NUMBERS)
+        found[cell] = tensorflow_step(of_cell(cell, size), size.shape, size == NUMBERS)
+    return found
+
+
+def of_cell(cell: str, size: Size) -> keras.layers.Layer:
+    """The layer of a `--cell`."""
+    config = NumberConfig(cell=cell, n_actions=size.n_actions, agent_units=size.agent_units)
+    return make_layer(config, size.units)
+
+
+def operations_of_cells(size: Size) -> dict[str, int]:
+    """Floating-point operations of each cell's matrix products, forward and backward."""
+    found = {}
+    for cell in CELLS:
+        layer = of_cell(cell, size)
+        layer.build(size.shape)
+        numbers = sum(int(np.prod(v.shape)) for v in layer.weights if "kernel" in v.name)
+        found[cell] = 3 * 2 * numbers * size.batch * size.n_steps
     return found

@@ -52,12 +52,26 @@ def cells(runs: int) -> dict:
         "sentiment": layers.IMDB,
         "tagger": layers.CONLL,
     }
-    return by_cell(
-        {
-            name: timing.interleaved(layers.all_cells(size), runs, warm_up=1)
-            for name, size in sizes.items()
-        }
-    )
+    found = {
+        name: timing.interleaved(layers.all_cells(size), runs, warm_up=1)
+        for name, size in sizes.items()
+    }
+    operations = {name: layers.operations_of_cells(size) for name, size in sizes.items()}
+    return by_cell(found) | {"per_operation": per_operation(found, operations)}
+
+
+def per_operation(
+    seconds: dict[str, dict[str, list[float]]], operations: dict[str, dict[str, int]]
+) -> dict[str, dict[str, float]]:
+    """Each cell's time for an operation of its products, as a share of `lstm`'s in the column."""
+    from benchmarks import timing
+
+    def share(name: str, cell: str):
+        work = operations[name][cell] / operations[name]["lstm"]
+        return round(timing.ratio(seconds[name], cell, "lstm") / work, 2)
+
+    cells = next(iter(seconds.values()))
+    return {cell: {name: share(name, cell) for name in seconds} for cell in cells}
 
 
 def cell_steps(runs: int) -> dict:

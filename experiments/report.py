@@ -132,9 +132,15 @@ def _speed_table(record: dict) -> list[str]:
         }
         return _crossed("MiB", found)
     if "milliseconds_of" in record:  # every cell, in every task
-        cells = record["milliseconds_of"].items()
+        cells, shares = record["milliseconds_of"].items(), record.get("per_operation")
         found = {cell: {name: f"{value:.1f}" for name, value in row.items()} for cell, row in cells}
-        return _crossed("milliseconds", found)
+        if not shares:
+            return _crossed("milliseconds", found)
+        both = {
+            cell: {name: f"{text} ({shares[cell][name]:.2f})" for name, text in row.items()}
+            for cell, row in found.items()
+        }
+        return _crossed("milliseconds (per operation of its products, of `lstm`'s)", both)
     if "ways" in record:  # compiled one way and another
         units = {
             "compile_seconds": "seconds to compile",

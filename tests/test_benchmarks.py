@@ -29,11 +29,18 @@ def test_runs_are_interleaved_and_ratios_are_of_one_round():
     assert timing.milliseconds([0.003, 0.001, 0.002]) == 2.0
 
 
+OPERATIONS = {"lstm": 4, "gru": 3}  # of each unit's gates and candidate
+
+
 def test_operations_of_an_lstm():
     """T B rows through [D + H, 4 H], a multiplication and an addition each; twice as much on the
     way back.
     """
     assert TINY.operations == 3 * 2 * (3 * 2) * (4 + 5) * (4 * 5)
+    found = layers.operations_of_cells(TINY)
+    assert found["lstm"] == TINY.operations
+    assert found["gru"] / found["lstm"] == OPERATIONS["gru"] / OPERATIONS["lstm"]
+    assert found["leaky"] * 4 == found["lstm"]
 
 
 def test_every_layer_takes_a_step(monkeypatch):
@@ -118,6 +125,10 @@ def test_tables_of_cells_and_of_ways_to_compile():
     )
     assert report._speed_table(cells)[0] == "| milliseconds | tagger | sentiment |"
     assert report._speed_table(cells)[2:] == ["| lstm | 2.0 | 500.0 |", "| gru | 2.0 | 250.0 |"]
+    shares = speed.per_operation({"tagger": {"lstm": [1], "gru": [0.9]}}, {"tagger": OPERATIONS})
+    assert shares == {"lstm": {"tagger": 1.0}, "gru": {"tagger": 1.2}}
+    one = {"milliseconds_of": {"gru": {"tagger": 2}}, "per_operation": shares}
+    assert report._speed_table(one)[2] == "| gru | 2.0 (1.20) |"
     ways = {
         "ways": {
             "paper": {
