@@ -14,6 +14,7 @@ from common.cells.skip_gru import SkipGRUCell
 from common.cells.skip_lstm import SkipLSTMCell
 from common.cells.skip_rnn import SkipRNNCell
 from common.cells.time_delay import TimeDelayCell
+from common.layers.deployment import step_by_step
 from common.layers.fast_gru import FastGRU
 from common.layers.fast_rnn import FastRNN
 
@@ -137,6 +138,16 @@ def test_stateful_and_dropout():
         gru = draw(cls(H, **options))
         found.append(gru(np.ones((B, T, D), np.float32), training=True))
     np.testing.assert_allclose(*found, atol=1e-6)
+
+
+def test_step_by_step_they_run_under_keras():
+    first = FastRNN(SkipLSTMCell(H), return_sequences=True, jit_compile=False)
+    layers = [keras.Input([T, D]), first, FastGRU(H, name="gru", jit_compile=False)]
+    model = keras.Sequential(layers)
+    made = step_by_step(model)
+    assert [type(layer) for layer in made.layers] == [keras.layers.RNN] * 2
+    x = normal((B, T, D), 1)
+    np.testing.assert_allclose(made(x), model(x), atol=1e-6)
 
 
 def test_in_16_bits_states_and_sums_are_wide():

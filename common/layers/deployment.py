@@ -18,6 +18,7 @@ import tensorflow as tf
 
 from ..cells.checks import whole_number
 from ..files import atomic_write
+from .fast_rnn import HoistedRNN
 from .k_state_layer import KStateLSTM
 
 _FORMATS = {".tflite": "litert", ".onnx": "onnx"}  # by the names of files
@@ -32,8 +33,8 @@ _ANY = 6  # steps, where a model takes any number
 def step_by_step(model: keras.Model) -> keras.Model:
     """The same network with the same weights, of cells under `keras.layers.RNN`.
 
-    They take the place of layers over whole sequences (`DynamicSkipLSTM` and its like), inside
-    other models, `Bidirectional` and `TimeDistributed` too.
+    They take the place of layers over whole sequences (`DynamicSkipLSTM`, `FastRNN` and their
+    like), inside other models, `Bidirectional` and `TimeDistributed` too.
 
     Args:
         model: a `keras.Sequential` or functional model that is built, or a `PolicyGradientModel`
@@ -74,6 +75,8 @@ def _of_steps(layer: keras.layers.Layer) -> keras.layers.Layer:
     if isinstance(layer, keras.layers.TimeDistributed):
         kept = {"name": layer.name, "trainable": layer.trainable}
         return keras.layers.TimeDistributed(_of_steps(layer.layer), **kept)
+    if isinstance(layer, HoistedRNN):
+        return _under_keras(layer)
     if not isinstance(layer, KStateLSTM):
         return layer.__class__.from_config(layer.get_config())
     cell = layer.cell
@@ -92,7 +95,12 @@ def _of_steps(layer: keras.layers.Layer) -> keras.layers.Layer:
             'expected history="carried" where a layer returns its states, received'
             f" history={cell.history!r} in {layer.name!r}: make the model without return_state"
         )
-    config = layer.get_config()
+    return _under_keras(layer)
+
+
+def _under_keras(layer: keras.layers.RNN) -> keras.layers.RNN:
+    """`keras.layers.RNN` over a cell like the layer's."""
+    config, cell = layer.get_config(), layer.cell
     cell = type(cell).from_config(cell.get_config())
     return keras.layers.RNN(cell, **{name: config[name] for name in _KEPT if name in config})
 

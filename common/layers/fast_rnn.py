@@ -33,7 +33,9 @@ class HoistedRNN(keras.layers.RNN):
         super().build(sequences_shape, initial_state_shape)
         # on a CPU, XLA's products with a large matrix are slower than a graph's
         # (benchmarks/NOTES.md)
-        slower = self.cell.units >= 512 and not tf.config.list_physical_devices("GPU")
+        slower = getattr(self.cell, "units", 0) >= 512 and not tf.config.list_physical_devices(
+            "GPU"
+        )
         never = self.jit_compile is None and (slower or sequences_shape[1] is None)
         jit_compile = False if never else self.jit_compile
         made_of = [(level.step, level.delay) for level in self.levels()]
@@ -50,6 +52,9 @@ class HoistedRNN(keras.layers.RNN):
         levels = self.levels()
         if not levels:
             return super().inner_loop(sequences, initial_state, mask, training)
+        if mask is not None:  # [B, T], or as Keras may have it, [B, T, 1] or in a list
+            mask = tf.convert_to_tensor(tf.nest.flatten(mask)[0])
+            mask = mask if mask.shape.rank == 2 else mask[..., 0]
         if self.go_backwards:
             sequences = tf.reverse(sequences, [1])
             mask = None if mask is None else tf.reverse(mask, [1])
