@@ -450,6 +450,7 @@ def test_in_a_model_trained_saved_and_loaded(case, tmp_path):
     """Both directions, stacked, behind a mask; a few steps lower the loss; the file holds all there
     is.
     """
+    keras.utils.set_random_seed(0)  # from some first weights two steps do not lower the loss
     layers = [new(case), new(case)]
     first, second = (
         type(layer).from_config(layer.get_config() | {"return_state": False}) for layer in layers

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from common.cells.clockwork import ClockworkCell
+from common.cells.deep_rnn import DeepRNNCell
 from common.cells.grid_lstm import GridLSTMCell
 from common.cells.highway_lstm import HighwayLSTMCell
 from common.cells.leaky import LeakyCell
@@ -30,6 +31,8 @@ CELLS = {
     "peephole_lstm": lambda: PeepholeLSTMCell(H),
     "fgr": lambda: PeepholeLSTMCell(H, variant="FGR"),
     "highway_lstm": lambda: HighwayLSTMCell(H, depth=2),
+    "deep_rnn": lambda: DeepRNNCell(H, depth=3, deep_output=True),
+    "deep_rnn, no shortcut": lambda: DeepRNNCell(H, depth=2, shortcut=False),
     "grid_lstm": lambda: GridLSTMCell(H, depth=2, tied=True),
 }
 GRUS = {

@@ -1,5 +1,6 @@
 """A plain recurrent network, and one whose transition is a network of several layers."""
 
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Unpack
 
@@ -8,14 +9,15 @@ import tensorflow as tf
 
 from ..choices import one_of
 from .arguments import RecurrentArguments
-from .base import RecurrentCell, biased
+from .base import biased
 from .checks import flag, whole_number
+from .hoisted import HoistedCell, Tensors, projected
 
 ACTIVATIONS = ("tanh", "sigmoid", "relu")
 
 
 @keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
-class DeepRNNCell(RecurrentCell):
+class DeepRNNCell(HoistedCell):
     """One step of a recurrent network with a deep transition and a deep output.
 
     (Pascanu et al. 2014, "How to construct deep recurrent neural networks": DT(S)-RNN, and with
@@ -55,7 +57,7 @@ class DeepRNNCell(RecurrentCell):
     """
 
     checks = {
-        **RecurrentCell.checks,
+        **HoistedCell.checks,
         "depth": whole_number,
         "activation": partial(one_of, choices=ACTIVATIONS),
         **dict.fromkeys(("shortcut", "deep_output"), flag),
@@ -77,10 +79,10 @@ class DeepRNNCell(RecurrentCell):
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create the weights for inputs [..., D]."""
-        self.levels = []
+        self.layers = []
         for n in range(self.depth):
             whole = n == 0 or self.shortcut
-            self.levels.append(
+            self.layers.append(
                 (
                     self.add_kernel(f"kernel_{n}", input_shape[-1]) if whole else None,
                     self.add_recurrent_kernel(f"recurrent_kernel_{n}"),
@@ -92,15 +94,43 @@ class DeepRNNCell(RecurrentCell):
             self.output_kernel = self.add_kernel("output_kernel", self.units)
             self.output_bias = self.add_bias("output_bias")
 
-    def call(self, inputs: tf.Tensor, states: list[tf.Tensor]) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """inputs [B, D], states -> o [B, H] and the new state."""
-        (h,), a = states, getattr(tf.nn, self.activation)
-        u = h
-        for kernel, recurrent_kernel, bias, shortcut_kernel in self.levels:
-            z = biased(u @ recurrent_kernel, bias)
-            z = z if kernel is None else z + inputs @ kernel
-            z = z if shortcut_kernel is None else z + h @ shortcut_kernel
-            u = a(z)
+    def project(self, below: Tensors) -> tuple[Tensors, Tensors]:
+        """W x + b of each level; nothing is added to what h gives to levels above the first."""
+        made = []
+        for kernel, _, bias, _ in self.layers:
+            if kernel is not None:
+                made.append(projected(below[0], kernel, bias))
+            else:
+                made.append(biased(tf.zeros_like(made[0]), _wide(bias, made[0])))
+        n_shortcuts = sum(shortcut is not None for *_, shortcut in self.layers)
+        return [tf.concat([made[0]] + [tf.zeros_like(made[0])] * n_shortcuts, -1), *made[1:]], []
+
+    def matrices(self) -> Tensors:
+        """The first U beside all S, which multiply h; the other U."""
+        first, *kernels = (tf.convert_to_tensor(kernel) for _, kernel, _, _ in self.layers)
+        shortcuts = [tf.convert_to_tensor(one) for *_, one in self.layers if one is not None]
+        return [tf.concat([first, *shortcuts], -1), *kernels]
+
+    def step(
+        self, states: Tensors, products: Sequence[Callable], others: Tensors, vectors: Tensors
+    ) -> Tensors:
+        """h [B, H]."""
+        a, (of_h, *of_levels) = getattr(tf.nn, self.activation), products
+        z = of_h(states[0])
+        first, *shortcuts = tf.split(z, z.shape[-1] // self.units, -1)
+        u = a(first)
+        for n, times in enumerate(of_levels):
+            z = times(u)
+            u = a(z + shortcuts[n] if shortcuts else z)
+        return [u]
+
+    def finish(self, before: Tensors, after: Tensors, below: Tensors) -> Tensors:
+        """o."""
         if not self.deep_output:
-            return u, [u]
-        return a(biased(u @ self.output_kernel, self.output_bias)), [u]
+            return after
+        z = projected(after[0], self.output_kernel, self.output_bias)
+        return [getattr(tf.nn, self.activation)(z)]
+
+
+def _wide(bias: tf.Tensor | None, like: tf.Tensor) -> tf.Tensor | None:
+    return None if bias is None else tf.cast(tf.convert_to_tensor(bias), like.dtype)
