@@ -36,10 +36,13 @@ class HoistedRNN(keras.layers.RNN):
         slower = getattr(self.cell, "units", 0) >= 512 and not tf.config.list_physical_devices(
             "GPU"
         )
-        never = self.jit_compile is None and (slower or sequences_shape[1] is None)
+        batch, n_steps = sequences_shape[:2]
+        never = self.jit_compile is None and (slower or n_steps is None)
         jit_compile = False if never else self.jit_compile
         made_of = [(level.step, level.delay) for level in self.levels()]
         self._recurrences = [HoistedRecurrence(*one, jit_compile) for one in made_of]
+        for one in self._recurrences:
+            one.one_length = batch is None and n_steps is not None  # data has a batch size
 
     def inner_loop(
         self,

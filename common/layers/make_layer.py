@@ -71,11 +71,12 @@ def run_layer(
     `seed` (int32 [2]) determines every random number of the layer; `distances` [B, T] replays given
     choices. What the layer adds to the loss is for `auxiliary` to collect.
     """
+    declared = isinstance(layer, KStateLSTM | HoistedRNN)
+    if declared and not layer.built:  # for this length, which comes often: see `jit_compile`
+        layer.build([None, *x.shape[1:]])
     if not isinstance(layer, KStateLSTM):
         outputs, *state = layer(x, initial_state=state, mask=mask, training=training)
         return outputs, state, None
-    if not layer.built:  # for this length, which comes often: see `jit_compile`
-        layer.build([None, *x.shape[1:]])
     call = {"greedy": greedy, "seed": seed, "distances": distances}
     outputs, *state = layer(x, initial_state=state, mask=mask, training=training, **call)
     return outputs, state, layer.trace if layer.cell.has_agent else None

@@ -23,7 +23,14 @@ import tensorflow as tf
 from .loops import buffer, empty, loop, written
 from .products import product, through, weight_gradient
 from .second_order import second_order
-from .sequence_gradient import Tensors, compiled, compiles, differentiable
+from .sequence_gradient import (
+    Tensors,
+    compiled,
+    compiles,
+    differentiable,
+    in_xla,
+    over_data_set,
+)
 
 
 class Kept(NamedTuple):
@@ -49,8 +56,10 @@ class HoistedRecurrence:
 
     Args:
         step: see `cells.hoisted.Level`.
-        delay: K. jit_compile: as for `Recurrence`.
+        delay: K. jit_compile, and the attribute `one_length`: as for `Recurrence`.
     """
+
+    one_length = True
 
     def __init__(self, step: Callable, delay: int = 1, jit_compile: bool | None = None):
         self.step, self.delay, self.jit_compile = step, delay, jit_compile
@@ -58,14 +67,21 @@ class HoistedRecurrence:
 
     def __call__(self, inputs: Inputs) -> list[tf.Tensor]:
         """The states [K + T, B, N], those before the sequence first."""
-        xla = compiles(self.jit_compile, inputs.addends[0].shape[0])
+        n_steps, batch = inputs.addends[0].shape[:2]
+        one_length = self.one_length or in_xla() or over_data_set()
+        xla = compiles(self.jit_compile, n_steps if one_length else None)
+        any_length = tf.executing_eagerly() or not one_length
 
         def forward(inputs: Inputs):
-            kept = self._forward(xla, inputs)
+            kept = self._forward(xla, any_length, inputs)
+            for a in kept.z:  # a loop for any length does not know this one
+                a.set_shape([n_steps, batch, a.shape[2]])
+            for a in kept.states:
+                a.set_shape([n_steps and self.delay + n_steps, batch, a.shape[2]])
             return kept.states, kept
 
         def backward(inputs: Inputs, kept: Kept, d_states: Tensors):
-            found, factors = self._backward(xla, inputs, kept, d_states)
+            found, factors = self._backward(xla, any_length, inputs, kept, d_states)
             products = zip(factors, found.addends, inputs.matrices, strict=True)
             return found._replace(matrices=[weight_gradient(a, d, u.dtype) for a, d, u in products])
 
