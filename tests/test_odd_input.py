@@ -279,7 +279,7 @@ def test_documents_of_one_word(tmp_path):
     assert read_review(b"Good", tmp_path) == ["good"]
     assert sst.read_trees("a", ["(3 Good)"]) == [(["good"], 3)]
     (tmp_path / "a").write_text("Rome NNP B-NP I-LOC")
-    assert ner_reader.read_conll(tmp_path / "a") == [(["Rome"], ["S-LOC"])]
+    assert ner_reader.read_conll(tmp_path / "a") == [(["Rome"], ["S-LOC"], ())]
 
 
 def test_unseen_tags_and_sentences_of_one_word(data, tmp_path, capsys, monkeypatch):

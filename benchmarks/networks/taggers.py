@@ -7,10 +7,10 @@ from unittest import mock
 import keras
 import numpy as np
 
-import NER.model
 from benchmarks.networks import torch_training
 from common.data.text import PADDING, UNKNOWN, Vocabulary
 from common.training.make_trainer import make_trainer
+from NER import network
 from NER.model import NERModel
 from NER.presets import NERConfig
 from NER.reader import Encoder
@@ -65,7 +65,7 @@ def keras_steps(**flags: Any) -> Callable[[], object]:
             units, return_sequences=True, return_state=True, use_cudnn=False, **kwargs
         )
 
-    with mock.patch.object(NER.model, "make_layer", layer):
+    with mock.patch.object(network, "make_layer", layer):
         return our_steps(cell="lstm", **flags)
 
 
