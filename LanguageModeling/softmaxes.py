@@ -32,7 +32,8 @@ class TiedSoftmax(keras.layers.Layer):
         return tf.transpose(tf.convert_to_tensor(self.embedding.embeddings))
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
-        return product(x, tf.cast(self.kernel, self.compute_dtype)) + self.bias
+        logits = product(x, tf.cast(self.kernel, self.compute_dtype))  # wide, also of 16 bits
+        return logits + tf.cast(tf.convert_to_tensor(self.bias), logits.dtype)
 
 
 def heads_and_prior(

@@ -95,7 +95,8 @@ class TopicContext(keras.layers.Layer):
     """
 
     def __init__(self, n_words: int, n_topics: int, decay: float = DECAY, **kwargs: Any):
-        super().__init__(trainable=False, **kwargs)
+        # in float32 whatever the policy: 16 bits would round the sums of log p
+        super().__init__(trainable=False, **{"dtype": "float32", **kwargs})
         self.n_words, self.n_topics, self.decay = n_words, n_topics, decay
 
     def build(self, *_: Any) -> None:

@@ -1,5 +1,6 @@
 """LanguageModeling/topics.py: planted topics, their course by hand, and in the language model."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -77,6 +78,26 @@ def test_a_single_topic_is_a_bias():
     found, state, _ = one(words, one.initial_state(B))
     np.testing.assert_allclose(found, none(words, none.initial_state(B))[0], atol=1e-5)
     assert state[-1].shape == (B, 1)
+
+
+@pytest.mark.parametrize("flags", ["--topics=2", "--tied_embeddings --regularisation=awd"])
+def test_in_16_bits(flags):
+    """The trainer's loop wants states of one dtype; f_t is as exact as in 32."""
+    policy = keras.mixed_precision.dtype_policy()
+    keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    try:
+        model = LanguageModel(config(*flags.split()), V)
+    finally:
+        keras.mixed_precision.set_global_policy(policy)
+    words, before = tf.ones([B, T], tf.int32), model.initial_state(B)
+    batch = {"words": words, "targets": words}
+    with tf.GradientTape() as tape:
+        loss, _, after = model.training_loss(batch, before, tf.zeros(2, tf.int32), {})
+    gradients = tape.gradient(loss, [v.value for v in model.trainable_variables])
+    assert all(np.isfinite(tf.convert_to_tensor(g)).all() for g in gradients)
+    for a, b in zip(tf.nest.flatten(before), tf.nest.flatten(after), strict=True):
+        assert a.dtype == b.dtype
+    assert model(words, before)[0].dtype == tf.float32
 
 
 @pytest.mark.parametrize("flags", ["--tied_embeddings", "--softmaxes=2"])
