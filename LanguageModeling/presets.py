@@ -224,7 +224,7 @@ PRESETS = {
     # these have the ratios of their large one.
     "variational": {**_MEDIUM, "regularisation": "variational", "dropout": 0.4},
     # Merity et al. 2018: see README.md for what of it is not here. Their loss is a mean over a
-    # window, this one a sum over its 70 steps: hence their rate 30 and norm .25.
+    # window, this one a sum over its 70 steps: hence their rate 30, norm .25, weight decay 1.2e-6.
     "modern": {
         "regularisation": "awd",
         "tied_embeddings": True,
@@ -234,6 +234,7 @@ PRESETS = {
         "dropout": 0.4,
         "learning_rate": 30 / 70,
         "max_grad_norm": 0.25 * 70,
+        "weight_decay": 1.2e-6 * 70,
         "learning_rate_decay": 0.5,
         "decay_when": 0.0,
         "lr_threshold": 0.0,

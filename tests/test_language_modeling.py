@@ -93,6 +93,14 @@ def test_the_learning_rate_follows_the_records():
     assert found[:4] == [1.0] * 4 and found[4:7] == [0.5, 0.25, 0.125]
 
 
+def test_the_steps_of_modern_are_the_sources():
+    """A rate of 30 for the mean over a window, its norm at most .25, weight decay 1.2e-6."""
+    flags = config("--preset=modern")
+    factors = flags.num_unroll_steps, flags.max_grad_norm, flags.weight_decay
+    found = [flags.learning_rate * one for one in factors]
+    np.testing.assert_allclose(found, [30, 30 * 0.25, 30 * 1.2e-6])
+
+
 def test_the_loss_is_summed_over_the_steps_and_the_agents_is_a_mean():
     agent = (
         "--agent_units=3",
