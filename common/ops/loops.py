@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
+from . import vectorised  # noqa: F401  (what differentiates a buffer row by row is right with it)
+
 
 def loop(n_steps: tf.Tensor | int, step: Callable, start: tuple) -> tuple:
     """`step(t, *state) -> t + 1, *state` n times from `start`; for an int, n copies of the step."""
