@@ -18,6 +18,7 @@ from common.cells.time_delay import TimeDelayCell
 from common.layers.deployment import step_by_step
 from common.layers.fast_gru import FastGRU
 from common.layers.fast_rnn import FastRNN
+from common.ops import loops
 
 B, T, D, H = 3, 5, 2, 3
 MASK = np.array([[0, 1, 1, 0, 1], [1, 1, 1, 1, 0], [0, 0, 0, 0, 0]], bool)  # of one row nothing
@@ -125,6 +126,18 @@ def test_second_derivatives(name):
     close(second(layer), second(reference), 2e-5)
 
 
+def test_a_jacobian_is_row_by_row_the_gradient():
+    """Vectorised, over the outputs; with buffers that is right where `vectorised` is imported."""
+    assert loops.vectorised  # by whatever has buffers, not by one of the layers
+    layer, x = pair("time_delay")[0], tf.constant(normal((2, 4, D), 1))
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(x)
+        outputs = layer(x)
+        each = [tf.reduce_sum(outputs[:, n]) for n in range(H)]
+    rows = [tape.gradient(one, x) for one in each]
+    close(tape.batch_jacobian(outputs, x), tf.stack(rows, 1))
+
+
 def test_stateful_and_dropout():
     """A state is kept and reset; the inputs' dropout is that of one mask in each call."""
     layer = draw(FastRNN(TimeDelayCell(H, delay=2), stateful=True, jit_compile=False))
@@ -153,21 +166,32 @@ def test_step_by_step_they_run_under_keras():
     np.testing.assert_allclose(made(x), model(x), atol=1e-6)
 
 
-def test_in_16_bits_states_and_sums_are_wide():
-    """So that 300 updates can be counted; what comes out is narrow as of any layer."""
-    layers = [
-        draw(FastRNN(SkipLSTMCell(H, dtype=dtype), dtype=dtype, return_sequences=True))
-        for dtype in ("mixed_bfloat16", "float32")
-    ]
-    outputs = [layer(normal((B, T, D), 1)) for layer in layers]
-    assert [a.dtype for a in outputs] == [tf.bfloat16, tf.float32]
-    np.testing.assert_allclose(tf.cast(outputs[0], tf.float32), outputs[1], atol=0.03)
+def test_in_16_bits_states_are_wide():
+    """A mean over some 128 steps, whose changes 16 bits would round away; what comes out is
+    narrow, as of any layer.
+    """
+    leak, policy = keras.initializers.Constant(1 - 2**-7), {"dtype": "mixed_bfloat16"}
+    layer = FastRNN(LeakyCell(1, leak_initializer=leak, **policy), **policy)
+    layer.build((1, None, 1))
+    layer.cell.kernel.assign([[9.0]]), layer.cell.recurrent_kernel.assign([[0.0]])
+    found = layer(np.ones((1, 400, 1), np.float32))
+    assert found.dtype == tf.bfloat16
+    np.testing.assert_allclose(float(found[0, 0]), 1 - (1 - 2**-7) ** 400, atol=0.004)
+
+
+class Doubled(LeakyCell):
+    """A cell that has more in its `call` than a level's step."""
+
+    def call(self, inputs, states):
+        output, states = super().call(inputs, states)
+        return 2 * output, states
 
 
 def test_where_keras_own_loop_runs():
-    """A cell of another kind, steps that are written out, recurrent dropout."""
+    """A cell of another kind or with a `call` of its own, steps written out, recurrent dropout."""
     assert FastRNN(keras.layers.LSTMCell(H)).levels() == []
     assert FastRNN(LeakyCell(H), unroll=True).levels() == []
+    assert FastRNN(Doubled(H)).levels() == []
     assert FastRNN(LeakyCell(H, dtype="float64")).levels() == []
     assert FastGRU(H, recurrent_dropout=0.1).levels() == []
     assert FastGRU(H, implementation=1).levels() == []

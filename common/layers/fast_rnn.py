@@ -24,9 +24,10 @@ class HoistedRNN(keras.layers.RNN):
 
     def levels(self) -> list[Level]:
         """The cell's; none where Keras' own loop is to run it."""
-        hoisted = isinstance(self.cell, HoistedCell) and not self.unroll
+        # what a subclass does in a `call` of its own would be lost here
+        known = isinstance(self.cell, HoistedCell) and type(self.cell).call is HoistedCell.call
         same = self.compute_dtype == self.cell.compute_dtype
-        return list(self.cell.levels()) if hoisted and same else []
+        return list(self.cell.levels()) if known and same and not self.unroll else []
 
     def build(self, sequences_shape: tuple, initial_state_shape: list | None = None) -> None:
         """The weights, and whether XLA compiles the recurrences: as for `KStateLSTM`."""
@@ -36,13 +37,9 @@ class HoistedRNN(keras.layers.RNN):
         slower = getattr(self.cell, "units", 0) >= 512 and not tf.config.list_physical_devices(
             "GPU"
         )
-        batch, n_steps = sequences_shape[:2]
-        never = self.jit_compile is None and (slower or n_steps is None)
-        jit_compile = False if never else self.jit_compile
-        made_of = [(level.step, level.delay) for level in self.levels()]
-        self._recurrences = [HoistedRecurrence(*one, jit_compile) for one in made_of]
+        self._recurrences = [HoistedRecurrence(one.step, one.delay) for one in self.levels()]
         for one in self._recurrences:
-            one.one_length = batch is None and n_steps is not None  # data has a batch size
+            one.declare(sequences_shape, self.jit_compile, slower)
 
     def inner_loop(
         self,
@@ -112,10 +109,11 @@ class FastRNN(Settings, HoistedRNN):
     """`keras.layers.RNN`, faster over a cell that is a `HoistedCell`.
 
     The products with the inputs are made for all steps at once, and each weight's gradient is one
-    product. Masked steps cost nothing else. Gradients are right to any order.
+    product. With a mask it differs in nothing from Keras' loop. Gradients are right to any order.
 
     Args:
-        cell: the cell; another than a `HoistedCell` runs as under `keras.layers.RNN`.
+        cell: the cell; another than a `HoistedCell`, or one with a `call` of its own, runs as under
+            `keras.layers.RNN`.
         jit_compile: as for `KStateLSTM`.
         The rest as for `keras.layers.RNN`; with `unroll` it runs as there.
 

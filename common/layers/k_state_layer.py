@@ -63,8 +63,9 @@ class KStateLSTM(CellSettings, SequenceOutputs):
         jit_compile: compile the recurrence with XLA, whatever the caller does. XLA compiles every
             batch size and length anew, for seconds. So by default it is used only in a graph, and
             for a length that was declared: by `keras.Input([T, D])`, `layer.build([None, T, D])` or
-            a data set (`fit`, `predict`); or in code that XLA compiles anyhow. Not where a layer
-            was built by its first data, nor for a large plain LSTM on a CPU.
+            a data set (`fit`, `predict`); or in code that XLA compiles anyhow. Not for
+            `keras.Input([None, D])`, not in a graph of one's own where a layer was built by its
+            first data, nor for a large plain LSTM on a CPU.
 
     Raises:
         ValueError: see the cell; tensors of a wrong shape; what is not there (see above).
@@ -139,10 +140,7 @@ class KStateLSTM(CellSettings, SequenceOutputs):
         # on a CPU, XLA is slower than a graph with a large matrix (benchmarks/NOTES.md)
         on_cpu = not tf.config.list_physical_devices("GPU")
         slower = on_cpu and self.units >= 512 and self.n_actions == 1
-        batch, n_steps = sequences_shape[:2]
-        self.recurrence.one_length = batch is None and n_steps is not None  # data has a batch size
-        never = self.jit_compile is None and (slower or n_steps is None)
-        self.recurrence.jit_compile = False if never else self.jit_compile
+        self.recurrence.declare(sequences_shape, self.jit_compile, slower)
 
     @property
     def trace(self) -> agent.Trace:

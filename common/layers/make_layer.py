@@ -21,7 +21,9 @@ if TYPE_CHECKING:  # the layers are installed without the flags
 def make_layer(
     config: "RunConfig", units: int, cell: str | None = None, **kwargs: Any
 ) -> keras.layers.Layer:
-    """Builds the layer that `--cell` selects, or `cell` with its default options.
+    """Builds the layer that `--cell` selects, or `cell`.
+
+    Options of `cell` that the selected one has too are as there; the others have their defaults.
 
     Sequences [B, T, D] -> [B, T, H], and the final state. What each cell is made of stands in
     common/config/cells.py.

@@ -23,14 +23,7 @@ import tensorflow as tf
 from .loops import buffer, empty, loop, written
 from .products import product, through, weight_gradient
 from .second_order import second_order
-from .sequence_gradient import (
-    Tensors,
-    compiled,
-    compiles,
-    differentiable,
-    in_xla,
-    over_data_set,
-)
+from .sequence_gradient import Tensors, TwoLoops, differentiable
 
 
 class Kept(NamedTuple):
@@ -51,26 +44,22 @@ class Inputs(NamedTuple):
     vectors: Tensors  # other weights, whose gradients are summed up step by step
 
 
-class HoistedRecurrence:
+class HoistedRecurrence(TwoLoops):
     """Runs a `step(states, products, others, vectors) -> new states` over a sequence.
 
     Args:
         step: see `cells.hoisted.Level`.
-        delay: K. jit_compile, and the attribute `one_length`: as for `Recurrence`.
+        delay: K. jit_compile: as for `TwoLoops`.
     """
 
-    one_length = True
-
     def __init__(self, step: Callable, delay: int = 1, jit_compile: bool | None = None):
-        self.step, self.delay, self.jit_compile = step, delay, jit_compile
-        self._forward, self._backward = compiled(self._forward_loop), compiled(self._backward_loop)
+        super().__init__(jit_compile)
+        self.step, self.delay = step, delay
 
     def __call__(self, inputs: Inputs) -> list[tf.Tensor]:
         """The states [K + T, B, N], those before the sequence first."""
         n_steps, batch = inputs.addends[0].shape[:2]
-        one_length = self.one_length or in_xla() or over_data_set()
-        xla = compiles(self.jit_compile, n_steps if one_length else None)
-        any_length = tf.executing_eagerly() or not one_length
+        xla, any_length = self.how(n_steps)
 
         def forward(inputs: Inputs):
             kept = self._forward(xla, any_length, inputs)

@@ -27,13 +27,12 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from . import vectorised  # noqa: F401
 from .gates import Norm, Slopes, State, lstm_gates, lstm_gates_gradient, lstm_slopes, plus
 from .loops import Array, buffer, empty, loop, shares_by_source, slots, written
 from .masks import Masks
 from .products import product, through, weight_gradient
 from .second_order import second_order
-from .sequence_gradient import compiled, compiles, differentiable, in_xla, over_data_set
+from .sequence_gradient import TwoLoops, differentiable
 
 
 class Kept(NamedTuple):
@@ -44,27 +43,24 @@ class Kept(NamedTuple):
     chosen: tuple  # of the policy, [T, B, ...] each; the first is an output of the recurrence
 
 
-class Recurrence:
+class Recurrence(TwoLoops):
     """Runs a recurrence over a sequence; a subclass has the policy.
 
     Args:
         n_actions: K. lamda: share of what the policy chooses; the previous state has the rest.
         n_seen: how many past h the policy's observation is the mean of, 1 or K.
-        jit_compile: compile both loops with XLA, whatever the caller; None: as `compiles` says.
+        jit_compile: as for `TwoLoops`.
 
-    With `unroll` the steps are copies of each other in place of a loop. Without `one_length` a
-    graph may be one of many, each made for the length of some data: all of them share their loops,
-    without XLA unless `jit_compile` or the caller asks for it, or it runs over a data set.
+    With `unroll` the steps are copies of each other in place of a loop.
     """
 
-    unroll, one_length = False, True
+    unroll = False
 
     def __init__(
         self, n_actions: int, lamda: float, n_seen: int = 1, jit_compile: bool | None = True
     ):
+        super().__init__(jit_compile)
         self.n_actions, self.lamda, self.n_seen = n_actions, lamda, n_seen
-        self.jit_compile = jit_compile
-        self._forward, self._backward = compiled(self._forward_loop), compiled(self._backward_loop)
 
     # ------------------------------------------------------------------------ what a policy is
 
@@ -119,9 +115,8 @@ class Recurrence:
             policy, given: what `_connect` takes, with and without a gradient.
         """
         n_steps, batch = projected.shape[:2]
-        one_length = self.one_length or in_xla() or over_data_set()
-        xla = compiles(self.jit_compile, n_steps if one_length else None)
-        any_length = not self.unroll and (tf.executing_eagerly() or not one_length)
+        xla, any_length = self.how(n_steps)
+        any_length = any_length and not self.unroll
 
         def forward(inputs: tuple):
             kept = self._forward(xla, any_length, *inputs, masks, given)

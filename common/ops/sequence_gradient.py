@@ -24,7 +24,7 @@ def compiles(jit_compile: bool | None, n_steps: int | None) -> bool:
 
     XLA compiles every length anew, and takes longer for it than a few calls do. So with
     `jit_compile` None it is used only in a graph, for a length that is known to come often (see
-    `Recurrence`). Earlier calls have no influence.
+    `TwoLoops`). Earlier calls have no influence.
     """
     return (
         jit_compile if jit_compile is not None else not (tf.executing_eagerly() or n_steps is None)
@@ -48,6 +48,42 @@ def compiled(loop: Callable) -> Callable:
     return lambda xla, any_length, *tensors: (relaxed if any_length and not xla else exact[xla])(
         *tensors
     )
+
+
+class TwoLoops:
+    """A forward loop over the steps and a reverse one, and how TensorFlow runs them.
+
+    A subclass has them: `_forward_loop(xla, *tensors)` and `_backward_loop(xla, *tensors)`.
+
+    Args:
+        jit_compile: compile both with XLA, whatever the caller; None: as `compiles` says.
+
+    Without `one_length` a graph may be one of many, each made for the length of some data: all of
+    them share their loops, without XLA unless `jit_compile` or the caller asks for it, or it runs
+    over a data set.
+    """
+
+    one_length = True
+
+    def __init__(self, jit_compile: bool | None):
+        self.jit_compile = jit_compile
+        self._forward, self._backward = compiled(self._forward_loop), compiled(self._backward_loop)
+
+    def declare(self, shape: Sequence[int | None], jit_compile: bool | None, slower: bool) -> None:
+        """What a layer knows when it is built: the shape [B, T, ...] of its inputs.
+
+        `slower`: whether XLA is, for its sizes on this machine.
+        """
+        batch, n_steps = shape[:2]
+        self.one_length = batch is None and n_steps is not None  # data has a batch size
+        never = jit_compile is None and (slower or n_steps is None)
+        self.jit_compile = False if never else jit_compile
+
+    def how(self, n_steps: int | None) -> tuple[bool, bool]:
+        """Whether XLA compiles loops over that many steps; whether they are to serve any number."""
+        one_length = self.one_length or in_xla() or over_data_set()
+        xla = compiles(self.jit_compile, n_steps if one_length else None)
+        return xla, tf.executing_eagerly() or not one_length
 
 
 def present(structure: Any) -> list[tf.Tensor]:
