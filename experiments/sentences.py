@@ -67,7 +67,7 @@ _SAYING = {
     "better": "{0} {1} better",
     "worse": "{0} {1} worse",
     "level": "{0} cannot be told apart from it",
-    "single": "with one seed nothing can be told apart: {0}",
+    "single": "with fewer than two seeds in common nothing can be told apart: {0}",
 }
 
 
@@ -76,7 +76,7 @@ IN_TABLES = {
     "better": "better in {0}",
     "worse": "worse in {0}",
     "level": "not to be told apart from it in {0}",
-    "single": "of one seed, which tells nothing apart, in {0}",
+    "single": "compared on fewer than two seeds, which tell nothing apart, in {0}",
 }
 
 

@@ -24,12 +24,10 @@ def rows() -> list[list[str]]:
             read_results.mean_and_seeds(key, name, metric)
             for name in ("lstm", "attention", dynamic_skip)
         ]
-        better = (
-            f"{read_results.mean_and_seeds(key, best, metric)}: "
-            + read_results.short_label(key, best)
-            if best not in ("", dynamic_skip)
-            else ""
-        )
+        better = "the same" if best else ""
+        if best not in ("", dynamic_skip):
+            better = read_results.mean_and_seeds(key, best, metric)
+            better += f": {read_results.short_label(key, best)}"
         theirs = [table.rows[name].paper.get(metric) for name in ("lstm", dynamic_skip)]
         paper = "" if None in theirs else " → ".join(map(str, theirs))
         found.append([table.title, *ours, better, paper, f"`{key}`"])

@@ -129,6 +129,16 @@ def test_summary(three_seeds):
         "<code>numbers11</code> (-40.50 [-46.85, -34.15], 2 seeds" in page
         and "<small>paper: 70.4</small>" in page
     )
+    for seed in (0, 1):
+        found = {
+            "dev_accuracy_sampled": 0.9,
+            "test_accuracy_sampled": 0.5,
+            "records": [{"epoch": 1}],
+        }
+        stand_in_results.write(
+            three_seeds.parent, "numbers11", "dynamic_skip_lamda0.5", seed, **found
+        )
+    assert "| 50.00 ± 0.00 (2) | the same | 70.4 → 90.5 |" in report.in_short()
 
 
 def test_the_interval_of_a_paired_difference():
@@ -203,10 +213,10 @@ def test_what_a_table_shows(three_seeds):
         three_seeds.parent, "cells", "straight_through", 2, test_accuracy_sampled=0.5
     )
     assert sentences.comparison("cells") == [
-        "Compared with *lstm* (test, sampled), with one seed nothing can be told apart:"
-        f" *{straight}* (47.00 worse).",
-        "Compared with *random_skip, lamda 1*, with one seed nothing can be told apart:"
-        f" *{straight}* (no seed in common).",
+        "Compared with *lstm* (test, sampled), with fewer than two seeds in common nothing can be"
+        f" told apart: *{straight}* (47.00 worse).",
+        "Compared with *random_skip, lamda 1*, with fewer than two seeds in common nothing can be"
+        f" told apart: *{straight}* (no seed in common).",
     ]
 
 

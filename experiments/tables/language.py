@@ -163,7 +163,7 @@ def _full_note() -> str:
         "Without --preset, LanguageModeling/RL_train.py follows the release: up to "
         f"{default.max_epochs} epochs in float32, the rate divided by 1.2 when the perplexity on "
         f"valid falls by less than {default.decay_when:g}; up to {hours:.1f} hours. "
-        "Those on a GPU, six side by side, are the epoch that TensorFlow compiled, run by JAX "
+        "The runs on a GPU, six side by side, are of what TensorFlow compiled, run by JAX "
         "([how](../benchmarks/without_tensorflow/README.md))."
     )
 
