@@ -20,8 +20,9 @@ class CharLSTM(keras.layers.Layer):
 
     def __init__(self, config: RunConfig, units: int, **kwargs: Any):
         super().__init__(**kwargs)
-        self.ahead = make_layer(config, units, "lstm", name="ahead")
-        self.back = make_layer(config, units, "lstm", name="back", go_backwards=True)
+        plain = {"zoneout": (0.0, 0.0)}  # that of the flags is of --cell
+        self.ahead = make_layer(config, units, "lstm", name="ahead", **plain)
+        self.back = make_layer(config, units, "lstm", name="back", go_backwards=True, **plain)
 
     def call(self, x: tf.Tensor, real: tf.Tensor) -> tf.Tensor:
         """x [N, C, D]; real [N, C] bool, true on the characters, which come first."""

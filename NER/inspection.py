@@ -78,7 +78,8 @@ def gradient_probe(
             f"expected dev texts of at least --steps {n_steps}, found none: ask for fewer steps"
         )
     cut = [
-        reader.Sentence(one.words[:n_steps], one.tags[:n_steps]) for one in long_enough[:n_texts]
+        reader.Sentence(one.words[:n_steps], one.tags[:n_steps], one.classes[:n_steps])
+        for one in long_enough[:n_texts]
     ]
     data = trained.encoder.encode(cut)
     words, chars = tf.constant(data.words), tf.constant(data.chars)
@@ -90,6 +91,8 @@ def gradient_probe(
     def loss(h: tf.Tensor) -> tf.Tensor:
         labels = tf.constant(data.tags[:, -1], tf.int32)
         scores = model.scores_of(tf.concat([h, back], -1))
+        if config.features:
+            scores += model.feature_scores(tf.constant(data.features[:, -1:]))[:, 0]
         return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, scores)
 
     return model.forward, x, None if trace is None else trace.distances, loss
@@ -98,14 +101,11 @@ def gradient_probe(
 def page_inputs(trained: Trained) -> dict[str, Any]:
     """The preprocessing for `experiments/page.html`: typed text to the first layer's inputs.
 
-    Its values are arrays and plain data.
+    Its values are arrays and plain data; `unsupported`, alone, says why there is none.
     """
     encoder, model = trained.encoder, trained.model
     if trained.config.char_encoder != "cnn":
-        raise InputError(
-            "the page expects a tagger with filters over characters, found --char_encoder"
-            f" {trained.config.char_encoder}; train one with --char_encoder cnn"
-        )
+        return {"unsupported": "this page reads characters with filters alone (--char_encoder cnn)"}
     spelling = {
         "chars": list(encoder.chars.words),
         "embedding": model.char_vectors.embeddings,

@@ -120,7 +120,7 @@ class NERConfig(cells.flags_of([DilatedOptions]), _Model, RunConfig):
     estimator: str = setting("policy_gradient", "the agent's gradient", choices=WITHOUT_MARGINAL)
     entropy_weight: float = setting(0.01, minimum=0)
     max_train_examples: int = setting(
-        0, "train on this many sentences, the first ones (0: all)", minimum=0
+        0, "train on a random sample of this many sentences (0: all)", minimum=0
     )
     n_buckets: int = setting(14, "number of padded lengths; each is compiled once", minimum=1)
 
@@ -136,6 +136,11 @@ class NERConfig(cells.flags_of([DilatedOptions]), _Model, RunConfig):
             )
 
     @classmethod
+    def choosers(cls) -> list[str]:
+        """As of `RunConfig`."""
+        return [*super().choosers(), "char_encoder"]
+
+    @classmethod
     def readers(cls) -> dict[str, dict[str, list[str]]]:
         """As of `RunConfig`; cells and what belongs to them are those of recurrent layers."""
         found = super().readers() | {
@@ -145,13 +150,7 @@ class NERConfig(cells.flags_of([DilatedOptions]), _Model, RunConfig):
             "char_rnn_size": {"char_encoder": ["lstm"]},
             "momentum": {"model": ["rnn", "linear"]},
         }
-        # None stands for the default of one cell: such options have that cell alone
-        of_cells = {
-            name
-            for cell in cells.CELLS.values()
-            for name in cells.names(cell.options)
-            if cls.__dataclass_fields__[name].default is not None
-        }
+        of_cells = {name for cell in cells.CELLS.values() for name in cells.names(cell.options)}
         for name in [*of_cells, "bidirectional"]:
             found.setdefault(name, {})["model"] = ["rnn"]
         return found

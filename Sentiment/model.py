@@ -63,7 +63,8 @@ class SentimentModel(keras.Model):
         self.pooling = None
         attends = config.pooling == "attention" and self.reader is None
         if attends and config.sentences:
-            sentence_layer = make_layer(config, config.rnn_size, "lstm", name="sentences")
+            plain = {"name": "sentences", "zoneout": (0.0, 0.0)}  # that of the flags is of --cell
+            sentence_layer = make_layer(config, config.rnn_size, "lstm", **plain)
             self.pooling = HierarchicalPooling(sentence_layer, ends, name="pooling")
         elif attends:
             self.pooling = AttentionPooling(name="pooling")

@@ -84,7 +84,11 @@ class SentimentConfig(cells.flags_of([JumpOptions]), _Model, RunConfig):
         "reward: log p(label) of a sample or a mixture, or right or wrong",
         choices=("log_likelihood", "mixture", "sign"),
     )
-    baseline: str = setting(POLICY_GRADIENT.baseline, choices=(*BASELINES, "learned"))
+    baseline: str = setting(
+        POLICY_GRADIENT.baseline,
+        "subtracted from the return: 0, the other rows' mean, or what --model jump learned",
+        choices=(*BASELINES, "learned"),
+    )
     entropy_weight: float = setting(0.001, minimum=0)
     max_train_examples: int = setting(
         0, "train on a random sample of this many texts (0: all)", minimum=0

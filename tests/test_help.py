@@ -110,6 +110,20 @@ def test_help_has_the_defaults_of_the_preset_and_of_the_cell(capsys):
     )
 
 
+def test_help_of_what_a_task_chooses(capsys):
+    config_class, presets = config_and_presets("NER.presets")
+    named = flags_shown(shown(config_class, presets, capsys, "--char_encoder=lstm", "--help"))
+    assert "char_rnn_size" in named and "char_filters" not in named
+    named = flags_shown(shown(config_class, presets, capsys, "--preset=idcnn", "--help"))
+    assert "dilations" in named and not {"zoneout", "bidirectional", "momentum"} & named
+    config_class, presets = config_and_presets("Sentiment.presets")
+    printed = shown(config_class, presets, capsys, "--model=jump", "--help")
+    assert printed.splitlines()[-1].startswith(
+        "these are the flags of the defaults, because --model jump has the only agent"
+    )
+    assert "because" not in shown(config_class, presets, capsys, "--preset=jump", "--help")
+
+
 @pytest.mark.parametrize("columns", [40, 60, 80, 500])
 def test_help_fits_the_terminal(columns, monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", str(columns))

@@ -65,11 +65,13 @@ def test_what_attention_sees(pooling):
 
 def test_a_hierarchy_by_loops():
     """Words 2 and 3 end sentences; the last sentence of two of the texts has no end."""
-    network = SentimentModel(config("--pooling=attention", "--sentences"), 9, 2, ends=[2, 3])
+    flags = "--pooling=attention", "--sentences", "--zoneout=.5,.5"
+    network = SentimentModel(config(*flags), 9, 2, ends=[2, 3])
     words = np.array([[4, 2, 5, 6, 3, 7], [8, 0, 0, 0, 0, 0], [3, 5, 5, 2, 0, 0]], np.int32)
     lengths = np.array([6, 1, 4])
     pool, mask = network.pooling, tf.sequence_mask(lengths, 6)
     assert isinstance(pool, HierarchicalPooling)
+    assert not any(pool.sentence_layer.cell.zoneout)  # it is of the layer over words
     pooled = pool(H, tf.constant(words), mask)
     for row, n, h, found in zip(words, lengths, H, pooled, strict=True):
         ends = sorted({t + 1 for t in range(n) if row[t] in (2, 3)} | {int(n)})

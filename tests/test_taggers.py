@@ -1,16 +1,20 @@
 """The taggers that the paper compares with: features, character LSTM, convolutions, scores."""
 
+import dataclasses
 import itertools
+import types
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from common.config import parse
+from common.config import from_dict, parse
 from common.data.text import Vocabulary
 from common.errors import InputError
-from NER import experiment, features, reader
+from common.layers.make_layer import run_layer
+from common.training.restore import Trained
+from NER import experiment, features, inspection, reader
 from NER.characters import CharLSTM, WordShape
 from NER.idcnn import IteratedDilations
 from NER.model import NERModel
@@ -165,6 +169,22 @@ def test_with_features_alone_it_is_a_linear_crf():
     assert tuple(found["tags"][0].numpy()) == paths[scores.argmax()]
 
 
+def test_the_gradient_figure_has_the_scores_of_features(monkeypatch):
+    encoder = encoder_of(feature_sets=["spelling"])
+    network = NERModel(config("--features=spelling", "--char_encoder=none"), encoder)
+    network.feature_scores.scores.assign(rng.normal(size=network.feature_scores.scores.shape))
+    dev = SENTENCES[1:]
+    monkeypatch.setattr(experiment, "load_data", lambda config: reader.Corpus([], dev, []))
+    trained = Trained(network.config, types.SimpleNamespace(model=network), encoder)
+    assert "unsupported" in inspection.page_inputs(trained)
+    _, x, _, loss = inspection.gradient_probe(trained, 2, 1)
+    words, chars, tags, lengths, found = map(tf.constant, encoder.encode(dev))
+    scores, _ = network(words, chars, lengths, features=found)
+    expected = tf.nn.sparse_softmax_cross_entropy_with_logits(tags[:, -1], scores[:, -1])
+    h = run_layer(network.forward, x)[0][:, -1]
+    np.testing.assert_allclose(loss(h), expected, rtol=1e-5)
+
+
 # ------------------------------------------------------------------------------------- the networks
 
 
@@ -187,7 +207,7 @@ def test_huang_s_rows():
 
 
 def test_the_character_lstm_is_one_lstm_a_word():
-    layer = CharLSTM(config(), 3)
+    layer = CharLSTM(config("--zoneout=.5,.5"), 3)  # which is of the layers above
     x, lengths = tf.constant(rng.normal(size=(3, 5, 2)), tf.float32), [5, 2, 0]
     real = tf.sequence_mask(lengths, 5)
     found = layer(x, real)
@@ -312,6 +332,8 @@ def test_each_pass_of_the_convolutions_is_trained():
     "arguments, message",
     [
         (["--preset=idcnn", "--lamda=.5"], "--lamda belongs to --cell"),
+        (["--preset=idcnn", "--zoneout=.1,.1"], "--zoneout belongs to --model rnn, the model here"),
+        (["--model=linear", "--cell=skip_rnn", "--skip=2"], "--skip belongs to --model rnn"),
         (["--model=idcnn", "--nobidirectional"], "--bidirectional belongs to --model rnn"),
         (["--filters=7"], "--filters belongs to --model idcnn, the model here is rnn"),
         (["--char_encoder=none", "--char_size=7"], "--char_size belongs to --char_encoder"),
@@ -324,3 +346,5 @@ def test_each_pass_of_the_convolutions_is_trained():
 def test_flags_that_do_not_go_together(arguments, message):
     with pytest.raises(InputError, match=message):
         config(*arguments)
+    stored = config("--model=idcnn")  # with the defaults of its cell, which nothing reads
+    assert from_dict(NERConfig, dataclasses.asdict(stored)) == stored

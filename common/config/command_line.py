@@ -3,7 +3,6 @@
 Explicit flags override the preset, the preset overrides the defaults of the class.
 """
 
-import contextlib
 import dataclasses
 import hashlib
 import os
@@ -56,20 +55,14 @@ def parse(
     if asked := {"--help", "-help", "-h", "--helpfull", "-helpfull"} & set(argv[1:]):
         full = not asked.isdisjoint({"--helpfull", "-helpfull"})
         line = [word for word in argv if word not in asked]
-        config = None if full else _chosen(config_class, presets, line)
+        config, why = (None, "") if full else _chosen(config_class, presets, line)
         print(help_text(config_class, presets, argv[0], config))
+        if why:
+            print(f"\nthese are the flags of the defaults, because {why}")
         raise SystemExit(0)
 
     given = _given(known, argv, bare)
-    values: dict[str, Any] = {}
-    if "preset" in known:
-        preset = given.get("preset", known["preset"].default)
-        if preset not in presets:
-            raise InputError(
-                f"--preset expects one of {', '.join(presets)}; got {preset!r}"
-                f"{hint(preset, presets)}"
-            )
-        values |= _preset_values(config_class, presets[preset], given)
+    values = _preset_values(config_class, presets, given)
     config = from_dict(config_class, values | given)
     if not isinstance(config, RunConfig):
         return config
@@ -84,10 +77,22 @@ def parse(
 
 
 def _preset_values(
-    config_class: type, preset: Mapping[str, Any], given: Mapping[str, Any]
+    config_class: type, presets: Presets, given: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The values of a preset, without the options of its cell (or the like) if another is given."""
-    values, known = dict(preset), settings(config_class)
+    """The values of the preset, without the options of its cell (or the like) if another is given.
+
+    {} for a class without presets. Raises `InputError` for one that there is not.
+    """
+    known = settings(config_class)
+    if "preset" not in known:
+        return {}
+    name = given.get("preset", known["preset"].default)
+    if name not in presets:
+        raise InputError(
+            f"--preset expects one of {', '.join(presets)}; got {name!r}{hint(name, presets)}"
+        )
+    preset = presets[name]
+    values = dict(preset)
     for chooser, options in getattr(config_class, "options", {}).items():
         own = preset.get(chooser, known[chooser].default)
         if given.get(chooser, own) != own:
@@ -176,14 +181,14 @@ def _given(
     return given
 
 
-def _chosen(config_class: type, presets: Presets, argv: list[str]) -> Any:
-    """The config for the preset, cell and so on of a line; the default one if they are wrong."""
+def _chosen(config_class: type, presets: Presets, argv: list[str]) -> tuple[Any, str]:
+    """The config for the preset, cell and so on of a line; or the default one, and the mistake."""
     if not issubclass(config_class, RunConfig):
-        return config_class()
+        return config_class(), ""
     known = settings(config_class)
-    with contextlib.suppress(InputError, KeyError):
+    try:
         given = _given(known, argv, ())
         given = {name: text for name, text in given.items() if name in config_class.choosers()}
-        preset = presets[given.get("preset", known["preset"].default)]
-        return from_dict(config_class, _preset_values(config_class, preset, given) | given)
-    return config_class()
+        return from_dict(config_class, _preset_values(config_class, presets, given) | given), ""
+    except InputError as error:
+        return config_class(), str(error)

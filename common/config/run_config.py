@@ -109,7 +109,8 @@ class RunConfig(
         """
         known = settings(type(self))
         given = {name for name, one in known.items() if getattr(self, name) is not None}
-        self.check_read({name for name in given if known[name].default is None})
+        given = {name for name in given if known[name].default is None}
+        self.check_read(given - self.chosen_options.keys())  # a copy has their defaults
         for name, value in with_defaults(type(self), vars(self)).items():
             object.__setattr__(self, name, value)
         for name, why in self.without_effect.items():
