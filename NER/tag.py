@@ -93,8 +93,8 @@ def tag(config: TagConfig) -> None:
             if tagged.forward is None:
                 if picture:
                     raise InputError(
-                        "--picture needs a network that chooses connections; this one is --cell"
-                        f" {run_config.cell}"
+                        "--picture needs a network that chooses connections; this one is --model"
+                        f" {run_config.model} --cell {run_config.cell}"
                     )
                 continue
             if config.connections and not config.output:

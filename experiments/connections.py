@@ -60,9 +60,10 @@ def load(run_dir: str) -> Network:
     for layer in layers:  # few texts of many lengths: compiling would take longer than it saves
         layer.recurrence.jit_compile = False
     if not any(layer.cell.has_agent for layer in layers):
+        model = f" --model {config.model}" if hasattr(config, "model") else ""
         raise InputError(
-            f"expected a run whose network chooses, found --cell {config.cell} --n_actions"
-            f" {config.n_actions}"
+            f"expected a run whose network chooses connections, found{model} --cell {config.cell}"
+            f" --n_actions {config.n_actions}"
         )
     tf.get_logger().setLevel("ERROR")  # each text has a shape of its own, and that is meant
     data = pathlib.Path(config.data_dir).name if config.data_dir else "generated data"
