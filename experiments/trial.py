@@ -3,6 +3,8 @@
 The best row is the one with the best mean on dev, never on test.
 """
 
+from collections.abc import Callable
+
 from experiments import paired, read_results, sentences
 from experiments.tables import TABLES, TRIAL
 
@@ -49,7 +51,7 @@ def _chosen_of(key: str) -> str:
 
 def text() -> list[str]:
     """Sentences: in which tables the best dynamic row is better than LSTM and random skips."""
-    found = {other: _verdicts(other) for other in ("the LSTM", "random skips")}
+    found = {"the LSTM": _verdicts(paired.lstm), "random skips": _verdicts(_random)}
     said = [
         f"Compared with {other}, the dynamic row that is best on dev is {clauses}."
         for other, verdicts in found.items()
@@ -63,18 +65,16 @@ def text() -> list[str]:
     return said + ([f"Not run at all: {sentences.listed(empty)}."] if empty else [])
 
 
-def _verdicts(other: str) -> list[sentences.Verdict]:
+def _random(key: str, metric: str) -> str:
+    return read_results.best_on_dev(key, "random_skip")
+
+
+def _verdicts(other: Callable[[str, str], str]) -> list[sentences.Verdict]:
+    """The best dynamic rows against the row that `other` names, of a table and its metric."""
     found = []
     for key in TRIAL:
-        metric, best = (
-            read_results.test_metric(key)[0],
-            read_results.best_on_dev(key, "dynamic_skip"),
-        )
-        name = (
-            paired.lstm(key, metric)
-            if other == "the LSTM"
-            else read_results.best_on_dev(key, "random_skip")
-        )
+        metric, *_ = read_results.test_metric(key)
+        best, name = read_results.best_on_dev(key, "dynamic_skip"), other(key, metric)
         if best and name:
             verdict = sentences.verdict(key, best, name, metric)
             found.append(verdict._replace(name=f"`{key}`", amount=""))

@@ -11,6 +11,7 @@ from ..cells.hoisted import HoistedCell, Level
 from ..cells.settings import Settings
 from ..ops.hoisted import HoistedRecurrence, Inputs
 from ..ops.products import wide
+from ..ops.sequence_gradient import slow_in_xla
 from .compaction import Compaction
 
 
@@ -32,11 +33,7 @@ class HoistedRNN(keras.layers.RNN):
     def build(self, sequences_shape: tuple, initial_state_shape: list | None = None) -> None:
         """The weights, and whether XLA compiles the recurrences: as for `KStateLSTM`."""
         super().build(sequences_shape, initial_state_shape)
-        # on a CPU, XLA's products with a large matrix are slower than a graph's
-        # (benchmarks/NOTES.md)
-        slower = getattr(self.cell, "units", 0) >= 512 and not tf.config.list_physical_devices(
-            "GPU"
-        )
+        slower = slow_in_xla(getattr(self.cell, "units", 0))
         self._recurrences = [HoistedRecurrence(one.step, one.delay) for one in self.levels()]
         for one in self._recurrences:
             one.declare(sequences_shape, self.jit_compile, slower)

@@ -15,6 +15,7 @@ from ..ops import agent
 from ..ops.gates import State
 from ..ops.products import product
 from ..ops.recurrence import Recurrence
+from ..ops.sequence_gradient import slow_in_xla
 from ..ops.skip_recurrence import Choice, SkipRecurrence
 from . import call_shapes
 from .cell_settings import CellSettings
@@ -137,9 +138,7 @@ class KStateLSTM(CellSettings, SequenceOutputs):
     def build(self, sequences_shape: tuple, initial_state_shape: list | None = None) -> None:
         """The weights, and whether XLA compiles the recurrence: see `jit_compile`."""
         super().build(sequences_shape, initial_state_shape)
-        # on a CPU, XLA is slower than a graph with a large matrix (benchmarks/NOTES.md)
-        on_cpu = not tf.config.list_physical_devices("GPU")
-        slower = on_cpu and self.units >= 512 and self.n_actions == 1
+        slower = self.n_actions == 1 and slow_in_xla(self.units)
         self.recurrence.declare(sequences_shape, self.jit_compile, slower)
 
     @property

@@ -86,6 +86,11 @@ class TwoLoops:
         return xla, tf.executing_eagerly() or not one_length
 
 
+def slow_in_xla(units: int) -> bool:
+    """Whether XLA is slower than a graph: with a large matrix on a CPU (benchmarks/NOTES.md)."""
+    return units >= 512 and not tf.config.list_physical_devices("GPU")
+
+
 def present(structure: Any) -> list[tf.Tensor]:
     """The tensors of a structure, without what is None."""
     return [a for a in tf.nest.flatten(structure) if a is not None]
