@@ -121,10 +121,20 @@ def rows_of(key: str, cell: str) -> list[str]:
 
 
 def best_on_dev(key: str, cell: str) -> str:
-    """The row of a cell with the best mean on dev; empty if none has one."""
-    metric = TABLES[key].metrics[0][0]
+    """The row of a cell with the best mean on dev; empty if none has one.
+
+    Rows with fewer seeds than the table asks for stand behind those with more: a mean of one seed
+    is the luckiest too easily, and has no interval.
+    """
+    table, metric = TABLES[key], TABLES[key].metrics[0][0]
     found = {name: by_seed(key, name, metric) for name in rows_of(key, cell)}
-    means = {name: statistics.fmean(one.values()) for name, one in found.items() if one}
+    n_seeds = {name: min(len(one), table.seeds) for name, one in found.items()}
+    most = max(n_seeds.values(), default=0)
+    means = {
+        name: statistics.fmean(one.values())
+        for name, one in found.items()
+        if one and n_seeds[name] == most
+    }
     best = min if lower_is_better(metric) else max
     return best(means, key=means.get) if means else ""
 

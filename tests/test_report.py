@@ -230,6 +230,17 @@ def test_less_perplexity_is_better(three_seeds):
     assert read_results.best_on_dev("lm", "dynamic_skip") == "dynamic_skip"
 
 
+def test_a_row_of_one_seed_is_not_the_best_on_dev_beside_one_of_more(three_seeds):
+    for name, seeds in (("straight_through_lamda0.5", (0,)), ("dynamic_skip", (0, 1))):
+        for seed in seeds:
+            found = {"test_perplexity": 90.0, "valid_perplexity": 80.0 + 10 * len(seeds)}
+            stand_in_results.write(three_seeds.parent, "lm", name, seed, **found)
+    assert read_results.best_on_dev("lm", "dynamic_skip") == "dynamic_skip"
+    found["valid_perplexity"] = 90.0
+    stand_in_results.write(three_seeds.parent, "lm", "straight_through_lamda0.5", 1, **found)
+    assert read_results.best_on_dev("lm", "dynamic_skip") == "straight_through_lamda0.5"
+
+
 def test_the_trial_shows_the_row_that_dev_chose(three_seeds):
     """Not the one that is best on test; by hand: pairs -14, -14 and -3, -1, variance 2."""
     rows = {
