@@ -135,7 +135,7 @@ def _figure(path: pathlib.Path, caption: dict[str, str]) -> str:
 
 
 def _summary() -> str:
-    return _front(summary.TITLES, summary.rows(), summary.sentence())
+    return _front(summary.TITLES, summary.rows(), summary.text())
 
 
 def _trial() -> str:

@@ -67,7 +67,7 @@ def _grid(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 def in_short() -> str:
     """The README's summary: a table and a sentence."""
     table = "\n".join(_grid(summary.TITLES, summary.rows()))
-    return "\n\n".join(filter(None, [table, summary.sentence()]))
+    return "\n\n".join(filter(None, [table, summary.text()]))
 
 
 def of_trial() -> str:

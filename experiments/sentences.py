@@ -76,7 +76,7 @@ IN_TABLES = {
     "better": "better in {0}",
     "worse": "worse in {0}",
     "level": "not to be told apart from it in {0}",
-    "single": "compared on fewer than two seeds, which tell nothing apart, in {0}",
+    "single": "compared on fewer than two seeds in {0}",
 }
 
 

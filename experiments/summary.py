@@ -34,12 +34,33 @@ def rows() -> list[list[str]]:
     return found
 
 
-def sentence() -> str:
-    """One sentence: dynamic skips against the LSTM in each table that has both."""
+def text() -> str:
+    """Sentences: dynamic skips against the LSTM in each table that has both.
+
+    First those of the table's preset, then, where dev chose another row, that one.
+    """
+    rows = {key: name for key, (_, name) in SUMMARY.items()}
+    best = {key: read_results.best_on_dev(key, "dynamic_skip") for key in SUMMARY}
+    said = (
+        _against_the_lstm(rows),
+        _against_the_lstm({key: name for key, name in best.items() if name != rows[key]}),
+    )
+    templates = (
+        "Compared with the LSTM, dynamic skips are {}.",
+        "Where dev chose another dynamic row, it is {}.",
+    )
+    return " ".join(
+        template.format(one) for template, one in zip(templates, said, strict=True) if one
+    )
+
+
+def _against_the_lstm(rows: dict[str, str]) -> str:
+    """Clauses about a row of each table; a difference has its interval where it excludes zero."""
     verdicts = []
-    for key, (metric, dynamic_skip) in SUMMARY.items():
-        if all(read_results.by_seed(key, name, metric) for name in ("lstm", dynamic_skip)):
-            found = sentences.verdict(key, dynamic_skip, "lstm", metric)
-            verdicts.append(found._replace(name=f"`{key}`"))
-    found = sentences.clauses(verdicts, sentences.IN_TABLES)
-    return f"Compared with the LSTM, dynamic skips are {found}." if found else ""
+    for key, name in rows.items():
+        metric = SUMMARY[key][0]
+        if name and all(read_results.by_seed(key, one, metric) for one in ("lstm", name)):
+            found = sentences.verdict(key, name, "lstm", metric)
+            amount = "" if found.way == "level" else found.amount
+            verdicts.append(found._replace(name=f"`{key}`", amount=amount))
+    return sentences.clauses(verdicts, sentences.IN_TABLES)
