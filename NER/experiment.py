@@ -58,7 +58,8 @@ def tag(
     n = len(sentences)
     lengths = np.array([len(sentence.words) for sentence in sentences])
     round_to = bucketing.bucket_lengths(lengths, n_buckets) if n > EVALUATION_BATCH else 16
-    batches = bucketing.batches(lengths, min(n, EVALUATION_BATCH), 0, 0, round_to)
+    size = min(n, max(1, EVALUATION_BATCH // n_chains))  # chains are rows too
+    batches = bucketing.batches(lengths, size, 0, 0, round_to)
     data = encoder.encode(sentences, max(batch.length for batch in batches))
     found: dict[str, list] = {}
     first = 0

@@ -32,9 +32,10 @@ def evaluate(
 
     With several chains, also that of their mixture.
     """
-    batches = bucketing.in_order(arrays(examples), EVALUATION_BATCH)
 
     def measure(greedy: bool, n_chains: int = 1) -> dict[str, float]:
+        size = max(1, EVALUATION_BATCH // n_chains)  # chains are rows too
+        batches = bucketing.in_order(arrays(examples), size)
         return means(trainer.evaluate(batches, greedy=greedy, n_chains=n_chains))
 
     return random_and_mixed(measure, split, trainer.model.config.has_agent, n_chains)

@@ -45,19 +45,17 @@ def evaluate(
 
     With several chains, also those of their mixture.
     """
-    size = min(EVALUATION_BATCH, len(data.lengths))
-    batches = bucketing.batches(
-        data.lengths, size, 0, 0, bucketing.bucket_lengths(data.lengths, n_buckets)
-    )
-    chunks = [
-        bucketing.stack(chunk, data._asdict(), PADDED)
-        for chunk in bucketing.chunks(batches, STEPS_PER_CALL, 0, 0)
-    ]
+    buckets = bucketing.bucket_lengths(data.lengths, n_buckets)
 
     def measure(greedy: bool, n_chains: int = 1) -> dict[str, float]:
+        # chains are rows too: as many as without them, or their states would fill the memory
+        size = min(max(1, EVALUATION_BATCH // n_chains), len(data.lengths))
+        batches = bucketing.batches(data.lengths, size, 0, 0, buckets)
         total: dict[str, np.ndarray] = {}
-        for i, chunk in enumerate(chunks):
-            total = add(total, trainer.evaluate(chunk, greedy=greedy, sample=i, n_chains=n_chains))
+        for i, chunk in enumerate(bucketing.chunks(batches, STEPS_PER_CALL, 0, 0)):
+            stacked = bucketing.stack(chunk, data._asdict(), PADDED)
+            found = trainer.evaluate(stacked, greedy=greedy, sample=i, n_chains=n_chains)
+            total = add(total, found)
         return means(total)
 
     return random_and_mixed(measure, split, trainer.model.config.has_agent, n_chains)

@@ -1,13 +1,21 @@
 """Predictions as mixtures of sampled chains: against NumPy on the same chains, in every task."""
 
+import types
+
 import numpy as np
 import pytest
 import tensorflow as tf
 from helpers import tiny_runs
 
+import NER.experiment
+import NumberPrediction.experiment
+import Sentiment.experiment
 from common.config import parse
 from common.ops import mixture
 from common.training import loop
+from NER.reader import Encoder, Sentence
+from NumberPrediction.reader import Examples
+from Sentiment.reader import Arrays
 
 TASKS = ("LanguageModeling", "NumberPrediction", "NER", "Sentiment")
 S = 5
@@ -185,3 +193,34 @@ def test_the_final_evaluation_mixes_what_is_random(cell, expected, tmp_path):
     assert {name: result[name] for name in later} == later and (
         "test_loss_mixture3" in later
     ) == expected
+
+
+@pytest.mark.parametrize("task", [NER, NumberPrediction, Sentiment])
+def test_chains_are_no_more_rows_than_without_them(task, monkeypatch):
+    """16 chains of 250 reviews each took 17 GB."""
+    rows = []
+
+    def evaluate(batches, n_chains=1, **_):
+        rows.append(n_chains * len(batches["weights"][0]))
+        return {"loss": np.ones(2)}
+
+    def infer(batches, greedy, sample, first, n_chains):
+        evaluate(batches, n_chains)
+        shape = batches["words"].shape
+        return {"tags": np.zeros(shape, int), "log_likelihood": np.zeros(shape[:2])}
+
+    model = types.SimpleNamespace(config=types.SimpleNamespace(has_agent=True))
+    trainer = types.SimpleNamespace(evaluate=evaluate, infer=infer, model=model)
+    monkeypatch.setattr(task.experiment, "EVALUATION_BATCH", 6)
+    if task is NER:
+        sentences = [Sentence(["a", "b"], ["O", "O"])] * 9
+        data = Encoder.build(sentences), sentences
+    elif task is NumberPrediction:
+        data = (Examples(np.zeros([9, 4], np.int8), np.zeros(9, np.int8)),)
+    else:
+        data = (Arrays(np.ones([9, 2], np.int32), np.zeros(9, np.int32), np.full(9, 2)),)
+    task.experiment.evaluate(trainer, *data, "dev", n_chains=3)
+    assert set(rows) == {6}
+    rows.clear()
+    task.experiment.evaluate(trainer, *data, "dev", n_chains=8)
+    assert max(rows) == 8

@@ -117,8 +117,8 @@ def test_summary(three_seeds):
     assert row in report.in_short()
     said = (
         "Compared with the LSTM, dynamic skips are worse in `numbers11` (-40.50 [-46.85, -34.15],"
-        " 2 seeds). Where dev chose another dynamic row, it is worse in `numbers11` (-30.50 [-36.85,"
-        " -24.15], 2 seeds)."
+        " 2 seeds). Where dev chose another dynamic row, it is worse in `numbers11` (-30.50"
+        " [-36.85, -24.15], 2 seeds)."
     )
     assert said in report.in_short()
     page = html_report.render()
