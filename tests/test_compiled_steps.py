@@ -171,6 +171,42 @@ def test_infer():
     )
 
 
+def test_lengths_share_a_graph():
+    """Of 2 and 3 steps: one graph to train and one to predict, the same numbers."""
+
+    class Steps(Regression):
+        def residual(self, batch, seed):
+            traced.append(batch["x"].shape[1])
+            return super().residual({**batch, "x": tf.reduce_sum(batch["x"], 1)}, seed)
+
+        def training_loss(self, batch, state, seed, schedule):
+            loss, metrics, _ = super().training_loss(batch, 0.0, seed, schedule)
+            return loss, metrics, state
+
+    def run(many_lengths):
+        model = Steps()
+        one = Trainer(
+            model,
+            keras.optimizers.SGD(0.0),
+            jit_compile=False,
+            steps_per_call=N,
+            many_lengths=many_lengths,
+        )
+        for x in chunks:
+            one.train({**BATCHES, "x": x}, (), 0, KNOBS)
+        found = [one.infer({**BATCHES, "x": x})["residual"] for x in chunks]
+        return [model.w.numpy(), *found]
+
+    chunks = [RANDOM.normal(size=(N, B, n_steps, D)).astype(np.float32) for n_steps in (2, 3)]
+    traced = []
+    apart = run(False)
+    assert traced == [2, 3] * 2
+    traced.clear()
+    for a, b in zip(run(True), apart, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert traced == [None] * 2
+
+
 @pytest.mark.parametrize("bad_step", [0, 4])
 def test_a_loss_that_is_not_finite(bad_step):
     """The step is named, counted from the start of the run; the calls before it were reported, its

@@ -18,6 +18,7 @@ from common.layers.fast_lstm import FastLSTM
 from common.ops.gates import State
 from common.ops.masks import Masks
 from common.ops.products import product
+from common.ops.sequence_gradient import declare_lengths
 from common.ops.skip_recurrence import SkipRecurrence
 from common.ops.softmax import log_likelihood
 
@@ -378,6 +379,23 @@ def test_a_graph_for_one_length_is_compiled(jit_compile, units, n_actions, built
     graph = tf.function(layer).get_concrete_function(tf.TensorSpec([*called, D])).graph
     calls = [op for op in graph.get_operations() if op.type.endswith("PartitionedCall")]
     assert {op.get_attr("_XlaMustCompile") for op in calls} == {by_xla}
+
+
+@pytest.mark.parametrize("built, by_xla", [([None, T], True), ([None, None], False)])
+def test_a_graph_of_lengths_that_come_often(built, by_xla):
+    """It does not know them, and XLA compiles each; not in a layer that is built for any length."""
+    layer = DynamicSkipLSTM(H, n_actions=3)
+    layer.build([*built, D])
+
+    @tf.function(input_signature=[tf.TensorSpec([B, None, D])], autograph=False)
+    def run(x):
+        declare_lengths()
+        return layer(x, greedy=True)
+
+    calls = [op for op in run.get_concrete_function().graph.get_operations() if "Call" in op.type]
+    assert {op.get_attr("_XlaMustCompile") for op in calls} == {by_xla}
+    for x in (X, X[:, :2]):
+        np.testing.assert_allclose(run(x), layer(x, greedy=True), rtol=1e-5, atol=1e-6)
 
 
 def test_a_graph_over_a_data_set_is_for_one_length():

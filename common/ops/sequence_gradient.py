@@ -17,18 +17,17 @@ from tensorflow.python.eager.forwardprop_util import pack_tangents
 from tensorflow.python.ops.control_flow_util import GraphOrParentsInXlaContext
 
 Tensors = Sequence[tf.Tensor]
+_LENGTHS = "dynamic_skip_lstm/each_length_comes_often"  # a collection, which inner graphs inherit
 
 
-def compiles(jit_compile: bool | None, n_steps: int | None) -> bool:
-    """Whether XLA compiles loops over `n_steps` steps (None: unknown to the graph).
+def compiles(jit_compile: bool | None, often: bool) -> bool:
+    """Whether XLA compiles loops; `often`: over a number of steps that is known to come often.
 
     XLA compiles every length anew, and takes longer for it than a few calls do. So with
-    `jit_compile` None it is used only in a graph, for a length that is known to come often (see
-    `TwoLoops`). Earlier calls have no influence.
+    `jit_compile` None it is used only in a graph, for such a length (see `TwoLoops`). Earlier calls
+    have no influence.
     """
-    return (
-        jit_compile if jit_compile is not None else not (tf.executing_eagerly() or n_steps is None)
-    )
+    return often and not tf.executing_eagerly() if jit_compile is None else jit_compile
 
 
 def compiled(loop: Callable) -> Callable:
@@ -82,8 +81,8 @@ class TwoLoops:
     def how(self, n_steps: int | None) -> tuple[bool, bool]:
         """Whether XLA compiles loops over that many steps; whether they are to serve any number."""
         one_length = self.one_length or in_xla() or over_data_set()
-        xla = compiles(self.jit_compile, n_steps if one_length else None)
-        return xla, tf.executing_eagerly() or not one_length
+        often = one_length and (n_steps is not None or each_length_comes_often())
+        return compiles(self.jit_compile, often), tf.executing_eagerly() or not one_length
 
 
 def slow_in_xla(units: int) -> bool:
@@ -183,6 +182,19 @@ def over_data_set() -> bool:
     ):
         graph = getattr(graph, "outer_graph", None)
     return graph is not None
+
+
+def declare_lengths() -> None:
+    """Say of the current graph that of its batches each length comes often, which it cannot know.
+
+    XLA then compiles each length when it comes, in a graph that is made once.
+    """
+    tf.compat.v1.add_to_collection(_LENGTHS, True)
+
+
+def each_length_comes_often() -> bool:
+    """Whether that was said of the current graph, or of one around it."""
+    return bool(tf.compat.v1.get_collection(_LENGTHS))
 
 
 @tf.custom_gradient

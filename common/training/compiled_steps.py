@@ -33,6 +33,7 @@ class Trainer:
         jit_compile: compile each call with XLA.
         steps_per_call: batches in one call; shorter chunks are filled up, so that batches of one
             shape are compiled once.
+        many_lengths: the batches [B, T, ...] of the chunks differ in T: one graph serves all.
         n_samples: S, samples of each training example: the model's batches have S * B rows.
     """
 
@@ -45,6 +46,7 @@ class Trainer:
         max_grad_norm: float = 0.0,
         jit_compile: bool = True,
         steps_per_call: int = 50,
+        many_lengths: bool = False,
         n_samples: int = 1,
     ):
         self.model, self.optimizer, self.seed, self.n_samples = model, optimizer, seed, n_samples
@@ -53,12 +55,17 @@ class Trainer:
         if optimizer is not None:
             with self.scope():
                 optimizer.build(model.trainable_variables)
-        self._train = compiled(self.train_steps, jit_compile)
+        of_chunk, of_batch = (2, 1) if many_lengths else (None, None)  # the axis T
+        self._train = compiled(self.train_steps, jit_compile, of_chunk)
         self._evaluate = functools.cache(
-            lambda *how: compiled(lambda *args: self.evaluate_steps(*args, *how), jit_compile)
+            lambda *how: compiled(
+                lambda *args: self.evaluate_steps(*args, *how), jit_compile, of_chunk
+            )
         )
         self._infer = functools.cache(
-            lambda *how: compiled(lambda batch, seed: model.infer(batch, seed, *how), jit_compile)
+            lambda *how: compiled(
+                lambda batch, seed: model.infer(batch, seed, *how), jit_compile, of_batch
+            )
         )
 
     def scope(self) -> contextlib.AbstractContextManager:

@@ -48,6 +48,7 @@ def make_trainer(
         "max_grad_norm": config.max_grad_norm,
         "jit_compile": jit_compile,
         "steps_per_call": steps_per_call,
+        "many_lengths": many_shapes,
         "n_samples": config.n_train_samples,
     }
     if strategy is None:

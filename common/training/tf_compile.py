@@ -8,6 +8,8 @@ from tensorflow.core.protobuf import config_pb2
 from tensorflow.core.protobuf.rewriter_config_pb2 import RewriterConfig
 from tensorflow.python.eager import context
 
+from ..ops.sequence_gradient import declare_lengths
+
 
 def leave_sums_whole() -> None:
     """Switch off the memory optimiser of TensorFlow's graphs, in the functions of this thread.
@@ -23,23 +25,34 @@ def leave_sums_whole() -> None:
     context.context().function_call_options = context.FunctionCallOptions(config_proto=options)
 
 
-def compiled(function: Callable, jit_compile: bool) -> Callable:
+def compiled(function: Callable, jit_compile: bool, any_length: int | None = None) -> Callable:
     """A function of tensors, compiled once for each shape of the batches, its first argument.
 
-    As `tf.function` does, without its warning that many shapes are a mistake.
+    As `tf.function` does, without its warning that many shapes are a mistake. Shapes that differ
+    only along the axis `any_length` share a graph, which takes seconds and 50 MiB to make; XLA
+    compiles each of them when it comes.
     """
+
+    def traced(arguments: tuple):
+        if any_length is not None:
+            declare_lengths()
+        return function(*arguments)
+
     # No AutoGraph: there is nothing for it to convert, and looking for it takes a fifth of the
     # time.
-    graph = tf.function(
-        lambda arguments: function(*arguments), jit_compile=jit_compile, autograph=False
-    )
+    graph = tf.function(traced, jit_compile=jit_compile, autograph=False)
     programs: dict[tuple, Callable] = {}
 
+    def spec(array: tf.Tensor):
+        shape = [None if axis == any_length else n for axis, n in enumerate(array.shape)]
+        return tf.TensorSpec(shape, array.dtype)
+
     def call(*arguments: Any):
-        arguments = tf.nest.map_structure(tf.convert_to_tensor, arguments)
-        shapes = tuple((name, tuple(array.shape)) for name, array in sorted(arguments[0].items()))
+        batches, *others = tf.nest.map_structure(tf.convert_to_tensor, arguments)
+        specs = {name: spec(array) for name, array in batches.items()}
+        shapes = tuple((name, tuple(one.shape)) for name, one in sorted(specs.items()))
         if shapes not in programs:
-            programs[shapes] = graph.get_concrete_function(arguments)
-        return programs[shapes](arguments)
+            programs[shapes] = graph.get_concrete_function((specs, *others))
+        return programs[shapes]((batches, *others))
 
     return call
