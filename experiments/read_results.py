@@ -14,7 +14,7 @@ from experiments.tables import TABLES, Row, Table
 RESULTS = pathlib.Path(__file__).resolve().parent / "results"
 
 NOT_FINITE = "not finite"
-COST_TITLES = ("seeds", "weights", "seconds an epoch", "minutes a run")
+COST_TITLES = ("seeds", "weights", "seconds an epoch", "minutes a run", "memory, MiB")
 
 
 class Cell(NamedTuple):
@@ -198,7 +198,10 @@ def label(table: Table, row: Row, results: Sequence[dict[str, Any]]) -> str:
 
 
 def cost(results: Sequence[dict[str, Any]], machine: str) -> list[str]:
-    """Number of seeds, weights of the network, and times of the fastest run on one machine."""
+    """Seeds, weights of the network, times of the fastest run on one machine, peak memory.
+
+    Memory is that of the largest run; empty for results from before it was measured.
+    """
     there = [result for result in results if _machine(result["hardware"]) == machine]
     times = (
         [
@@ -210,7 +213,9 @@ def cost(results: Sequence[dict[str, Any]], machine: str) -> list[str]:
     )
     weights = f"{results[0]['n_weights']:,}" if results else ""
     n = str(len(results)) if results else ""
-    return [n, weights, *([f"{time:.1f}" for time in times] or ["", ""])]
+    peaks = [one["peak_memory_mib"] for one in results if one.get("peak_memory_mib")]
+    memory = f"{max(peaks):,.0f}" if peaks else ""
+    return [n, weights, *([f"{time:.1f}" for time in times] or ["", ""]), memory]
 
 
 def rows_not_run(key: str) -> list[str]:

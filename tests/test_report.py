@@ -301,7 +301,11 @@ def test_mean_and_deviation_over_seeds(three_seeds):
         "1,234",
         "8.0",
         "1.5",
+        "1,235",
     ]
+    for seed, peak in enumerate((None, 987.6, 1234.6)):  # older results have none
+        path = three_seeds / f"lstm-seed{seed}.json"
+        stand_in_results.change(path, **({"peak_memory_mib": peak} if seed else {}))
     assert row_of("numbers11", "lstm") == cells
     assert read_results.spread([1.0, None], 2) == "not finite"
     assert row_of("cells", "lstm")[1] == "93.00 ± 3.61"  # the same runs
@@ -323,8 +327,8 @@ def test_times_are_of_the_fastest_run_on_one_kind_of_machine(three_seeds):
     metrics = {name: 0.5 for name, *_ in TABLES["numbers11"].metrics} | {"records": [{"epoch": 1}]}
     stand_in_results.write(three_seeds.parent, "numbers11", "attention", 0, **metrics, **fast)
     stand_in_results.write(three_seeds.parent, "numbers11", "dynamic_skip_lamda1", 0, **metrics)
-    assert row_of("numbers11", "lstm")[-2:] == ["6.0", "1.5"]
-    assert row_of("numbers11", "attention")[-4:] == ["1", "1,234", "", ""]
+    assert row_of("numbers11", "lstm")[-3:] == ["6.0", "1.5", ""]
+    assert row_of("numbers11", "attention")[-5:] == ["1", "1,234", "", "", ""]
     text = report.markdown("numbers11")
     assert (
         "on 1 core, a processor; 8 cores, a processor, a GPU; commit 0123456789, 0123456789-dirty."

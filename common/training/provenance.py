@@ -103,6 +103,16 @@ def hardware() -> dict[str, Any]:
     }
 
 
+def peak_memory_mib() -> float | None:
+    """The most memory that this process has held so far, in MiB; None where no system tells."""
+    try:
+        with open("/proc/self/status", encoding="utf-8") as file:
+            kib = next(int(line.split()[1]) for line in file if line.startswith("VmHWM:"))
+            return round(kib / 1024, 1)
+    except (OSError, StopIteration):
+        return None
+
+
 def _processor() -> str:
     try:
         with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:

@@ -19,7 +19,7 @@ from typing import Any
 
 from ..errors import InputError
 from ..files import atomic_write, is_hidden, is_temporary, remove_temporary, to_json
-from .provenance import describe_start, now
+from .provenance import describe_start, now, peak_memory_mib
 from .run_flags import check_same_run, read_flags, read_object, task_of
 
 try:
@@ -203,6 +203,7 @@ class RunDirectory:
             "started_at": stored["starts"][0]["started_at"],
             "finished_at": now(),
             "wall_seconds": round(self.seconds, 3),
+            "peak_memory_mib": peak_memory_mib(),  # of the process that ended the run
             # More than one where the run was interrupted, each with the step it went on from; the
             # commit of a result holds only if all of them agree.
             "starts": [
