@@ -13,13 +13,11 @@ from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_probability as tfp
 
 from . import replicas
 from .products import product
 from .shapes import expect
 
-tfd = tfp.distributions
 _TINY = np.finfo(np.float32).tiny  # the smallest uniform number, as its logarithm is taken
 
 
@@ -76,7 +74,10 @@ def sample(logits: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
 
     `seed`: int32 [2], stateless.
     """
-    return tfd.Categorical(logits=logits).sample(seed=seed) + 1
+    # Its import takes half a second. Layers, and so commands, draw by `gumbel_noise` instead.
+    import tensorflow_probability as tfp
+
+    return tfp.distributions.Categorical(logits=logits).sample(seed=seed) + 1
 
 
 def greedy(logits: tf.Tensor) -> tf.Tensor:
