@@ -96,9 +96,9 @@ class NERModel(Network):
         Distances are in the order of the words. With several chains, p(y) = mean_s p_s(y); the best
         path is approximated by the best, under that mean, of the chains' own best paths.
         """
-        inputs = [repeated(batch[name], n_chains) for name in ("words", "chars", "lengths")]
-        features = repeated(batch["features"], n_chains) if self.config.features else None
-        scores, (forward, backward) = self(*inputs, greedy=greedy, seed=seed, features=features)
+        inputs = [batch[name] for name in ("words", "chars", "lengths")]
+        how = {"greedy": greedy, "seed": seed, "n_chains": n_chains}
+        scores, (forward, backward) = self(*inputs, features=batch.get("features"), **how)
         if n_chains > 1:
             return self._mixed(scores, repeated(_mask(batch), n_chains), batch["tags"], n_chains)
         mask = _mask(batch)

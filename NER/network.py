@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from common.layers.crf import CRF
 from common.layers.make_layer import make_layer, run_layer
+from common.ops.mixture import repeated
 from common.ops.random import dropout, fold
 from NER import reader
 from NER.characters import CharLSTM, WordShape
@@ -145,16 +146,17 @@ class Network(keras.Model):
         seed: tf.Tensor | None = None,
         distances: Sequence[tf.Tensor | None] = (None, None),
         features: tf.Tensor | None = None,
+        n_chains: int = 1,
     ) -> tuple[tf.Tensor, tuple]:
         """Words [B, T], chars [B, T, C], lengths [B] int -> scores [B, T, N], traces.
 
         The traces are those of both directions, None without an agent. The backward layer's trace
         is in the order in which it reads, from the end of the sentence, after the padding; so are
         `distances`, the choices [B, T] to replay in each direction. `features` [B, T, F] int are
-        read with `--features`.
+        read with `--features`. With several chains scores and traces are [S * B, ...].
         """
         inputs = words, chars, lengths, features
-        scores, traces = self.all_scores(*inputs, training, greedy, seed, distances)
+        scores, traces = self.all_scores(*inputs, training, greedy, seed, distances, n_chains)
         return scores[-1], traces
 
     def all_scores(
@@ -167,12 +169,14 @@ class Network(keras.Model):
         greedy: bool = False,
         seed: tf.Tensor | None = None,
         distances: Sequence[tf.Tensor | None] = (None, None),
+        n_chains: int = 1,
     ) -> tuple[list[tf.Tensor], tuple]:
         """As `call`, with the scores after each pass of the convolutions; elsewhere one."""
         seed = tf.zeros(2, tf.int32) if seed is None else seed
         rate = self.config.dropout if training else 0.0
-        mask = tf.sequence_mask(lengths, tf.shape(words)[1])
-        x = self.inputs_of(words, chars, rate, fold(seed, 0))
+        mask = repeated(tf.sequence_mask(lengths, tf.shape(words)[1]), n_chains)
+        # the chains share words and spelling
+        x = repeated(self.inputs_of(words, chars, rate, fold(seed, 0)), n_chains)
         x = dropout(x, rate, fold(seed, 1))
         forward = backward = None
         if self.config.model == "linear":
@@ -194,7 +198,7 @@ class Network(keras.Model):
             states = [dropout(h, rate, fold(seed, 4)) for h in states]
         scores = [tf.cast(self.scores_of(h), tf.float32) for h in states]
         if self.config.features:
-            more = tf.cast(self.feature_scores(features), tf.float32)
+            more = repeated(tf.cast(self.feature_scores(features), tf.float32), n_chains)
             scores = [one + more for one in scores]
         return scores, (forward, backward)
 
