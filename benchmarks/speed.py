@@ -2,9 +2,8 @@
 
     python benchmarks/speed.py
 
-Writes benchmarks/results/PART.json. The candidates of one table take turns in one process, except
-in `compilation` (one after another) and `memory` (a process for each case). Read the ratios, not
-the milliseconds.
+Writes benchmarks/results/PART.json. Candidates of one table take turns in one process, except in
+`compilation` (one after another) and `memory` (a process for each case). Read the ratios.
 """
 
 import contextlib
@@ -143,11 +142,9 @@ def growth(runs: int, size: str, name: str, values: tuple[int, ...]) -> dict:
     return {"against": name, "milliseconds_at": milliseconds, "gflop_at": gflop, "shape": str(size)}
 
 
-def compilation(runs: int) -> dict:
-    """Training steps with each value of `--jit_compile`."""
-    from benchmarks import compilation
-
-    return {"ways": compilation.measure(runs)}
+def elsewhere(runs: int, module: str) -> dict:
+    """What a file of benchmarks/ measures."""
+    return importlib.import_module(f"benchmarks.{module}").measure(runs)
 
 
 def memory(runs: int) -> dict:
@@ -234,6 +231,11 @@ PARTS = {
         ("taggers",),
     ),
     "cell_steps": Part("One training step of every task's network, with every cell", cell_steps),
+    "inference": Part(
+        "One sentence of 25 words through tagger and language model, and a generated word: a word",
+        elsewhere,
+        ("inference",),
+    ),
     "length": Part(
         "Time of the layer, forward and backward, against T",
         growth,
@@ -262,7 +264,8 @@ PARTS = {
     "compilation": Part(
         "Training steps as `--jit_compile` chooses by default, compiled as a whole by XLA, and as a"
         " plain graph",
-        compilation,
+        elsewhere,
+        ("compilation",),
     ),
 }
 

@@ -134,6 +134,12 @@ def _speed_table(record: dict) -> list[str]:
     if "milliseconds_of" in record:  # every cell, in every task
         cells, shares = record["milliseconds_of"].items(), record.get("per_operation")
         found = {cell: {name: f"{value:.1f}" for name, value in row.items()} for cell, row in cells}
+        if over := record.get("reference_over_of"):
+            found = {
+                one: {name: f"{value:.3f} ({over[one][name]:.2f})" for name, value in row.items()}
+                for one, row in cells
+            }
+            return _crossed("milliseconds (ours / theirs)", found)
         if not shares:
             return _crossed("milliseconds", found)
         both = {

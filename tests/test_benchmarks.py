@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pytest
 
-from benchmarks import layers, speed, timing
+from benchmarks import inference, layers, speed, timing
 from benchmarks.networks import taggers
 from experiments import figure_growth, report
 
@@ -145,3 +145,31 @@ def test_tables_of_cells_and_of_ways_to_compile():
     assert report._speed_table(beside)[0] == "|  | milliseconds | ours / theirs | GFLOP/s |"
     assert report._speed_table(beside)[3] == "| b | 4.0 | 0.50 | 40 |"
     assert report._speed_table(ways)[2] == "| paper | 3.1 | 10.0 | 1.0 | 9.0 |"
+
+
+def test_one_sentence_at_a_time(monkeypatch):
+    """A word is generated from the state that the words before it left, in our network and in
+    Keras'; the milliseconds are a word's, the ratios ours over theirs.
+    """
+    sizes = {"rnn_size": 4, "agent_units": 3}
+    monkeypatch.setattr(inference, "WORDS", 3)
+    monkeypatch.setattr(inference.language_models, "N_WORDS", 50)
+    for step, state in (
+        make(inference.language_models.config_of("paper", **sizes))
+        for make in (inference._ours, inference._keras)
+    ):
+        words = np.array([[3, 1, 4]], np.int32)
+        whole, behind = step(words, state)[0].numpy(), state
+        for t in range(3):
+            logits, behind = step(words[:, t : t + 1], behind)
+            np.testing.assert_allclose(logits[:, 0], whole[:, t], atol=1e-6)
+    seconds = {"dynamic_skip": [0.006, 0.3, 0.009], "torch LSTM": [0.003] * 3}
+    monkeypatch.setattr(timing, "interleaved", lambda functions, runs: seconds)
+    for name in ("tag", "read", "generate"):
+        monkeypatch.setattr(inference, name, dict)
+    lines = report._speed_table(inference.measure(3))
+    assert lines[0].startswith("| milliseconds (ours / theirs) | tagging a sentence | ")
+    assert lines[2:] == [
+        "| dynamic_skip | 3.000 (1.00) | 3.000 (1.00) | 3.000 (1.00) |",
+        "| torch LSTM | 1.000 (3.00) | 1.000 (3.00) | 1.000 (3.00) |",
+    ]

@@ -13,6 +13,31 @@ from benchmarks.networks import torch_training
 MAX_GRAD_NORM = 5.0
 
 
+def network(config: Any, n_words: int) -> Any:
+    """A module: words [B, T], state (None: zeros) -> logits [B, T, V], state."""
+    import torch
+
+    class Model(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.embedding = torch.nn.Embedding(n_words, config.rnn_size)
+            self.lstm = torch.nn.LSTM(
+                config.rnn_size,
+                config.rnn_size,
+                config.rnn_layers,
+                dropout=config.dropout,
+                batch_first=True,
+            )
+            self.dropout = torch.nn.Dropout(config.dropout)
+            self.softmax = torch.nn.Linear(config.rnn_size, n_words)
+
+        def forward(self, words: torch.Tensor, state: tuple | None = None):
+            h, state = self.lstm(self.dropout(self.embedding(words)), state)
+            return self.softmax(self.dropout(h)), state
+
+    return Model()
+
+
 def steps(
     config: Any,
     words: np.ndarray,
@@ -33,30 +58,13 @@ def steps(
     except ImportError:
         return None
 
-    class Model(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.embedding = torch.nn.Embedding(n_words, config.rnn_size)
-            self.lstm = torch.nn.LSTM(
-                config.rnn_size,
-                config.rnn_size,
-                config.rnn_layers,
-                dropout=config.dropout,
-                batch_first=True,
-            )
-            self.dropout = torch.nn.Dropout(config.dropout)
-            self.softmax = torch.nn.Linear(config.rnn_size, n_words)
-
-        def forward(self, words: torch.Tensor):
-            return self.softmax(self.dropout(self.lstm(self.dropout(self.embedding(words)))[0]))
-
-    model = Model().to(device)
+    model = network(config, n_words).to(device)
     optimizer = torch.optim.SGD(model.parameters(), 1e-3)
     batches = [(batch,) for batch in torch.tensor(words.astype(np.int64), device=device)]
 
     def loss(batch: torch.Tensor):
         with torch.autocast(device, torch.bfloat16, enabled=bfloat16):
-            logits = model(batch[:, :-1]).flatten(0, 1)
+            logits = model(batch[:, :-1])[0].flatten(0, 1)
         return torch.nn.functional.cross_entropy(logits, batch[:, 1:].flatten())
 
     train = torch_training.steps(model.parameters(), optimizer, loss, batches, MAX_GRAD_NORM)
