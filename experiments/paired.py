@@ -69,7 +69,10 @@ def shown(key: str) -> tuple[list[str], list[read_results.Line]]:
         titles.append(title)
         both = zip(rows, differences, strict=True)
         rows = [line._replace(cells=[*line.cells, read_results.Cell(text)]) for line, text in both]
-    return [*titles, *read_results.COST_TITLES], rows
+    cost = read_results.COST_TITLES
+    if not any(line.cost[-1] for line in rows):  # none of the runs measured its memory
+        cost, rows = cost[:-1], [line._replace(cost=line.cost[:-1]) for line in rows]
+    return [*titles, *cost], rows
 
 
 def _differences(key: str) -> tuple[str, list[str]]:
