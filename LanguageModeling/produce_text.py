@@ -7,6 +7,7 @@ The same version of Python gives the same text.
 """
 
 import dataclasses
+import os
 import pathlib
 import sys
 import sysconfig
@@ -41,10 +42,12 @@ def programs() -> Iterator[str]:
 
     Those of printable ASCII only, so that whatever is read later is in the training text.
     """
-    root = pathlib.Path(sysconfig.get_path("stdlib"))
-    names = [path.relative_to(root) for path in root.rglob("*.py")]
-    kept = [name.as_posix() for name in names if not _LEFT_OUT.intersection(name.parts)]
-    for name in sorted(kept, key=lambda name: (zlib.crc32(name.encode()), name)):
+    root, names = pathlib.Path(sysconfig.get_path("stdlib")), []
+    for folder, below, files in os.walk(root):
+        below[:] = set(below) - _LEFT_OUT
+        where = pathlib.Path(folder).relative_to(root)
+        names += [(where / file).as_posix() for file in files if file.endswith(".py")]
+    for name in sorted(names, key=lambda name: (zlib.crc32(name.encode()), name)):
         data = (root / name).read_bytes().replace(b"\r\n", b"\n")
         if len(data) <= _LARGEST and all(32 <= byte < 127 or byte == 10 for byte in data):
             yield data.decode("ascii")
