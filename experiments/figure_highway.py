@@ -174,8 +174,8 @@ def draw(config: HighwayConfig) -> list[pathlib.Path]:
     biases = [layer.gate.bias.numpy() for layer in deepest.layers if isinstance(layer, Highway)]
     for ax, values, title, limits in (
         (axes[2], np.stack(biases), "b_t after training", (None, None)),
-        (axes[3], gates.mean(1), "mean gate over 2,000 images", (0, 1)),
-        (axes[4], gates[:, 0], "gates for one image", (0, 1)),
+        (axes[3], gates.mean(1), "mean gate over 2,000 images", (0, None)),
+        (axes[4], gates[:, 0], "gates for one image", (0, None)),
         (axes[5], outputs[:, 0], "outputs for that image", (None, None)),
     ):
         image = ax.imshow(
@@ -190,7 +190,8 @@ def draw(config: HighwayConfig) -> list[pathlib.Path]:
         f"Networks on {config.n_train:,} generated digits of {_SIZE} x {_SIZE} dots, the best of"
         f" {len(config.rates)} learning rates each; layers are {_PLAIN} units wide in plain"
         f" networks and {_HIGHWAY} in highway networks, for as many weights. From the second"
-        f" picture on: the {depth} layers with a gate for each unit. Dotted: with all layers."
+        f" picture on: the {depth} layers with a gate for each unit, of which the first is plain."
+        " Dotted: with all layers."
     )
     paths = figure_files.write(
         figure, config.out, "Deep plain and highway networks", caption, columns, tested=errors

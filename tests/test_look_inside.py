@@ -171,10 +171,10 @@ def test_a_run_is_read_as_it_is_evaluated_and_drawn(monkeypatch, tmp_path):
     )
     look_inside.draw(look_inside.LookConfig(runs=[run], out=str(tmp_path / "a")))
     (read,) = reads
-    config, trainer, _ = experiment.load(run)
-    steps = config.batch_size, config.num_unroll_steps
-    perplexity = experiment.perplexity(trainer, read.tokens, *steps, greedy=True)
-    assert np.exp(-np.log(read.p).mean()) == pytest.approx(perplexity, rel=1e-5)
+    _, trainer, _ = experiment.load(run)
+    found = experiment.evaluate(trainer, read.tokens, "test")
+    assert found["test_bits"] == pytest.approx(-np.log2(read.p).mean(), rel=1e-5)
+    assert found["test_perplexity"] == pytest.approx(2 ** found["test_bits"])
     assert read.text == text and read.layers[1].probs.shape == (len(text) - 1, 5)
     assert list(drawn) == ["a-saturation", "a-cells", "a-errors", "a-connections"]
     columns = drawn["a-errors"][2]
