@@ -192,7 +192,7 @@ def not_predicted(found: Sequence[Reading], what: str, stem: pathlib.Path) -> li
         height = 0.8 / len(found)
         ax.barh(shown + number * height - 0.4, 100 * shares, height, align="edge")
         notes.append(
-            f"{one.name}: {lost.mean():.3f} bits a character, {np.mean(of >= 0):.1%} are errors"
+            f"{one.name} {lost.mean():.3f} bits a character, {np.mean(of >= 0):.1%} errors"
         )
         columns["run"] += [one.name] * len(shown)
         columns["class"] += errors.CLASSES
@@ -202,12 +202,12 @@ def not_predicted(found: Sequence[Reading], what: str, stem: pathlib.Path) -> li
     ax.set_yticks(shown, errors.CLASSES)
     ax.invert_yaxis()
     ax.set_xlabel("share of the errors (%)")
-    _legend(ax, notes)
+    _legend(ax, [one.name for one in found])
     text = (
         f"Characters that a network gave less than one half, of {what}; each in the first class"
         f" that it belongs to. The n-gram models, n = 1 to {models.orders[-1]}, are of the training"
         f" text; that with n = {1 + int(np.argmin(bits))} is best, with {bits.min():.3f} bits a"
-        " character."
+        f" character. {'; '.join(notes)}."
     )
     return _write(figure, stem, "errors", "What is not predicted", text, columns)
 
