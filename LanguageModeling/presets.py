@@ -258,6 +258,6 @@ PRESETS = {
         "num_unroll_steps": 25,
         "max_epochs": 6,
         "learning_rate": 0.4,
-        "decay_after": 3,
+        "decay_after": 2,
     },
 }
