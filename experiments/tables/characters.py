@@ -11,7 +11,7 @@ _BITS = (
 CHARACTERS = {
     # This text has brackets, quotes and comments, and is on every machine.
     "char_text": Table(
-        "Language modelling, Python's standard library by characters, 2 x 128, 3 epochs: bits per character",
+        "Language modelling by characters, Python's standard library, 2 x 128: bits per character",
         "LanguageModeling",
         _BITS,
         {
@@ -24,7 +24,7 @@ CHARACTERS = {
                 {"estimator": "straight_through", "lamda": 0.5, "entropy_weight": 0.02},
             ),
         },
-        {"preset": "char_text", "max_epochs": 3},
+        {"preset": "char_text", "max_epochs": 2},
         data="python",
         hours=0.3,
         seeds=1,
