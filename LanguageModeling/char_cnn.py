@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from common.cells.base import Initializer
+from common.layers.highway import Highway
 
 
 class CharCNN(keras.layers.Layer):
@@ -60,32 +61,6 @@ class CharCNN(keras.layers.Layer):
         )
 
 
-class Highway(keras.layers.Layer):
-    """Highway layer [N, F] -> [N, F]: a gate mixes the transformed input with the input itself.
-
-    Srivastava et al. 2015; Kim et al. 2016, equation 8.
-
-        t = sigmoid(W_t x + b_t)                        b_t starts at -2
-        y = t * relu(W_h x + b_h) + (1 - t) * x         b_h at 0
-    """
-
-    def __init__(self, size: int, initializer: Initializer, **kwargs: Any):
-        super().__init__(**kwargs)
-        dense = {"kernel_initializer": initializer}
-        self.gate = keras.layers.Dense(
-            size,
-            "sigmoid",
-            bias_initializer=keras.initializers.Constant(-2.0),
-            name="gate",
-            **dense,
-        )
-        self.transform = keras.layers.Dense(size, "relu", name="transform", **dense)
-
-    def call(self, x: tf.Tensor) -> tf.Tensor:
-        t = self.gate(x)
-        return t * self.transform(x) + (1 - t) * x
-
-
 class WordsFromCharacters(keras.layers.Layer):
     """Words [B, T] int -> vectors [B, T, F] of their spellings: `CharCNN`, then `Highway` layers.
 
@@ -112,7 +87,7 @@ class WordsFromCharacters(keras.layers.Layer):
         self.spellings = np.pad(spellings, [(0, 0), (0, missing)])
         self.cnn = CharCNN(n_chars, char_size, char_filters, initializer, name="cnn")
         self.highway = [
-            Highway(sum(char_filters), initializer, name=f"highway_{i}")
+            Highway(sum(char_filters), kernel_initializer=initializer, name=f"highway_{i}")
             for i in range(highway_layers)
         ]
         # A word has one vector wherever it stands, and half of a batch of text is repetition: 220

@@ -52,8 +52,8 @@ def evaluate(
     """Perplexities of a text: `SPLIT_perplexity` with sampled distances, and others.
 
     `SPLIT_perplexity_greedy` is with the most probable distances, `SPLIT_perplexity_mixtureS` that
-    of the mixture of S > 1 chains. The text is read as `n_streams` parts, by default as many as a
-    batch has rows.
+    of the mixture of S > 1 chains; with `--tokens characters` also their logarithms, bits per
+    character. The text is read as `n_streams` parts, by default as many as a batch has rows.
     """
     config = trainer.model.config
     size = n_streams or config.batch_size, config.num_unroll_steps
@@ -62,7 +62,12 @@ def evaluate(
         return {"perplexity": perplexity(trainer, tokens, *size, greedy, n_chains)}
 
     found = random_and_mixed(measure, split, config.has_agent, n_chains)
-    return {name.removesuffix("_sampled"): value for name, value in found.items()}
+    found = {name.removesuffix("_sampled"): value for name, value in found.items()}
+    if config.tokens == "characters":
+        found |= {
+            name.replace("perplexity", "bits"): math.log2(value) for name, value in found.items()
+        }
+    return found
 
 
 def make_model(config: LanguageConfig, vocabulary: Vocabulary) -> LanguageModel:

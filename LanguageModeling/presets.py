@@ -248,4 +248,16 @@ PRESETS = {
         "char_filters": [25, 50, 75, 100, 125, 150],
         "highway_layers": 1,
     },
+    # Text by characters, in the manner of Karpathy et al. 2015; ten characters to choose from,
+    # which is a word or two.
+    "char_text": {
+        **_SMALL,
+        "tokens": "characters",
+        "rnn_size": 128,
+        "n_actions": 10,
+        "num_unroll_steps": 25,
+        "max_epochs": 6,
+        "learning_rate": 0.4,
+        "decay_after": 2,
+    },
 }

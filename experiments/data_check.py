@@ -27,6 +27,11 @@ SOURCES = {
         ],
         "from simple-examples.tgz of the RNNLM toolkit (licensed)",
     ),
+    "python": Source(
+        "Python's standard library as one text",
+        [[f"{split}.txt" for split in SPLITS]],
+        "from python LanguageModeling/produce_text.py",
+    ),
     "conll2003": Source(
         "CoNLL-2003", FILE_NAMES, "from https://www.clips.uantwerpen.be/conll2003/ner/ (licensed)"
     ),

@@ -94,8 +94,8 @@ def test_metric(key: str) -> tuple[str, str, int, float]:
 
 
 def lower_is_better(metric: str) -> bool:
-    """Whether lower is better: for perplexity and error, not for accuracy and F1."""
-    return any(word in metric for word in ("perplexity", "mse"))
+    """Whether lower is better: for perplexity, bits and error, not for accuracy and F1."""
+    return any(word in metric for word in ("perplexity", "bits", "mse"))
 
 
 def shown_rows(key: str) -> list[str]:

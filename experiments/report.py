@@ -94,12 +94,22 @@ def markdown(key: str) -> str:
     return "\n\n".join([f"## {key}", title, grid, *sentences.below(key)])
 
 
+def pictures() -> str:
+    """The section that lists the figures."""
+    links = [
+        f"- [{told['title']}](figures/{path.stem}.png): {told['caption']} `{told['command']}`"
+        for path, told in html_report.figures()
+    ]
+    return "\n\n".join(["## Pictures", "\n".join(links)])
+
+
 def results() -> str:
     """The text of experiments/RESULTS.md."""
     contents = [f"- [{key}](#{key}): {table.title}" for key, table in TABLES.items()]
     anchor = trial.TITLE.lower().replace(" ", "-").rstrip("?")
-    contents = "\n".join([f"- [{trial.TITLE}](#{anchor})", *contents])
-    return "\n\n".join([_RESULTS_HEAD, contents, of_trial(), *map(markdown, TABLES)]) + "\n"
+    contents = [f"- [{trial.TITLE}](#{anchor})", *contents, "- [Pictures](#pictures)"]
+    parts = [_RESULTS_HEAD, "\n".join(contents), of_trial(), *map(markdown, TABLES), pictures()]
+    return "\n\n".join(parts) + "\n"
 
 
 # -------------------------------------------------------------------------------------------- speed

@@ -46,7 +46,7 @@ class RunTableConfig:
         minimum=1,
     )
     data_dir: str = setting(
-        "data", "folder that holds ptb/, conll2003/, sst/, imdb/, embeddings/", path=True
+        "data", "folder that holds ptb/, python/, conll2003/, sst/, imdb/, embeddings/", path=True
     )
     vectors: str = setting(
         "",

@@ -478,6 +478,16 @@ runs
     | .* holds a run of Sentiment, expected one of LanguageModeling
 {NER}/evaluate.py --run_dir={{p}}/{NER} --file={{p}}/three.conll
     | .*three.conll:3: expected 4 columns .*, found 3; repair the line, or say .*
+{LM}/produce_text.py --data_dir={{p}}/file
+    | .*file: expected a folder, found a file in its way; name another
+{LM}/produce_text.py --data_dir={{new}} --characters=9
+    | --characters expects a value >= 1000, got 9
+experiments/look_inside.py
+    | expected a run: python .*look_inside.py RUN_DIR
+experiments/look_inside.py {{p}}/{LM}
+    | .*: expected a language model by characters, found --tokens spaces: train one with .*
+experiments/look_inside.py {{p}}/{NER}
+    | .* holds a run of NER, expected one of LanguageModeling
 {LM}/evaluate.py --run_dir={{p}}/{LM} --text={{p}}/._a.txt
     | .*: expected UTF-8 text, found what macOS keeps beside a file .*
 {LM}/evaluate.py --run_dir={{p}}/{LM} --data_dir={{p}}/nowhere

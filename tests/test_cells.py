@@ -63,7 +63,7 @@ OTHERS = [
     ("skip_rnn", {"n_matrices": 2, "base": "rnn"}),
     ("skip_rnn", {"n_matrices": 1, "skip": 2, "base": "rnn"}),
     ("skip_rnn", {"n_matrices": 3, "skip": 2, "base": "rnn"}),
-    ("grid_lstm", {"depth": 3, "tied": True}),
+    ("grid_lstm", {"depth": 3, "tied": True, "priority": "depth"}),
     ("rnn", {"activation": "relu"}),
     (
         "deep_rnn",
@@ -516,6 +516,7 @@ def test_mixed_precision(case):
         (lambda: PeepholeLSTMCell(H, "CIF"), "variant must be one of vanilla, NIG"),
         (lambda: HighwayLSTMCell(H, depth=0), "depth must be"),
         (lambda: GridLSTMCell(H, depth=1.0), "depth must be"),
+        (lambda: GridLSTMCell(H, priority="time"), "priority must be one of depth; received"),
         (
             lambda: UpdateSkippingRNN(SkipLSTMCell(H), update_cost=-1.0),
             "update_cost must be at least 0; received -1.0",

@@ -11,13 +11,14 @@ import tensorflow as tf
 
 from common.config import main, parse
 from common.data.text import Vocabulary
+from common.layers.highway import Highway
 from common.training import checkpoint, loop
 from common.training.compiled_steps import Trainer
 from common.training.make_trainer import count_weights
 from LanguageModeling import experiment as lm_experiment
 from LanguageModeling import generate, reader
 from LanguageModeling import model as language_model
-from LanguageModeling.char_cnn import CharCNN, Highway, WordsFromCharacters
+from LanguageModeling.char_cnn import CharCNN, WordsFromCharacters
 from LanguageModeling.presets import PRESETS, LanguageConfig
 
 TINY = (
@@ -73,7 +74,7 @@ def test_char_cnn_by_hand():
 
 def test_highway_by_hand():
     x = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
-    layer = Highway(3, uniform)
+    layer = Highway(3, kernel_initializer=uniform)
     layer(x)
     assert (
         layer.gate.bias.numpy().tolist() == [-2] * 3

@@ -6,9 +6,15 @@ from typing import Unpack
 import keras
 import tensorflow as tf
 
+from ..choices import one_of
+from ..ops.grid import transform
 from .arguments import RecurrentArguments
 from .checks import flag, whole_number
 from .hoisted import HoistedCell, Level, Tensors, projected
+
+
+def _priority(name: str, value: str | None) -> str | None:
+    return None if value is None else one_of(name, value, ("depth",))
 
 
 @keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
@@ -23,7 +29,8 @@ class GridLSTMCell(HoistedCell):
         h_d^l, m_d^l = T'(H, m_d^{l-1})       the transform along depth
         T: i, f, g, o = V H + b,  m' = sigmoid(f) m + sigmoid(i) tanh(g),  h' = tanh(sigmoid(o) m')
 
-    The output is h_d^L.
+    The output is h_d^L. With `priority="depth"` the transform along depth is computed last, of H =
+    [the new h_t^l ; h_d^{l-1}].
 
     Weights: `input_kernel` W [D, 2H]; for level l = 0, 1, ..., or one for all where `tied`:
     `time_kernel_l`, `depth_kernel_l` V [2H, 4H], `time_bias_l`, `depth_bias_l` b [4H], gates in the
@@ -33,12 +40,13 @@ class GridLSTMCell(HoistedCell):
         units: H.
         depth: L.
         tied: the levels share their weights.
+        priority: "depth", or None.
         kernel_initializer, recurrent_initializer, bias_initializer: as for
             `keras.layers.LSTMCell`.
         use_bias: whether there are biases b.
 
     Raises:
-        ValueError: units or depth below 1; `tied` neither True nor False.
+        ValueError: units or depth below 1; `tied` neither True nor False; another priority.
 
     Example:
         ```python
@@ -48,13 +56,23 @@ class GridLSTMCell(HoistedCell):
         ```
     """
 
-    checks = {**HoistedCell.checks, "depth": whole_number, "tied": flag}
+    checks = {
+        **HoistedCell.checks,
+        "depth": whole_number,
+        "tied": flag,
+        "priority": _priority,
+    }
 
     def __init__(
-        self, units: int, depth: int = 2, tied: bool = False, **kwargs: Unpack[RecurrentArguments]
+        self,
+        units: int,
+        depth: int = 2,
+        tied: bool = False,
+        priority: str | None = None,
+        **kwargs: Unpack[RecurrentArguments],
     ):
         super().__init__(units, **kwargs)
-        self.take(depth=depth, tied=tied)
+        self.take(depth=depth, tied=tied, priority=priority)
         self.state_size = [units, units] * depth
         self.settle()
 
@@ -77,7 +95,7 @@ class GridLSTMCell(HoistedCell):
         levels = []
         for n in range(self.depth):
             weights = self.transforms[0 if self.tied else n]
-            levels.append(_Level(*weights, None if n else self.input_kernel))
+            levels.append(_Level(*weights, None if n else self.input_kernel, self.priority))
         return levels
 
 
@@ -86,8 +104,15 @@ class _Level(Level):
 
     n_states = 2
 
-    def __init__(self, along_time: tuple, along_depth: tuple, input_kernel: keras.Variable | None):
+    def __init__(
+        self,
+        along_time: tuple,
+        along_depth: tuple,
+        input_kernel: keras.Variable | None,
+        priority: str | None,
+    ):
         self.along_time, self.along_depth, self.input_kernel = along_time, along_depth, input_kernel
+        self.priority = priority
 
     def entered(self, below: Tensors) -> Tensors:
         """h and m along depth, as they enter."""
@@ -110,17 +135,10 @@ class _Level(Level):
     ) -> Tensors:
         """h and m along time [B, H]."""
         h, m = states
-        return _transform(products[0](h), m)
+        return transform(products[0](h), m)
 
     def finish(self, before: Tensors, after: Tensors, below: Tensors) -> Tensors:
         """h and m along depth: nothing of them goes on to the next step."""
         (kernel, bias), (h, m) = self.along_depth, self.entered(below)
-        h_time = tf.cast(before[0], h.dtype)
-        return _transform(projected(tf.concat([h_time, h], -1), kernel, bias), m)
-
-
-def _transform(z: tf.Tensor, m: tf.Tensor) -> Tensors:
-    """The new hidden and memory vector [..., H], of V H + b and a memory vector."""
-    i, f, g, o = tf.split(z, 4, -1)
-    m = tf.sigmoid(f) * m + tf.sigmoid(i) * tf.tanh(g)
-    return [tf.tanh(tf.sigmoid(o) * m), m]
+        h_time = tf.cast((after if self.priority else before)[0], h.dtype)
+        return transform(projected(tf.concat([h_time, h], -1), kernel, bias), m)

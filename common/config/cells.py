@@ -218,6 +218,9 @@ class Depth:
 @options
 class Grid(Depth):
     tied: bool = setting(False, "share one set of weights among the stacked LSTMs")
+    priority: str | None = setting(
+        None, "depth: computed last, from the new state (none: both at once)", choices=("depth",)
+    )
 
 
 # ---- the catalogue

@@ -245,7 +245,7 @@ def highway_lstm(w, x, depth):
     return over_time(step, x, *[zeros(x)] * (2 * depth))[0]
 
 
-def grid_lstm(w, x, depth, tied):
+def grid_lstm(w, x, depth, tied, priority=None):
     def transform(h_time, h_depth, m, along, level):
         kernel, bias = (w[f"{along}_{part}_{0 if tied else level}"] for part in ("kernel", "bias"))
         z = h_time @ kernel[..., :UNITS, :] + h_depth @ kernel[..., UNITS:, :] + row(bias)
@@ -259,7 +259,8 @@ def grid_lstm(w, x, depth, tied):
         for n in range(depth):
             h_time, m_time = states[2 * n : 2 * n + 2]
             new += transform(h_time, h, m_time, "time", n)
-            h, m = transform(h_time, h, m, "depth", n)
+            seen = new[2 * n] if priority else h_time
+            h, m = transform(seen, h, m, "depth", n)
         return h, *new
 
     return over_time(step, x, *[zeros(x)] * (2 * depth))[0]

@@ -1,0 +1,1 @@
+"""What `look_inside.py` measures in networks that read text by characters."""
