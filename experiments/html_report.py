@@ -126,6 +126,8 @@ def _figure(path: pathlib.Path, caption: dict[str, str]) -> str:
     )
     svg = re.sub(r'(<svg[^>]*?) (?:width|height)="[^"]*"', r"\1", svg)
     svg = re.sub(r'(<svg[^>]*?) (?:width|height)="[^"]*"', r"\1", svg)
+    # two images of the same content have one name
+    svg = re.sub(r'(<image\b[^>]*?) id="[^"]*"', r"\1", svg)
     svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{path.stem}-", svg)
     text = f"{html.escape(caption['caption'])} <code>{html.escape(caption['command'])}</code>"
     return f"<figure>\n{svg.strip()}\n<figcaption>{text}</figcaption>\n</figure>"
