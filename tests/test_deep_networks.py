@@ -143,7 +143,7 @@ def test_one_dimension_learns_parity():
     optimizer = keras.optimizers.Adam(0.02)
     optimizer.build(model.trainable_variables)
 
-    @tf.function(autograph=False, jit_compile=True)
+    @tf.function(autograph=False)
     def step():
         with tf.GradientTape() as tape:
             loss = tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(odd, model(bits)))

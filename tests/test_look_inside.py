@@ -160,7 +160,9 @@ def test_a_run_is_read_as_it_is_evaluated_and_drawn(monkeypatch, tmp_path):
         (tmp_path / "words" / f"{split}.txt").write_text(text)
     more = "--tokens=characters", "--rnn_layers=2", "--cell=attention"
     run = str(tiny_runs.make("LanguageModeling", tmp_path / "run", tmp_path, *more))
-    drawn, reads, write = {}, [], pictures.write
+    drawn, reads, loaded = {}, [], []
+    write, load = pictures.write, experiment.load
+    monkeypatch.setattr(experiment, "load", lambda run: loaded.append(load(run)) or loaded[0])
     monkeypatch.setattr(
         pictures, "write", lambda found, stem: reads.extend(found) or write(found, stem)
     )
@@ -171,7 +173,7 @@ def test_a_run_is_read_as_it_is_evaluated_and_drawn(monkeypatch, tmp_path):
     )
     look_inside.draw(look_inside.LookConfig(runs=[run], out=str(tmp_path / "a")))
     (read,) = reads
-    _, trainer, _ = experiment.load(run)
+    trainer = loaded[0].trainer
     found = experiment.evaluate(trainer, read.tokens, "test")
     assert found["test_bits"] == pytest.approx(-np.log2(read.p).mean(), rel=1e-5)
     assert found["test_perplexity"] == pytest.approx(2 ** found["test_bits"])
