@@ -2,6 +2,7 @@
 
 import math
 import pathlib
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -14,10 +15,11 @@ from common.training.experiment import Experiment
 from common.training.make_trainer import make_trainer
 from common.training.metrics import means, random_and_mixed
 from common.training.restore import Trained, keep_encoder, load_run, restore
-from LanguageModeling import classifier, documents, reader, reviews, topics
+from LanguageModeling import classifier, documents, reader, reviews, suffixes, topics
 from LanguageModeling.model import LanguageModel
 from LanguageModeling.presets import LanguageConfig
 from LanguageModeling.schedule import learning_rate
+from LanguageModeling.suffix_model import SuffixModel
 
 VOCABULARY = "vocabulary.txt"  # in the run's folder
 
@@ -78,11 +80,26 @@ def evaluate(
     return found
 
 
-def make_model(config: LanguageConfig, vocabulary: Vocabulary) -> LanguageModel:
-    """The model of `--model` for these words."""
+def make_model(
+    config: LanguageConfig, vocabulary: Vocabulary, found: Sequence[suffixes.Suffix] = ()
+) -> LanguageModel:
+    """The model of `--model` for these words; `found`: the suffixes, for --output suffix."""
     spellings = reader.spell(vocabulary, config.max_chars) if config.model == "char" else None
     sizes = vocabulary.ids.get(EOS, -1), len(reviews.CLASSES.get(config.condition, ()))
+    if config.output == "suffix":
+        table = suffixes.transitions(found, len(vocabulary))
+        return SuffixModel(config, len(vocabulary), spellings, *sizes, table)
     return LanguageModel(config, len(vocabulary), spellings, *sizes)
+
+
+def find_suffixes(config: LanguageConfig, corpus: reader.Corpus) -> list[suffixes.Suffix]:
+    """The frequent suffixes of the training text, which the run keeps."""
+    ids = corpus.train if corpus.train.ndim == 1 else corpus.train[:, 0]
+    limits = len(corpus.vocabulary), config.suffix_length, config.suffix_count
+    found = suffixes.find(ids, *limits)
+    keep_encoder(suffixes.encoder(found), config.run_dir, suffixes.FILE)
+    print(f"suffixes: {len(found):,}, each with a softmax of its own")
+    return found
 
 
 def load_data(config: LanguageConfig) -> reader.Corpus:
@@ -96,7 +113,8 @@ def build(config: LanguageConfig) -> Experiment:
     corpus = load_data(config)
     size = config.batch_size, config.num_unroll_steps
     words, targets = reviews.with_classes(reader.streams, corpus.train, *size)
-    model = make_model(config, corpus.vocabulary)
+    found = find_suffixes(config, corpus) if config.output == "suffix" else ()
+    model = make_model(config, corpus.vocabulary, found)
     if config.topics:
         found = topics.fit(
             corpus.train,
@@ -149,7 +167,10 @@ def load(run_dir: str, checkpoint_file: str = "") -> Trained:
     """Flags, network and vocabulary of a run; see `load_run`."""
 
     def make(config: LanguageConfig) -> LanguageModel:
-        return make_model(config, Vocabulary.load(pathlib.Path(run_dir, VOCABULARY)))
+        found = ()
+        if config.output == "suffix":
+            found = suffixes.decoded(Vocabulary.load(pathlib.Path(run_dir, suffixes.FILE)))
+        return make_model(config, Vocabulary.load(pathlib.Path(run_dir, VOCABULARY)), found)
 
     config, model = load_run(run_dir, LanguageConfig, make, checkpoint_file)
     vocabulary = Vocabulary.load(pathlib.Path(run_dir, VOCABULARY))

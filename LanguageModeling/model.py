@@ -4,6 +4,7 @@ The last of the layers has dynamic skip connections.
 """
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from common import objective
@@ -15,11 +16,10 @@ from common.ops.random import fold
 from common.ops.replicas import part_of_mean
 from common.ops.softmax import log_likelihood
 from common.training.task_model import NamedTensors
-from LanguageModeling import reader
-from LanguageModeling.parts import beside, by_row, make_embedding, make_layers, uniform_between
+from LanguageModeling import parts, reader
 from LanguageModeling.presets import LanguageConfig
 from LanguageModeling.regularisation import drop, drop_words, penalty
-from LanguageModeling.softmaxes import TiedSoftmax, heads_and_prior
+from LanguageModeling.softmaxes import heads_and_prior
 from LanguageModeling.topics import TopicContext
 
 
@@ -42,6 +42,7 @@ class LanguageModel(keras.Model):
 
     Args:
         config: the flags. n_words: V. spellings: for --model char. end: `<eos>`. n_classes: A.
+        table: of `suffixes.transitions`, for --output suffix (`suffix_model.py`).
     """
 
     def __init__(
@@ -51,21 +52,19 @@ class LanguageModel(keras.Model):
         spellings: reader.Spellings | None = None,
         end: int = 0,
         n_classes: int = 0,
+        table: np.ndarray | None = None,
     ):
         super().__init__(name="language_model")
         self.config, self.n_words, self.end, self.n_classes = config, n_words, end, n_classes
 
-        uniform = uniform_between(config.param_init)
-        self.embedding = make_embedding(config, n_words, spellings, uniform)
+        uniform = parts.uniform_between(config.param_init)
+        self.embedding = parts.make_embedding(config, n_words, spellings, uniform)
         if config.topics:
             self.topics = TopicContext(n_words, config.topics, name="topics")
-        self.recurrent = make_layers(config, uniform)
+        self.recurrent = parts.make_layers(config, uniform)
         if config.softmaxes > 1:
             self.heads, self.prior = heads_and_prior(config.softmaxes, config.rnn_size, uniform)
-        if config.tied_embeddings:
-            self.softmax = TiedSoftmax(self.embedding, name="softmax")
-        else:
-            self.softmax = keras.layers.Dense(n_words, kernel_initializer=uniform, name="softmax")
+        self.softmax = parts.make_softmax(config, n_words, self.embedding, uniform, table)
         word = tf.zeros([1, 1] + [2] * (config.condition != "none"), tf.int32)
         self(word, self.initial_state(1))  # creates the weights
 
@@ -101,7 +100,7 @@ class LanguageModel(keras.Model):
         distances: tf.Tensor | None = None,
     ) -> tuple[tf.Tensor, list, object]:
         """As `features`, before the last dropout and without topics."""
-        words, columns = beside(self.config, words, self.end, self.n_classes)
+        words, columns = parts.beside(self.config, words, self.end, self.n_classes)
         x, new_state, trace = self.embedding(words), [], None
         if training and self.config.word_dropout:
             x = drop_words(x, words, self.n_words, self.config.word_dropout, fold(seed, 4))
@@ -293,7 +292,7 @@ class LanguageModel(keras.Model):
         """log p of each row's targets from a fresh state [B], in nats."""
         state = self.initial_state(tf.shape(batch["words"])[0])
         x, _, _ = self.features(batch["words"], state, False, greedy, seed)
-        found = by_row(
+        found = parts.by_row(
             lambda x, targets, weights: tf.reduce_sum(self.log_likelihood(x, targets) * weights, 1),
             *(x, batch["targets"], batch["weights"]),
         )

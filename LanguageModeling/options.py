@@ -1,4 +1,4 @@
-"""The options of language modelling's --model and --regularisation."""
+"""The options of language modelling's --model, --regularisation and --output."""
 
 import dataclasses
 
@@ -18,6 +18,16 @@ class CharOptions:
     highway_layers: int = setting(2, "highway layers after the filters", minimum=0)
     max_chars: int = setting(
         65, "maximum characters of a word, its two end marks included", minimum=3
+    )
+
+
+@cells.options
+class SuffixOptions:
+    """The options of --output suffix (Bojanowski et al. 2015)."""
+
+    suffix_length: int = setting(5, "longest suffix of the history, in words", minimum=1)
+    suffix_count: int = setting(
+        40, "a longer suffix than a word counts if the text has it more often", minimum=0
     )
 
 
@@ -84,4 +94,9 @@ class ModelFlags:
         "dropout",
         "dropout anew at each step; or masks for a window",
         choices=("dropout", "variational", "awd"),
+    )
+    output: str = setting(
+        "plain",
+        "one softmax; or one for each frequent suffix of the history",
+        choices=("plain", "suffix"),
     )

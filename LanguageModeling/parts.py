@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from common.layers.make_layer import make_layer
@@ -10,6 +11,8 @@ from LanguageModeling.char_cnn import WordsFromCharacters
 from LanguageModeling.context_layer import make_context_layer
 from LanguageModeling.presets import LanguageConfig
 from LanguageModeling.reader import Spellings
+from LanguageModeling.softmaxes import TiedSoftmax
+from LanguageModeling.suffixes import SuffixSoftmax
 
 
 def uniform_between(bound: float) -> Callable:
@@ -46,6 +49,21 @@ def make_embedding(
     return keras.layers.Embedding(
         n_words, config.rnn_size, embeddings_initializer=uniform, name="embedding"
     )
+
+
+def make_softmax(
+    config: LanguageConfig,
+    n_words: int,
+    embedding: keras.layers.Layer,
+    uniform: Callable,
+    table: np.ndarray | None,
+) -> keras.layers.Layer:
+    """The layer of the logits; `table` of the suffixes, for --output suffix."""
+    if config.output == "suffix":
+        return SuffixSoftmax(table, uniform, name="softmax")
+    if config.tied_embeddings:
+        return TiedSoftmax(embedding, name="softmax")
+    return keras.layers.Dense(n_words, kernel_initializer=uniform, name="softmax")
 
 
 def beside(

@@ -10,6 +10,7 @@ from LanguageModeling.options import (
     CharOptions,
     DocumentOptions,
     ModelFlags,
+    SuffixOptions,
     Variational,
     WordOptions,
 )
@@ -17,7 +18,7 @@ from LanguageModeling.options import (
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LanguageConfig(
-    cells.flags_of([CharOptions, DocumentOptions, WordOptions, Variational, Awd]),
+    cells.flags_of([CharOptions, DocumentOptions, SuffixOptions, WordOptions, Variational, Awd]),
     ModelFlags,
     RunConfig,
 ):
@@ -28,6 +29,7 @@ class LanguageConfig(
         **RunConfig.options,
         "model": {"word": WordOptions, "char": CharOptions, "document": DocumentOptions},
         "regularisation": {"dropout": cells.NoOptions, "variational": Variational, "awd": Awd},
+        "output": {"plain": cells.NoOptions, "suffix": SuffixOptions},
     }
 
     data_dir: str = setting(
@@ -41,11 +43,11 @@ class LanguageConfig(
     min_count: int = setting(1, "rarer training words count as <unk>", minimum=1)
     condition: str = setting(
         "none",
-        "what every word is read with: nothing, or the label or rating of its review",
+        "read with every word: the label or rating of its review",
         choices=("none", "label", "rating"),
     )
     max_documents: int = setting(
-        0, "with --condition: training reviews at most, a tenth as many to test (0: all)", minimum=0
+        0, "with --condition: training reviews at most, a tenth to test (0: all)", minimum=0
     )
     rnn_size: int = setting(650, minimum=1)
     rnn_layers: int = setting(
@@ -114,6 +116,16 @@ class LanguageConfig(
             raise InputError("--max_documents belongs to --condition label or rating: leave it out")
         if self.topics and self.condition != "none":
             raise InputError("--topics are of texts without --condition: leave one of them out")
+        unsuited = {
+            "--tied_embeddings": self.tied_embeddings,
+            f"--softmaxes {self.softmaxes}": self.softmaxes > 1,
+            f"--topics {self.topics}": self.topics,
+            "--estimator marginal": self.is_marginal,
+            "--mixed_precision": self.mixed_precision,
+        }
+        for name in [name for name, given in unsuited.items() if given]:
+            if self.output == "suffix":
+                raise InputError(f"--output suffix and {name} do not go together: leave one out")
         without = {
             "--tied_embeddings": self.tied_embeddings,
             f"--softmaxes {self.softmaxes}": self.softmaxes > 1,
@@ -233,6 +245,19 @@ PRESETS = {
         "learning_rate": 0.4,
         "decay_after": 3,
         "max_documents": 4000,
+    },
+    # The network of Bojanowski et al. 2015, which they train word by word.
+    "suffix": {
+        **_SMALL,
+        "tokens": "characters",
+        "output": "suffix",
+        "cell": "rnn",
+        "activation": "sigmoid",
+        "rnn_layers": 1,
+        "rnn_size": 100,
+        "num_unroll_steps": 30,
+        "max_epochs": 8,
+        "learning_rate": 0.1,
     },
     "char_small": {
         **_SMALL,

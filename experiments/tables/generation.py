@@ -1,6 +1,8 @@
-"""The sentence VAE, models of documents, models of reviews that know the rating."""
+"""The sentence VAE, documents, reviews that come with a rating, a softmax for each history."""
 
 from experiments.tables.table import Row, Table
+
+_SUFFIX = {"suffix_length": 3, "suffix_count": 200}
 
 GENERATION = {
     "vae_small": Table(
@@ -64,6 +66,22 @@ GENERATION = {
         },
         {"preset": "reviews"},
         data="imdb",
+        hours=1.0,
+        seeds=1,
+    ),
+    "suffix_small": Table(
+        "A softmax for each frequent suffix of the history, PTB by characters (100 units)",
+        "LanguageModeling",
+        (
+            ("valid_perplexity", "valid, perplexity a character", 3, 1.0),
+            ("test_perplexity", "test, perplexity a character", 3, 1.0),
+        ),
+        {
+            "plain": Row("one softmax", {"output": "plain"}),
+            "suffix": Row("suffixes of up to 3, seen 200 times", _SUFFIX),
+        },
+        {"preset": "suffix"},
+        data="ptb",
         hours=1.0,
         seeds=1,
     ),
