@@ -274,7 +274,7 @@ flags
     | --temperature expects a value >= 0, got -1.0
 {LM}/VAE_train.py {RUN} --annealing=linear --annealing_slope=1
     | --annealing_slope belongs to --annealing sigmoid, the annealing here is linear: .*
-{LM}/VAE_train.py {RUN} --word_keep=2                      | --word_keep expects a value from 0 to 1, .*
+{LM}/VAE_train.py {RUN} --word_keep=2                      | --word_keep expects a value .*
 {LM}/VAE_train.py {RUN} --estimator=marginal --cell=dynamic_skip
     | --estimator expects one of policy_gradient, straight_through, reinmax; .*
 {LM}/VAE_train.py {RUN} --data_dir={{p}}/nowhere
