@@ -117,8 +117,8 @@ def _of_imdb(data_dir: str, condition: str, max_documents: int) -> dict[str, Rev
         kept = []
         for sign in ("neg", "pos"):
             files = sorted(found.get((part, sign), []))
-            order = np.random.default_rng(0).permutation(len(files))[start // 2 : (start + n) // 2]
-            kept += [(sign, *files[i]) for i in order]
+            order = np.random.default_rng(0).permutation(len(files))[start // 2 :]
+            kept += [(sign, *files[i]) for i in order[: max(1, n // 2)]]
         if not kept:
             raise InputError(f"{source}: expected reviews in {part}, found none; get it again")
         kept = [kept[i] for i in np.random.default_rng(1).permutation(len(kept))]
