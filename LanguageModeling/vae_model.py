@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from common import objective
+from common.layers.highway import Highway
 from common.layers.make_layer import auxiliary, make_layer, run_layer
 from common.losses import masked_mean
 from common.ops import replicas
@@ -14,7 +15,6 @@ from common.ops.mixture import log_mean
 from common.ops.random import dropout, fold, hits
 from common.ops.softmax import log_likelihood
 from common.training.task_model import NamedTensors
-from LanguageModeling.char_cnn import Highway
 from LanguageModeling.vae_presets import VAEConfig
 
 
@@ -38,10 +38,7 @@ class Latent(keras.layers.Layer):
 
     def __init__(self, size: int, units: int, highway_layers: int = 0, **kwargs: Any):
         super().__init__(**kwargs)
-        self.highway = [
-            Highway(units, keras.initializers.GlorotUniform(), name=f"highway_{i}")
-            for i in range(highway_layers)
-        ]
+        self.highway = [Highway(units, name=f"highway_{i}") for i in range(highway_layers)]
         self.mean = keras.layers.Dense(size, name="mean")
         self.log_variance = keras.layers.Dense(size, name="log_variance")
 
