@@ -2,6 +2,7 @@
 
 import math
 import pathlib
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -14,10 +15,11 @@ from common.training.experiment import Experiment
 from common.training.make_trainer import make_trainer
 from common.training.metrics import means, random_and_mixed
 from common.training.restore import Trained, keep_encoder, load_run, restore
-from LanguageModeling import reader, topics
+from LanguageModeling import classifier, documents, reader, reviews, suffixes, topics
 from LanguageModeling.model import LanguageModel
 from LanguageModeling.presets import LanguageConfig
 from LanguageModeling.schedule import learning_rate
+from LanguageModeling.suffix_model import SuffixModel
 
 VOCABULARY = "vocabulary.txt"  # in the run's folder
 
@@ -36,7 +38,8 @@ def perplexity(
     `n_streams=1`. With several chains, that of their mixture: each token's probability is the mean
     over the chains.
     """
-    words, targets, weights = reader.padded_streams(tokens, n_streams, n_steps)
+    cut = reader.padded_streams, tokens, n_streams, n_steps
+    words, targets, weights = reviews.with_classes(*cut)
     batches = {"words": words, "targets": targets, "weights": weights}
     state = trainer.model.initial_state(n_streams * n_chains)
     return math.exp(means(trainer.evaluate(batches, state, greedy, n_chains=n_chains))["loss"])
@@ -53,7 +56,9 @@ def evaluate(
 
     `SPLIT_perplexity_greedy` is with the most probable distances, `SPLIT_perplexity_mixtureS` that
     of the mixture of S > 1 chains; with `--tokens characters` also their logarithms, bits per
-    character. The text is read as `n_streams` parts, by default as many as a batch has rows.
+    character. The text is read as `n_streams` parts, by default as many as a batch has rows. With
+    `--model document` also `SPLIT_coherence` (`documents.coherence`), with `--condition`
+    `SPLIT_accuracy` (`classifier.accuracies`).
     """
     config = trainer.model.config
     size = n_streams or config.batch_size, config.num_unroll_steps
@@ -67,25 +72,49 @@ def evaluate(
         found |= {
             name.replace("perplexity", "bits"): math.log2(value) for name, value in found.items()
         }
+    if config.model == "document":
+        found[f"{split}_coherence"] = documents.coherence(trainer, tokens, trainer.model.end)
+    if config.condition != "none":
+        right = classifier.accuracies(trainer, tokens, config.condition)
+        found |= {f"{split}_{name}": value for name, value in right.items()}
     return found
 
 
-def make_model(config: LanguageConfig, vocabulary: Vocabulary) -> LanguageModel:
-    """The model of `--model` for these words."""
+def make_model(
+    config: LanguageConfig, vocabulary: Vocabulary, found: Sequence[suffixes.Suffix] = ()
+) -> LanguageModel:
+    """The model of `--model` for these words; `found`: the suffixes, for --output suffix."""
     spellings = reader.spell(vocabulary, config.max_chars) if config.model == "char" else None
-    return LanguageModel(config, len(vocabulary), spellings)
+    sizes = vocabulary.ids.get(EOS, -1), len(reviews.CLASSES.get(config.condition, ()))
+    if config.output == "suffix":
+        table = suffixes.transitions(found, len(vocabulary))
+        return SuffixModel(config, len(vocabulary), spellings, *sizes, table)
+    return LanguageModel(config, len(vocabulary), spellings, *sizes)
+
+
+def find_suffixes(config: LanguageConfig, corpus: reader.Corpus) -> list[suffixes.Suffix]:
+    """The frequent suffixes of the training text, which the run keeps."""
+    ids = corpus.train if corpus.train.ndim == 1 else corpus.train[:, 0]
+    limits = len(corpus.vocabulary), config.suffix_length, config.suffix_count
+    found = suffixes.find(ids, *limits)
+    keep_encoder(suffixes.encoder(found), config.run_dir, suffixes.FILE)
+    print(f"suffixes: {len(found):,}, each with a softmax of its own")
+    return found
 
 
 def load_data(config: LanguageConfig) -> reader.Corpus:
     """The data of a run."""
-    return reader.load(config.data_dir, config.tokens, config.min_count)
+    condition = reviews.Condition(config.condition, config.max_documents)
+    return reader.load(config.data_dir, config.tokens, config.min_count, condition)
 
 
 def build(config: LanguageConfig) -> Experiment:
     """The data, model and schedule of a run."""
     corpus = load_data(config)
-    words, targets = reader.streams(corpus.train, config.batch_size, config.num_unroll_steps)
-    model = make_model(config, corpus.vocabulary)
+    size = config.batch_size, config.num_unroll_steps
+    words, targets = reviews.with_classes(reader.streams, corpus.train, *size)
+    found = find_suffixes(config, corpus) if config.output == "suffix" else ()
+    model = make_model(config, corpus.vocabulary, found)
     if config.topics:
         found = topics.fit(
             corpus.train,
@@ -130,7 +159,7 @@ def build(config: LanguageConfig) -> Experiment:
         ),
         evaluate=measure,
         monitor="-valid_perplexity",
-        tokens_per_epoch=words.size,
+        tokens_per_epoch=targets.size,
     )
 
 
@@ -138,7 +167,10 @@ def load(run_dir: str, checkpoint_file: str = "") -> Trained:
     """Flags, network and vocabulary of a run; see `load_run`."""
 
     def make(config: LanguageConfig) -> LanguageModel:
-        return make_model(config, Vocabulary.load(pathlib.Path(run_dir, VOCABULARY)))
+        found = ()
+        if config.output == "suffix":
+            found = suffixes.decoded(Vocabulary.load(pathlib.Path(run_dir, suffixes.FILE)))
+        return make_model(config, Vocabulary.load(pathlib.Path(run_dir, VOCABULARY)), found)
 
     config, model = load_run(run_dir, LanguageConfig, make, checkpoint_file)
     vocabulary = Vocabulary.load(pathlib.Path(run_dir, VOCABULARY))

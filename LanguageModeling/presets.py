@@ -5,85 +5,31 @@ from typing import Any
 
 from common.config import CELLS, RunConfig, cells, setting
 from common.errors import InputError
-
-
-@cells.options
-class CharOptions:
-    """The options of --model char."""
-
-    char_size: int = setting(15, "dimension of a character's vector", minimum=1)
-    char_filters: list[int] = setting(
-        [50, 100, 150, 200, 200, 200, 200],
-        "number of filters of width 1, 2, 3, ... characters",
-        minimum=1,
-    )
-    highway_layers: int = setting(2, "highway layers after the filters", minimum=0)
-    max_chars: int = setting(
-        65, "maximum characters of a word, its two end marks included", minimum=3
-    )
-
-
-@cells.options
-class WordOptions:
-    """The options of --model word."""
-
-    tied_embeddings: bool = setting(False, "the softmax's weights are the vectors of the words")
-
-
-_RATE = {"minimum": 0, "maximum": 0.999}
-_WORDS = "share of the words dropped, each wherever it stands in a row"
-
-
-@cells.options
-class Variational:
-    """The options of --regularisation variational (Gal & Ghahramani 2016)."""
-
-    word_dropout: float = setting(0.2, _WORDS, **_RATE)
-    state_dropout: float = setting(0.2, "share of h dropped before its product with U", **_RATE)
-
-
-@cells.options
-class Awd:
-    """The options of --regularisation awd (Merity et al. 2018)."""
-
-    word_dropout: float = setting(0.1, _WORDS, **_RATE)
-    weight_dropout: float = setting(0.5, "share of the numbers in U dropped", **_RATE)
-    activation_l2: float = setting(
-        2.0, "weight of the last layer's mean square, after dropout", minimum=0
-    )
-    slowness_l2: float = setting(
-        1.0, "weight of the mean square of its changes from step to step", minimum=0
-    )
-    weight_decay: float = setting(
-        1.2e-6, "share of all weights subtracted in a step, times the learning rate", minimum=0
-    )
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _Model:
-    model: str = setting(
-        "word",
-        "vectors of words: a table, or from characters (Kim et al. 2016)",
-        choices=("word", "char"),
-    )
-    regularisation: str = setting(
-        "dropout",
-        "dropout anew at each step; or masks for a window",
-        choices=("dropout", "variational", "awd"),
-    )
+from LanguageModeling.options import (
+    Awd,
+    CharOptions,
+    DocumentOptions,
+    ModelFlags,
+    SuffixOptions,
+    Variational,
+    WordOptions,
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LanguageConfig(
-    cells.flags_of([CharOptions, WordOptions, Variational, Awd]), _Model, RunConfig
+    cells.flags_of([CharOptions, DocumentOptions, SuffixOptions, WordOptions, Variational, Awd]),
+    ModelFlags,
+    RunConfig,
 ):
     """Train a language model on the Penn Treebank (Gui et al. 2019, section 4.2) or other text."""
 
     task = "LanguageModeling"
     options = {
         **RunConfig.options,
-        "model": {"word": WordOptions, "char": CharOptions},
+        "model": {"word": WordOptions, "char": CharOptions, "document": DocumentOptions},
         "regularisation": {"dropout": cells.NoOptions, "variational": Variational, "awd": Awd},
+        "output": {"plain": cells.NoOptions, "suffix": SuffixOptions},
     }
 
     data_dir: str = setting(
@@ -95,6 +41,14 @@ class LanguageConfig(
         choices=("spaces", "words", "characters"),
     )
     min_count: int = setting(1, "rarer training words count as <unk>", minimum=1)
+    condition: str = setting(
+        "none",
+        "read with every word: the label or rating of its review",
+        choices=("none", "label", "rating"),
+    )
+    max_documents: int = setting(
+        0, "with --condition: training reviews at most, a tenth to test (0: all)", minimum=0
+    )
     rnn_size: int = setting(650, minimum=1)
     rnn_layers: int = setting(
         2, "recurrent layers: the last is of --cell, those below plain LSTMs", minimum=1
@@ -147,6 +101,31 @@ class LanguageConfig(
                 f"--regularisation {self.regularisation} expects one of --cell {', '.join(masked)};"
                 f" got {self.cell}: change one of them"
             )
+        plain = {
+            "--cell lstm, gru or rnn": self.cell in ("lstm", "gru", "rnn"),
+            "--regularisation dropout": self.regularisation == "dropout",
+            "--softmaxes 1": self.softmaxes == 1,
+            "--topics 0": not self.topics,
+            "--condition none": self.condition == "none",
+            "--zoneout 0,0": not any(self.zoneout or []),
+        }
+        for name in [name for name, given in plain.items() if not given]:
+            if self.model == "document":
+                raise InputError(f"--model document expects {name}: add that, or change --model")
+        if self.max_documents and self.condition == "none":
+            raise InputError("--max_documents belongs to --condition label or rating: leave it out")
+        if self.topics and self.condition != "none":
+            raise InputError("--topics are of texts without --condition: leave one of them out")
+        unsuited = {
+            "--tied_embeddings": self.tied_embeddings,
+            f"--softmaxes {self.softmaxes}": self.softmaxes > 1,
+            f"--topics {self.topics}": self.topics,
+            "--estimator marginal": self.is_marginal,
+            "--mixed_precision": self.mixed_precision,
+        }
+        for name in [name for name, given in unsuited.items() if given]:
+            if self.output == "suffix":
+                raise InputError(f"--output suffix and {name} do not go together: leave one out")
         without = {
             "--tied_embeddings": self.tied_embeddings,
             f"--softmaxes {self.softmaxes}": self.softmaxes > 1,
@@ -242,6 +221,44 @@ PRESETS = {
     # The large model of Kim et al. 2016, its second layer the dynamic one; and the convolutions of
     # their small one in front of `small`.
     "char": {"model": "char", "max_epochs": 25, "learning_rate_decay": 0.5, "lr_threshold": 0.0},
+    "documents": {
+        **_SMALL,
+        "model": "document",
+        "cell": "lstm",
+        "min_count": 2,
+        "rnn_layers": 1,
+        "rnn_size": 128,
+        "num_unroll_steps": 60,
+        "max_epochs": 8,
+        "learning_rate": 0.5,
+        "dropout": 0.2,
+    },
+    "reviews": {
+        **_SMALL,
+        "tokens": "characters",
+        "min_count": 20,
+        "condition": "label",
+        "cell": "lstm",
+        "rnn_size": 128,
+        "num_unroll_steps": 50,
+        "max_epochs": 6,
+        "learning_rate": 0.4,
+        "decay_after": 3,
+        "max_documents": 4000,
+    },
+    # The network of Bojanowski et al. 2015, which they train word by word.
+    "suffix": {
+        **_SMALL,
+        "tokens": "characters",
+        "output": "suffix",
+        "cell": "rnn",
+        "activation": "sigmoid",
+        "rnn_layers": 1,
+        "rnn_size": 100,
+        "num_unroll_steps": 30,
+        "max_epochs": 8,
+        "learning_rate": 0.1,
+    },
     "char_small": {
         **_SMALL,
         "model": "char",

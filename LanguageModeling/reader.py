@@ -25,6 +25,8 @@ from common.data.text import (
 from common.data.treebank import split_words
 from common.errors import InputError, warn
 from common.files import seen_from, still_packed
+from LanguageModeling import conll, reviews
+from LanguageModeling.reviews import NONE, Condition
 
 SPLITS = ("train", "valid", "test")
 # What the tokens of a line are, by the value of --tokens.
@@ -45,7 +47,7 @@ _WHAT_TO_GET = (
 class Corpus:
     """Word ids of the three splits, int32 [N] each, and the vocabulary of the training text.
 
-    `<eos>` follows every line.
+    `<eos>` follows every line. Of texts with classes [N, 2], each word's class beside it.
     """
 
     name: str
@@ -55,46 +57,53 @@ class Corpus:
     vocabulary: Vocabulary
 
 
-def load(data_dir: str = "", tokens: str = "spaces", min_count: int = 1) -> Corpus:
+def load(
+    data_dir: str = "", tokens: str = "spaces", min_count: int = 1, condition: Condition = NONE
+) -> Corpus:
     """The corpus in a folder, or a generated one if `data_dir` is empty.
 
     The folder has ptb.train.txt, ptb.valid.txt and ptb.test.txt, or the same without "ptb.", or the
     archive simple-examples.tgz as it is distributed: a sentence per line, with or without an
-    `<eos>` at its end. A token that is not in the training text becomes `<unk>`, if there is one.
+    `<eos>` at its end; or the files of CoNLL-2003 (`conll.py`). A token that is not in the training
+    text becomes `<unk>`, if there is one.
 
     Args:
         data_dir: see above.
         tokens: how a line is split: at "spaces"; into "words", with punctuation apart as in the
             Penn Treebank; or into "characters".
         min_count: from 2 on, tokens that are rarer in the training text become `<unk>`.
+        condition: which reviews to read with their classes, if any.
 
     Raises `InputError` for missing or unusable files and, with file and line, for a word that has
     no id.
     """
-    name, texts = _texts(data_dir)
-    sentences = {split: _sentences(*text, tokens) for split, text in texts.items()}
+    name, texts = _texts(data_dir, condition)
+    sentences = {split: _sentences(*text[:2], tokens) for split, text in texts.items()}
     vocabulary = Vocabulary.build(
         (word for words in sentences["train"] for word in (*words, EOS)),
         min_count=min_count,
         specials=(EOS, UNKNOWN) if min_count > 1 else (),
     )
-    ids = {split: _encode(sentences[split], vocabulary, texts[split][0]) for split in SPLITS}
+    ids = {split: _encode(sentences[split], vocabulary, *texts[split][::2]) for split in SPLITS}
     return Corpus(name, **ids, vocabulary=vocabulary)
 
 
 def load_split(
-    data_dir: str, split: str, vocabulary: Vocabulary, tokens: str = "spaces"
+    data_dir: str,
+    split: str,
+    vocabulary: Vocabulary,
+    tokens: str = "spaces",
+    condition: Condition = NONE,
 ) -> np.ndarray:
-    """One split of what `load` reads, as ids of the given vocabulary: [N].
-
-    Raises `InputError` as `load` does.
-    """
-    name, text = _texts(data_dir)[1][split]
-    return _encode(_sentences(name, text, tokens), vocabulary, name)
+    """One split of what `load` reads, as ids of the given vocabulary; raises as `load` does."""
+    name, text, *classes = _texts(data_dir, condition)[1][split]
+    return _encode(_sentences(name, text, tokens), vocabulary, name, *classes)
 
 
-def _texts(data_dir: str) -> tuple[str, dict[str, tuple[str, list[str]]]]:
-    """The name of the corpus and, for each split, its file's name and lines."""
+def _texts(data_dir: str, condition: Condition = NONE) -> tuple[str, dict[str, tuple]]:
+    """The name of the corpus; for each split its file's name, lines and, if asked for, classes."""
+    if condition != NONE:
+        return "reviews", reviews.load(data_dir, condition)
     return _read(pathlib.Path(data_dir)) if data_dir else ("generated", _generated())
 
 
@@ -125,6 +134,9 @@ def _read(folder: pathlib.Path) -> tuple[str, dict[str, tuple[str, list[str]]]]:
             raise InputError(f"{folder}: expected all three texts, {what}")
     if (folder / _ARCHIVE).is_file():
         return "ptb", _read_archive(folder / _ARCHIVE)
+    if conll.is_there(folder):
+        paths = {split: folder / name for split, name in conll.FILES.items()}
+        return "conll2003", {s: (str(path), conll.documents(path)) for s, path in paths.items()}
     if packed := still_packed(folder):
         raise InputError(f"{folder}: expected ptb.train.txt or train.txt, found neither, {packed}")
     raise InputError(
@@ -162,14 +174,18 @@ def _sentences(name: str, text: list[str], tokens: str) -> list[list[str]]:
     return sentences
 
 
-def _encode(sentences: list[list[str]], vocabulary: Vocabulary, name: str) -> np.ndarray:
+def _encode(
+    sentences: list[list[str]], vocabulary: Vocabulary, name: str, classes: np.ndarray | None = None
+) -> np.ndarray:
     ids = []
     for number, words in enumerate(sentences, 1):
         try:
             ids.append(vocabulary.encode([*words, EOS]))
         except InputError as error:
             raise InputError(f"{name}:{number}: {error}, or train with --min_count 2") from None
-    return np.concatenate(ids)
+    if classes is None:
+        return np.concatenate(ids)
+    return np.stack([np.concatenate(ids), np.repeat(classes, [*map(len, ids)])], 1).astype(np.int32)
 
 
 def read_tokens(path: str, vocabulary: Vocabulary, tokens: str = "spaces") -> np.ndarray:

@@ -272,6 +272,15 @@ flags
 {LM}/evaluate.py --streams=0                               | --streams expects a value >= 1, got 0
 {LM}/generate.py --temperature=-1
     | --temperature expects a value >= 0, got -1.0
+{LM}/VAE_train.py {RUN} --annealing=linear --annealing_slope=1
+    | --annealing_slope belongs to --annealing sigmoid, the annealing here is linear: .*
+{LM}/VAE_train.py {RUN} --word_keep=2                      | --word_keep expects a value .*
+{LM}/VAE_train.py {RUN} --estimator=marginal --cell=dynamic_skip
+    | --estimator expects one of policy_gradient, straight_through, reinmax; .*
+{LM}/VAE_train.py {RUN} --data_dir={{p}}/nowhere
+    | .*nowhere: expected a folder with a corpus, found none; check --data_dir, .*
+{LM}/generate.py --between=one
+    | --between expects two sentences, such as .*; got one
 {LM}/generate.py --n_words=none
     | --n_words expects a whole number, got 'none'
 {NER}/tag.py --output={{new}}

@@ -2,6 +2,7 @@
 
 from common.errors import InputError
 from experiments.tables.characters import CHARACTERS
+from experiments.tables.generation import GENERATION
 from experiments.tables.language import LANGUAGE
 from experiments.tables.ner import NER
 from experiments.tables.numbers import NUMBERS
@@ -10,7 +11,14 @@ from experiments.tables.table import Row, Table
 
 __all__ = ["BEST", "SUMMARY", "TABLES", "TRIAL", "Row", "Table", "at_scale", "source"]
 
-TABLES: dict[str, Table] = {**NUMBERS, **LANGUAGE, **CHARACTERS, **NER, **SENTIMENT}
+TABLES: dict[str, Table] = {
+    **NUMBERS,
+    **LANGUAGE,
+    **CHARACTERS,
+    **GENERATION,
+    **NER,
+    **SENTIMENT,
+}
 
 # The first table of README and report: a metric of these tables, of the LSTM, of attention, and of
 # the row with dynamic skips.
