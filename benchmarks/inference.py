@@ -72,7 +72,7 @@ def _tagged_by_torch() -> Callable[[], object]:
     config = taggers.NERConfig()
     words = taggers.encoder(config)
     sizes = len(words.chars), len(words.tags)
-    model = taggers.torch_network(config, *sizes).eval()
+    model = taggers.torch_network(config, *sizes).train(False)
     batches = taggers.examples(config, *sizes)
     given = [torch.tensor(batches[name][0, :1].astype(np.int64)) for name in ("words", "chars")]
     return torch.no_grad()(lambda: model.best_tags(*given).numpy())
@@ -147,7 +147,7 @@ def _keras(config: LanguageConfig) -> tuple[Callable, Any]:
 def _torch(config: LanguageConfig) -> tuple[Callable, Any]:
     import torch
 
-    model = torch_language_model.network(config, language_models.N_WORDS).eval()
+    model = torch_language_model.network(config, language_models.N_WORDS).train(False)
     return torch.no_grad()(lambda words, state: model(torch.tensor(words), state)), None
 
 

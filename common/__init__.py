@@ -38,6 +38,7 @@ if TYPE_CHECKING:  # for editors and type checkers, which do not run `__getattr_
     from .layers.fast_rnn import FastRNN as FastRNN
     from .layers.fixed_skip_lstm import FixedSkipLSTM as FixedSkipLSTM
     from .layers.fixed_skip_lstm import RandomSkipLSTM as RandomSkipLSTM
+    from .layers.highway import Highway as Highway
     from .layers.k_state_layer import KStateLSTM as KStateLSTM
     from .layers.lstm_weights import copy_lstm_weights as copy_lstm_weights
     from .layers.lstm_weights import initial_state_from_lstm as initial_state_from_lstm
@@ -61,6 +62,7 @@ _HOMES = {
     "FixedSkipLSTMCell": "cells.fixed_skip",
     "GridLSTMCell": "cells.grid_lstm",
     "HistoryCell": "cells.history",
+    "Highway": "layers.highway",
     "HighwayLSTMCell": "cells.highway_lstm",
     "KStateCell": "cells.k_state",
     "KStateLSTM": "layers.k_state_layer",
@@ -98,6 +100,6 @@ def __dir__() -> list[str]:
 
 if __name__ != "common":
     check_backend()
-    for name in ("layers.release", "layers.fast_gru"):
+    for name in ("layers.release", "layers.fast_gru", "layers.grid_stack"):
         importlib.import_module(f".{name}", __name__)
     globals().update({name: __getattr__(name) for name in _HOMES})

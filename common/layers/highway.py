@@ -34,6 +34,12 @@ class Highway(Settings, keras.layers.Layer):
     Raises:
         ValueError: sizes below 1, or a block that does not divide the units; inputs of another
             size.
+
+    Example:
+        ```python
+        layers = [keras.layers.Dense(50, "relu"), *(Highway(50, gate_bias=-6.0) for _ in range(48))]
+        scores = keras.Sequential([*layers, keras.layers.Dense(10)])(keras.random.normal([2, 64]))
+        ```
     """
 
     checks = {"units": whole_number, "block": whole_number, "gate_bias": number}
