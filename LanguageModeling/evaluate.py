@@ -12,12 +12,14 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from common.config import main, setting  # noqa: E402
+from common.errors import InputError  # noqa: E402
 from LanguageModeling import reader  # noqa: E402
+from LanguageModeling.vae_presets import is_vae  # noqa: E402
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EvaluateConfig:
-    """Perplexity of a trained language model, with the most probable and with sampled distances."""
+    """Perplexity of a language model or bound of a VAE, distances most probable and sampled."""
 
     run_dir: str = setting("", "folder of the run", path=True)
     checkpoint: str = setting("", "checkpoint file (empty: the best epoch of the run)", path=True)
@@ -33,7 +35,7 @@ class EvaluateConfig:
     )
     samples: int | None = setting(
         None,
-        "sampled chains in an additional mixture (none: --eval_samples of the run)",
+        "sampled chains in a mixture, or a VAE's bound (none: --eval_samples of the run)",
         minimum=1,
     )
 
@@ -43,21 +45,29 @@ def evaluate(config: EvaluateConfig) -> dict[str, float]:
 
     Raises `InputError` for a run, a checkpoint or a text that cannot be used.
     """
-    from LanguageModeling import experiment  # imports TensorFlow, so only after the flags were read
+    # imports TensorFlow, so only after the flags were read
+    from LanguageModeling import experiment, vae_experiment
 
-    run_config, trainer, vocabulary = experiment.load(config.run_dir, config.checkpoint)
+    vae = is_vae(config.run_dir)
+    if vae and config.streams:
+        raise InputError("--streams belongs to a language model, this run is a VAE's: leave it out")
+    load = vae_experiment.load if vae else experiment.load
+    run_config, trainer, vocabulary = load(config.run_dir, config.checkpoint)
     if config.text:
         name = pathlib.Path(config.text).name
         tokens = reader.read_tokens(config.text, vocabulary, run_config.tokens)
     else:
         name, data_dir = config.split, config.data_dir or run_config.data_dir
         tokens = reader.load_split(data_dir, name, vocabulary, run_config.tokens)
-    streams = config.streams or run_config.batch_size
-    metrics = experiment.evaluate(trainer, tokens, name, streams, run_config.chains(config.samples))
-    print(
-        f"{config.run_dir}: {len(tokens) - 1} tokens of {config.text or config.split}, read as"
-        f" {streams} streams"
-    )
+    chains, text = run_config.chains(config.samples), config.text or config.split
+    if vae:
+        data = vae_experiment.arrays(tokens, trainer.model.end)
+        metrics = vae_experiment.evaluate(trainer, data, name, chains)
+        print(f"{config.run_dir}: {len(data['lengths'])} sentences of {text}")
+    else:
+        streams = config.streams or run_config.batch_size
+        metrics = experiment.evaluate(trainer, tokens, name, streams, chains)
+        print(f"{config.run_dir}: {len(tokens) - 1} tokens of {text}, read as {streams} streams")
     for name, value in metrics.items():
         print(f"{name} {value:.5g}")
     return metrics

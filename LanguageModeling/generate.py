@@ -1,6 +1,7 @@
 """Generates text with a trained model, and shows its connections.
 
 python LanguageModeling/generate.py --run_dir RUN --prompt "the company said"
+python LanguageModeling/generate.py --run_dir VAE_RUN --between "he was silent" "the market fell"
 """
 
 import dataclasses
@@ -17,6 +18,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from common.config import main, setting  # noqa: E402
 from common.data.text import EOS  # noqa: E402
 from common.errors import InputError  # noqa: E402
+from LanguageModeling.vae_presets import is_vae  # noqa: E402
 
 if TYPE_CHECKING:
     from LanguageModeling.model import LanguageModel
@@ -24,11 +26,15 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class GenerateConfig:
-    """Generate text with a trained language model."""
+    """Generate text with a trained language model, or sentences with a sentence VAE."""
 
     run_dir: str = setting("", "folder of the run", path=True)
     checkpoint: str = setting("", "checkpoint file (empty: the best epoch of the run)", path=True)
     prompt: str = setting("", "words that the text begins with")
+    between: str = setting(
+        "", "of a sentence VAE: decode vectors between this sentence and the next argument"
+    )
+    to: str = setting("", "that next argument")
     n_words: int = setting(30, "number of words to generate", minimum=1)
     temperature: float = setting(
         1.0, "temperature of the draws; 0: always the most probable word", minimum=0
@@ -42,6 +48,8 @@ def generate(config: GenerateConfig) -> tuple[list[str], np.ndarray]:
 
     Returns words and distances.
     """
+    if config.between or config.to or is_vae(config.run_dir):
+        return sentences(config), None
     # imports TensorFlow, so only after the flags were read
     from LanguageModeling import experiment, reader
 
@@ -74,6 +82,34 @@ def generate(config: GenerateConfig) -> tuple[list[str], np.ndarray]:
     return words, distances
 
 
+def sentences(config: GenerateConfig) -> list[list[str]]:
+    """Print and return sentences of a VAE.
+
+    Those whose vectors lie between two sentences', each word the most probable one; without two
+    sentences one of a vector drawn from N(0, 1), its words drawn.
+    """
+    if bool(config.between) != bool(config.to):
+        raise InputError('--between expects two sentences, such as --between "a b" "c d"; got one')
+    for name in [name for name in ("prompt", "picture") if getattr(config, name)]:
+        raise InputError(f"--{name} belongs to a language model's run, not a VAE's: leave it out")
+    from LanguageModeling import reader, vae_experiment
+
+    run_config, trainer, vocabulary = vae_experiment.load(config.run_dir, config.checkpoint)
+    if config.between:
+        split = reader.TOKENS[run_config.tokens]
+        ends = (vocabulary.encode([*split(text), EOS]) for text in (config.between, config.to))
+        z, temperature = vae_experiment.homotopy(trainer.model, *ends), 0.0
+    else:
+        shape = 1, run_config.latent_size
+        z = np.random.default_rng(config.seed).normal(size=shape).astype(np.float32)
+        temperature = config.temperature
+    made = vae_experiment.decode(trainer.model, z, config.n_words, temperature, config.seed)
+    found = [vocabulary.decode(ids) for ids in made]
+    for words in found:
+        print(("" if run_config.tokens == "characters" else " ").join(words))
+    return found
+
+
 def continue_text(
     model: "LanguageModel", ids: np.ndarray, n_words: int, temperature: float, seed: int
 ) -> tuple[np.ndarray, np.ndarray | None]:
@@ -104,4 +140,4 @@ def continue_text(
 
 
 if __name__ == "__main__":
-    main(GenerateConfig, {}, generate)
+    main(GenerateConfig, {}, generate, bare=["to"])

@@ -1,6 +1,7 @@
 """The tables: the runs of each row, and the numbers that the paper reports."""
 
 from common.errors import InputError
+from experiments.tables.generation import GENERATION
 from experiments.tables.language import LANGUAGE
 from experiments.tables.ner import NER
 from experiments.tables.numbers import NUMBERS
@@ -9,7 +10,7 @@ from experiments.tables.table import Row, Table
 
 __all__ = ["BEST", "SUMMARY", "TABLES", "TRIAL", "Row", "Table", "at_scale", "source"]
 
-TABLES: dict[str, Table] = {**NUMBERS, **LANGUAGE, **NER, **SENTIMENT}
+TABLES: dict[str, Table] = {**NUMBERS, **LANGUAGE, **GENERATION, **NER, **SENTIMENT}
 
 # The first table of README and report: a metric of these tables, of the LSTM, of attention, and of
 # the row with dynamic skips.

@@ -6,6 +6,7 @@ from common.config import RunConfig
 
 PRESET_MODULES = (
     "LanguageModeling.presets",
+    "LanguageModeling.vae_presets",
     "NER.presets",
     "Sentiment.presets",
     "NumberPrediction.presets",
