@@ -14,7 +14,7 @@ from common.training.experiment import Experiment
 from common.training.make_trainer import make_trainer
 from common.training.metrics import means, random_and_mixed
 from common.training.restore import Trained, keep_encoder, load_run, restore
-from LanguageModeling import reader, topics
+from LanguageModeling import documents, reader, topics
 from LanguageModeling.model import LanguageModel
 from LanguageModeling.presets import LanguageConfig
 from LanguageModeling.schedule import learning_rate
@@ -53,7 +53,7 @@ def evaluate(
 
     `SPLIT_perplexity_greedy` is with the most probable distances, `SPLIT_perplexity_mixtureS` that
     of the mixture of S > 1 chains. The text is read as `n_streams` parts, by default as many as a
-    batch has rows.
+    batch has rows. With `--model document` also `SPLIT_coherence` (`documents.coherence`).
     """
     config = trainer.model.config
     size = n_streams or config.batch_size, config.num_unroll_steps
@@ -62,13 +62,16 @@ def evaluate(
         return {"perplexity": perplexity(trainer, tokens, *size, greedy, n_chains)}
 
     found = random_and_mixed(measure, split, config.has_agent, n_chains)
-    return {name.removesuffix("_sampled"): value for name, value in found.items()}
+    found = {name.removesuffix("_sampled"): value for name, value in found.items()}
+    if config.model == "document":
+        found[f"{split}_coherence"] = documents.coherence(trainer, tokens, trainer.model.end)
+    return found
 
 
 def make_model(config: LanguageConfig, vocabulary: Vocabulary) -> LanguageModel:
     """The model of `--model` for these words."""
     spellings = reader.spell(vocabulary, config.max_chars) if config.model == "char" else None
-    return LanguageModel(config, len(vocabulary), spellings)
+    return LanguageModel(config, len(vocabulary), spellings, vocabulary.ids[EOS])
 
 
 def load_data(config: LanguageConfig) -> reader.Corpus:

@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from common import objective
-from common.layers.make_layer import auxiliary, make_layer, run_layer
+from common.layers.make_layer import auxiliary, run_layer
 from common.losses import mixture
 from common.ops.agent import Trace
 from common.ops.mixture import by_chain, expected_logits, log_expected, log_mean, repeated
@@ -16,7 +16,7 @@ from common.ops.replicas import part_of_mean
 from common.ops.softmax import log_likelihood
 from common.training.task_model import NamedTensors
 from LanguageModeling import reader
-from LanguageModeling.char_cnn import WordsFromCharacters
+from LanguageModeling.parts import beside, make_embedding, make_layers, uniform_between
 from LanguageModeling.presets import LanguageConfig
 from LanguageModeling.regularisation import drop, drop_words, penalty
 from LanguageModeling.softmaxes import TiedSoftmax, heads_and_prior
@@ -37,50 +37,39 @@ class LanguageModel(keras.Model):
     b), with m_t(k) = tanh(M_k h^L_t) and q_t = softmax(Q h^L_t) (Yang et al. 2018, eq. 3).
 
     `--regularisation`: `regularisation.py`. `--tied_embeddings`: S is E transposed. `--topics`:
-    the first layer and the softmax get those of the words so far, too (`topics.py`).
+    the first layer and the softmax get those of the words so far, too (`topics.py`). `--model
+    document`: the layers start anew in each sentence (`context_layer.py`). `--condition`: words are
+    [B, T, 2] with a class that the first layer gets, too (`parts.beside`).
 
     Args:
-        config: the flags. n_words: V. spellings: of the V words, for --model char.
+        config: the flags. n_words: V. spellings: of the V words, for --model char. end: `<eos>`.
+        n_classes: of the texts, for --condition.
     """
 
     def __init__(
-        self, config: LanguageConfig, n_words: int, spellings: reader.Spellings | None = None
+        self,
+        config: LanguageConfig,
+        n_words: int,
+        spellings: reader.Spellings | None = None,
+        end: int = 0,
+        n_classes: int = 0,
     ):
         super().__init__(name="language_model")
-        self.config, self.n_words = config, n_words
+        self.config, self.n_words, self.end, self.n_classes = config, n_words, end, n_classes
 
-        # Not the initializers themselves, which would give every weight the same numbers.
-        def uniform(shape: tuple[int, ...], dtype: str | None = None):
-            return keras.initializers.RandomUniform(-config.param_init, config.param_init)(
-                shape, dtype
-            )
-
-        shared = {"kernel_initializer": uniform, "recurrent_initializer": uniform}
-        agent = {"agent_initializer": uniform} if config.cell == "dynamic_skip" else {}
-        rates = {name: getattr(config, name) for name in ("state_dropout", "weight_dropout")}
-        shared |= {name: rate for name, rate in rates.items() if rate}
-        if config.model == "char":
-            chars = spellings.ids, len(spellings.characters)
-            self.embedding = WordsFromCharacters(
-                *chars, uniform, **config.char_flags, name="embedding"
-            )
-        else:
-            self.embedding = keras.layers.Embedding(
-                n_words, config.rnn_size, embeddings_initializer=uniform, name="embedding"
-            )
+        uniform = uniform_between(config.param_init)
+        self.embedding = make_embedding(config, n_words, spellings, uniform)
         if config.topics:
             self.topics = TopicContext(n_words, config.topics, name="topics")
-        self.recurrent = [
-            make_layer(config, config.rnn_size, "lstm", name=f"lstm_{i}", **shared)
-            for i in range(config.rnn_layers - 1)
-        ] + [make_layer(config, config.rnn_size, name="recurrent", **shared, **agent)]
+        self.recurrent = make_layers(config, uniform)
         if config.softmaxes > 1:
             self.heads, self.prior = heads_and_prior(config.softmaxes, config.rnn_size, uniform)
         if config.tied_embeddings:
             self.softmax = TiedSoftmax(self.embedding, name="softmax")
         else:
             self.softmax = keras.layers.Dense(n_words, kernel_initializer=uniform, name="softmax")
-        self(tf.zeros([1, 1], tf.int32), self.initial_state(1))  # creates the weights
+        word = tf.zeros([1, 1] if config.condition == "none" else [1, 1, 2], tf.int32)
+        self(word, self.initial_state(1))  # creates the weights
 
     def initial_state(self, batch_size: int) -> list:
         """Zero states of all layers, and of the topics."""
@@ -114,11 +103,14 @@ class LanguageModel(keras.Model):
         distances: tf.Tensor | None = None,
     ) -> tuple[tf.Tensor, list, object]:
         """As `features`, before the last dropout and without topics."""
+        words, columns = beside(self.config, words, self.end, self.n_classes)
         x, new_state, trace = self.embedding(words), [], None
         if training and self.config.word_dropout:
             x = drop_words(x, words, self.n_words, self.config.word_dropout, fold(seed, 4))
-        if training and self.config.model == "word":
+        if training and self.config.model != "char":
             x = drop(self.config, x, fold(seed, 0))
+        if columns is not None:
+            x = tf.concat([x, tf.cast(columns, x.dtype)], -1)
         if topics := state[len(self.recurrent) :]:
             f, *topics = self.topics(words, *topics)
             x = tf.concat([x, tf.cast(f, x.dtype)], -1)
@@ -285,7 +277,7 @@ class LanguageModel(keras.Model):
         if n_chains == 1:
             found = self.log_likelihood(given[0], targets, *given[1:])
             return {"loss": (-tf.reduce_sum(found * weights), n)}, state
-        # Chain after chain: the logits of all at once would take n_chains times the memory.
+        # One by one: the logits of all at once would take n_chains times the memory.
         each = tf.map_fn(
             lambda given: self.log_likelihood(given[0], targets, *given[1:]),
             tuple(by_chain(a, n_chains) for a in given),
@@ -296,3 +288,12 @@ class LanguageModel(keras.Model):
             "loss": (-tf.reduce_sum(mixed * weights), n),
             "chain_loss": (-tf.reduce_sum(each * weights) / n_chains, n),
         }, state
+
+    def infer(
+        self, batch: NamedTensors, seed: tf.Tensor, greedy: bool, n_chains: int = 1
+    ) -> NamedTensors:
+        """log p of each row's targets, all of them from a fresh state [B], in nats."""
+        state = self.initial_state(tf.shape(batch["words"])[0])
+        x, _, _ = self.features(batch["words"], state, False, greedy, seed)
+        found = self.log_likelihood(x, batch["targets"])
+        return {"log_likelihood": tf.reduce_sum(found * batch["weights"], 1)}

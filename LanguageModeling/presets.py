@@ -30,6 +30,20 @@ class WordOptions:
     tied_embeddings: bool = setting(False, "the softmax's weights are the vectors of the words")
 
 
+@cells.options
+class DocumentOptions:
+    """The options of --model document (Ji et al. 2015)."""
+
+    context: str = setting(
+        "input",
+        "where the state behind the sentence before enters; or sentences alone, or a stream",
+        choices=("input", "output", "attention", "sentence", "stream"),
+    )
+    context_sentences: int = setting(
+        8, "sentences before that --context attention weighs", minimum=1
+    )
+
+
 _RATE = {"minimum": 0, "maximum": 0.999}
 _WORDS = "share of the words dropped, each wherever it stands in a row"
 
@@ -63,8 +77,8 @@ class Awd:
 class _Model:
     model: str = setting(
         "word",
-        "vectors of words: a table, or from characters (Kim et al. 2016)",
-        choices=("word", "char"),
+        "vectors of words: a table, or from characters; or sentences of documents",
+        choices=("word", "char", "document"),
     )
     regularisation: str = setting(
         "dropout",
@@ -75,14 +89,14 @@ class _Model:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LanguageConfig(
-    cells.flags_of([CharOptions, WordOptions, Variational, Awd]), _Model, RunConfig
+    cells.flags_of([CharOptions, DocumentOptions, WordOptions, Variational, Awd]), _Model, RunConfig
 ):
     """Train a language model on the Penn Treebank (Gui et al. 2019, section 4.2) or other text."""
 
     task = "LanguageModeling"
     options = {
         **RunConfig.options,
-        "model": {"word": WordOptions, "char": CharOptions},
+        "model": {"word": WordOptions, "char": CharOptions, "document": DocumentOptions},
         "regularisation": {"dropout": cells.NoOptions, "variational": Variational, "awd": Awd},
     }
 
@@ -95,6 +109,11 @@ class LanguageConfig(
         choices=("spaces", "words", "characters"),
     )
     min_count: int = setting(1, "rarer training words count as <unk>", minimum=1)
+    condition: str = setting(
+        "none",
+        "what of its review every character is read with, of IMDB's folder",
+        choices=("none", "label", "rating"),
+    )
     rnn_size: int = setting(650, minimum=1)
     rnn_layers: int = setting(
         2, "recurrent layers: the last is of --cell, those below plain LSTMs", minimum=1
@@ -147,6 +166,16 @@ class LanguageConfig(
                 f"--regularisation {self.regularisation} expects one of --cell {', '.join(masked)};"
                 f" got {self.cell}: change one of them"
             )
+        plain = {
+            "--cell lstm, gru or rnn": self.cell in ("lstm", "gru", "rnn"),
+            "--regularisation dropout": self.regularisation == "dropout",
+            "--softmaxes 1": self.softmaxes == 1,
+            "--topics 0": not self.topics,
+            "--zoneout 0,0": not any(self.zoneout or []),
+        }
+        for name in [name for name, given in plain.items() if not given]:
+            if self.model == "document":
+                raise InputError(f"--model document expects {name}: add that, or change --model")
         without = {
             "--tied_embeddings": self.tied_embeddings,
             f"--softmaxes {self.softmaxes}": self.softmaxes > 1,
@@ -242,6 +271,18 @@ PRESETS = {
     # The large model of Kim et al. 2016, its second layer the dynamic one; and the convolutions of
     # their small one in front of `small`.
     "char": {"model": "char", "max_epochs": 25, "learning_rate_decay": 0.5, "lr_threshold": 0.0},
+    "documents": {
+        **_SMALL,
+        "model": "document",
+        "cell": "lstm",
+        "min_count": 2,
+        "rnn_layers": 1,
+        "rnn_size": 128,
+        "num_unroll_steps": 60,
+        "max_epochs": 8,
+        "learning_rate": 0.5,
+        "dropout": 0.2,
+    },
     "char_small": {
         **_SMALL,
         "model": "char",

@@ -25,6 +25,7 @@ from common.data.text import (
 from common.data.treebank import split_words
 from common.errors import InputError, warn
 from common.files import seen_from, still_packed
+from LanguageModeling import conll
 
 SPLITS = ("train", "valid", "test")
 # What the tokens of a line are, by the value of --tokens.
@@ -60,7 +61,8 @@ def load(data_dir: str = "", tokens: str = "spaces", min_count: int = 1) -> Corp
 
     The folder has ptb.train.txt, ptb.valid.txt and ptb.test.txt, or the same without "ptb.", or the
     archive simple-examples.tgz as it is distributed: a sentence per line, with or without an
-    `<eos>` at its end. A token that is not in the training text becomes `<unk>`, if there is one.
+    `<eos>` at its end; or the files of CoNLL-2003 (`conll.py`). A token that is not in the training
+    text becomes `<unk>`, if there is one.
 
     Args:
         data_dir: see above.
@@ -125,6 +127,9 @@ def _read(folder: pathlib.Path) -> tuple[str, dict[str, tuple[str, list[str]]]]:
             raise InputError(f"{folder}: expected all three texts, {what}")
     if (folder / _ARCHIVE).is_file():
         return "ptb", _read_archive(folder / _ARCHIVE)
+    if conll.is_there(folder):
+        paths = {split: folder / name for split, name in conll.FILES.items()}
+        return "conll2003", {s: (str(path), conll.documents(path)) for s, path in paths.items()}
     if packed := still_packed(folder):
         raise InputError(f"{folder}: expected ptb.train.txt or train.txt, found neither, {packed}")
     raise InputError(

@@ -1,0 +1,65 @@
+"""The parts of a language model that its flags choose: what it reads, and its layers."""
+
+from collections.abc import Callable
+
+import keras
+import tensorflow as tf
+
+from common.layers.make_layer import make_layer
+from LanguageModeling.char_cnn import WordsFromCharacters
+from LanguageModeling.context_layer import make_context_layer
+from LanguageModeling.presets import LanguageConfig
+from LanguageModeling.reader import Spellings
+
+
+def uniform_between(bound: float) -> Callable:
+    """An initializer: uniform between minus and plus `bound`, other numbers for each weight."""
+
+    # Not the initializer itself, which would give every weight the same numbers.
+    def uniform(shape: tuple[int, ...], dtype: str | None = None):
+        return keras.initializers.RandomUniform(-bound, bound)(shape, dtype)
+
+    return uniform
+
+
+def make_layers(config: LanguageConfig, uniform: Callable) -> list[keras.layers.Layer]:
+    """The recurrent layers, the lowest first; matrices begin as `uniform` says."""
+    shared = {"kernel_initializer": uniform, "recurrent_initializer": uniform}
+    if config.model == "document":
+        return [make_context_layer(config, **shared)]
+    agent = {"agent_initializer": uniform} if config.cell == "dynamic_skip" else {}
+    rates = {name: getattr(config, name) for name in ("state_dropout", "weight_dropout")}
+    shared |= {name: rate for name, rate in rates.items() if rate}
+    return [
+        make_layer(config, config.rnn_size, "lstm", name=f"lstm_{i}", **shared)
+        for i in range(config.rnn_layers - 1)
+    ] + [make_layer(config, config.rnn_size, name="recurrent", **shared, **agent)]
+
+
+def make_embedding(
+    config: LanguageConfig, n_words: int, spellings: Spellings | None, uniform: Callable
+) -> keras.layers.Layer:
+    """Words [B, T] -> vectors [B, T, D], of `--model`; matrices begin as `uniform` says."""
+    if config.model == "char":
+        chars = spellings.ids, len(spellings.characters)
+        return WordsFromCharacters(*chars, uniform, **config.char_flags, name="embedding")
+    return keras.layers.Embedding(
+        n_words, config.rnn_size, embeddings_initializer=uniform, name="embedding"
+    )
+
+
+def beside(
+    config: LanguageConfig, words: tf.Tensor, end: int, n_classes: int
+) -> tuple[tf.Tensor, tf.Tensor | None]:
+    """The words [B, T] and the columns [B, T, C] that the first layer gets with their vectors.
+
+    With `--model document` whether the word is `end`; with `--condition` the words are [B, T, 2],
+    each with the class of the text that the next word is of, and the columns are one-hot.
+    """
+    columns = []
+    if config.condition != "none":
+        columns.append(tf.one_hot(words[..., 1], n_classes))
+        words = words[..., 0]
+    if config.model == "document":
+        columns.append(tf.cast(words == end, tf.float32)[..., None])
+    return words, tf.concat(columns, -1) if columns else None
