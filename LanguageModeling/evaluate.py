@@ -13,7 +13,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from common.config import main, setting  # noqa: E402
 from common.errors import InputError  # noqa: E402
-from LanguageModeling import reader  # noqa: E402
+from LanguageModeling import reader, reviews  # noqa: E402
 from LanguageModeling.vae_presets import is_vae  # noqa: E402
 
 
@@ -53,12 +53,19 @@ def evaluate(config: EvaluateConfig) -> dict[str, float]:
         raise InputError("--streams belongs to a language model, this run is a VAE's: leave it out")
     load = vae_experiment.load if vae else experiment.load
     run_config, trainer, vocabulary = load(config.run_dir, config.checkpoint)
+    condition = reviews.NONE
+    if not vae and run_config.condition != "none":
+        condition = reviews.Condition(run_config.condition, run_config.max_documents)
+        if config.text:
+            raise InputError(
+                "--text has no classes, which this run reads with every word: give --split"
+            )
     if config.text:
         name = pathlib.Path(config.text).name
         tokens = reader.read_tokens(config.text, vocabulary, run_config.tokens)
     else:
         name, data_dir = config.split, config.data_dir or run_config.data_dir
-        tokens = reader.load_split(data_dir, name, vocabulary, run_config.tokens)
+        tokens = reader.load_split(data_dir, name, vocabulary, run_config.tokens, condition)
     chains, text = run_config.chains(config.samples), config.text or config.split
     if vae:
         data = vae_experiment.arrays(tokens, trainer.model.end)

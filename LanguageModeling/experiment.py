@@ -14,7 +14,7 @@ from common.training.experiment import Experiment
 from common.training.make_trainer import make_trainer
 from common.training.metrics import means, random_and_mixed
 from common.training.restore import Trained, keep_encoder, load_run, restore
-from LanguageModeling import documents, reader, topics
+from LanguageModeling import classifier, documents, reader, reviews, topics
 from LanguageModeling.model import LanguageModel
 from LanguageModeling.presets import LanguageConfig
 from LanguageModeling.schedule import learning_rate
@@ -36,7 +36,8 @@ def perplexity(
     `n_streams=1`. With several chains, that of their mixture: each token's probability is the mean
     over the chains.
     """
-    words, targets, weights = reader.padded_streams(tokens, n_streams, n_steps)
+    cut = reader.padded_streams, tokens, n_streams, n_steps
+    words, targets, weights = reviews.with_classes(*cut)
     batches = {"words": words, "targets": targets, "weights": weights}
     state = trainer.model.initial_state(n_streams * n_chains)
     return math.exp(means(trainer.evaluate(batches, state, greedy, n_chains=n_chains))["loss"])
@@ -53,7 +54,8 @@ def evaluate(
 
     `SPLIT_perplexity_greedy` is with the most probable distances, `SPLIT_perplexity_mixtureS` that
     of the mixture of S > 1 chains. The text is read as `n_streams` parts, by default as many as a
-    batch has rows. With `--model document` also `SPLIT_coherence` (`documents.coherence`).
+    batch has rows. With `--model document` also `SPLIT_coherence` (`documents.coherence`), with
+    `--condition` `SPLIT_accuracy` (`classifier.accuracies`).
     """
     config = trainer.model.config
     size = n_streams or config.batch_size, config.num_unroll_steps
@@ -65,24 +67,30 @@ def evaluate(
     found = {name.removesuffix("_sampled"): value for name, value in found.items()}
     if config.model == "document":
         found[f"{split}_coherence"] = documents.coherence(trainer, tokens, trainer.model.end)
+    if config.condition != "none":
+        right = classifier.accuracies(trainer, tokens, config.condition)
+        found |= {f"{split}_{name}": value for name, value in right.items()}
     return found
 
 
 def make_model(config: LanguageConfig, vocabulary: Vocabulary) -> LanguageModel:
     """The model of `--model` for these words."""
     spellings = reader.spell(vocabulary, config.max_chars) if config.model == "char" else None
-    return LanguageModel(config, len(vocabulary), spellings, vocabulary.ids[EOS])
+    sizes = vocabulary.ids[EOS], len(reviews.CLASSES.get(config.condition, ()))
+    return LanguageModel(config, len(vocabulary), spellings, *sizes)
 
 
 def load_data(config: LanguageConfig) -> reader.Corpus:
     """The data of a run."""
-    return reader.load(config.data_dir, config.tokens, config.min_count)
+    condition = reviews.Condition(config.condition, config.max_documents)
+    return reader.load(config.data_dir, config.tokens, config.min_count, condition)
 
 
 def build(config: LanguageConfig) -> Experiment:
     """The data, model and schedule of a run."""
     corpus = load_data(config)
-    words, targets = reader.streams(corpus.train, config.batch_size, config.num_unroll_steps)
+    size = config.batch_size, config.num_unroll_steps
+    words, targets = reviews.with_classes(reader.streams, corpus.train, *size)
     model = make_model(config, corpus.vocabulary)
     if config.topics:
         found = topics.fit(
@@ -128,7 +136,7 @@ def build(config: LanguageConfig) -> Experiment:
         ),
         evaluate=measure,
         monitor="-valid_perplexity",
-        tokens_per_epoch=words.size,
+        tokens_per_epoch=targets.size,
     )
 
 

@@ -1,6 +1,7 @@
 """Generates text with a trained model, and shows its connections.
 
 python LanguageModeling/generate.py --run_dir RUN --prompt "the company said"
+python LanguageModeling/generate.py --run_dir REVIEWS_RUN --rating positive --n_words 300
 python LanguageModeling/generate.py --run_dir VAE_RUN --between "he was silent" "the market fell"
 """
 
@@ -35,6 +36,7 @@ class GenerateConfig:
         "", "of a sentence VAE: decode vectors between this sentence and the next argument"
     )
     to: str = setting("", "that next argument")
+    rating: str = setting("", "of a run with --condition: the rating or label to write a review of")
     n_words: int = setting(30, "number of words to generate", minimum=1)
     temperature: float = setting(
         1.0, "temperature of the draws; 0: always the most probable word", minimum=0
@@ -51,13 +53,18 @@ def generate(config: GenerateConfig) -> tuple[list[str], np.ndarray]:
     if config.between or config.to or is_vae(config.run_dir):
         return sentences(config), None
     # imports TensorFlow, so only after the flags were read
-    from LanguageModeling import experiment, reader
+    from LanguageModeling import experiment, reader, reviews
 
     run_config, trainer, vocabulary = experiment.load(config.run_dir, config.checkpoint)
+    classes = reviews.CLASSES.get(run_config.condition, ())
+    if config.rating not in (classes or ("",)):
+        wanted = f"one of {', '.join(classes)}" if classes else "a run with --condition"
+        raise InputError(f"--rating expects {wanted}; got {config.rating!r}")
+    given = classes.index(config.rating) if classes else None
     prompt = reader.TOKENS[run_config.tokens](config.prompt)
     ids = vocabulary.encode([EOS, *prompt])
     ids, distances = continue_text(
-        trainer.model, ids, config.n_words, config.temperature, config.seed
+        trainer.model, ids, config.n_words, config.temperature, config.seed, given
     )
     words = vocabulary.decode(ids)
     between = "" if run_config.tokens == "characters" else " "
@@ -90,7 +97,7 @@ def sentences(config: GenerateConfig) -> list[list[str]]:
     """
     if bool(config.between) != bool(config.to):
         raise InputError('--between expects two sentences, such as --between "a b" "c d"; got one')
-    for name in [name for name in ("prompt", "picture") if getattr(config, name)]:
+    for name in [name for name in ("prompt", "picture", "rating") if getattr(config, name)]:
         raise InputError(f"--{name} belongs to a language model's run, not a VAE's: leave it out")
     from LanguageModeling import reader, vae_experiment
 
@@ -111,11 +118,16 @@ def sentences(config: GenerateConfig) -> list[list[str]]:
 
 
 def continue_text(
-    model: "LanguageModel", ids: np.ndarray, n_words: int, temperature: float, seed: int
+    model: "LanguageModel",
+    ids: np.ndarray,
+    n_words: int,
+    temperature: float,
+    seed: int,
+    given: int | None = None,
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """`ids` [N] followed by `n_words` sampled ones, and the distance at each word.
 
-    Distances are [N + n_words], None without an agent.
+    Distances are [N + n_words], None without an agent. `given`: the class, if words have one.
     """
     import tensorflow as tf
 
@@ -126,8 +138,9 @@ def continue_text(
     )
     total = len(ids) + n_words
     for position in range(total):
+        word = ids[position] if given is None else [ids[position], given]
         logits, state, trace = step(
-            tf.constant([[ids[position]]], tf.int32), state, tf.constant([seed, position], tf.int32)
+            tf.constant([[word]], tf.int32), state, tf.constant([seed, position], tf.int32)
         )
         if trace is not None:
             distances.append(int(trace.distances[0, 0]))

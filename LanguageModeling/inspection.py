@@ -42,6 +42,11 @@ def traces(
     trained: Trained, texts: Sequence[Sequence[str]], greedy: bool, seed: tf.Tensor
 ) -> list[tuple[str, bool, Trace]]:
     """Each agent's direction, whether it reads from the end, and its trace of the padded texts."""
+    if trained.config.condition != "none":
+        raise InputError(
+            "a run with --condition reads a class with every word, which is not shown: expected"
+            " another run"
+        )
     words = tf.constant(bucketing.padded_rows([trained.encoder.encode(words) for words in texts]))
     state = trained.model.initial_state(len(texts))
     return [("", False, trained.model.features(words, state, greedy=greedy, seed=seed)[2])]

@@ -5,91 +5,21 @@ from typing import Any
 
 from common.config import CELLS, RunConfig, cells, setting
 from common.errors import InputError
-
-
-@cells.options
-class CharOptions:
-    """The options of --model char."""
-
-    char_size: int = setting(15, "dimension of a character's vector", minimum=1)
-    char_filters: list[int] = setting(
-        [50, 100, 150, 200, 200, 200, 200],
-        "number of filters of width 1, 2, 3, ... characters",
-        minimum=1,
-    )
-    highway_layers: int = setting(2, "highway layers after the filters", minimum=0)
-    max_chars: int = setting(
-        65, "maximum characters of a word, its two end marks included", minimum=3
-    )
-
-
-@cells.options
-class WordOptions:
-    """The options of --model word."""
-
-    tied_embeddings: bool = setting(False, "the softmax's weights are the vectors of the words")
-
-
-@cells.options
-class DocumentOptions:
-    """The options of --model document (Ji et al. 2015)."""
-
-    context: str = setting(
-        "input",
-        "where the state behind the sentence before enters; or sentences alone, or a stream",
-        choices=("input", "output", "attention", "sentence", "stream"),
-    )
-    context_sentences: int = setting(
-        8, "sentences before that --context attention weighs", minimum=1
-    )
-
-
-_RATE = {"minimum": 0, "maximum": 0.999}
-_WORDS = "share of the words dropped, each wherever it stands in a row"
-
-
-@cells.options
-class Variational:
-    """The options of --regularisation variational (Gal & Ghahramani 2016)."""
-
-    word_dropout: float = setting(0.2, _WORDS, **_RATE)
-    state_dropout: float = setting(0.2, "share of h dropped before its product with U", **_RATE)
-
-
-@cells.options
-class Awd:
-    """The options of --regularisation awd (Merity et al. 2018)."""
-
-    word_dropout: float = setting(0.1, _WORDS, **_RATE)
-    weight_dropout: float = setting(0.5, "share of the numbers in U dropped", **_RATE)
-    activation_l2: float = setting(
-        2.0, "weight of the last layer's mean square, after dropout", minimum=0
-    )
-    slowness_l2: float = setting(
-        1.0, "weight of the mean square of its changes from step to step", minimum=0
-    )
-    weight_decay: float = setting(
-        1.2e-6, "share of all weights subtracted in a step, times the learning rate", minimum=0
-    )
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _Model:
-    model: str = setting(
-        "word",
-        "vectors of words: a table, or from characters; or sentences of documents",
-        choices=("word", "char", "document"),
-    )
-    regularisation: str = setting(
-        "dropout",
-        "dropout anew at each step; or masks for a window",
-        choices=("dropout", "variational", "awd"),
-    )
+from LanguageModeling.options import (
+    Awd,
+    CharOptions,
+    DocumentOptions,
+    ModelFlags,
+    Variational,
+    WordOptions,
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LanguageConfig(
-    cells.flags_of([CharOptions, DocumentOptions, WordOptions, Variational, Awd]), _Model, RunConfig
+    cells.flags_of([CharOptions, DocumentOptions, WordOptions, Variational, Awd]),
+    ModelFlags,
+    RunConfig,
 ):
     """Train a language model on the Penn Treebank (Gui et al. 2019, section 4.2) or other text."""
 
@@ -111,8 +41,11 @@ class LanguageConfig(
     min_count: int = setting(1, "rarer training words count as <unk>", minimum=1)
     condition: str = setting(
         "none",
-        "what of its review every character is read with, of IMDB's folder",
+        "what every word is read with: nothing, or the label or rating of its review",
         choices=("none", "label", "rating"),
+    )
+    max_documents: int = setting(
+        0, "with --condition: training reviews at most, a tenth as many to test (0: all)", minimum=0
     )
     rnn_size: int = setting(650, minimum=1)
     rnn_layers: int = setting(
@@ -176,6 +109,10 @@ class LanguageConfig(
         for name in [name for name, given in plain.items() if not given]:
             if self.model == "document":
                 raise InputError(f"--model document expects {name}: add that, or change --model")
+        if self.max_documents and self.condition == "none":
+            raise InputError("--max_documents belongs to --condition label or rating: leave it out")
+        if self.topics and self.condition != "none":
+            raise InputError("--topics are of texts without --condition: leave one of them out")
         without = {
             "--tied_embeddings": self.tied_embeddings,
             f"--softmaxes {self.softmaxes}": self.softmaxes > 1,
@@ -282,6 +219,19 @@ PRESETS = {
         "max_epochs": 8,
         "learning_rate": 0.5,
         "dropout": 0.2,
+    },
+    "reviews": {
+        **_SMALL,
+        "tokens": "characters",
+        "min_count": 20,
+        "condition": "label",
+        "cell": "lstm",
+        "rnn_size": 128,
+        "num_unroll_steps": 50,
+        "max_epochs": 6,
+        "learning_rate": 0.4,
+        "decay_after": 3,
+        "max_documents": 4000,
     },
     "char_small": {
         **_SMALL,

@@ -25,7 +25,8 @@ from common.data.text import (
 from common.data.treebank import split_words
 from common.errors import InputError, warn
 from common.files import seen_from, still_packed
-from LanguageModeling import conll
+from LanguageModeling import conll, reviews
+from LanguageModeling.reviews import NONE, Condition
 
 SPLITS = ("train", "valid", "test")
 # What the tokens of a line are, by the value of --tokens.
@@ -46,7 +47,7 @@ _WHAT_TO_GET = (
 class Corpus:
     """Word ids of the three splits, int32 [N] each, and the vocabulary of the training text.
 
-    `<eos>` follows every line.
+    `<eos>` follows every line. Of texts with classes [N, 2], each word's class beside it.
     """
 
     name: str
@@ -56,7 +57,9 @@ class Corpus:
     vocabulary: Vocabulary
 
 
-def load(data_dir: str = "", tokens: str = "spaces", min_count: int = 1) -> Corpus:
+def load(
+    data_dir: str = "", tokens: str = "spaces", min_count: int = 1, condition: Condition = NONE
+) -> Corpus:
     """The corpus in a folder, or a generated one if `data_dir` is empty.
 
     The folder has ptb.train.txt, ptb.valid.txt and ptb.test.txt, or the same without "ptb.", or the
@@ -69,34 +72,38 @@ def load(data_dir: str = "", tokens: str = "spaces", min_count: int = 1) -> Corp
         tokens: how a line is split: at "spaces"; into "words", with punctuation apart as in the
             Penn Treebank; or into "characters".
         min_count: from 2 on, tokens that are rarer in the training text become `<unk>`.
+        condition: which reviews to read with their classes, if any.
 
     Raises `InputError` for missing or unusable files and, with file and line, for a word that has
     no id.
     """
-    name, texts = _texts(data_dir)
-    sentences = {split: _sentences(*text, tokens) for split, text in texts.items()}
+    name, texts = _texts(data_dir, condition)
+    sentences = {split: _sentences(*text[:2], tokens) for split, text in texts.items()}
     vocabulary = Vocabulary.build(
         (word for words in sentences["train"] for word in (*words, EOS)),
         min_count=min_count,
         specials=(EOS, UNKNOWN) if min_count > 1 else (),
     )
-    ids = {split: _encode(sentences[split], vocabulary, texts[split][0]) for split in SPLITS}
+    ids = {split: _encode(sentences[split], vocabulary, *texts[split][::2]) for split in SPLITS}
     return Corpus(name, **ids, vocabulary=vocabulary)
 
 
 def load_split(
-    data_dir: str, split: str, vocabulary: Vocabulary, tokens: str = "spaces"
+    data_dir: str,
+    split: str,
+    vocabulary: Vocabulary,
+    tokens: str = "spaces",
+    condition: Condition = NONE,
 ) -> np.ndarray:
-    """One split of what `load` reads, as ids of the given vocabulary: [N].
-
-    Raises `InputError` as `load` does.
-    """
-    name, text = _texts(data_dir)[1][split]
-    return _encode(_sentences(name, text, tokens), vocabulary, name)
+    """One split of what `load` reads, as ids of the given vocabulary; raises as `load` does."""
+    name, text, *classes = _texts(data_dir, condition)[1][split]
+    return _encode(_sentences(name, text, tokens), vocabulary, name, *classes)
 
 
-def _texts(data_dir: str) -> tuple[str, dict[str, tuple[str, list[str]]]]:
-    """The name of the corpus and, for each split, its file's name and lines."""
+def _texts(data_dir: str, condition: Condition = NONE) -> tuple[str, dict[str, tuple]]:
+    """The name of the corpus; for each split its file's name, lines and, if asked for, classes."""
+    if condition != NONE:
+        return "reviews", reviews.load(data_dir, condition)
     return _read(pathlib.Path(data_dir)) if data_dir else ("generated", _generated())
 
 
@@ -167,14 +174,18 @@ def _sentences(name: str, text: list[str], tokens: str) -> list[list[str]]:
     return sentences
 
 
-def _encode(sentences: list[list[str]], vocabulary: Vocabulary, name: str) -> np.ndarray:
+def _encode(
+    sentences: list[list[str]], vocabulary: Vocabulary, name: str, classes: np.ndarray | None = None
+) -> np.ndarray:
     ids = []
     for number, words in enumerate(sentences, 1):
         try:
             ids.append(vocabulary.encode([*words, EOS]))
         except InputError as error:
             raise InputError(f"{name}:{number}: {error}, or train with --min_count 2") from None
-    return np.concatenate(ids)
+    if classes is None:
+        return np.concatenate(ids)
+    return np.stack([np.concatenate(ids), np.repeat(classes, [*map(len, ids)])], 1).astype(np.int32)
 
 
 def read_tokens(path: str, vocabulary: Vocabulary, tokens: str = "spaces") -> np.ndarray:

@@ -109,7 +109,7 @@ def _cached_tokens(source: pathlib.Path, cache_dir: str | os.PathLike) -> _Token
 def _tokens(source: pathlib.Path) -> _Tokens:
     numbers: dict[str, int] = {}
     reviews: dict[tuple[str, str, str], np.ndarray] = {}
-    for part, sign, name, data in _review_files(source):
+    for part, sign, name, data in review_files(source):
         tokens = tokenise(decode(data, f"{source}/{part}/{sign}/{name}"))
         reviews[part, sign, name] = np.array(
             [numbers.setdefault(token, len(numbers)) for token in tokens], np.int32
@@ -121,7 +121,7 @@ def _tokens(source: pathlib.Path) -> _Tokens:
     return counts, list(numbers), ids, ends
 
 
-def _review_files(source: pathlib.Path) -> Iterator[tuple[str, str, str, bytes]]:
+def review_files(source: pathlib.Path) -> Iterator[tuple[str, str, str, bytes]]:
     """Part, sign, file name and content of every labelled review, in the order of the source."""
     if source.is_dir():
         for part, sign in _CLASSES:

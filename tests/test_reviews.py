@@ -1,0 +1,170 @@
+"""Texts with classes: reviews read, the class beside every word, Bayes' rule, generation."""
+
+import io
+import json
+import tarfile
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from common.config import parse
+from common.errors import InputError
+from common.training import loop
+from common.training.compiled_steps import Trainer
+from LanguageModeling import classifier, experiment, reader, reviews
+from LanguageModeling.evaluate import EvaluateConfig, evaluate
+from LanguageModeling.generate import GenerateConfig, generate
+from LanguageModeling.model import LanguageModel
+from LanguageModeling.presets import PRESETS, LanguageConfig
+from LanguageModeling.reviews import Condition
+
+TINY = "--preset=reviews --rnn_layers=1 --rnn_size=5 --notensorboard --nojit_compile --min_count=1"
+
+
+def config(*arguments: str) -> LanguageConfig:
+    return parse(LanguageConfig, PRESETS, ["RL_train.py", *TINY.split(), *arguments])
+
+
+def network(condition: str, n_words: int = 6) -> LanguageModel:
+    keras.utils.set_random_seed(0)
+    n_classes = len(reviews.CLASSES.get(condition, ()))
+    limit = [] if condition != "none" else ["--max_documents=0"]
+    flags = config(f"--condition={condition}", *limit)
+    model = LanguageModel(flags, n_words, end=0, n_classes=n_classes)
+    random = np.random.default_rng(1)
+    for weight in model.trainable_variables:
+        weight.assign(random.normal(size=weight.shape))
+    return model
+
+
+@pytest.fixture(scope="module")
+def imdb(tmp_path_factory):
+    """A folder with an archive of twenty reviews of each class."""
+    folder = tmp_path_factory.mktemp("imdb")
+    with tarfile.open(folder / "aclImdb_v1.tar.gz", "w:gz") as archive:
+        for part in ("train", "test"):
+            for sign, rating, word in (("neg", 2, "Bad"), ("pos", 9, "Good")):
+                for i in range(20):
+                    data = f"{word} film.<br /><br />No. {i % 3}".encode()
+                    member = tarfile.TarInfo(f"aclImdb/{part}/{sign}/{i}_{rating}.txt")
+                    member.size = len(data)
+                    archive.addfile(member, io.BytesIO(data))
+    return folder
+
+
+def test_imdbs_reviews(imdb):
+    found = reviews.load(str(imdb), Condition("rating", 20))
+    assert [len(one.lines) for one in found.values()] == [20, 2, 2]
+    names = {("Bad", 1), ("Good", 6)}  # ratings 2 and 9
+    for one in found.values():
+        pairs = {(line.split()[0], c) for line, c in zip(one.lines, one.classes, strict=True)}
+        assert pairs == names and all(" film. No. " in line for line in one.lines)
+    labels = reviews.load(str(imdb), Condition("label", 20))["train"]
+    np.testing.assert_array_equal(labels.classes, found["train"].classes == 6)
+    with pytest.raises(InputError, match="--condition rating expects --data_dir"):
+        reviews.load("", Condition("rating"))
+    with pytest.raises(InputError, match="expects aclImdb_v1.tar.gz or the folder aclImdb"):
+        reviews.load(str(imdb.parent), Condition("label"))
+    with pytest.raises(InputError, match=r"3_5.txt: expected NUMBER_RATING.txt"):
+        reviews._class_of("pos", "3_5.txt", "rating")
+
+
+def test_a_word_is_read_with_the_class_of_the_next(imdb):
+    corpus = reader.load(str(imdb), "characters", 1, Condition("label", 20))
+    ids, classes = corpus.valid.T
+    ends = np.flatnonzero(ids == corpus.vocabulary.ids["<eos>"])
+    assert len(ends) == 2 and set(classes) == {0, 1} and np.ptp(classes[: ends[0] + 1]) == 0
+    words, targets, _ = reviews.with_classes(reader.padded_streams, corpus.valid, 1, 10)
+    n = len(ids) - 1
+    np.testing.assert_array_equal(words.reshape(-1, 2)[:n, 0], ids[:-1])
+    np.testing.assert_array_equal(words.reshape(-1, 2)[:n, 1], classes[1:])
+    np.testing.assert_array_equal(targets.ravel()[:n], ids[1:])
+
+
+def test_without_the_weights_of_the_class_it_is_a_plain_model():
+    model, plain = network("rating"), network("none")
+    kernel = model.recurrent[0].cell.kernel
+    kernel.assign(tf.concat([kernel[:5], tf.zeros_like(kernel[5:])], 0))
+    same = [*model.embedding.get_weights(), kernel.numpy()[:5], *model.softmax.get_weights()]
+    plain.embedding.set_weights(same[:1])
+    plain.recurrent[0].cell.kernel.assign(same[1])
+    for name in ("recurrent_kernel", "bias"):
+        source = getattr(model.recurrent[0].cell, name)
+        getattr(plain.recurrent[0].cell, name).assign(source)
+    plain.softmax.set_weights(same[2:])
+    words = np.array([[[1, 0], [2, 7], [3, 3]]], np.int32)
+
+    def found(words: tf.Tensor) -> tf.Tensor:
+        return model(words, model.initial_state(1))[0]
+
+    expected = plain(tf.constant(words[..., 0]), plain.initial_state(1))[0]
+    for run in (
+        found,
+        tf.function(found, autograph=False),
+        tf.function(found, autograph=False, jit_compile=True),
+    ):
+        np.testing.assert_allclose(run(tf.constant(words)), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_classifier_is_bayes_on_a_corpus_of_two_classes():
+    """Words drawn with probabilities of their class, which the network's softmax has exactly."""
+    model = network("label", n_words=4)
+    p = np.array([[0.1, 0.2, 0.3, 0.4], [0.1, 0.4, 0.3, 0.2]])
+    for weight in model.trainable_variables:
+        weight.assign(tf.zeros_like(weight))
+    # h_0 = .. tanh(+-1) .. by the class alone: the gates of input and output open
+    cell = model.recurrent[0].cell
+    kernel, bias = cell.kernel.numpy(), cell.bias.numpy()
+    kernel[5:, 10], bias[:5], bias[5:10], bias[15:] = [-9, 9], 50, -50, 50  # i, f, g, o
+    cell.kernel.assign(kernel), cell.bias.assign(bias)
+    h = np.tanh(np.tanh(9.0))
+    slope = (np.log(p[1]) - np.log(p[0])) / 2 / h
+    model.softmax.kernel.assign(np.concatenate([slope[None], np.zeros([4, 4])]))
+    model.softmax.bias.assign((np.log(p[0]) + np.log(p[1])) / 2)
+    random = np.random.default_rng(0)
+    classes = random.integers(0, 2, 12)
+    texts = [np.append(random.choice([1, 2, 3], 5), 0).astype(np.int32) for _ in classes]
+    prior = np.log([0.3, 0.7])
+    joint = np.array([[np.log(p[c][t]).sum() + prior[c] for c in (0, 1)] for t in texts])
+    expected = joint - np.logaddexp.reduce(joint, 1, keepdims=True)
+    trainer = Trainer(model, jit_compile=False)
+    found = classifier.log_posteriors(trainer, texts, prior)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    tokens = np.concatenate(
+        [np.stack([t, np.full_like(t, c)], 1) for t, c in zip(texts, classes, strict=True)]
+    )
+    even = joint - prior
+    right = np.mean((even[:, 1] > even[:, 0]) == classes)
+    assert classifier.accuracies(trainer, tokens, "label") == {"accuracy": right}
+
+
+def test_a_run_evaluation_and_generation(imdb, tmp_path, capsys):
+    run = str(tmp_path / "run")
+    flags = f"--data_dir={imdb} --run_dir={run} --max_documents=20 --batch_size=2 --max_epochs=1"
+    flags = [*flags.split(), "--condition=rating", "--num_unroll_steps=5", "--max_train_steps=2"]
+    loop.run(config(*flags), experiment.build)
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert 0 <= result["test_rating_accuracy"] <= result["test_accuracy"] <= 1
+    found = evaluate(EvaluateConfig(run_dir=run))
+    assert found == pytest.approx({name: result[name] for name in found}, rel=1e-5)
+    with pytest.raises(InputError, match="--text has no classes"):
+        evaluate(EvaluateConfig(run_dir=run, text="x.txt"))
+    capsys.readouterr()
+    made = [generate(GenerateConfig(run_dir=run, rating=r, n_words=9))[0] for r in ("9", "9", "1")]
+    assert made[0] == made[1] and len(made[2]) == 10
+    with pytest.raises(InputError, match="--rating expects one of 1, 2, 3, 4, 7, 8, 9, 10; got ''"):
+        generate(GenerateConfig(run_dir=run))
+
+
+@pytest.mark.parametrize(
+    "flags, said",
+    [
+        ("--condition=none", "--max_documents belongs to --condition label or rating"),
+        ("--topics=2", "--topics are of texts without --condition"),
+    ],
+)
+def test_flags_that_do_not_go_together(flags, said):
+    with pytest.raises(InputError, match=said):
+        config(*flags.split())
