@@ -1,4 +1,4 @@
-"""Networks that generate: the sentence VAE."""
+"""The sentence VAE, models of documents, models of reviews that know the rating."""
 
 from experiments.tables.table import Row, Table
 
@@ -27,5 +27,44 @@ GENERATION = {
             "The perplexity of sentences on their own, not of a text; of the VAE it is a bound, "
             "from one sample of the vector or, closer, from 20."
         ),
+    ),
+    "documents_small": Table(
+        "Contexts of the sentences before, CoNLL's Reuters stories (128 units)",
+        "LanguageModeling",
+        (
+            ("valid_perplexity", "valid, perplexity", 1, 1.0),
+            ("test_perplexity", "test, perplexity", 1, 1.0),
+            ("test_coherence", "test, coherent stories (%)", 1, 100.0),
+        ),
+        {
+            "sentence": Row("none: each sentence by itself", {"context": "sentence"}),
+            "stream": Row("none: the stories as a stream", {"context": "stream"}),
+            "input": Row("in the input", {"context": "input"}),
+            "output": Row("at the output", {"context": "output"}),
+            "attention": Row("attention over 8 sentences", {"context": "attention"}),
+        },
+        {"preset": "documents"},
+        data="conll2003",
+        hours=0.1,
+        seeds=1,
+        note="Coherent: more probable than with its sentences in a random order; equal, one half.",
+    ),
+    "reviews_small": Table(
+        "Characters of IMDB's reviews given their label or rating (2 x 128, 4,000 reviews)",
+        "LanguageModeling",
+        (
+            ("valid_perplexity", "valid, perplexity a character", 2, 1.0),
+            ("test_perplexity", "test, perplexity a character", 2, 1.0),
+            ("test_accuracy", "test, label by likelihood (%)", 1, 100.0),
+            ("test_rating_accuracy", "test, rating by likelihood (%)", 1, 100.0),
+        ),
+        {
+            "label": Row("given the label", {"condition": "label"}),
+            "rating": Row("given the rating", {"condition": "rating"}),
+        },
+        {"preset": "reviews"},
+        data="imdb",
+        hours=1.0,
+        seeds=1,
     ),
 }
