@@ -10,6 +10,7 @@ from common.errors import InputError
 from common.training.compiled_steps import Trainer
 
 _BATCH, _BUCKETS = 16, 6  # documents side by side, and their padded lengths
+_MOST = 200  # sentences of a document in the test: a text without marks is one document
 
 
 def split(tokens: np.ndarray, end: int) -> list[list[np.ndarray]]:
@@ -55,12 +56,14 @@ def coherence(trainer: Trainer, tokens: np.ndarray, end: int, seed: int = 0) -> 
     """The share of documents more probable than with their sentences in a random other order.
 
     The coherence test of Ji et al. 2015, section 5.3, of documents with two sentences or more.
-    Those that are as probable, to 1e-5 of the log-likelihood, count for one half.
+    Those that are as probable, to 1e-5 of the log-likelihood, count for one half. Of a longer one
+    the first 200 sentences are taken.
 
     Raises `InputError` where there is no such document.
     """
     random, pairs = np.random.default_rng(seed), []
     for sentences in split(tokens, end):
+        sentences = sentences[:_MOST]
         if len({one.tobytes() for one in sentences}) < 2:
             continue
         text = other = np.concatenate(sentences)

@@ -16,7 +16,7 @@ from common.ops.replicas import part_of_mean
 from common.ops.softmax import log_likelihood
 from common.training.task_model import NamedTensors
 from LanguageModeling import reader
-from LanguageModeling.parts import beside, make_embedding, make_layers, uniform_between
+from LanguageModeling.parts import beside, by_row, make_embedding, make_layers, uniform_between
 from LanguageModeling.presets import LanguageConfig
 from LanguageModeling.regularisation import drop, drop_words, penalty
 from LanguageModeling.softmaxes import TiedSoftmax, heads_and_prior
@@ -38,12 +38,10 @@ class LanguageModel(keras.Model):
 
     `--regularisation`: `regularisation.py`. `--tied_embeddings`: S is E transposed. `--topics`:
     the first layer and the softmax get those of the words so far, too (`topics.py`). `--model
-    document`: the layers start anew in each sentence (`context_layer.py`). `--condition`: words are
-    [B, T, 2] with a class that the first layer gets, too (`parts.beside`).
+    document`: `context_layer.py`. `--condition`: words are [B, T, 2], with a class (`parts.py`).
 
     Args:
-        config: the flags. n_words: V. spellings: of the V words, for --model char. end: `<eos>`.
-        n_classes: of the texts, for --condition.
+        config: the flags. n_words: V. spellings: for --model char. end: `<eos>`. n_classes: A.
     """
 
     def __init__(
@@ -68,7 +66,7 @@ class LanguageModel(keras.Model):
             self.softmax = TiedSoftmax(self.embedding, name="softmax")
         else:
             self.softmax = keras.layers.Dense(n_words, kernel_initializer=uniform, name="softmax")
-        word = tf.zeros([1, 1] if config.condition == "none" else [1, 1, 2], tf.int32)
+        word = tf.zeros([1, 1] + [2] * (config.condition != "none"), tf.int32)
         self(word, self.initial_state(1))  # creates the weights
 
     def initial_state(self, batch_size: int) -> list:
@@ -292,8 +290,11 @@ class LanguageModel(keras.Model):
     def infer(
         self, batch: NamedTensors, seed: tf.Tensor, greedy: bool, n_chains: int = 1
     ) -> NamedTensors:
-        """log p of each row's targets, all of them from a fresh state [B], in nats."""
+        """log p of each row's targets from a fresh state [B], in nats."""
         state = self.initial_state(tf.shape(batch["words"])[0])
         x, _, _ = self.features(batch["words"], state, False, greedy, seed)
-        found = self.log_likelihood(x, batch["targets"])
-        return {"log_likelihood": tf.reduce_sum(found * batch["weights"], 1)}
+        found = by_row(
+            lambda x, targets, weights: tf.reduce_sum(self.log_likelihood(x, targets) * weights, 1),
+            *(x, batch["targets"], batch["weights"]),
+        )
+        return {"log_likelihood": found}

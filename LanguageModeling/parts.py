@@ -63,3 +63,10 @@ def beside(
     if config.model == "document":
         columns.append(tf.cast(words == end, tf.float32)[..., None])
     return words, tf.concat(columns, -1) if columns else None
+
+
+def by_row(score: Callable, *arrays: tf.Tensor) -> tf.Tensor:
+    """`score`, of arrays [B, ...] to [B], row after row, so that it has one row's logits a time."""
+    return tf.map_fn(
+        lambda row: score(*(a[None] for a in row))[0], arrays, fn_output_signature=tf.float32
+    )

@@ -104,6 +104,7 @@ class LanguageConfig(
             "--regularisation dropout": self.regularisation == "dropout",
             "--softmaxes 1": self.softmaxes == 1,
             "--topics 0": not self.topics,
+            "--condition none": self.condition == "none",
             "--zoneout 0,0": not any(self.zoneout or []),
         }
         for name in [name for name, given in plain.items() if not given]:
