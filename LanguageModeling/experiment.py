@@ -76,7 +76,7 @@ def evaluate(
 def make_model(config: LanguageConfig, vocabulary: Vocabulary) -> LanguageModel:
     """The model of `--model` for these words."""
     spellings = reader.spell(vocabulary, config.max_chars) if config.model == "char" else None
-    sizes = vocabulary.ids[EOS], len(reviews.CLASSES.get(config.condition, ()))
+    sizes = vocabulary.ids.get(EOS, -1), len(reviews.CLASSES.get(config.condition, ()))
     return LanguageModel(config, len(vocabulary), spellings, *sizes)
 
 
