@@ -27,12 +27,15 @@ def examples(config: SentimentConfig) -> dict[str, np.ndarray]:
 
 
 def our_steps(**flags: Any) -> Callable[[], object]:
-    """STEPS training steps of the paper's preset."""
+    """STEPS training steps of the paper's preset, at a rate of 0, which takes the same time.
+
+    Trained on random words over 400 steps, without clipping, a plain RNN's gradient soon overflows.
+    """
     config = SentimentConfig(**flags)
     model = SentimentModel(config, N_WORDS, N_CLASSES)
     trainer = make_trainer(model, config, keras.optimizers.Adam(config.learning_rate), STEPS)
     batches = examples(config)
-    return lambda: trainer.train(batches, (), 0, {"learning_rate": config.learning_rate})
+    return lambda: trainer.train(batches, (), 0, {"learning_rate": 0.0})
 
 
 def keras_steps() -> Callable[[], object]:
