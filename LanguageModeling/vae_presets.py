@@ -105,13 +105,13 @@ PRESETS = {
     # Bowman et al. do not publish their sizes: these are of timbmg/Sentence-VAE, with an LSTM for
     # its GRU, their annealing and the share of words that their best models keep.
     "paper": {},
-    # What one core finishes in an hour: half of the paper's epochs. The weight of the KL grows for
-    # all but the last of them; with a steeper curve (1,300 steps) one number of z was left in use.
+    # What one core finishes in half an hour. The weight of the KL grows slowly: with a steeper curve
+    # (1,300 steps, over within 2 epochs) the sentences' vectors told .87 nats, by one of 16 numbers.
     "small": {
-        "word_size": 256,
-        "rnn_size": 256,
-        "max_epochs": 6,
-        "annealing_middle": 4000,
+        "word_size": 128,
+        "rnn_size": 128,
+        "max_epochs": 8,
+        "annealing_middle": 3500,
         "annealing_slope": 0.002,
     },
 }

@@ -6,7 +6,7 @@ _SUFFIX = {"suffix_length": 3, "suffix_count": 200}
 
 GENERATION = {
     "vae_small": Table(
-        "Sentence VAE, PTB, small scale (256 units, 16 numbers a sentence): bounds on perplexity",
+        "Sentence VAE, PTB, small scale (128 units, 16 numbers a sentence): bounds on perplexity",
         "LanguageModeling",
         (
             ("test_perplexity", "test, perplexity at most", 1, 1.0),
