@@ -105,8 +105,8 @@ PRESETS = {
     # Bowman et al. do not publish their sizes: these are of timbmg/Sentence-VAE, with an LSTM for
     # its GRU, their annealing and the share of words that their best models keep.
     "paper": {},
-    # What one core finishes in half an hour. The weight of the KL grows slowly: with a steeper curve
-    # (1,300 steps, over within 2 epochs) the sentences' vectors told .87 nats, by one of 16 numbers.
+    # What one core finishes in half an hour. The weight of the KL grows slowly: where it was whole
+    # after two epochs, the sentences' vectors told .87 nats, by one of their 16 numbers.
     "small": {
         "word_size": 128,
         "rnn_size": 128,
