@@ -1,5 +1,6 @@
 """Paths and data for the whole suite, and `--last-skipped`."""
 
+import gc
 import os
 import pathlib
 import shutil
@@ -80,6 +81,12 @@ def pytest_addoption(parser):
     parser.addoption(
         "--last-skipped", action="store_true", help="only the tests that the last run skipped"
     )
+
+
+def pytest_collection_finish(session):
+    gc.collect()
+    gc.freeze()  # what was imported stays: not to be searched again after every few graphs
+    gc.set_threshold(20_000, 20, 20)
 
 
 def pytest_configure(config):
