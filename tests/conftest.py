@@ -11,6 +11,8 @@ import tarfile
 import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+if not os.environ.get("DYNAMIC_SKIP_LONG"):  # LLVM's passes take half of the time; XLA's own remain
+    os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 _SKIPPED = "last_skipped"  # in pytest's cache
