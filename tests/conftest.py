@@ -1,5 +1,6 @@
 """Paths and data for the whole suite, and `--last-skipped`."""
 
+import gc
 import os
 import pathlib
 import shutil
@@ -10,6 +11,8 @@ import tarfile
 import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+if not os.environ.get("DYNAMIC_SKIP_LONG"):  # LLVM's passes take half of the time; XLA's own remain
+    os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 _SKIPPED = "last_skipped"  # in pytest's cache
@@ -80,6 +83,12 @@ def pytest_addoption(parser):
     parser.addoption(
         "--last-skipped", action="store_true", help="only the tests that the last run skipped"
     )
+
+
+def pytest_collection_finish(session):
+    gc.collect()
+    gc.freeze()  # what was imported stays: not to be searched again after every few graphs
+    gc.set_threshold(20_000, 20, 20)
 
 
 def pytest_configure(config):

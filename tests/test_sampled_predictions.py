@@ -30,8 +30,10 @@ def test_it_approaches_the_mean_over_all_chains(kind):
         h = layer(X, distances=np.tile(chain, (len(X), 1)).astype(np.int32))
         weight = np.exp(layer.trace.log_probs.numpy().sum(1)) if kind == "agent" else K**-T
         expected += net.layers[-1](h).numpy() * np.reshape(weight, [-1, 1])
-    found = predict_sampled(net, X, n_samples=600)
-    np.testing.assert_allclose(found, expected, atol=0.02)
+    rows = np.repeat(X, 15, 0)  # each of them with draws of its own
+    found = predict_sampled(net, rows, n_samples=40, batch_size=40).reshape(5, 15, -1)
+    np.testing.assert_allclose(found.mean(1), expected, atol=0.02)
+    assert (predict_sampled(net, X, 1) != predict_sampled(net, X, 2)).any()  # one draw, not twice
     assert np.abs(net(X).numpy() - expected).max() > 1e-4
 
 
