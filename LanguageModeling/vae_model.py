@@ -182,7 +182,7 @@ class SentenceVAE(keras.Model):
         z, _ = self.draw(mean, log_variance, fold(seed, 1))
         how["seed"] = fold(seed, 2)
         h, _, decoder = self.decode(self.read(words, fold(seed, 3)), z, mask=mask, **how)
-        layers = [self.encoder] * (self.config.latent_size > 0) + [self.decoder]
+        layers = [*([self.encoder] if self.config.latent_size else []), self.decoder]
         auxiliary_loss, reported = auxiliary(layers)
 
         log_p = self.log_likelihood(h, words, mask)

@@ -269,6 +269,8 @@ def test_without_a_vector_it_is_a_language_model_of_sentences():
     log_p = tf.gather(tf.nn.log_softmax(model.softmax(h)), batch["words"], batch_dims=2).numpy()
     real = np.arange(5) < batch["lengths"][:, None]
     np.testing.assert_allclose(metrics["nll"][0], -log_p[real].sum(), rtol=1e-5)
+    loss, reported, _ = model.training_loss(batch, (), SEED, {})
+    assert reported["kl"][0] == 0 and np.isfinite(loss)
 
 
 def test_the_agent_of_the_encoder_is_rewarded_with_the_bound(monkeypatch):
