@@ -104,8 +104,8 @@ def find_suffixes(config: LanguageConfig, corpus: reader.Corpus) -> list[suffixe
     if n_weights >= suffixes.MOST_WEIGHTS:
         raise InputError(
             f"--output suffix: {len(found):,} suffixes, a softmax over {len(corpus.vocabulary):,}"
-            f" words for each, have {n_weights:,} weights; give --tokens characters, a smaller"
-            " --suffix_length or a larger --suffix_count"
+            f" words for each, have {n_weights:,} weights; give --tokens characters, and of"
+            " these a smaller --suffix_length or a larger --suffix_count"
         )
     keep_encoder(suffixes.encoder(found), config.run_dir, suffixes.FILE)
     print(f"suffixes: {len(found):,}, each with a softmax of its own")
