@@ -52,16 +52,12 @@ def log_likelihoods(trainer: Trainer, texts: list[np.ndarray], end: int) -> np.n
     return found
 
 
-def coherence(trainer: Trainer, tokens: np.ndarray, end: int, seed: int = 0) -> float:
-    """The share of documents more probable than with their sentences in a random other order.
+def pairs(tokens: np.ndarray, end: int, seed: int = 0) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Each document of two sentences or more, and with its sentences in a random other order.
 
-    The coherence test of Ji et al. 2015, section 5.3, of documents with two sentences or more.
-    Those that are as probable, to 1e-5 of the log-likelihood, count for one half. Of a longer one
-    the first 200 sentences are taken.
-
-    Raises `InputError` where there is no such document.
+    Of a longer one the first 200 sentences are taken. Raises `InputError` where there is none.
     """
-    random, pairs = np.random.default_rng(seed), []
+    random, found = np.random.default_rng(seed), []
     for sentences in split(tokens, end):
         sentences = sentences[:_MOST]
         if len({one.tobytes() for one in sentences}) < 2:
@@ -69,14 +65,24 @@ def coherence(trainer: Trainer, tokens: np.ndarray, end: int, seed: int = 0) -> 
         text = other = np.concatenate(sentences)
         while np.array_equal(text, other):
             other = np.concatenate([sentences[i] for i in random.permutation(len(sentences))])
-        pairs.append((text, other))
-    if not pairs:
+        found.append((text, other))
+    if not found:
         raise InputError(
             "expected documents of several sentences, an empty line between them, found none;"
             " give such a text, or another --model"
         )
+    return found
+
+
+def coherence(trainer: Trainer, tokens: np.ndarray, end: int, seed: int = 0) -> float:
+    """The share of documents more probable than with their sentences in a random other order.
+
+    The coherence test of Ji et al. 2015, section 5.3, of what `pairs` returns. Those that are as
+    probable, to 1e-5 of the log-likelihood, count for one half.
+    """
     originals, shuffled = (
-        log_likelihoods(trainer, list(texts), end) for texts in zip(*pairs, strict=True)
+        log_likelihoods(trainer, list(texts), end)
+        for texts in zip(*pairs(tokens, end, seed), strict=True)
     )
     even = np.abs(originals - shuffled) <= 1e-5 * np.abs(originals)
     return float(np.mean(np.where(even, 0.5, originals > shuffled)))

@@ -93,10 +93,20 @@ def make_model(
 
 
 def find_suffixes(config: LanguageConfig, corpus: reader.Corpus) -> list[suffixes.Suffix]:
-    """The frequent suffixes of the training text, which the run keeps."""
+    """The frequent suffixes of the training text, which the run keeps.
+
+    Raises `InputError` where their matrices are too many for any machine.
+    """
     ids = corpus.train if corpus.train.ndim == 1 else corpus.train[:, 0]
     limits = len(corpus.vocabulary), config.suffix_length, config.suffix_count
     found = suffixes.find(ids, *limits)
+    n_weights = len(found) * len(corpus.vocabulary) * config.rnn_size
+    if n_weights >= suffixes.MOST_WEIGHTS:
+        raise InputError(
+            f"--output suffix: {len(found):,} suffixes, a softmax over {len(corpus.vocabulary):,}"
+            f" words for each, have {n_weights:,} weights; give --tokens characters, and of"
+            " these a smaller --suffix_length or a larger --suffix_count"
+        )
     keep_encoder(suffixes.encoder(found), config.run_dir, suffixes.FILE)
     print(f"suffixes: {len(found):,}, each with a softmax of its own")
     return found
@@ -111,6 +121,9 @@ def load_data(config: LanguageConfig) -> reader.Corpus:
 def build(config: LanguageConfig) -> Experiment:
     """The data, model and schedule of a run."""
     corpus = load_data(config)
+    if config.model == "document":
+        for tokens in (corpus.valid, corpus.test):
+            documents.pairs(tokens, corpus.vocabulary.ids[EOS])  # now, not when it has trained
     size = config.batch_size, config.num_unroll_steps
     words, targets = reviews.with_classes(reader.streams, corpus.train, *size)
     found = find_suffixes(config, corpus) if config.output == "suffix" else ()

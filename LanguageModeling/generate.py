@@ -95,13 +95,23 @@ def sentences(config: GenerateConfig) -> list[list[str]]:
     Those whose vectors lie between two sentences', each word the most probable one; without two
     sentences one of a vector drawn from N(0, 1), its words drawn.
     """
-    if bool(config.between) != bool(config.to):
+    if config.to and not config.between:
+        raise InputError(
+            f"{config.to!r} has no flag: the beginning of a text is that of --prompt, two"
+            " sentences are those of --between"
+        )
+    if config.between and not config.to:
         raise InputError('--between expects two sentences, such as --between "a b" "c d"; got one')
     for name in [name for name in ("prompt", "picture", "rating") if getattr(config, name)]:
         raise InputError(f"--{name} belongs to a language model's run, not a VAE's: leave it out")
     from LanguageModeling import reader, vae_experiment
 
     run_config, trainer, vocabulary = vae_experiment.load(config.run_dir, config.checkpoint)
+    if config.between and not run_config.latent_size:
+        raise InputError(
+            "--between expects a run whose sentences have vectors, this one is --latent_size 0:"
+            " name another --run_dir"
+        )
     if config.between:
         split = reader.TOKENS[run_config.tokens]
         ends = (vocabulary.encode([*split(text), EOS]) for text in (config.between, config.to))

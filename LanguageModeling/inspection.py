@@ -42,14 +42,18 @@ def traces(
     trained: Trained, texts: Sequence[Sequence[str]], greedy: bool, seed: tf.Tensor
 ) -> list[tuple[str, bool, Trace]]:
     """Each agent's direction, whether it reads from the end, and its trace of the padded texts."""
-    if trained.config.condition != "none":
+    _check_without_classes(trained.config)
+    words = tf.constant(bucketing.padded_rows([trained.encoder.encode(words) for words in texts]))
+    state = trained.model.initial_state(len(texts))
+    return [("", False, trained.model.features(words, state, greedy=greedy, seed=seed)[2])]
+
+
+def _check_without_classes(config: LanguageConfig) -> None:
+    if config.condition != "none":
         raise InputError(
             "a run with --condition reads a class with every word, which is not shown: expected"
             " another run"
         )
-    words = tf.constant(bucketing.padded_rows([trained.encoder.encode(words) for words in texts]))
-    state = trained.model.initial_state(len(texts))
-    return [("", False, trained.model.features(words, state, greedy=greedy, seed=seed)[2])]
 
 
 def example_texts(config: LanguageConfig, seed: int) -> list[str]:
@@ -61,6 +65,7 @@ def example_texts(config: LanguageConfig, seed: int) -> list[str]:
 
 def dev_texts(config: LanguageConfig) -> list[list[str]]:
     """The sentences of the run's valid text, in order, each after the `<eos>` of the one before."""
+    _check_without_classes(config)
     corpus = experiment.load_data(config)
     texts, words = [], [EOS]
     for word in corpus.vocabulary.decode(corpus.valid):
@@ -79,9 +84,16 @@ def gradient_probe(
     The last layer; its inputs [B, T, D] for windows of the valid text; sampled distances [B, T] (or
     None); and a function of h_T [B, H] that returns the cross-entropy of the word after step T [B].
     """
-    if trained.config.topics:
-        raise InputError("expected a run without --topics, which this figure does not know")
-    model, tokens = trained.model, experiment.load_data(trained.config).valid
+    config, model = trained.config, trained.model
+    unknown = {
+        "--topics": config.topics,
+        "--condition": config.condition != "none",
+        "--model document": config.model == "document",
+        "--output suffix": config.output == "suffix",
+    }
+    for name in [name for name, given in unknown.items() if given]:
+        raise InputError(f"expected a run without {name}, which this figure does not know")
+    tokens = experiment.load_data(config).valid
     starts = range(0, len(tokens) - n_steps, n_steps + 1)
     if not starts:
         raise InputError(

@@ -227,10 +227,9 @@ class LanguageModel(keras.Model):
 
     def _of_one_softmax(self, x: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
         kernel, bias = (tf.cast(w, x.dtype) for w in (self.softmax.kernel, self.softmax.bias))
-        flat = log_likelihood(
-            tf.reshape(x, [-1, x.shape[-1]]), kernel, bias, tf.reshape(targets, [-1])
-        )
-        return tf.reshape(flat, tf.shape(targets))
+        flat = tf.reshape(x, [-1, x.shape[-1]])
+        found = log_likelihood(flat, kernel, bias, tf.reshape(targets, [-1]))
+        return tf.reshape(found, tf.shape(targets))
 
     def loss_terms(
         self,
@@ -291,9 +290,11 @@ class LanguageModel(keras.Model):
     ) -> NamedTensors:
         """log p of each row's targets from a fresh state [B], in nats."""
         state = self.initial_state(tf.shape(batch["words"])[0])
-        x, _, _ = self.features(batch["words"], state, False, greedy, seed)
+        x, _, trace = self.features(batch["words"], state, False, greedy, seed)
+        steps = tf.range(batch["targets"].shape[1])
+        x, *probs = self.next_features(trace, steps) if self.config.is_marginal else (x,)
         found = parts.by_row(
-            lambda x, targets, weights: tf.reduce_sum(self.log_likelihood(x, targets) * weights, 1),
-            *(x, batch["targets"], batch["weights"]),
+            lambda *given: tf.reduce_sum(self.log_likelihood(*given[:-1]) * given[-1], 1),
+            *(x, batch["targets"], *probs, batch["weights"]),
         )
         return {"log_likelihood": found}

@@ -22,6 +22,7 @@ POSITIVE = 7  # from this rating on
 _GENERATED = {"train": 4000, "valid": 400, "test": 400}
 _RATING = re.compile(r"\d+_(\d+)\.txt")
 _SHARE = 10  # valid and test have a tenth of the reviews
+_MOST = 22_500  # training reviews: valid has the other 2,500 of IMDB's
 
 
 class Condition(NamedTuple):
@@ -109,8 +110,8 @@ def _of_imdb(data_dir: str, condition: str, max_documents: int) -> dict[str, Rev
     found: dict[tuple[str, str], list[tuple[str, bytes]]] = {}
     for part, sign, name, data in imdb.review_files(source):
         found.setdefault((part, sign), []).append((name, data))
-    n_train, n_valid, n_test = _sizes(max_documents or 22_500)
-    cut = {"train": ("train", 0, n_train), "valid": ("train", n_train, n_valid)}
+    n_train, n_valid, n_test = _sizes(min(max_documents or _MOST, _MOST))
+    cut = {"train": ("train", 0, n_train), "valid": ("train", max(2, n_train), n_valid)}
     cut["test"] = ("test", 0, n_test if max_documents else 25_000)
     made = {}
     for split, (part, start, n) in cut.items():

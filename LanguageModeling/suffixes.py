@@ -10,6 +10,7 @@ import tensorflow as tf
 from common.data.text import Vocabulary
 
 FILE = "suffixes.txt"  # in the run's folder
+MOST_WEIGHTS = 2**31
 Suffix = tuple[int, ...]
 
 

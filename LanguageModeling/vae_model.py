@@ -64,7 +64,7 @@ class SentenceVAE(keras.Model):
     language model of sentences is left.
 
     With an agent in `--cell` that of the decoder is rewarded at each step with log p(w_t), that of
-    the encoder at the end with their sum.
+    the encoder at the end with minus the loss, of which both terms depend on its choices.
 
     Args:
         config: the flags. n_words: V. end, unknown: ids of these words; V for one that there is
@@ -182,14 +182,15 @@ class SentenceVAE(keras.Model):
         z, _ = self.draw(mean, log_variance, fold(seed, 1))
         how["seed"] = fold(seed, 2)
         h, _, decoder = self.decode(self.read(words, fold(seed, 3)), z, mask=mask, **how)
-        layers = [self.encoder] * (self.config.latent_size > 0) + [self.decoder]
+        layers = [*([self.encoder] if self.config.latent_size else []), self.decoder]
         auxiliary_loss, reported = auxiliary(layers)
 
         log_p = self.log_likelihood(h, words, mask)
         of_sentence, kl = tf.reduce_sum(log_p, 1), kl_to_normal(mean, log_variance)
-        task_loss = masked_mean(-of_sentence + batch["kl_weight"] * kl, weights)
+        bound = of_sentence - batch["kl_weight"] * kl
+        task_loss = masked_mean(-bound, weights)
         agent_loss = objective.agent_loss(self.config.agent_options, schedule)
-        rewards = {"encoder": (encoder, of_sentence), "decoder": (decoder, log_p)}
+        rewards = {"encoder": (encoder, bound), "decoder": (decoder, log_p)}
         agents = {
             name: objective.Agent(trace, reward, agent_loss)
             for name, (trace, reward) in rewards.items()

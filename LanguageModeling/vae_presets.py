@@ -77,7 +77,7 @@ class VAEConfig(cells.flags_of([Sigmoid]), _Annealing, RunConfig):
     estimator: str = setting("policy_gradient", choices=WITHOUT_MARGINAL)
     reward: str = setting(
         "log_likelihood",
-        "reward of the agents: log p(word)",
+        "reward of the agents: log p(word), and less the KL that of the encoder",
         choices=("log_likelihood",),
     )
 

@@ -47,7 +47,7 @@ def measure(run_dir: str, n_draws: int, n_samples: int) -> tuple[Any, dict[str, 
 
     tf.get_logger().setLevel("ERROR")  # a step is traced for each estimator, and that is meant
     from common.ops.mixture import repeated
-    from LanguageModeling import experiment, reader
+    from LanguageModeling import experiment, reader, reviews
 
     config, trainer, vocabulary = experiment.load(run_dir)
     if not config.has_agent:
@@ -55,11 +55,14 @@ def measure(run_dir: str, n_draws: int, n_samples: int) -> tuple[Any, dict[str, 
             f"{run_dir}: expected a run with an agent, found --cell {config.cell}, --n_actions"
             f" {config.n_actions}; name a run of dynamic_skip"
         )
+    if config.output == "suffix":
+        raise InputError(f"{run_dir}: expected a run without --output suffix; name another")
     plain = {"dropout": 0.0, "entropy_weight": 0.0, "reward": "log_likelihood", "discount": 1.0}
     plain |= {"credit": "to_go", "baseline": "leave_one_out", "entropy": "analytic"}
     plain |= {"rl_weight": float(config.num_unroll_steps), "train_samples": 1}
     corpus = experiment.load_data(config)
-    words, targets = reader.streams(corpus.train, config.batch_size, config.num_unroll_steps)
+    size = config.batch_size, config.num_unroll_steps
+    words, targets = reviews.with_classes(reader.streams, corpus.train, *size)
     before, draws = tf.constant(words[0]), {}
     batch = {"words": tf.constant(words[1]), "targets": tf.constant(targets[1])}
     for name, flags in variants(n_samples).items():

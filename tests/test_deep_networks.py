@@ -154,3 +154,12 @@ def test_one_dimension_learns_parity():
     for _ in range(150):
         step()
     assert np.array_equal(model(bits) > 0, odd > 0)
+
+
+def test_a_mask_passes_through_highway_layers():
+    layers = keras.layers
+    network = keras.Sequential(
+        [layers.Embedding(5, 4, mask_zero=True), Highway(4), layers.GlobalAveragePooling1D()]
+    )
+    words = np.array([[1, 2, 3, 0, 0]])
+    np.testing.assert_allclose(network(words), network(words[:, :3]), rtol=1e-6)

@@ -11,7 +11,7 @@ from helpers import tiny_runs
 from common.config import parse
 from common.errors import InputError
 from common.training.compiled_steps import Trainer
-from LanguageModeling import conll, documents, reader
+from LanguageModeling import conll, documents, experiment, reader
 from LanguageModeling.evaluate import EvaluateConfig, evaluate
 from LanguageModeling.model import LanguageModel
 from LanguageModeling.presets import PRESETS, LanguageConfig
@@ -208,3 +208,10 @@ def test_a_run_on_stories(tmp_path):
 def test_flags_that_do_not_go_together(flags, said):
     with pytest.raises(InputError, match=said):
         config(*flags.split())
+
+
+def test_a_text_without_documents_is_refused_before_training(tmp_path):
+    for split in reader.SPLITS:
+        (tmp_path / f"{split}.txt").write_text("a b\n\nb a\n\n" * 20)
+    with pytest.raises(InputError, match="expected documents of several sentences"):
+        experiment.build(config(f"--data_dir={tmp_path}", "--num_unroll_steps=2"))

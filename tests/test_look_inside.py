@@ -2,6 +2,7 @@
 
 import collections
 import io
+import json
 import pathlib
 import textwrap
 import tokenize
@@ -184,9 +185,15 @@ def test_a_run_is_read_as_it_is_evaluated_and_drawn(monkeypatch, tmp_path):
     assert sum(columns["errors"]) == np.sum(read.p < 0.5)
     assert len(drawn["a-saturation"][2]["unit"]) == 2 * 3 * 4
     flags = tmp_path / "run" / "flags.json"
-    flags.write_text(flags.read_text().replace('"characters"', '"spaces"'))
-    with pytest.raises(InputError, match="by characters, found --tokens spaces"):
-        look_inside.draw(look_inside.LookConfig(runs=[run]))
+    for name, value, said in (
+        ("condition", "label", "one softmax, found --condition label --output plain"),
+        ("tokens", "spaces", "by characters, found --tokens spaces"),
+    ):
+        stored = json.loads(flags.read_text())
+        stored["flags"][name] = value
+        flags.write_text(json.dumps(stored))
+        with pytest.raises(InputError, match=said):
+            look_inside.draw(look_inside.LookConfig(runs=[run]))
 
 
 def test_what_cannot_be_read():

@@ -165,3 +165,33 @@ def test_a_run_evaluation_and_generation(imdb, tmp_path, capsys):
 def test_flags_that_do_not_go_together(flags, said):
     with pytest.raises(InputError, match=said):
         config(*flags.split())
+
+
+def test_no_review_is_in_two_splits(monkeypatch, tmp_path):
+    """Also of the fewest reviews, and of more than there are."""
+    made = [
+        (part, sign, f"{i}_{rating}.txt", f"{part}{sign}{i}".encode())
+        for part in ("train", "test")
+        for sign, rating in (("neg", 2), ("pos", 9))
+        for i in range(12_500)
+    ]
+    monkeypatch.setattr(reviews, "is_there", lambda folder: True)
+    monkeypatch.setattr(reviews.imdb, "find", lambda folder: folder)
+    monkeypatch.setattr(reviews.imdb, "review_files", lambda source: made)
+    for limit, sizes in ((1, [2, 2, 2]), (24_000, [22_500, 2_250, 2_250])):
+        found = reviews.load(str(tmp_path), Condition("label", limit))
+        assert [len(one.lines) for one in found.values()] == sizes
+        assert not {*found["train"].lines} & {*found["valid"].lines}
+
+
+def test_the_likelihood_of_a_text_is_that_of_the_mixture_of_distances():
+    """With --estimator marginal, as in evaluation."""
+    flags = "--condition=none --max_documents=0 --cell=dynamic_skip --estimator=marginal"
+    model = LanguageModel(config(*flags.split(), "--n_actions=3", "--agent_units=3"), 6)
+    words = np.random.default_rng(0).integers(0, 6, (2, 5)).astype(np.int32)
+    batch = {"words": words[:, :-1], "targets": words[:, 1:], "weights": np.ones([2, 4], "f")}
+    batch = {name: tf.constant(a) for name, a in batch.items()}
+    seed = tf.constant([0, 0])
+    each = model.infer(batch, seed, True)["log_likelihood"]
+    whole = model.evaluation_metrics(batch, model.initial_state(2), seed, True)[0]["loss"][0]
+    np.testing.assert_allclose(-np.sum(each), whole, rtol=1e-5)

@@ -16,7 +16,8 @@ from common.config import parse
 from common.errors import InputError
 from common.training import loop
 from common.training.compiled_steps import Trainer
-from LanguageModeling import vae_experiment
+from common.training.restore import Trained
+from LanguageModeling import vae_experiment, vae_model
 from LanguageModeling.evaluate import EvaluateConfig, evaluate
 from LanguageModeling.generate import GenerateConfig, generate
 from LanguageModeling.vae_model import SentenceVAE, kl_to_normal
@@ -268,3 +269,31 @@ def test_without_a_vector_it_is_a_language_model_of_sentences():
     log_p = tf.gather(tf.nn.log_softmax(model.softmax(h)), batch["words"], batch_dims=2).numpy()
     real = np.arange(5) < batch["lengths"][:, None]
     np.testing.assert_allclose(metrics["nll"][0], -log_p[real].sum(), rtol=1e-5)
+    loss, reported, _ = model.training_loss(batch, (), SEED, {})
+    assert reported["kl"][0] == 0 and np.isfinite(loss)
+
+
+def test_the_agent_of_the_encoder_is_rewarded_with_the_bound(monkeypatch):
+    """On its choices the KL depends, too."""
+    model, batch, seen = network("--cell=dynamic_skip"), sentences(), {}
+    combine = vae_model.objective.combine
+    monkeypatch.setattr(
+        vae_model.objective,
+        "combine",
+        lambda loss, agents, **more: seen.update(agents) or combine(loss, agents, **more),
+    )
+    _, metrics, _ = model.training_loss(batch, (), SEED, {})
+    reward = float(tf.reduce_mean(seen["encoder"].reward))
+    assert reward == pytest.approx(-float(metrics["task_loss"][0]) / 4, rel=1e-5)
+    assert float(metrics["kl"][0]) > 0.1
+
+
+def test_two_sentences_need_vectors_and_a_flag(monkeypatch):
+    without = Trained(config("--latent_size=0"), None)
+    monkeypatch.setattr(vae_experiment, "load", lambda *_: without)
+    for said, given in (
+        ("this one is --latent_size 0", {"between": "a", "to": "b"}),
+        ("'b' has no flag", {"to": "b"}),
+    ):
+        with pytest.raises(InputError, match=said):
+            generate(GenerateConfig(**given))

@@ -9,8 +9,9 @@ import tensorflow as tf
 from helpers import tiny_runs
 
 from common.config import parse
+from common.data.text import Vocabulary
 from common.errors import InputError
-from LanguageModeling import suffixes
+from LanguageModeling import experiment, reader, suffixes
 from LanguageModeling.evaluate import EvaluateConfig, evaluate
 from LanguageModeling.generate import GenerateConfig, generate
 from LanguageModeling.presets import PRESETS, LanguageConfig
@@ -124,3 +125,11 @@ def test_a_run(tmp_path, capsys):
 def test_flags_that_do_not_go_together(flags, said):
     with pytest.raises(InputError, match=said):
         config(*flags.split())
+
+
+def test_matrices_that_no_machine_holds_are_refused():
+    text = np.arange(30_000, dtype=np.int32)
+    words = Vocabulary(tuple(map(str, text)))
+    corpus = reader.Corpus("words", text, text, text, words)
+    with pytest.raises(InputError, match="30,000 suffixes, a softmax over 30,000 words for each"):
+        experiment.find_suffixes(config(), corpus)

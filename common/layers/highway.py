@@ -54,6 +54,7 @@ class Highway(Settings, keras.layers.Layer):
         **kwargs: Unpack[LayerArguments],
     ):
         super().__init__(**kwargs)
+        self.supports_masking = True
         self.take(
             units=units,
             block=block,

@@ -66,6 +66,11 @@ def read(run_dir: str, split: str = "test") -> Reading:
             f"{run_dir}: expected a language model by characters, found --tokens {config.tokens}:"
             " train one with --preset char_text"
         )
+    if config.condition != "none" or config.output != "plain":
+        raise InputError(
+            f"{run_dir}: expected a network of characters alone and one softmax, found --condition"
+            f" {config.condition} --output {config.output}: give another run"
+        )
     trained = experiment.load(run_dir)
     if config.topics or not all(map(is_known, trained.model.recurrent)):
         raise InputError(
