@@ -20,7 +20,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from common.config import main, setting  # noqa: E402
 from common.errors import InputError  # noqa: E402
-from common.files import atomic_write  # noqa: E402
+from common.files import atomic_write, make_folder  # noqa: E402
 from LanguageModeling.reader import SPLITS  # noqa: E402
 
 # Tests, what was installed later, and files that are tables rather than programs.
@@ -59,12 +59,7 @@ def produce(config: TextConfig) -> pathlib.Path:
     Raises `InputError` where the library has too few, or the folder cannot be made.
     """
     folder, found = pathlib.Path(config.data_dir), programs()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError):
-        raise InputError(
-            f"{folder}: expected a folder, found a file in its way; name another"
-        ) from None
+    make_folder(folder)
     for split in SPLITS:
         texts: list[str] = []
         while (n := sum(map(len, texts))) < config.characters * _SHARES[split]:

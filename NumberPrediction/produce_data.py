@@ -19,8 +19,7 @@ import numpy as np
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from common.config import main, setting  # noqa: E402
-from common.errors import InputError  # noqa: E402
-from common.files import atomic_write  # noqa: E402
+from common.files import atomic_write, make_folder  # noqa: E402
 from NumberPrediction.reader import LABEL_RULES, SPLITS, generate  # noqa: E402
 
 
@@ -60,12 +59,7 @@ def produce(config: ProduceConfig) -> pathlib.Path:
             "split": split,
         }
         arrays = {"numbers": numbers, "labels": labels, "settings": np.array(json.dumps(settings))}
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except (FileExistsError, NotADirectoryError):
-            raise InputError(
-                f"{folder}: expected a folder, found a file in its way; name another"
-            ) from None
+        make_folder(folder)
         path = folder / f"{split}.npz"
         atomic_write(path, lambda file, arrays=arrays: np.savez(file, **arrays))
         print(

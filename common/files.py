@@ -12,6 +12,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from .errors import InputError
+
 _PACKED = (
     ".gz",
     ".tgz",
@@ -85,6 +87,16 @@ def is_hidden(name: str) -> bool:
         or name in ("Thumbs.db", "desktop.ini", "__MACOSX")
         or "__MACOSX" in folders
     )
+
+
+def make_folder(folder: pathlib.Path) -> None:
+    """Make a folder and those above it, where they are missing; `InputError` for a file there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise InputError(
+            f"{folder}: expected a folder, found a file in its way; name another"
+        ) from None
 
 
 def still_packed(folder: str | os.PathLike, *stems: str) -> str:

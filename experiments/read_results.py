@@ -126,15 +126,11 @@ def best_on_dev(key: str, cell: str) -> str:
     Rows with fewer seeds than the table asks for stand behind those with more: a mean of one seed
     is the luckiest too easily, and has no interval.
     """
-    table, metric = TABLES[key], TABLES[key].metrics[0][0]
+    metric = TABLES[key].metrics[0][0]
     found = {name: by_seed(key, name, metric) for name in rows_of(key, cell)}
-    n_seeds = {name: min(len(one), table.seeds) for name, one in found.items()}
-    most = max(n_seeds.values(), default=0)
-    means = {
-        name: statistics.fmean(one.values())
-        for name, one in found.items()
-        if one and n_seeds[name] == most
-    }
+    found = {name: one for name, one in found.items() if one}
+    most = min(TABLES[key].seeds, max(map(len, found.values()), default=0))
+    means = {n: statistics.fmean(one.values()) for n, one in found.items() if len(one) >= most}
     best = min if lower_is_better(metric) else max
     return best(means, key=means.get) if means else ""
 
@@ -198,10 +194,7 @@ def label(table: Table, row: Row, results: Sequence[dict[str, Any]]) -> str:
 
 
 def cost(results: Sequence[dict[str, Any]], machine: str) -> list[str]:
-    """Seeds, weights of the network, times of the fastest run on one machine, peak memory.
-
-    Memory is that of the largest run; empty for results from before it was measured.
-    """
+    """Seeds, weights, times of the fastest run on one machine, the memory of the largest run."""
     there = [result for result in results if _machine(result["hardware"]) == machine]
     times = (
         [
