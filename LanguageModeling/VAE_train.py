@@ -11,7 +11,7 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from common.config import main  # noqa: E402
-from LanguageModeling.vae_presets import PRESETS, VAEConfig  # noqa: E402
+from LanguageModeling.vae.presets import PRESETS, VAEConfig  # noqa: E402
 
 if __name__ == "__main__":
-    main(VAEConfig, PRESETS, "LanguageModeling.vae_experiment:train")
+    main(VAEConfig, PRESETS, "LanguageModeling.vae.experiment:train")

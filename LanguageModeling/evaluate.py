@@ -13,8 +13,9 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from common.config import main, setting  # noqa: E402
 from common.errors import InputError  # noqa: E402
-from LanguageModeling import reader, reviews  # noqa: E402
-from LanguageModeling.vae_presets import is_vae  # noqa: E402
+from LanguageModeling import reader  # noqa: E402
+from LanguageModeling.corpora import reviews  # noqa: E402
+from LanguageModeling.vae.presets import is_vae  # noqa: E402
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -46,7 +47,8 @@ def evaluate(config: EvaluateConfig) -> dict[str, float]:
     Raises `InputError` for a run, a checkpoint or a text that cannot be used.
     """
     # imports TensorFlow, so only after the flags were read
-    from LanguageModeling import experiment, vae_experiment
+    from LanguageModeling import experiment
+    from LanguageModeling.vae import experiment as vae_experiment
 
     vae = is_vae(config.run_dir)
     if vae and config.streams:

@@ -15,11 +15,13 @@ from common.training.experiment import Experiment
 from common.training.make_trainer import make_trainer
 from common.training.metrics import means, random_and_mixed
 from common.training.restore import Trained, keep_encoder, load_run, restore
-from LanguageModeling import classifier, documents, reader, reviews, suffixes, topics
+from LanguageModeling import reader
+from LanguageModeling.corpora import classifier, documents, reviews
 from LanguageModeling.model import LanguageModel
+from LanguageModeling.parts import suffixes, topics
+from LanguageModeling.parts.suffix_model import SuffixModel
 from LanguageModeling.presets import LanguageConfig
 from LanguageModeling.schedule import learning_rate
-from LanguageModeling.suffix_model import SuffixModel
 
 VOCABULARY = "vocabulary.txt"  # in the run's folder
 

@@ -19,7 +19,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from common.config import main, setting  # noqa: E402
 from common.data.text import EOS  # noqa: E402
 from common.errors import InputError  # noqa: E402
-from LanguageModeling.vae_presets import is_vae  # noqa: E402
+from LanguageModeling.vae.presets import is_vae  # noqa: E402
 
 if TYPE_CHECKING:
     from LanguageModeling.model import LanguageModel
@@ -53,7 +53,8 @@ def generate(config: GenerateConfig) -> tuple[list[str], np.ndarray]:
     if config.between or config.to or is_vae(config.run_dir):
         return sentences(config), None
     # imports TensorFlow, so only after the flags were read
-    from LanguageModeling import experiment, reader, reviews
+    from LanguageModeling import experiment, reader
+    from LanguageModeling.corpora import reviews
 
     run_config, trainer, vocabulary = experiment.load(config.run_dir, config.checkpoint)
     classes = reviews.CLASSES.get(run_config.condition, ())
@@ -104,7 +105,8 @@ def sentences(config: GenerateConfig) -> list[list[str]]:
         raise InputError('--between expects two sentences, such as --between "a b" "c d"; got one')
     for name in [name for name in ("prompt", "picture", "rating") if getattr(config, name)]:
         raise InputError(f"--{name} belongs to a language model's run, not a VAE's: leave it out")
-    from LanguageModeling import reader, vae_experiment
+    from LanguageModeling import reader
+    from LanguageModeling.vae import experiment as vae_experiment
 
     run_config, trainer, vocabulary = vae_experiment.load(config.run_dir, config.checkpoint)
     if config.between and not run_config.latent_size:

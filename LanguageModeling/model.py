@@ -16,11 +16,12 @@ from common.ops.random import fold
 from common.ops.replicas import part_of_mean
 from common.ops.softmax import log_likelihood
 from common.training.task_model import NamedTensors
-from LanguageModeling import parts, reader
+from LanguageModeling import reader
+from LanguageModeling.parts import make_parts
+from LanguageModeling.parts.regularisation import drop, drop_words, penalty
+from LanguageModeling.parts.softmaxes import heads_and_prior
+from LanguageModeling.parts.topics import TopicContext
 from LanguageModeling.presets import LanguageConfig
-from LanguageModeling.regularisation import drop, drop_words, penalty
-from LanguageModeling.softmaxes import heads_and_prior
-from LanguageModeling.topics import TopicContext
 
 
 class LanguageModel(keras.Model):
@@ -36,13 +37,13 @@ class LanguageModel(keras.Model):
     Its control has no distances in it: with `--softmaxes K`, p is sum_k q_t(k) softmax(S m_t(k) +
     b), with m_t(k) = tanh(M_k h^L_t) and q_t = softmax(Q h^L_t) (Yang et al. 2018, eq. 3).
 
-    `--regularisation`: `regularisation.py`. `--tied_embeddings`: S is E transposed. `--topics`:
-    the first layer and the softmax get those of the words so far, too (`topics.py`). `--model
-    document`: `context_layer.py`. `--condition`: words are [B, T, 2], with a class (`parts.py`).
+    `--tied_embeddings`: S is E transposed. `--topics`: the first layer and the softmax get those of
+    the words so far, too. `--condition`: words are [B, T, 2], each with a class. What a flag adds
+    to these equations stands in `parts/`.
 
     Args:
         config: the flags. n_words: V. spellings: for --model char. end: `<eos>`. n_classes: A.
-        table: of `suffixes.transitions`, for --output suffix (`suffix_model.py`).
+        table: of `suffixes.transitions`, for --output suffix (`parts/suffix_model.py`).
     """
 
     def __init__(
@@ -57,14 +58,14 @@ class LanguageModel(keras.Model):
         super().__init__(name="language_model")
         self.config, self.n_words, self.end, self.n_classes = config, n_words, end, n_classes
 
-        uniform = parts.uniform_between(config.param_init)
-        self.embedding = parts.make_embedding(config, n_words, spellings, uniform)
+        uniform = make_parts.uniform_between(config.param_init)
+        self.embedding = make_parts.make_embedding(config, n_words, spellings, uniform)
         if config.topics:
             self.topics = TopicContext(n_words, config.topics, name="topics")
-        self.recurrent = parts.make_layers(config, uniform)
+        self.recurrent = make_parts.make_layers(config, uniform)
         if config.softmaxes > 1:
             self.heads, self.prior = heads_and_prior(config.softmaxes, config.rnn_size, uniform)
-        self.softmax = parts.make_softmax(config, n_words, self.embedding, uniform, table)
+        self.softmax = make_parts.make_softmax(config, n_words, self.embedding, uniform, table)
         word = tf.zeros([1, 1] + [2] * (config.condition != "none"), tf.int32)
         self(word, self.initial_state(1))  # creates the weights
 
@@ -100,7 +101,7 @@ class LanguageModel(keras.Model):
         distances: tf.Tensor | None = None,
     ) -> tuple[tf.Tensor, list, object]:
         """As `features`, before the last dropout and without topics."""
-        words, columns = parts.beside(self.config, words, self.end, self.n_classes)
+        words, columns = make_parts.beside(self.config, words, self.end, self.n_classes)
         x, new_state, trace = self.embedding(words), [], None
         if training and self.config.word_dropout:
             x = drop_words(x, words, self.n_words, self.config.word_dropout, fold(seed, 4))
@@ -293,7 +294,7 @@ class LanguageModel(keras.Model):
         x, _, trace = self.features(batch["words"], state, False, greedy, seed)
         steps = tf.range(batch["targets"].shape[1])
         x, *probs = self.next_features(trace, steps) if self.config.is_marginal else (x,)
-        found = parts.by_row(
+        found = make_parts.by_row(
             lambda *given: tf.reduce_sum(self.log_likelihood(*given[:-1]) * given[-1], 1),
             *(x, batch["targets"], *probs, batch["weights"]),
         )

@@ -25,8 +25,8 @@ from common.data.text import (
 from common.data.treebank import split_words
 from common.errors import InputError, warn
 from common.files import seen_from, still_packed
-from LanguageModeling import conll, reviews
-from LanguageModeling.reviews import NONE, Condition
+from LanguageModeling.corpora import conll, reviews
+from LanguageModeling.corpora.reviews import NONE, Condition
 
 SPLITS = ("train", "valid", "test")
 # What the tokens of a line are, by the value of --tokens.
@@ -64,8 +64,8 @@ def load(
 
     The folder has ptb.train.txt, ptb.valid.txt and ptb.test.txt, or the same without "ptb.", or the
     archive simple-examples.tgz as it is distributed: a sentence per line, with or without an
-    `<eos>` at its end; or the files of CoNLL-2003 (`conll.py`). A token that is not in the training
-    text becomes `<unk>`, if there is one.
+    `<eos>` at its end; or the files of CoNLL-2003 (`corpora/conll.py`). A token that is not in the
+    training text becomes `<unk>`, if there is one.
 
     Args:
         data_dir: see above.

@@ -11,7 +11,7 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from common.config import main  # noqa: E402
-from NumberPrediction.recall_presets import PRESETS, RecallConfig  # noqa: E402
+from NumberPrediction.recall.presets import PRESETS, RecallConfig  # noqa: E402
 
 if __name__ == "__main__":
-    main(RecallConfig, PRESETS, "NumberPrediction.recall_experiment:train")
+    main(RecallConfig, PRESETS, "NumberPrediction.recall.experiment:train")

@@ -47,7 +47,8 @@ def measure(run_dir: str, n_draws: int, n_samples: int) -> tuple[Any, dict[str, 
 
     tf.get_logger().setLevel("ERROR")  # a step is traced for each estimator, and that is meant
     from common.ops.mixture import repeated
-    from LanguageModeling import experiment, reader, reviews
+    from LanguageModeling import experiment, reader
+    from LanguageModeling.corpora import reviews
 
     config, trainer, vocabulary = experiment.load(run_dir)
     if not config.has_agent:

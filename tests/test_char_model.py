@@ -18,7 +18,7 @@ from common.training.make_trainer import count_weights
 from LanguageModeling import experiment as lm_experiment
 from LanguageModeling import generate, reader
 from LanguageModeling import model as language_model
-from LanguageModeling.char_cnn import CharCNN, WordsFromCharacters
+from LanguageModeling.parts.char_cnn import CharCNN, WordsFromCharacters
 from LanguageModeling.presets import PRESETS, LanguageConfig
 
 TINY = (

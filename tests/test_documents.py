@@ -1,5 +1,5 @@
-"""LanguageModeling/context_layer.py and documents.py: contexts against models of sentences and of
-the text, where gradients go, what each can learn; coherence; CoNLL's stories.
+"""Contexts of the sentences before, against models of sentences and of the text: where gradients
+go, what each can learn; coherence; CoNLL's stories.
 """
 
 import keras
@@ -11,7 +11,8 @@ from helpers import tiny_runs
 from common.config import parse
 from common.errors import InputError
 from common.training.compiled_steps import Trainer
-from LanguageModeling import conll, documents, experiment, reader
+from LanguageModeling import experiment, reader
+from LanguageModeling.corpora import conll, documents
 from LanguageModeling.evaluate import EvaluateConfig, evaluate
 from LanguageModeling.model import LanguageModel
 from LanguageModeling.presets import PRESETS, LanguageConfig

@@ -111,8 +111,8 @@ def test_every_task_comes_through_it(task, calls, tmp_path):
 
 
 def test_the_recall_task_and_keras_models_come_through_it(calls):
-    from NumberPrediction.recall_model import RecallModel
-    from NumberPrediction.recall_presets import RecallConfig
+    from NumberPrediction.recall.model import RecallModel
+    from NumberPrediction.recall.presets import RecallConfig
 
     model = RecallModel(RecallConfig(cell="dynamic_skip", n_actions=2, length=3, rnn_size=3))
     batch = {"sequences": tf.ones([2, 3, 6]), "targets": tf.ones([2])}

@@ -12,8 +12,10 @@ from common.config import parse
 from common.data import bucketing
 from common.errors import InputError
 from common.training import loop
-from NumberPrediction import reader, recall_experiment, recall_model
-from NumberPrediction.recall_presets import PRESETS, RecallConfig
+from NumberPrediction import reader
+from NumberPrediction.recall import experiment as recall_experiment
+from NumberPrediction.recall import model as recall_model
+from NumberPrediction.recall.presets import PRESETS, RecallConfig
 
 TINY = (
     "--rnn_size=8 --n_train=50 --n_dev=20 --n_test=30 --max_epochs=1 --batch_size=10"

@@ -13,8 +13,8 @@ from common.layers.fast_lstm import FastLSTM
 from common.layers.make_layer import make_layer
 from common.ops.random import dropout_mask, fold
 from LanguageModeling.model import LanguageModel
+from LanguageModeling.parts.regularisation import drop, drop_words, penalty
 from LanguageModeling.presets import PRESETS, LanguageConfig
-from LanguageModeling.regularisation import drop, drop_words, penalty
 
 B, T, H, V, K = 2, 4, 3, 7, 3
 SEED = tf.constant([3, 4])

@@ -12,12 +12,13 @@ from helpers import tiny_runs
 from common.config import parse
 from common.errors import InputError
 from common.training.compiled_steps import Trainer
-from LanguageModeling import classifier, reader, reviews
+from LanguageModeling import reader
+from LanguageModeling.corpora import classifier, reviews
+from LanguageModeling.corpora.reviews import Condition
 from LanguageModeling.evaluate import EvaluateConfig, evaluate
 from LanguageModeling.generate import GenerateConfig, generate
 from LanguageModeling.model import LanguageModel
 from LanguageModeling.presets import PRESETS, LanguageConfig
-from LanguageModeling.reviews import Condition
 
 TINY = "--preset=reviews --rnn_layers=1 --rnn_size=5 --notensorboard --nojit_compile --min_count=1"
 

@@ -1,4 +1,4 @@
-"""LanguageModeling/vae_*.py: the KL and the bounds against integrals, the decoder's inputs, the
+"""LanguageModeling/vae/*.py: the KL and the bounds against integrals, the decoder's inputs, the
 annealing, what an autoencoder learns, every script.
 """
 
@@ -17,11 +17,12 @@ from common.errors import InputError
 from common.training import loop
 from common.training.compiled_steps import Trainer
 from common.training.restore import Trained
-from LanguageModeling import vae_experiment, vae_model
 from LanguageModeling.evaluate import EvaluateConfig, evaluate
 from LanguageModeling.generate import GenerateConfig, generate
-from LanguageModeling.vae_model import SentenceVAE, kl_to_normal
-from LanguageModeling.vae_presets import PRESETS, VAEConfig
+from LanguageModeling.vae import experiment as vae_experiment
+from LanguageModeling.vae import model as vae_model
+from LanguageModeling.vae.model import SentenceVAE, kl_to_normal
+from LanguageModeling.vae.presets import PRESETS, VAEConfig
 
 TINY = "--rnn_size=6 --word_size=5 --latent_size=2 --batch_size=4 --n_buckets=1".split()
 TINY += "--dropout=0 --annealing=none --nojit_compile --notensorboard --run_dir=unused".split()

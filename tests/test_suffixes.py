@@ -1,4 +1,4 @@
-"""LanguageModeling/suffixes.py: suffixes against a search by hand, a softmax each, bigrams."""
+"""parts/suffixes.py: suffixes against a search by hand, a softmax each, bigrams."""
 
 import collections
 
@@ -11,11 +11,12 @@ from helpers import tiny_runs
 from common.config import parse
 from common.data.text import Vocabulary
 from common.errors import InputError
-from LanguageModeling import experiment, reader, suffixes
+from LanguageModeling import experiment, reader
 from LanguageModeling.evaluate import EvaluateConfig, evaluate
 from LanguageModeling.generate import GenerateConfig, generate
+from LanguageModeling.parts import suffixes
+from LanguageModeling.parts.suffix_model import SuffixModel
 from LanguageModeling.presets import PRESETS, LanguageConfig
-from LanguageModeling.suffix_model import SuffixModel
 
 V = 4
 TEXT = np.random.default_rng(0).choice(V, 400, p=[0.5, 0.3, 0.15, 0.05]).astype(np.int32)

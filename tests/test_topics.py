@@ -1,4 +1,4 @@
-"""LanguageModeling/topics.py: planted topics, their course by hand, and in the language model."""
+"""parts/topics.py: planted topics, their course by hand, and in the language model."""
 
 import keras
 import numpy as np
@@ -7,8 +7,8 @@ import tensorflow as tf
 
 from common.config import parse
 from common.errors import InputError
-from LanguageModeling import topics
 from LanguageModeling.model import LanguageModel
+from LanguageModeling.parts import topics
 from LanguageModeling.presets import PRESETS, LanguageConfig
 
 B, T, H, V, Z = 2, 4, 3, 7, 3

@@ -10,8 +10,8 @@ import tensorflow as tf
 from benchmarks import layers
 from benchmarks.networks import torch_language_model
 from common.training.make_trainer import make_trainer, set_precision
-from LanguageModeling.char_cnn import WordsFromCharacters
 from LanguageModeling.model import LanguageModel
+from LanguageModeling.parts.char_cnn import WordsFromCharacters
 from LanguageModeling.presets import PRESETS, LanguageConfig
 from LanguageModeling.reader import Spellings
 

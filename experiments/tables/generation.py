@@ -22,7 +22,7 @@ GENERATION = {
         {"preset": "small", "eval_samples": 20},
         data="ptb",
         script="VAE_train.py",
-        presets="vae_presets",
+        presets="vae.presets",
         hours=0.5,
         seeds=1,
         note=(

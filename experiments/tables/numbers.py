@@ -191,7 +191,7 @@ NUMBERS = {
             ),
         },
         script="train_recall.py",
-        presets="recall_presets",
+        presets="recall.presets",
         hours=0.1,
     ),
 }

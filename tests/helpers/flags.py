@@ -6,11 +6,11 @@ from common.config import RunConfig
 
 PRESET_MODULES = (
     "LanguageModeling.presets",
-    "LanguageModeling.vae_presets",
+    "LanguageModeling.vae.presets",
     "NER.presets",
     "Sentiment.presets",
     "NumberPrediction.presets",
-    "NumberPrediction.recall_presets",
+    "NumberPrediction.recall.presets",
 )
 
 

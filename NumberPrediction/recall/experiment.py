@@ -9,8 +9,8 @@ from common.training.compiled_steps import Trainer
 from common.training.experiment import Experiment
 from common.training.metrics import greedy_and_sampled, means
 from NumberPrediction import reader
-from NumberPrediction.recall_model import RecallModel
-from NumberPrediction.recall_presets import RecallConfig
+from NumberPrediction.recall.model import RecallModel
+from NumberPrediction.recall.presets import RecallConfig
 
 EVALUATION_BATCH = 500
 

@@ -3,8 +3,8 @@
 import numpy as np
 
 from common.training.compiled_steps import Trainer
-from LanguageModeling import documents
-from LanguageModeling.reviews import is_positive
+from LanguageModeling.corpora import documents
+from LanguageModeling.corpora.reviews import is_positive
 
 LONGEST = 1000  # words or characters of a review, its last ones, as in Sentiment
 

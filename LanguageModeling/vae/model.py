@@ -15,7 +15,7 @@ from common.ops.mixture import log_mean
 from common.ops.random import dropout, fold, hits
 from common.ops.softmax import log_likelihood
 from common.training.task_model import NamedTensors
-from LanguageModeling.vae_presets import VAEConfig
+from LanguageModeling.vae.presets import VAEConfig
 
 
 def kl_to_normal(mean: tf.Tensor, log_variance: tf.Tensor) -> tf.Tensor:

@@ -7,12 +7,12 @@ import numpy as np
 import tensorflow as tf
 
 from common.layers.make_layer import make_layer
-from LanguageModeling.char_cnn import WordsFromCharacters
-from LanguageModeling.context_layer import make_context_layer
+from LanguageModeling.parts.char_cnn import WordsFromCharacters
+from LanguageModeling.parts.context_layer import make_context_layer
+from LanguageModeling.parts.softmaxes import TiedSoftmax
+from LanguageModeling.parts.suffixes import SuffixSoftmax
 from LanguageModeling.presets import LanguageConfig
 from LanguageModeling.reader import Spellings
-from LanguageModeling.softmaxes import TiedSoftmax
-from LanguageModeling.suffixes import SuffixSoftmax
 
 
 def uniform_between(bound: float) -> Callable:

@@ -18,8 +18,8 @@ from common.training.metrics import add, greedy_and_sampled, means, named
 from common.training.restore import Trained, keep_encoder, load_run
 from LanguageModeling import reader
 from LanguageModeling.experiment import VOCABULARY
-from LanguageModeling.vae_model import SentenceVAE
-from LanguageModeling.vae_presets import VAEConfig
+from LanguageModeling.vae.model import SentenceVAE
+from LanguageModeling.vae.presets import VAEConfig
 
 STEPS_PER_CALL = 10
 PADDED = ("words",)

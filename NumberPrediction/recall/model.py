@@ -9,7 +9,7 @@ from common import objective
 from common.layers.make_layer import auxiliary, make_layer, run_layer
 from common.ops.replicas import part_of_mean
 from common.training.task_model import NamedTensors
-from NumberPrediction.recall_presets import RecallConfig
+from NumberPrediction.recall.presets import RecallConfig
 
 
 class RecallModel(keras.Model):

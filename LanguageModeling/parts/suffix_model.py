@@ -5,7 +5,7 @@ from typing import Any
 import tensorflow as tf
 
 from LanguageModeling.model import LanguageModel
-from LanguageModeling.parts import beside
+from LanguageModeling.parts.make_parts import beside
 
 
 class SuffixModel(LanguageModel):

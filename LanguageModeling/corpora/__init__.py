@@ -1,0 +1,1 @@
+"""Corpora of documents and of reviews: their readers, and how they are evaluated."""

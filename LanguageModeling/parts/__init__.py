@@ -1,0 +1,1 @@
+"""What a language model can be made of beside words, a recurrent layer and a softmax."""
