@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from experiments.tables.table import ACCURACY, ATTENTION, LSTM, MIXTURE, Row, Table
+from experiments.tables.table import ACCURACY, ATTENTION, LITERAL, LSTM, MIXTURE, Row, Table
 
 
 def _numbers(dev: float, test: float) -> dict[str, float]:
@@ -67,6 +67,10 @@ NUMBERS = {
             ),
             "dynamic_skip_lamda0.5": Row(
                 "dynamic skips, lamda 0.5", {"lamda": 0.5}, _numbers(90.4, 90.5)
+            ),
+            "literal_lamda0.5": Row(
+                "dynamic skips, lamda 0.5, the paper's formula to the letter",
+                {"lamda": 0.5, **LITERAL},
             ),
             **_released(),
         },
@@ -143,6 +147,7 @@ NUMBERS = {
                 {},
                 of="numbers21/dynamic_skip_lamda0.5",
             ),
+            "literal": Row("policy gradient, the paper's formula to the letter", LITERAL),
             # as many updates as the rows with samples
             "policy_gradient_25": Row(
                 "policy gradient, other inputs as baseline, 25 examples a step", {"batch_size": 25}
@@ -169,6 +174,31 @@ NUMBERS = {
             "Rows with 4 samples train on 25 examples a step in place of 100: a step costs the "
             "same, an epoch four times as much."
         ),
+    ),
+    "numbers101": Table(
+        "Number prediction, T = 101, the digit 91 to 100 steps back: accuracy (%)",
+        "NumberPrediction",
+        ACCURACY,
+        {
+            "lstm": Row(LSTM, {"cell": "lstm"}),
+            "attention": Row(ATTENTION, {"cell": "attention"}),
+            "random_skip": Row("random skips, lamda 0.5 (control)", {"cell": "random_skip"}),
+            "straight_through": Row(
+                "dynamic skips, lamda 0.5, straight-through", {"estimator": "straight_through"}
+            ),
+            "straight_through_lamda1": Row(
+                "dynamic skips, lamda 1, straight-through",
+                {"estimator": "straight_through", "lamda": 1.0},
+            ),
+            "samples": Row(
+                "dynamic skips, lamda 0.5, 4 samples of each example",
+                {"train_samples": 4, "batch_size": 25},
+            ),
+        },
+        {"preset": "paper21", "length": 100, "max_epochs": 10, **MIXTURE},
+        hours=0.5,
+        seeds=1,
+        note="The same ten epochs for every row, K = 10: the digit is ten hops back or more.",
     ),
     "recall": Table(
         "Recall of the first input's first component (Mongia): mean squared error",

@@ -54,14 +54,23 @@ ACCURACY = (
     ("test_accuracy_mixture16", MIXED, 2, 100.0),
 )
 LSTM, ATTENTION = "LSTM", "attention over the K states"
+# The paper's formula (eq. 4 to 6): each step has the whole reward, nothing is subtracted from it,
+# and the entropy counts in full, as sampled.
+LITERAL = {
+    "credit": "total",
+    "baseline": "none",
+    "rl_weight": 1.0,
+    "entropy": "sampled",
+    "entropy_weight": 1.0,
+    "entropy_decay": 1.0,
+}
 FIXED_3, FIXED_5 = "fixed skip 3", "fixed skip 5"
 
 
 def trial(n_actions: int) -> dict[str, Row]:
     """Further rows of a trial of estimators, at lamda 0.5, with the task's preset.
 
-    Random skips are the control: connections that nobody learned. In the paper's literal formula
-    (eq. 4 to 6) each step has the whole reward, and the entropy counts in full, as sampled.
+    Random skips are the control: connections that nobody learned.
     """
     connections = f"K = {n_actions}, lamda 0.5"
     return {
@@ -71,7 +80,7 @@ def trial(n_actions: int) -> dict[str, Row]:
         "attention_lamda0.5": Row(f"{ATTENTION}, lamda 0.5", {"cell": "attention", "lamda": 0.5}),
         "literal_lamda0.5": Row(
             f"dynamic skips, {connections}, the paper's formula to the letter",
-            {"lamda": 0.5, "credit": "total", "entropy": "sampled", "entropy_weight": 1.0},
+            {"lamda": 0.5, **LITERAL},
         ),
         "dynamic_skip_lamda0.5": Row(f"dynamic skips, {connections}", {"lamda": 0.5}),
         "samples_lamda0.5": Row(
