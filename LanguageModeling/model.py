@@ -38,8 +38,7 @@ class LanguageModel(keras.Model):
     b), with m_t(k) = tanh(M_k h^L_t) and q_t = softmax(Q h^L_t) (Yang et al. 2018, eq. 3).
 
     `--tied_embeddings`: S is E transposed. `--topics`: the first layer and the softmax get those of
-    the words so far, too. `--condition`: words are [B, T, 2], each with a class. What a flag adds
-    to these equations stands in `parts/`.
+    the words so far. `--condition`: words are [B, T, 2], each with a class. See also `parts/`.
 
     Args:
         config: the flags. n_words: V. spellings: for --model char. end: `<eos>`. n_classes: A.

@@ -35,8 +35,10 @@ SUMMARY = {
 
 # The tables of the trial of learned connections, the small scale of a task before the full one.
 TRIAL = (
+    "numbers11",
     "numbers21",
     "estimators21",
+    "numbers101",
     "ner_small",
     "ner",
     "imdb_small",
