@@ -42,6 +42,7 @@ TRIAL = (
     "ner_small",
     "ner",
     "imdb_small",
+    "imdb_last_small",
     "imdb",
     "lm_small",
     "lm_small_dropout",

@@ -136,6 +136,31 @@ SENTIMENT = {
         hours=0.5,
         note=_WORD2VEC_NOTE,
     ),
+    # the mean of the outputs has a short way back to every word, the last output has none
+    "imdb_last_small": Table(
+        "Sentiment, IMDB, small scale, the last output in place of the mean: accuracy (%)",
+        "Sentiment",
+        ACCURACY,
+        {
+            "lstm": Row(LSTM, {"cell": "lstm", "pooling": "last"}, of="imdb_small/lstm_last"),
+            "random_skip": Row("random skips, K = 3, lamda 0.5 (control)", {"cell": "random_skip"}),
+            "attention": Row(f"{ATTENTION}, lamda 0.5", {"cell": "attention", "lamda": 0.5}),
+            "dynamic_skip": Row("dynamic skips, K = 3, lamda 0.5", {}),
+            "straight_through": Row(
+                "dynamic skips, K = 3, lamda 0.5, straight-through",
+                {"estimator": "straight_through"},
+            ),
+            "straight_through_10": Row(
+                "dynamic skips, K = 10, lamda 0.5, straight-through",
+                {"estimator": "straight_through", "n_actions": 10},
+            ),
+        },
+        {**_SMALL, "pooling": "last"},
+        data="imdb",
+        vectors=_WORD2VEC,
+        hours=0.2,
+        note=_WORD2VEC_NOTE,
+    ),
     "imdb": Table(
         "Sentiment, IMDB: accuracy (%)",
         "Sentiment",
