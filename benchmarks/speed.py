@@ -73,30 +73,6 @@ def per_operation(
     return {cell: {name: share(name, cell) for name in seconds} for cell in cells}
 
 
-def cell_steps(runs: int) -> dict:
-    """One training step of every task's network, with every cell."""
-    from benchmarks import timing
-    from benchmarks.networks import language_models, number_networks, sentiment_networks, taggers
-    from common.config import CELLS
-
-    makers = {
-        "language model": (
-            lambda cell: language_models.our_steps(language_models.config_of("paper", cell=cell)),
-            language_models,
-        ),
-        "number prediction": (lambda cell: number_networks.our_steps(cell=cell), number_networks),
-        "sentiment": (lambda cell: sentiment_networks.our_steps(cell=cell), sentiment_networks),
-        "tagger": (lambda cell: taggers.our_steps(cell=cell), taggers),
-    }
-    found = {}
-    for name, (make, networks) in makers.items():
-        seconds = timing.interleaved({cell: make(cell) for cell in CELLS}, runs, warm_up=1)
-        found[name] = {
-            cell: [s / networks.STEPS for s in values] for cell, values in seconds.items()
-        }
-    return by_cell(found)
-
-
 def by_cell(seconds: dict[str, dict[str, list[float]]]) -> dict:
     """Medians in milliseconds of each cell, in each of several columns."""
     from benchmarks import timing
@@ -230,7 +206,6 @@ PARTS = {
         step,
         ("taggers",),
     ),
-    "cell_steps": Part("One training step of every task's network, with every cell", cell_steps),
     "inference": Part(
         "One sentence of 25 words through tagger and language model, and a generated word: a word",
         elsewhere,
