@@ -34,7 +34,10 @@ def by_hand(ids) -> list[float]:
     def parts(t):  # of the word at t: its own share, and the next word's, in ms
         mark = t + 1 < len(ids) and not LETTERS[ids[t + 1]]
         letters, zipf = LETTERS[ids[t]], ZIPF[ids[t]]
-        return 3.06 * letters - 4.99 * zipf + 28.4 * mark, 1.28 * letters - 3.46 * zipf + 11.3 * mark
+        return (
+            3.06 * letters - 4.99 * zipf + 28.4 * mark,
+            1.28 * letters - 3.46 * zipf + 11.3 * mark,
+        )
 
     mean = 3.06 * 4.43 - 4.99 * 5.79 + 28.4 * 0.118, 1.28 * 4.43 - 3.46 * 5.79 + 11.3 * 0.118
     found, z, previous = [], 0.0, None
