@@ -51,7 +51,7 @@ _IMDB_ROWS = {
         {"cell": "lstm", "pooling": "reading_time"},
     ),
     "lstm_attention_reading_time": Row(
-        "LSTM, the same mixed with attention over its outputs (a substitute)",
+        "LSTM, predicted reading times mixed with attention over its outputs (a substitute)",
         {"cell": "lstm", "pooling": "attention_and_reading_time"},
     ),
     "lstm_sentences": Row(
