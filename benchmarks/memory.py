@@ -19,17 +19,6 @@ CASES = (
 )
 
 
-def measure(_: int) -> dict:
-    """Peak MiB of each case at three lengths; however many runs are asked for, three."""
-    from benchmarks.layers import PTB
-
-    steps = PTB.n_steps, 2 * PTB.n_steps, 4 * PTB.n_steps
-    return {
-        "mib": {case: {str(n): round(peak_mib(case, n), 1) for n in steps} for case in CASES},
-        "shape": str(PTB),
-    }
-
-
 def peak_mib(case: str, n_steps: int) -> float:
     """Peak MiB above the memory of weights and inputs.
 
@@ -57,7 +46,7 @@ def _status(key: str) -> float:
     raise KeyError(key)
 
 
-def _peak_here(case: str, n_steps: int) -> float:
+def measure(case: str, n_steps: int) -> float:
     """Peak MiB in this process."""
     import keras
 
@@ -86,4 +75,4 @@ def _peak_here(case: str, n_steps: int) -> float:
 
 
 if __name__ == "__main__":
-    print(_peak_here(sys.argv[1], int(sys.argv[2])))
+    print(measure(sys.argv[1], int(sys.argv[2])))

@@ -123,6 +123,18 @@ def elsewhere(runs: int, module: str) -> dict:
     return importlib.import_module(f"benchmarks.{module}").measure(runs)
 
 
+def memory(runs: int) -> dict:
+    """Peak memory of a layer, forward and backward, at three lengths."""
+    from benchmarks.layers import PTB
+    from benchmarks.memory import CASES, peak_mib
+
+    steps = PTB.n_steps, 2 * PTB.n_steps, 4 * PTB.n_steps
+    return {
+        "mib": {case: {str(n): round(peak_mib(case, n), 1) for n in steps} for case in CASES},
+        "shape": str(PTB),
+    }
+
+
 def table(seconds: dict[str, list[float]], reference: str) -> dict:
     """Medians in milliseconds, and the reference's time as a share of each."""
     from benchmarks import timing
@@ -222,8 +234,7 @@ PARTS = {
     "memory": Part(
         "Peak memory of the layer, forward and backward, above weights and inputs, beside autodiff"
         " through the cell",
-        elsewhere,
-        ("memory",),
+        memory,
     ),
     "systems": Part(
         "One training step of other systems' networks, beside the same ones of Keras' own layers",
