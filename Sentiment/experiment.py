@@ -22,6 +22,7 @@ from Sentiment import reader
 from Sentiment.model import SentimentModel
 from Sentiment.pooling import SENTENCE_ENDS
 from Sentiment.presets import SentimentConfig
+from Sentiment.reading_time import ReadingTimePooling, word_features
 
 VOCABULARY = "vocabulary.txt"  # in the run's folder
 CLASSES = "classes.txt"  # of own data, beside it
@@ -136,6 +137,9 @@ def build(config: SentimentConfig) -> Experiment:
     }
     buckets = bucketing.bucket_lengths(data["train"].lengths, config.n_buckets)
     model = make_model(config, vocabulary, corpus.classes, vectors)
+    if isinstance(model.pooling, ReadingTimePooling):
+        features = word_features(vocabulary, (example.words for example in corpus.train))
+        model.pooling.times.features.assign(features)  # of a trained one in its checkpoints
     keep_encoder(vocabulary, config.run_dir, VOCABULARY)
     if corpus.names:
         keep_encoder(Vocabulary(corpus.names), config.run_dir, CLASSES)

@@ -19,6 +19,7 @@ from common.training.task_model import NamedTensors
 from Sentiment.jump import JumpReader, Skimmed, value_loss
 from Sentiment.pooling import AttentionPooling, HierarchicalPooling
 from Sentiment.presets import SentimentConfig
+from Sentiment.reading_time import ReadingTimePooling
 
 CLASSES = {
     2: ("negative", "positive"),
@@ -33,7 +34,8 @@ class SentimentModel(keras.Model):
         p = softmax(V D(h) + b),    h = mean_t h_t or h_n,    D: dropout
 
     With `--pooling attention` h is a weighted mean (`pooling.py`), with `--sentences` one of
-    weighted means of sentences. With `--model jump` h is the state after the words that were read
+    weighted means of sentences; with `reading_time` the weights are predicted from the words
+    (`reading_time.py`). With `--model jump` h is the state after the words that were read
     (`jump.py`).
 
     The agent is rewarded with log p(label), after the last word. With `--estimator marginal` p is
@@ -61,13 +63,16 @@ class SentimentModel(keras.Model):
         self.recurrent = make_layer(config, config.rnn_size, name="recurrent")
         self.reader = JumpReader(config, self.recurrent) if config.model == "jump" else None
         self.pooling = None
-        attends = config.pooling == "attention" and self.reader is None
-        if attends and config.sentences:
+        kind = config.pooling if self.reader is None else ""
+        if kind == "attention" and config.sentences:
             plain = {"name": "sentences", "zoneout": (0.0, 0.0)}  # that of the flags is of --cell
             sentence_layer = make_layer(config, config.rnn_size, "lstm", **plain)
             self.pooling = HierarchicalPooling(sentence_layer, ends, name="pooling")
-        elif attends:
+        elif kind == "attention":
             self.pooling = AttentionPooling(name="pooling")
+        elif "reading_time" in kind:
+            both = kind == "attention_and_reading_time"
+            self.pooling = ReadingTimePooling(n_words, both, name="pooling")
         self.classifier = keras.layers.Dense(n_classes, name="classifier")
         self(tf.ones([1, 1], tf.int32), tf.ones([1], tf.int32))  # creates the weights
         if vectors is not None:
@@ -102,10 +107,10 @@ class SentimentModel(keras.Model):
         rate = self.config.dropout if training else 0.0
         if self.config.is_marginal:
             return self._expected_logits(lengths, trace, rate, fold(seed, 1)), trace
-        if isinstance(self.pooling, HierarchicalPooling):
-            h = self.pooling(outputs, words, mask)
-        elif self.pooling is not None:
+        if isinstance(self.pooling, AttentionPooling):
             h = self.pooling(outputs, mask)
+        elif self.pooling is not None:
+            h = self.pooling(outputs, words, mask)
         elif self.config.pooling == "mean":
             real = tf.cast(mask, outputs.dtype)[:, :, None]
             h = tf.math.divide_no_nan(tf.reduce_sum(outputs * real, 1), tf.reduce_sum(real, 1))

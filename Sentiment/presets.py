@@ -67,7 +67,7 @@ class SentimentConfig(cells.flags_of([JumpOptions]), _Model, RunConfig):
     pooling: str = setting(
         "mean",
         "input of the classifier: mean, last or weighted output",
-        choices=("mean", "last", "attention"),
+        choices=("mean", "last", "attention", "reading_time", "attention_and_reading_time"),
     )
     sentences: bool = setting(
         False, "attention over the words of each sentence, then over the sentences"

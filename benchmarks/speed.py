@@ -236,6 +236,11 @@ PARTS = {
         " through the cell",
         memory,
     ),
+    "systems": Part(
+        "One training step of other systems' networks, beside the same ones of Keras' own layers",
+        elsewhere,
+        ("systems",),
+    ),
     "compilation": Part(
         "Training steps as `--jit_compile` chooses by default, compiled as a whole by XLA, and as a"
         " plain graph",

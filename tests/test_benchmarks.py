@@ -9,9 +9,10 @@ import time
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from benchmarks import inference, layers, speed, timing
-from benchmarks.networks import taggers
+from benchmarks import inference, layers, speed, systems, timing
+from benchmarks.networks import language_models, sentiment_networks, taggers
 from experiments import figure_growth, report
 
 TINY = layers.Size(batch=2, n_steps=3, features=4, units=5, n_actions=2, agent_units=3)
@@ -77,6 +78,51 @@ def test_the_tagger_around_keras_layers_has_as_many_weights(monkeypatch):
     )
     assert sorted(ours) == sorted(theirs)
     assert type(models[1].forward).__module__.startswith("keras.")
+
+
+NETWORKS = {  # whose model is made where, and a tiny size without dropout
+    "tagger of Lample et al.": (taggers, "NERModel", {"char_rnn_size": 2}),
+    "dilated convolutions": (taggers, "NERModel", {"filters": 4}),
+    "attention pooling": (sentiment_networks, "SentimentModel", {"max_tokens": 3}),
+    "variational LSTM": (
+        language_models,
+        "LanguageModel",
+        {"num_unroll_steps": 3, "word_dropout": 0.0, "state_dropout": 0.0},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_their_network_is_ours(name, monkeypatch):
+    """With the same weights and without dropout it has the same loss, of padded texts too."""
+    networks, model_class, flags = NETWORKS[name]
+    monkeypatch.setattr(networks, "N_WORDS", 20)
+    monkeypatch.setattr(taggers, "N_STEPS", 3)
+    made, make = [], getattr(networks, model_class)
+    keep = lambda *args: made.append(make(*args)) or made[-1]  # noqa: E731
+    monkeypatch.setattr(networks, model_class, keep)
+    flags |= {"dropout": 0.0, "batch_size": 2, "jit_compile": False}
+    flags |= {} if name == "dilated convolutions" else {"rnn_size": 5}
+    _, theirs = systems.SYSTEMS[name][0](**flags)
+    ours = made[0]
+    # the kernels, then the biases, by size; those of one size in order
+    one, other = (
+        sorted(weights, key=lambda v: ("bias" in v.path, np.prod(v.shape)))
+        for weights in (ours.trainable_variables, theirs.weights)
+    )
+    random = np.random.default_rng(0)
+    for a, b in zip(one, other, strict=True):
+        a.assign(random.normal(0, 0.5, a.shape))
+        b.assign(np.reshape(a, b.shape))
+    batch = {key: array[0] for key, array in theirs.batches.items()}
+    batch |= {key: batch[key] % 20 for key in ("words", "targets") if key in batch}
+    if "lengths" in batch:
+        batch["words"][1, 2], batch["lengths"][1] = 0, 2
+    batch = {key: tf.constant(array) for key, array in batch.items()}
+    state = ours.initial_state(2)
+    loss, _, _ = ours.training_loss(batch, state, tf.zeros(2, tf.int32), {"learning_rate": 0.0})
+    per_step = 3 if name == "variational LSTM" else 1  # its loss is a sum over the steps
+    assert np.isclose(loss / per_step, theirs.loss(batch), rtol=1e-5)
 
 
 @pytest.fixture

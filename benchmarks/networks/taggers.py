@@ -13,6 +13,7 @@ from common.data.text import PADDING, UNKNOWN, Vocabulary
 from common.training.compiled_steps import Trainer
 from common.training.make_trainer import make_trainer
 from NER import network
+from NER.experiment import make_optimizer
 from NER.model import NERModel
 from NER.presets import NERConfig
 from NER.reader import Encoder
@@ -49,17 +50,17 @@ def examples(config: NERConfig, n_chars: int, n_tags: int) -> dict[str, np.ndarr
 
 
 def our_steps(**flags: Any) -> Callable[[], object]:
-    """STEPS training steps of the paper's preset."""
+    """STEPS training steps of the paper's preset, or of another's flags."""
     trainer, batches = our_trainer(**flags)
     return lambda: trainer.train(batches, (), 0, {"learning_rate": 1e-5})
 
 
 def our_trainer(**flags: Any) -> tuple[Trainer, dict[str, np.ndarray]]:
-    """The trainer of the paper's preset, and STEPS batches."""
+    """The trainer of the paper's preset, or of another's flags, and STEPS batches."""
     config = NERConfig(**flags)
     words = encoder(config)
     model = NERModel(config, words)
-    optimizer = keras.optimizers.SGD(config.learning_rate, config.momentum)
+    optimizer = make_optimizer(config)
     trainer = make_trainer(model, config, optimizer, STEPS, many_shapes=True)
     return trainer, examples(config, len(words.chars), len(words.tags))
 

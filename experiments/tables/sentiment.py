@@ -46,6 +46,14 @@ _IMDB_ROWS = {
         "LSTM, attention over its outputs instead of the mean",
         {"cell": "lstm", "pooling": "attention"},
     ),
+    "lstm_reading_time": Row(
+        "LSTM, attention by predicted reading times (self-paced; a substitute)",
+        {"cell": "lstm", "pooling": "reading_time"},
+    ),
+    "lstm_attention_reading_time": Row(
+        "LSTM, predicted reading times mixed with attention over its outputs (a substitute)",
+        {"cell": "lstm", "pooling": "attention_and_reading_time"},
+    ),
     "lstm_sentences": Row(
         "LSTM, attention over words and over sentences",
         {"cell": "lstm", "pooling": "attention", "sentences": True},
