@@ -74,8 +74,8 @@ def run(
         states: the layer's initial states, [..., B, K * H] twice ("carried") or [..., B, H] twice
             ("window").
         candidate_mask, recurrent_mask (on h~ before its product), held (zoneout, of h and of c):
-            [T, B, H]; recurrent masks of the gates side by side [T, B, 4H]. weights: [..., B, T, K] of the distances 1..K, in place of what
-            `distances` says.
+            [T, B, H]; recurrent masks of the gates side by side [T, B, 4H].
+        weights: [..., B, T, K] of the distances 1..K, in place of what `distances` says.
     Returns:
         outputs and what the agent observes [..., B, T, H] each, and the final states in the form of
         `states`.
