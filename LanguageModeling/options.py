@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from common.choices import STATE_MASKS
 from common.config import cells, setting
 
 
@@ -62,6 +63,9 @@ class Variational:
 
     word_dropout: float = setting(0.2, _WORDS, **_RATE)
     state_dropout: float = setting(0.2, "share of h dropped before its product with U", **_RATE)
+    state_masks: str = setting(
+        "one", "masks of h: one for all gates, or one for each", choices=STATE_MASKS
+    )
 
 
 @cells.options

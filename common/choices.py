@@ -41,6 +41,7 @@ ESTIMATORS = {
 # For tasks whose loss is no likelihood of one step.
 WITHOUT_MARGINAL = tuple(name for name in ESTIMATORS if name != "marginal")
 HISTORIES = ("carried", "window")
+STATE_MASKS = ("one", "per_gate")
 
 
 def one_of(name: str, value: str, choices: Sequence[str]) -> str:

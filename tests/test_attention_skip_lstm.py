@@ -44,7 +44,7 @@ class Case(NamedTuple):
     lamda: float = 1.0
     observation: str = "previous"
     layer_norm: bool = False
-    drop: bool = False  # candidates
+    drop: int = 0  # candidates and states, these with so many masks
     jit_compile: bool = True
     mode: str = "xla"
 
@@ -52,8 +52,8 @@ class Case(NamedTuple):
 CASES = [
     Case(2),
     Case(3, lamda=0.5, layer_norm=True, jit_compile=False, mode="graph"),
-    Case(3, lamda=0.5, observation="mean", drop=True, mode="graph"),
-    Case(3, observation="mean", layer_norm=True, drop=True, jit_compile=False, mode="eager"),
+    Case(3, lamda=0.5, observation="mean", drop=1, mode="graph"),
+    Case(3, observation="mean", layer_norm=True, drop=4, jit_compile=False, mode="eager"),
     Case(5, lamda=0.3, mode="eager"),
     Case(8, lamda=0.5, observation="mean"),  # more states than steps
     Case(1),  # nothing to attend to
@@ -77,8 +77,10 @@ def test_the_layer_is_the_cell(case):
     randomise(layer)
     reference.cell.set_weights(layer.cell.get_weights())
     if case.drop:  # and hold
-        masks = np.random.default_rng(2).choice([0.0, 0.4, 2.0], (4, B, H)).astype(np.float32)
-        of_a_step = Masks(*map(tf.constant, masks[:2]), State(*map(tf.constant, masks[2:] / 2)))
+        sizes = H, case.drop * H, H, H
+        drawn = np.random.default_rng(2).choice([0.0, 0.4, 2.0], (B, sum(sizes)))
+        masks = tf.split(tf.constant(drawn, tf.float32), sizes, -1)
+        of_a_step = Masks(*masks[:2], State(*(a / 2 for a in masks[2:])))
         of_all = of_a_step.each(lambda a: tf.tile(a[None], [T, 1, 1]))
         layer.cell.masks = lambda shape, training, seed: of_all
         reference.cell.masks = lambda shape, training, seed: of_a_step

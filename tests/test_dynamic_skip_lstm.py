@@ -83,7 +83,7 @@ class Case(NamedTuple):
     zero_output_for_mask: bool = False
     go_backwards: bool = False
     layer_norm: bool = False
-    drop: bool = False  # candidates and states, of which zoneout holds some
+    drop: int = 0  # candidates and states, these with so many masks; zoneout holds some
     mode: str = "xla"
 
     def cell(self) -> dict:
@@ -99,7 +99,7 @@ class Case(NamedTuple):
 
 
 CASES = [
-    Case(1, drop=True),
+    Case(1, drop=1),
     Case(
         1,
         lamda=0.5,
@@ -112,13 +112,13 @@ CASES = [
         mode="eager",
     ),
     Case(2, lamda=0.0, history="window", masked=True, go_backwards=True, mode="graph"),
-    Case(2, lamda=0.5, observation="mean", go_backwards=True, layer_norm=True, drop=True),
+    Case(2, lamda=0.5, observation="mean", go_backwards=True, layer_norm=True, drop=4),
     Case(2, observation="mean", history="window", masked=True, mode="eager"),
     Case(5, lamda=0.0, observation="mean", masked=True, zero_output_for_mask=True, layer_norm=True),
     Case(5, lamda=0.5, masked=True, go_backwards=True),
-    Case(5, lamda=0.5, history="window", layer_norm=True, drop=True, mode="graph"),
+    Case(5, lamda=0.5, history="window", layer_norm=True, drop=4, mode="graph"),
     Case(5, observation="mean", history="window", masked=True, layer_norm=True),
-    Case(5, drop=True, mode="plain"),
+    Case(5, drop=1, mode="plain"),
     Case(8, lamda=0.5, observation="mean", history="window"),  # more choices than steps
 ]
 
@@ -162,7 +162,8 @@ def test_layer_equals_numpy(case, estimator):
     states = [normal((B, size), 101 + n) for n, size in enumerate(layer.state_size)]
     masks = {}
     if case.drop:
-        dropped = np.random.default_rng(2).choice([0.0, 2.0], (2, T, B, H)).astype(dtype)
+        dropped = np.random.default_rng(2).choice([0.0, 2.0], (T, B, (1 + case.drop) * H))
+        dropped = np.split(dropped.astype(dtype), [H], -1)
         held = np.random.default_rng(3).choice([0.0, 1.0, 0.3], (2, T, B, H)).astype(dtype)
         masks = {"candidate_mask": dropped[0], "recurrent_mask": dropped[1], "held": held}
         given_masks = Masks(*map(tf.constant, dropped), State(*map(tf.constant, held)))

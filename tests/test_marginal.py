@@ -90,7 +90,7 @@ def test_next_h_of_the_drawn_distance_is_the_output():
     And of the only one, K = 1, the plain LSTM.
     """
     rates = dict.fromkeys(("dropout", "recurrent_dropout", "state_dropout", "weight_dropout"), 0.3)
-    layer = skip(**rates, zoneout=(0.4, 0.3), lamda=0.6)
+    layer = skip(**rates, state_masks="per_gate", zoneout=(0.4, 0.3), lamda=0.6)
     mask = tf.constant([[True, False, True, True], [False, True, True, False]])
     x = normal((B, T, D), 1)
     outputs = layer(x, mask=mask, training=True, seed=SEED)

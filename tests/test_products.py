@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from common.ops.products import product, weight_gradient
+from common.ops.products import product, through, weight_gradient
 
 
 def test_product_and_its_gradient():
@@ -25,8 +25,22 @@ def test_product_and_its_gradient():
     np.testing.assert_allclose(y, np.einsum("tbm,mn->tbn", x, w))
     np.testing.assert_allclose(d_x, np.einsum("tbn,mn->tbm", d, w))
     np.testing.assert_allclose(d_w, np.einsum("tbm,tbn->mn", x, d))
-    np.testing.assert_allclose(weight_gradient(x, tf.constant(d), tf.float64), d_w)
+    np.testing.assert_allclose(weight_gradient(x, tf.constant(d), w), d_w)
     np.testing.assert_allclose(product(tf.constant(d[0]), w, transpose_b=True), d[0] @ w.numpy().T)
+
+
+def test_blocks_side_by_side():
+    """Each has a matrix of its own."""
+    x, w, d = (np.random.default_rng(0).normal(size=s) for s in ((3, 2, 12), (3, 4, 5), (3, 2, 15)))
+    x_g, d_g = x.reshape(3, 2, 3, 4), d.reshape(3, 2, 3, 5)
+    x, w, d = (tf.constant(a) for a in (x, w, d))
+    y = np.einsum("tbgm,gmn->tbgn", x_g, w).reshape(3, 2, 15)
+    d_x = np.einsum("tbgn,gmn->tbgm", d_g, w).reshape(3, 2, 12)
+    np.testing.assert_allclose(product(x, w), y)
+    for xla in (False, True):
+        np.testing.assert_allclose(through(w, xla)(d), d_x)
+    wanted = np.einsum("tbgm,tbgn->gmn", x_g, d_g)
+    np.testing.assert_allclose(weight_gradient(x, d, w), wanted)
 
 
 @pytest.mark.parametrize("mode", ["eager", "graph", "xla"])

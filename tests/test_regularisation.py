@@ -10,7 +10,9 @@ from common.config import parse
 from common.errors import InputError
 from common.layers.dynamic_skip_lstm import DynamicSkipLSTM
 from common.layers.fast_lstm import FastLSTM
+from common.layers.fixed_skip_lstm import FixedSkipLSTM
 from common.layers.make_layer import make_layer
+from common.ops.masks import Masks
 from common.ops.random import dropout_mask, fold
 from LanguageModeling.model import LanguageModel
 from LanguageModeling.parts.regularisation import drop, drop_words, penalty
@@ -18,6 +20,7 @@ from LanguageModeling.presets import PRESETS, LanguageConfig
 
 B, T, H, V, K = 2, 4, 3, 7, 3
 SEED = tf.constant([3, 4])
+PER_GATE = "--state_masks=per_gate"
 RATES = {"state_dropout": 0.4, "weight_dropout": 0.3, "zoneout": (0.5, 0.2)}
 X = np.random.default_rng(0).normal(size=(B, T, H)).astype(np.float32)
 
@@ -47,12 +50,14 @@ def by_name(layer):
 # ------------------------------------------------------------------------------------- the layers
 
 
-def test_the_masks_of_a_seed_are_what_a_layer_uses():
+@pytest.mark.parametrize("state_masks, n_masks", [("one", 1), ("per_gate", 4)])
+def test_the_masks_of_a_seed_are_what_a_layer_uses(state_masks, n_masks):
     """One for all steps of the state and of U; zoneout's anew at each step; others by another seed.
 
     With their gradients in every mode: test_dynamic_skip_lstm.py.
     """
-    layer = DynamicSkipLSTM(H, K, lamda=0.6, return_sequences=True, jit_compile=False, **RATES)
+    options = RATES | {"lamda": 0.6, "state_masks": state_masks}
+    layer = DynamicSkipLSTM(H, K, return_sequences=True, jit_compile=False, **options)
     layer.build(X.shape)
     found = randomised(layer)(X, training=True, seed=SEED)
     masks = layer.cell.masks([T, B, H], True, SEED)
@@ -67,12 +72,39 @@ def test_the_masks_of_a_seed_are_what_a_layer_uses():
     np.testing.assert_array_equal(found, layer(X, training=True, seed=SEED))
     assert np.abs(found - layer(X, training=True, seed=SEED + 1)).max() > 0.01
 
-    size, share = [50, 40, 30], layer.cell.masks([50, 40, 30], True, SEED)
+    share, other = (layer.cell.masks([50, 40, 30], True, seed) for seed in (SEED, SEED + 1))
     recurrent, held_h = share.recurrent.numpy(), share.held.h.numpy()
-    assert [*np.unique(recurrent)] == [0, np.float32(1 / 0.6)] and recurrent.shape == tuple(size)
-    assert np.unique(recurrent[0], axis=0).shape[0] == 40  # another for each row
+    assert [*np.unique(recurrent)] == [0, np.float32(1 / 0.6)]
+    assert recurrent.shape == (50, 40, n_masks * 30) and (recurrent == recurrent[0]).all()
+    for one in (recurrent[0], other.recurrent[0].numpy()):  # another for each row and gate
+        assert np.unique(one.reshape(-1, 30), axis=0).shape[0] == 40 * n_masks
+    assert abs((recurrent[0] != other.recurrent[0].numpy()).mean() - 0.48) < 0.05
     assert abs(held_h.mean() - 0.2) < 0.01 and abs(share.held.c.numpy().mean() - 0.5) < 0.01
     assert (held_h[0] != held_h[1]).any()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
+def test_four_equal_masks_are_one(dtype):
+    """Of the sums over the gates only the order differs. Without a rate there is no mask."""
+    layers = [
+        FixedSkipLSTM(H, 2, state_masks=kind, return_sequences=True, jit_compile=False, dtype=dtype)
+        for kind in ("one", "per_gate")
+    ]
+    mask = tf.constant(np.random.default_rng(1).choice([0.0, 2.0], (1, B, H)), tf.float32)
+    plain, found = [], []
+    for layer, n_masks in zip(layers, (1, 4), strict=True):
+        layer.build(X.shape)
+        plain.append(randomised(layer)(X, training=True).numpy())
+        masks = Masks(recurrent=tf.tile(mask, [T, 1, n_masks]))
+        layer.cell.masks = lambda shape, training, seed, masks=masks: masks
+        with tf.GradientTape() as tape:
+            outputs = layer(X, training=True)
+            loss = tf.reduce_sum(tf.cast(outputs, tf.float32) ** 2)
+        found.append([outputs, *tape.gradient(loss, layer.trainable_variables)])
+    np.testing.assert_array_equal(*plain)
+    assert (plain[0] != found[0][0].numpy()).any()
+    for one, per_gate in zip(*found, strict=True):
+        np.testing.assert_allclose(per_gate, one, rtol=1e-5, atol=1e-6)
 
 
 def test_a_cell_holds_as_its_layer_does():
@@ -116,6 +148,7 @@ def test_zoneout_holds_everything_or_its_expectation():
         ({"zoneout": (0.5, 2)}, r"zoneout must lie in \[0, 1\]; received 2"),
         ({"state_dropout": 1.0}, r"state_dropout must lie in \[0, 1\)"),
         ({"weight_dropout": "half"}, "weight_dropout must lie"),
+        ({"state_masks": "two"}, "state_masks must be one of one, per_gate; received 'two'"),
     ],
 )
 def test_rates_that_are_none(options, message):
@@ -162,7 +195,8 @@ def test_the_loss_is_numpys(kind, graph):
     """
     batch = windows(2)
     flags = ["--rl_weight=0", "--entropy_weight=0", "--dropout=0.3", "--word_dropout=0.4"]
-    flags += ["--tied_embeddings", "--slowness_l2=0.5"] if kind == "awd" else []
+    of_kind = {"awd": "--tied_embeddings --slowness_l2=0.5", "variational": PER_GATE}
+    flags += of_kind[kind].split()
     model = LanguageModel(config(*flags, f"--regularisation={kind}"), V)
     expected, h, x = numpy_loss(randomised(model), batch, SEED)
     if kind == "awd":
@@ -230,6 +264,7 @@ def test_a_mixture_has_masks_as_in_training():
         ("--cell=gru --zoneout=0.5,0.1", "--zoneout belongs to --cell dynamic_skip or --cell lstm"),
         ("--word_dropout=0.1", "--word_dropout belongs to --regularisation variational or .*awd"),
         ("--regularisation=awd --state_dropout=0.1", "--state_dropout belongs to"),
+        (PER_GATE, "--state_masks belongs to --regularisation variational"),
         (
             "--regularisation=variational --cell=gru",
             "variational expects one of --cell dynamic_skip, lstm, .*; got gru: change one of them",

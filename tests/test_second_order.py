@@ -56,26 +56,32 @@ class Replay(DynamicSkipLSTMCell):
         super().build((*input_shape[:-1], D))
 
     def call(self, inputs, states, training=False):
-        x, distances, *masks = tf.split(inputs, [D, 1, H, H, H, H], -1)
+        n_masks = (inputs.shape[-1] - D - 1) // H - 3
+        x, distances, *masks = tf.split(inputs, [D, 1, H, n_masks * H, H, H], -1)
         logits = self.logits(x, states)
         masks = Masks(*masks[:2], State(*masks[2:]))
         return self.step(x, states, tf.cast(distances[:, 0], tf.int32), masks, logits)
 
 
-def skip(**options):
-    """A layer and the same by a cell without a hand-written gradient: functions of x and states."""
+def skip(n_masks=1, **options):
+    """A layer and the same by a cell without a hand-written gradient: functions of x and states.
+
+    `n_masks`: 1 of h for all gates, or 4.
+    """
     options = dict(n_actions=3, lamda=0.7, agent_units=A, **options)
     layer = DynamicSkipLSTM(H, **options, return_sequences=True, jit_compile=False)
     reference = keras.layers.RNN(Replay(H, **options), return_sequences=True)
-    layer.build(X.shape), reference.build((B, T, D + 1 + 4 * H))
+    layer.build(X.shape), reference.build((B, T, D + 1 + (3 + n_masks) * H))
     randomise(layer)
     reference.cell.set_weights(layer.cell.get_weights())
-    kept = np.random.default_rng(2).choice([0.0, 0.4, 2.0], (4, T, B, H)).astype(np.float32)
-    kept[2:] /= 2  # at most all is held
-    masks = Masks(*map(tf.constant, kept[:2]), State(*map(tf.constant, kept[2:])))
+    kept = np.random.default_rng(2).choice([0.0, 0.4, 2.0], (T, B, (3 + n_masks) * H))
+    kept[..., -2 * H :] /= 2  # at most all is held
+    kept = tf.constant(kept, tf.float32)
+    masks = tf.split(kept, [H, n_masks * H, H, H], -1)
+    masks = Masks(*masks[:2], State(*masks[2:]))
     layer.cell.masks = lambda shape, training, seed: masks
-    given = [DISTANCES[..., None], *kept.transpose(0, 2, 1, 3)]
-    given = np.concatenate(given, -1).astype(np.float32)
+    given = np.concatenate([DISTANCES[..., None], np.swapaxes(kept, 0, 1)], -1)
+    given = given.astype(np.float32)
     window = options.get("history") == "window"
     zeros = [tf.zeros([B, 3 * H])] * (2 if window else 0)
     return (
@@ -132,7 +138,11 @@ def penalty(layer, x=X):
     "make, options, mode",
     [
         (skip, dict(layer_norm=True), "graph"),
-        (skip, dict(history="window", observation="mean", estimator="straight_through"), "eager"),
+        (
+            skip,
+            dict(history="window", observation="mean", estimator="straight_through", n_masks=4),
+            "eager",
+        ),
         pytest.param(skip, dict(estimator="straight_through"), "xla", marks=LONG),
         (attention, dict(layer_norm=True, observation="mean"), "eager"),
         pytest.param(attention, {}, "xla", marks=LONG),

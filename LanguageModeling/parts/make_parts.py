@@ -31,8 +31,8 @@ def make_layers(config: LanguageConfig, uniform: Callable) -> list[keras.layers.
     if config.model == "document":
         return [make_context_layer(config, **shared)]
     agent = {"agent_initializer": uniform} if config.cell == "dynamic_skip" else {}
-    rates = {name: getattr(config, name) for name in ("state_dropout", "weight_dropout")}
-    shared |= {name: rate for name, rate in rates.items() if rate}
+    masks = ("state_dropout", "state_masks", "weight_dropout")
+    shared |= {name: value for name in masks if (value := getattr(config, name))}
     return [
         make_layer(config, config.rnn_size, "lstm", name=f"lstm_{i}", **shared)
         for i in range(config.rnn_layers - 1)

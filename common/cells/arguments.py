@@ -62,6 +62,7 @@ class KStateArguments(RecurrentArguments, total=False):
     dropout: float
     recurrent_dropout: float
     state_dropout: float
+    state_masks: str
     weight_dropout: float
     zoneout: Sequence[float]
     seed: int | None

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..choices import ESTIMATORS, HISTORIES, OBSERVATIONS, one_of
+from ..choices import ESTIMATORS, HISTORIES, OBSERVATIONS, STATE_MASKS, one_of
 from .keras_arguments import OF_THE_CELL
 
 
@@ -92,6 +92,7 @@ OF_A_SKIP_CELL = {
     "forget_bias": number,
     "previous_bias": number_or_none,
     "observation": partial(one_of, choices=OBSERVATIONS),
+    "state_masks": partial(one_of, choices=STATE_MASKS),
     "history": partial(one_of, choices=HISTORIES),
     "estimator": partial(one_of, choices=ESTIMATORS),
 }

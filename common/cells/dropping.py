@@ -32,8 +32,11 @@ class Dropping:
         if training and self.recurrent_dropout:
             found["candidate"] = self.candidate_mask(shape, seed)
         if training and self.state_dropout:
-            mask = dropout_mask(shape[-2:], self.state_dropout, fold(seed, 3), dtype=dtype)
-            found["recurrent"] = tf.broadcast_to(mask, shape)
+            rate, seeds = self.state_dropout, [fold(seed, 3)]
+            if self.state_masks == "per_gate":
+                seeds = [fold(*seeds, gate) for gate in range(4)]
+            of_gates = [dropout_mask(shape[-2:], rate, one, dtype=dtype) for one in seeds]
+            found["recurrent"] = tf.concat([tf.broadcast_to(a, shape) for a in of_gates], -1)
         if training and self.weight_dropout:
             size, rate = self.recurrent_kernel.shape, self.weight_dropout
             found["kernel"] = dropout_mask(size, rate, fold(seed, 4), axis=None, dtype=dtype)

@@ -11,7 +11,7 @@ import tensorflow as tf
 from ..ops import agent
 from ..ops.gates import Norm, State
 from ..ops.masks import Masks
-from ..ops.products import wide
+from ..ops.products import by_blocks, wide
 from .arguments import Constraint, Initializer, LayerArguments, Regularizer
 from .base import fresh, with_block
 from .checks import OF_A_SKIP_CELL
@@ -49,6 +49,7 @@ class KStateCell(Dropping, Settings, keras.layers.Layer):
             (Semeniuta et al. 2016). Keras' LSTM does under that name what is `state_dropout` here.
         state_dropout: share of h~ dropped before its product with U, one mask for all steps (Gal &
             Ghahramani 2016).
+        state_masks: "one" for all four gates, or one "per_gate" (there: tied, untied).
         weight_dropout: share of the numbers in U dropped, one mask for all steps and rows (Merity
             et al. 2018).
         zoneout: two probabilities, that a number of c and that one of h stays as it is in c~ and
@@ -102,6 +103,7 @@ class KStateCell(Dropping, Settings, keras.layers.Layer):
         dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
         state_dropout: float = 0.0,
+        state_masks: str = "one",
         weight_dropout: float = 0.0,
         zoneout: Sequence[float] = (0.0, 0.0),
         seed: int | None = None,
@@ -130,6 +132,7 @@ class KStateCell(Dropping, Settings, keras.layers.Layer):
             dropout=dropout,
             recurrent_dropout=recurrent_dropout,
             state_dropout=state_dropout,
+            state_masks=state_masks,
             weight_dropout=weight_dropout,
             zoneout=zoneout,
             seed=seed,
@@ -253,7 +256,7 @@ class KStateCell(Dropping, Settings, keras.layers.Layer):
         masks = self.masks(tf.shape(h), False, None) if masks is None else masks
         masks = tf.nest.map_structure(lambda a: None if a is None else tf.cast(a, h.dtype), masks)
         kernel = masks.weights(tf.convert_to_tensor(self.recurrent_kernel))
-        z = x @ tf.convert_to_tensor(self.kernel) + masks.dropped(h) @ kernel
+        z = x @ tf.convert_to_tensor(self.kernel) + by_blocks(tf.matmul, masks.dropped(h), kernel)
         z = z if self.bias is None else z + self.bias
         h, c = masks.step(z, State(h, c), self.norm_weights(z.dtype))
         states = [self._flat(tf.concat([s[1:], new[None]], 0)) for s, new in ((hs, h), (cs, c))]

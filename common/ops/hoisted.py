@@ -72,7 +72,7 @@ class HoistedRecurrence(TwoLoops):
         def backward(inputs: Inputs, kept: Kept, d_states: Tensors):
             found, factors = self._backward(xla, any_length, inputs, kept, d_states)
             products = zip(factors, found.addends, inputs.matrices, strict=True)
-            return found._replace(matrices=[weight_gradient(a, d, u.dtype) for a, d, u in products])
+            return found._replace(matrices=[weight_gradient(a, d, u) for a, d, u in products])
 
         def second(inputs: Inputs, kept: Kept, d_states: Tensors, w: Inputs):
             return second_order(self.delay, _split, self._step, (), inputs, d_states, w)

@@ -6,6 +6,7 @@ gate or a logit of size 8 leaves steps of 1/16: `_narrow` does not.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import tensorflow as tf
 
@@ -20,16 +21,13 @@ def wide(dtype: tf.DType | str) -> tf.DType:
 def product(a: tf.Tensor, b: tf.Tensor, transpose_b: bool = False) -> tf.Tensor:
     """a b over the last axis of a: [..., M] and [M, N] -> [..., N] in float32 (float64 for such b).
 
-    It is done in the dtype of b.
+    It is done in the dtype of b. For b [G, M, N] see `by_blocks`.
     """
     rows = tf.cast(a, b.dtype)
     if a.shape.rank != 2:
         rows = tf.reshape(rows, [-1, a.shape[-1]])
-    result = (
-        _narrow(rows, b, transpose_b)
-        if b.dtype.size < 4
-        else tf.matmul(rows, b, transpose_b=transpose_b)
-    )
+    multiply = _narrow if b.dtype.size < 4 else tf.matmul
+    result = by_blocks(partial(multiply, transpose_b=transpose_b), rows, b)
     return (
         result
         if a.shape.rank == 2
@@ -37,20 +35,39 @@ def product(a: tf.Tensor, b: tf.Tensor, transpose_b: bool = False) -> tf.Tensor:
     )
 
 
+def blocks(a: tf.Tensor, n_blocks: int) -> tf.Tensor:
+    """G blocks of columns that stand side by side, one behind the other: [R, G N] -> [G, R, N]."""
+    return tf.stack(tf.split(a, n_blocks, 1))
+
+
+def by_blocks(
+    multiply: Callable[[tf.Tensor, tf.Tensor], tf.Tensor], a: tf.Tensor, b: tf.Tensor
+) -> tf.Tensor:
+    """`multiply(a, b)` of matrices; or of each block of a [R, G M] with its own b [G, M, N].
+
+    -> [R, N]; or [R, G N].
+    """
+    if b.shape.rank == 2:
+        return multiply(a, b)
+    return tf.concat(tf.unstack(multiply(blocks(a, b.shape[0]), b)), 1)
+
+
 def through(kernel: tf.Tensor, xla: bool) -> Callable[[tf.Tensor], tf.Tensor]:
     """d -> d kernel^T, for a loop: XLA transposes for nothing, a graph would at every step."""
     if xla:
         return lambda d: product(d, kernel, transpose_b=True)
-    transposed = tf.transpose(kernel)
+    transposed = tf.linalg.matrix_transpose(kernel)
     return lambda d: product(d, transposed)
 
 
-def weight_gradient(inputs: tf.Tensor, d_outputs: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+def weight_gradient(inputs: tf.Tensor, d_outputs: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
     """sum_t inputs_t^T d_outputs_t of [T, B, M] and [T, B, N] -> [M, N].
 
-    The gradient of the weights between them, as one product.
+    The gradient of the weights between them, as one product; of blocks as in `product`.
     """
-    a, b = (tf.reshape(tf.cast(x, dtype), [-1, x.shape[-1]]) for x in (inputs, d_outputs))
+    a, b = (tf.reshape(tf.cast(x, weights.dtype), [-1, x.shape[-1]]) for x in (inputs, d_outputs))
+    if weights.shape.rank == 3:
+        a, b = (blocks(x, weights.shape[0]) for x in (a, b))
     return tf.matmul(a, b, transpose_a=True)
 
 

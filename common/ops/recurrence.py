@@ -109,7 +109,7 @@ class Recurrence(TwoLoops):
 
         Args:
             projected: W x + b of all steps [T, B, 4H] float32, or float64 as all else.
-            recurrent_kernel: U [H, 4H]; its dtype is that of the products.
+            recurrent_kernel: U as `Masks.weights` gives it; its dtype is that of the products.
             past: the K states before the sequence [K, B, H] float32, oldest first.
             norm: layer normalisation, or None. masks: dropout and zoneout.
             policy, given: what `_connect` takes, with and without a gradient.
@@ -130,7 +130,7 @@ class Recurrence(TwoLoops):
             _, recurrent_kernel, _, norm, policy = inputs
             of_loop = recurrent_kernel, norm, policy, masks
             dz, h, *rest = self._backward(xla, any_length, State(*d_states), kept, *of_loop)
-            return dz, weight_gradient(h, dz, recurrent_kernel.dtype), *rest
+            return dz, weight_gradient(h, dz, recurrent_kernel), *rest
 
         def second(inputs: tuple, kept: Kept, d_states: tuple, w: tuple):
             fixed = masks, kept.chosen

@@ -110,8 +110,8 @@ class AttentionRecurrence(Recurrence):
         d_logits, d_hidden = written
         return Attention(
             d_hidden,
-            weight_gradient(self.seen(kept.states.h), d_hidden, d_hidden.dtype),
-            weight_gradient(kept.chosen[1], d_logits, d_logits.dtype),
+            weight_gradient(self.seen(kept.states.h), d_hidden, policy.recurrent_kernel),
+            weight_gradient(kept.chosen[1], d_logits, policy.action_kernel),
             tf.reduce_sum(d_logits, [0, 1]),
         )
 

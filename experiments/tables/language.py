@@ -93,8 +93,9 @@ _SYSTEMS = {
 
 
 def _small_systems() -> dict[str, Row]:
-    """The same at the small scale, where dropout is weaker, each for the LSTM and for skips."""
+    """The same at the small scale, where dropout is weaker; most for the LSTM and for skips."""
     variational = {"regularisation": "variational", "dropout": 0.2}
+    gates = {**variational, "state_masks": "per_gate"}
     awd = {"regularisation": "awd", "dropout": 0.2, "weight_dropout": 0.2, "tied_embeddings": True}
     rows = {
         "lstm": Row(LSTM, {"cell": "lstm"}, of="lm_small/lstm"),
@@ -106,11 +107,13 @@ def _small_systems() -> dict[str, Row]:
     for name, label, flags in (
         ("zoneout", "zoneout", _ZONEOUT),
         ("variational", "variational dropout .2", variational),
+        ("variational_gates", "variational dropout .2, a mask for each gate", gates),
         ("tied", "tied embeddings", {"tied_embeddings": True}),
         ("awd", "AWD-LSTM's regularisation, weaker", awd),
     ):
         rows[f"lstm_{name}"] = Row(f"{LSTM}, {label}", {"cell": "lstm", **flags})
-        rows[f"dynamic_skip_{name}"] = Row(f"dynamic skips, K = 5, lamda 1, {label}", flags)
+        if flags is not gates:
+            rows[f"dynamic_skip_{name}"] = Row(f"dynamic skips, K = 5, lamda 1, {label}", flags)
     return rows
 
 

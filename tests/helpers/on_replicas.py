@@ -102,6 +102,8 @@ def fitted(
             agent_units=4,
             dropout=0.2,
             recurrent_dropout=0.2,
+            state_dropout=0.2,
+            state_masks="per_gate",
             return_sequences=True,
             seed=1,
         )

@@ -33,10 +33,11 @@ def row(v):
     return v[..., None, :]
 
 
-def lstm_step(w, x, h, c, candidate_mask=1.0):
-    """x [..., B, D], h and c [..., B, H] -> the next h and c."""
-    z = x @ w["kernel"] + h @ w["recurrent_kernel"] + row(w["bias"])
-    gates = np.split(z, 4, -1)
+def lstm_step(w, x, h, c, candidate_mask=1.0, recurrent_masks=(1.0,) * 4):
+    """x [..., B, D], h and c [..., B, H] -> the next h and c; a recurrent mask for each gate."""
+    gates = np.split(x @ w["kernel"] + row(w["bias"]), 4, -1)
+    matrices = np.split(w["recurrent_kernel"], 4, -1)
+    gates = [z + (r * h) @ u for z, r, u in zip(gates, recurrent_masks, matrices, strict=True)]
     if "gate_gain" in w:
         gates = [
             normalise(g, row(w["gate_gain"][..., n, :]), row(w["gate_offset"][..., n, :]))
@@ -73,8 +74,8 @@ def run(
         states: the layer's initial states, [..., B, K * H] twice ("carried") or [..., B, H] twice
             ("window").
         candidate_mask, recurrent_mask (on h~ before its product), held (zoneout, of h and of c):
-            [T, B, H]. weights: [..., B, T, K] of the distances 1..K, in place of what
-            `distances` says.
+            [T, B, H]; recurrent masks of the gates side by side [T, B, 4H].
+        weights: [..., B, T, K] of the distances 1..K, in place of what `distances` says.
     Returns:
         outputs and what the agent observes [..., B, T, H] each, and the final states in the form of
         `states`.
@@ -105,9 +106,13 @@ def run(
         seen.append(
             (sum(past[0]) / n_actions if observation == "mean" else past[0][-1]) + enters[0]
         )
-        dropped = connected[0] * (1.0 if recurrent_mask is None else recurrent_mask[t])
         factor = 1.0 if candidate_mask is None else candidate_mask[t]
-        new = lstm_step(w, x[..., place, :], dropped, connected[1], factor)
+        of_gates = [1.0] * 4
+        if recurrent_mask is not None:
+            size = output.shape[-1]
+            of_gates = np.split(recurrent_mask[t], recurrent_mask.shape[-1] // size, -1)
+            of_gates = of_gates if len(of_gates) == 4 else of_gates * 4
+        new = lstm_step(w, x[..., place, :], *connected, factor, of_gates)
         if held is not None:
             mixes = zip(held, connected, new, strict=True)
             new = [d[t] * old + (1 - d[t]) * one for d, old, one in mixes]
