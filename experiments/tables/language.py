@@ -71,8 +71,8 @@ _SYSTEMS = {
         quoted=True,
     ),
     "lstm_variational": Row(
-        "variational LSTM",
-        {"cell": "lstm", "preset": "variational"},
+        "variational LSTM, masks for each gate",
+        {"cell": "lstm", "preset": "variational", "state_masks": "per_gate"},
         _perplexity(81.9, 79.7),
         "Gal & Ghahramani 2016",
     ),
