@@ -64,11 +64,7 @@ _SYSTEMS = {
         "RNN with LDA topics", {}, {"test_perplexity": 113.7}, "Mikolov & Zweig 2012", quoted=True
     ),
     "deep_rnn": Row(
-        "deep RNN, DOT(S), 200 units",
-        _DEEP,
-        {"test_perplexity": 107.5},
-        "Pascanu et al. 2014",
-        quoted=True,
+        "deep RNN, DOT(S)", _DEEP, {"test_perplexity": 107.5}, "Pascanu et al. 2014", quoted=True
     ),
     "lstm_variational": Row(
         "variational LSTM, masks for each gate",
