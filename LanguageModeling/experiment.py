@@ -18,7 +18,8 @@ from common.training.restore import Trained, keep_encoder, load_run, restore
 from LanguageModeling import reader
 from LanguageModeling.corpora import classifier, documents, reviews
 from LanguageModeling.model import LanguageModel
-from LanguageModeling.parts import suffixes, topics
+from LanguageModeling.parts import spelled_words, suffixes, topics
+from LanguageModeling.parts.mixed_model import MixedModel
 from LanguageModeling.parts.suffix_model import SuffixModel
 from LanguageModeling.presets import LanguageConfig
 from LanguageModeling.schedule import learning_rate
@@ -33,18 +34,19 @@ def perplexity(
     n_steps: int,
     greedy: bool = False,
     n_chains: int = 1,
+    of: str = "loss",
 ) -> float:
     """Perplexity: exp of the mean negative log-likelihood of each token given those before it.
 
     The text is read as `n_streams` parts side by side (20, as in training), or in order with
     `n_streams=1`. With several chains, that of their mixture: each token's probability is the mean
-    over the chains.
+    over the chains. `of`: the metric; "word_loss" for the words of `--model mixed`.
     """
     cut = reader.padded_streams, tokens, n_streams, n_steps
     words, targets, weights = reviews.with_classes(*cut)
     batches = {"words": words, "targets": targets, "weights": weights}
     state = trainer.model.initial_state(n_streams * n_chains)
-    return math.exp(means(trainer.evaluate(batches, state, greedy, n_chains=n_chains))["loss"])
+    return math.exp(means(trainer.evaluate(batches, state, greedy, n_chains=n_chains))[of])
 
 
 def evaluate(
@@ -60,7 +62,8 @@ def evaluate(
     of the mixture of S > 1 chains; with `--tokens characters` also their logarithms, bits per
     character. The text is read as `n_streams` parts, by default as many as a batch has rows. With
     `--model document` also `SPLIT_coherence` (`documents.coherence`), with `--condition`
-    `SPLIT_accuracy` (`classifier.accuracies`).
+    `SPLIT_accuracy` (`classifier.accuracies`), with `--model mixed` `SPLIT_word_perplexity`, that
+    of its word level with the most probable distances.
     """
     config = trainer.model.config
     size = n_streams or config.batch_size, config.num_unroll_steps
@@ -74,6 +77,9 @@ def evaluate(
         found |= {
             name.replace("perplexity", "bits"): math.log2(value) for name, value in found.items()
         }
+    if config.model == "mixed":
+        of_words = perplexity(trainer, tokens, *size, greedy=True, of="word_loss")
+        found[f"{split}_word_perplexity"] = of_words
     if config.model == "document":
         found[f"{split}_coherence"] = documents.coherence(trainer, tokens, trainer.model.end)
     if config.condition != "none":
@@ -83,14 +89,22 @@ def evaluate(
 
 
 def make_model(
-    config: LanguageConfig, vocabulary: Vocabulary, found: Sequence[suffixes.Suffix] = ()
+    config: LanguageConfig,
+    vocabulary: Vocabulary,
+    found: Sequence[suffixes.Suffix] | Vocabulary = (),
 ) -> LanguageModel:
-    """The model of `--model` for these words; `found`: the suffixes, for --output suffix."""
+    """The model of `--model` for these words.
+
+    `found`: the suffixes, for --output suffix; the words of characters, for --model mixed.
+    """
     spellings = reader.spell(vocabulary, config.max_chars) if config.model == "char" else None
     sizes = vocabulary.ids.get(EOS, -1), len(reviews.CLASSES.get(config.condition, ()))
     if config.output == "suffix":
         table = suffixes.transitions(found, len(vocabulary))
         return SuffixModel(config, len(vocabulary), spellings, *sizes, table)
+    if config.model == "mixed":
+        table = spelled_words.spelling(found, vocabulary)
+        return MixedModel(config, len(vocabulary), spellings, *sizes, table)
     return LanguageModel(config, len(vocabulary), spellings, *sizes)
 
 
@@ -114,6 +128,14 @@ def find_suffixes(config: LanguageConfig, corpus: reader.Corpus) -> list[suffixe
     return found
 
 
+def find_words(config: LanguageConfig, corpus: reader.Corpus) -> Vocabulary:
+    """The frequent words of the training text, read by characters; the run keeps them."""
+    words = spelled_words.find(corpus.train, corpus.vocabulary, config.frequent_words)
+    keep_encoder(words, config.run_dir, spelled_words.FILE)
+    print(f"words: {len(words):,}, <unk> among them")
+    return words
+
+
 def load_data(config: LanguageConfig) -> reader.Corpus:
     """The data of a run."""
     condition = reviews.Condition(config.condition, config.max_documents)
@@ -129,6 +151,7 @@ def build(config: LanguageConfig) -> Experiment:
     size = config.batch_size, config.num_unroll_steps
     words, targets = reviews.with_classes(reader.streams, corpus.train, *size)
     found = find_suffixes(config, corpus) if config.output == "suffix" else ()
+    found = find_words(config, corpus) if config.model == "mixed" else found
     model = make_model(config, corpus.vocabulary, found)
     if config.topics:
         found = topics.fit(
@@ -185,6 +208,8 @@ def load(run_dir: str, checkpoint_file: str = "") -> Trained:
         found = ()
         if config.output == "suffix":
             found = suffixes.decoded(Vocabulary.load(pathlib.Path(run_dir, suffixes.FILE)))
+        if config.model == "mixed":
+            found = Vocabulary.load(pathlib.Path(run_dir, spelled_words.FILE))
         return make_model(config, Vocabulary.load(pathlib.Path(run_dir, VOCABULARY)), found)
 
     config, model = load_run(run_dir, LanguageConfig, make, checkpoint_file)

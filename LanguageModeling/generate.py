@@ -17,7 +17,7 @@ import numpy as np
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from common.config import main, setting  # noqa: E402
-from common.data.text import EOS  # noqa: E402
+from common.data.text import EOS, words_of  # noqa: E402
 from common.errors import InputError  # noqa: E402
 from LanguageModeling.vae.presets import is_vae  # noqa: E402
 
@@ -55,6 +55,7 @@ def generate(config: GenerateConfig) -> tuple[list[str], np.ndarray]:
     # imports TensorFlow, so only after the flags were read
     from LanguageModeling import experiment, reader
     from LanguageModeling.corpora import reviews
+    from LanguageModeling.parts import spelled_words
 
     run_config, trainer, vocabulary = experiment.load(config.run_dir, config.checkpoint)
     classes = reviews.CLASSES.get(run_config.condition, ())
@@ -79,6 +80,10 @@ def generate(config: GenerateConfig) -> tuple[list[str], np.ndarray]:
         return words, None
     from common.figures import arcs
 
+    if run_config.model == "mixed":  # whose connections are between words
+        ends = trainer.model.word_ends(ids)
+        words = spelled_words.as_text(ids[: ends[-1] + 1] if len(ends) else ids[:0], vocabulary)
+        words, distances = words_of(words), distances[ends]
     print("\n" + arcs.as_text(words, distances))
     if config.picture:
         title = (
