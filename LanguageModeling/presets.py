@@ -233,9 +233,8 @@ PRESETS = {
         "cell": "lstm",
         "rnn_layers": 1,
         "num_unroll_steps": 60,
-        "max_epochs": 6,
+        "max_epochs": 8,
         "learning_rate": 0.4,
-        "decay_after": 3,
     },
     "char_small": {
         **_SMALL,
