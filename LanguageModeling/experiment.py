@@ -18,8 +18,9 @@ from common.training.restore import Trained, keep_encoder, load_run, restore
 from LanguageModeling import reader
 from LanguageModeling.corpora import classifier, documents, reviews
 from LanguageModeling.model import LanguageModel
-from LanguageModeling.parts import spelled_words, suffixes, topics
+from LanguageModeling.parts import suffixes, topics, word_tree
 from LanguageModeling.parts.mixed_model import MixedModel
+from LanguageModeling.parts.spellings import spell
 from LanguageModeling.parts.suffix_model import SuffixModel
 from LanguageModeling.presets import LanguageConfig
 from LanguageModeling.schedule import learning_rate
@@ -97,13 +98,13 @@ def make_model(
 
     `found`: the suffixes, for --output suffix; the words of characters, for --model mixed.
     """
-    spellings = reader.spell(vocabulary, config.max_chars) if config.model == "char" else None
+    spellings = spell(vocabulary, config.max_chars) if config.model == "char" else None
     sizes = vocabulary.ids.get(EOS, -1), len(reviews.CLASSES.get(config.condition, ()))
     if config.output == "suffix":
         table = suffixes.transitions(found, len(vocabulary))
         return SuffixModel(config, len(vocabulary), spellings, *sizes, table)
     if config.model == "mixed":
-        table = spelled_words.spelling(found, vocabulary)
+        table = word_tree.tree_of(found, vocabulary)
         return MixedModel(config, len(vocabulary), spellings, *sizes, table)
     return LanguageModel(config, len(vocabulary), spellings, *sizes)
 
@@ -130,15 +131,15 @@ def find_suffixes(config: LanguageConfig, corpus: reader.Corpus) -> list[suffixe
 
 def find_words(config: LanguageConfig, corpus: reader.Corpus) -> Vocabulary:
     """The frequent words of the training text, read by characters; the run keeps them."""
-    words = spelled_words.find(corpus.train, corpus.vocabulary, config.frequent_words)
-    keep_encoder(words, config.run_dir, spelled_words.FILE)
+    words = word_tree.find(corpus.train, corpus.vocabulary, config.frequent_words)
+    keep_encoder(words, config.run_dir, word_tree.FILE)
     print(f"words: {len(words):,}, <unk> among them")
     return words
 
 
 def load_data(config: LanguageConfig) -> reader.Corpus:
     """The data of a run."""
-    condition = reviews.Condition(config.condition, config.max_documents)
+    condition = reviews.Condition.of(config)
     return reader.load(config.data_dir, config.tokens, config.min_count, condition)
 
 
@@ -209,7 +210,7 @@ def load(run_dir: str, checkpoint_file: str = "") -> Trained:
         if config.output == "suffix":
             found = suffixes.decoded(Vocabulary.load(pathlib.Path(run_dir, suffixes.FILE)))
         if config.model == "mixed":
-            found = Vocabulary.load(pathlib.Path(run_dir, spelled_words.FILE))
+            found = Vocabulary.load(pathlib.Path(run_dir, word_tree.FILE))
         return make_model(config, Vocabulary.load(pathlib.Path(run_dir, VOCABULARY)), found)
 
     config, model = load_run(run_dir, LanguageConfig, make, checkpoint_file)
@@ -219,6 +220,10 @@ def load(run_dir: str, checkpoint_file: str = "") -> Trained:
 
 def load_weights(model: LanguageModel, path: str, vocabulary: Vocabulary | None = None) -> None:
     """Load weights from a run's folder (its best checkpoint) or from a checkpoint file.
+
+    A model with --condition takes those of one without: what is missing are the rows of the classes
+    in what its first layer multiplies with its inputs, and they begin as zeros (Lipton et al. 2015,
+    "weight transplantation").
 
     Raises `InputError` if they do not fit, or if they belong to a run with other words than
     `vocabulary`, if that is given. Comparing words is enough, for --model char too: they determine
@@ -235,7 +240,22 @@ def load_weights(model: LanguageModel, path: str, vocabulary: Vocabulary | None 
             raise InputError(
                 f"--load_model {path}: that run knows {found}; give the data that it was trained on"
             )
-    restore(model.variables, arrays)
+    restore(model.variables, with_class_rows(model, arrays))
+
+
+def with_class_rows(model: LanguageModel, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """A checkpoint's arrays, matrices of the first layer with rows of zeros for the classes.
+
+    Where nothing but these last rows is missing; a model without classes has none.
+    """
+    arrays = dict(arrays)
+    for variable in model.recurrent[0].variables if model.n_classes else ():
+        place = [one is variable for one in model.variables].index(True)
+        for name in [name for name in arrays if name.startswith(f"variable/{place}/")]:
+            a, shape = arrays[name], tuple(variable.shape)
+            if len(shape) == a.ndim == 2 and a.shape == (shape[0] - model.n_classes, shape[1]):
+                arrays[name] = np.pad(a, [(0, model.n_classes), (0, 0)])
+    return arrays
 
 
 def train(config: LanguageConfig) -> None:

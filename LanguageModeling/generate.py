@@ -55,7 +55,7 @@ def generate(config: GenerateConfig) -> tuple[list[str], np.ndarray]:
     # imports TensorFlow, so only after the flags were read
     from LanguageModeling import experiment, reader
     from LanguageModeling.corpora import reviews
-    from LanguageModeling.parts import spelled_words
+    from LanguageModeling.parts import word_tree
 
     run_config, trainer, vocabulary = experiment.load(config.run_dir, config.checkpoint)
     classes = reviews.CLASSES.get(run_config.condition, ())
@@ -82,7 +82,7 @@ def generate(config: GenerateConfig) -> tuple[list[str], np.ndarray]:
 
     if run_config.model == "mixed":  # whose connections are between words
         ends = trainer.model.word_ends(ids)
-        words = spelled_words.as_text(ids[: ends[-1] + 1] if len(ends) else ids[:0], vocabulary)
+        words = word_tree.as_text(ids[: ends[-1] + 1] if len(ends) else ids[:0], vocabulary)
         words, distances = words_of(words), distances[ends]
     print("\n" + arcs.as_text(words, distances))
     if config.picture:

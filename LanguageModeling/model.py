@@ -15,10 +15,10 @@ from common.ops.random import fold
 from common.ops.replicas import part_of_mean
 from common.ops.softmax import log_likelihood
 from common.training.task_model import NamedTensors
-from LanguageModeling import reader
 from LanguageModeling.parts import make_parts
 from LanguageModeling.parts.regularisation import drop, drop_words, penalty
 from LanguageModeling.parts.softmaxes import heads_and_prior
+from LanguageModeling.parts.spellings import Spellings
 from LanguageModeling.parts.topics import TopicContext
 from LanguageModeling.presets import LanguageConfig
 
@@ -48,7 +48,7 @@ class LanguageModel(keras.Model):
         self,
         config: LanguageConfig,
         n_words: int,
-        spellings: reader.Spellings | None = None,
+        spellings: Spellings | None = None,
         end: int = 0,
         n_classes: int = 0,
         table: object = None,

@@ -149,8 +149,6 @@ def check(config: Any) -> None:
         if config.model in ("document", "mixed"):
             expects = f"--model {config.model} expects {name}"
             raise InputError(f"{expects}: add that, or change --model")
-    if config.max_documents and config.condition == "none":
-        raise InputError("--max_documents belongs to --condition label or rating: leave it out")
     if config.topics and config.condition != "none":
         raise InputError("--topics are of texts without --condition: leave one of them out")
     unsuited = {

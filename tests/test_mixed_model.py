@@ -15,7 +15,7 @@ from LanguageModeling.evaluate import EvaluateConfig, evaluate
 from LanguageModeling.experiment import load, make_model
 from LanguageModeling.generate import GenerateConfig, generate
 from LanguageModeling.model import LanguageModel
-from LanguageModeling.parts import spelled_words
+from LanguageModeling.parts import word_tree
 from LanguageModeling.parts.mixed_model import MixedModel
 from LanguageModeling.presets import PRESETS, LanguageConfig
 
@@ -96,18 +96,18 @@ def test_words_of_a_text():
     letters = Vocabulary((EOS, " ", UNKNOWN, *"abc"))
     p = [0.05, 0.25, 0.02, 0.33, 0.25, 0.1]
     text = np.append(random.choice(6, 400, p=p), [3, 0]).astype(np.int32)
-    words = words_of(spelled_words.as_text(text, letters))
-    known = spelled_words.find(text, letters, 12)
+    words = words_of(word_tree.as_text(text, letters))
+    known = word_tree.find(text, letters, 12)
     assert len(known) == 13 and known.words[0] == UNKNOWN and "\ufffd" not in known
-    spelling = spelled_words.spelling(known, letters)
+    tree = word_tree.tree_of(known, letters)
     place, found = 0, []
     for i in text:
-        if spelling.after[place, i] == 0 != place:
-            found.append(spelling.words[place])
-        place = spelling.after[place, i]
+        if tree.after[place, i] == 0 != place:
+            found.append(tree.words[place])
+        place = tree.after[place, i]
     assert found == known.encode(words).tolist() and 0 in found
     with pytest.raises(InputError, match="give a larger --min_count or a smaller --frequent_words"):
-        spelled_words.spelling(
+        word_tree.tree_of(
             Vocabulary((UNKNOWN, "a" * 3000)), Vocabulary(("a", *map(str, range(10**5))))
         )
 
@@ -140,7 +140,7 @@ def test_both_levels_step_by_step():
             *level.softmax.get_weights(),
         ]
     )
-    ids = WORDS.encode(words_of(spelled_words.as_text(TEXT, CHARACTERS)))[:N_WORDS]
+    ids = WORDS.encode(words_of(word_tree.as_text(TEXT, CHARACTERS)))[:N_WORDS]
     after = log_softmax(words(tf.constant(ids[None]), words.initial_state(1))[0][0].numpy())
     np.testing.assert_allclose(
         expected[0][2][1:], after[np.arange(N_WORDS - 1), ids[1:]], rtol=1e-4

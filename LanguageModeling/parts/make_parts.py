@@ -10,10 +10,10 @@ from common.layers.make_layer import make_layer
 from LanguageModeling.parts.char_cnn import WordsFromCharacters
 from LanguageModeling.parts.context_layer import make_context_layer
 from LanguageModeling.parts.softmaxes import TiedSoftmax
+from LanguageModeling.parts.spellings import Spellings
 from LanguageModeling.parts.suffixes import SuffixSoftmax
 from LanguageModeling.parts.word_level import WordLevel
 from LanguageModeling.presets import LanguageConfig
-from LanguageModeling.reader import Spellings
 
 
 def uniform_between(bound: float) -> Callable:
@@ -31,7 +31,7 @@ def make_layers(
 ) -> list[keras.layers.Layer]:
     """The recurrent layers, the lowest first; matrices begin as `uniform` says.
 
-    With `--model mixed` the word level and the layer of the characters; `table`: the spelling.
+    With `--model mixed` the word level and the layer of the characters; `table`: the words.
     """
     shared = {"kernel_initializer": uniform, "recurrent_initializer": uniform}
     if config.model == "document":

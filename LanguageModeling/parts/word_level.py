@@ -11,7 +11,7 @@ from common.ops.agent import Trace
 from common.ops.random import fold
 from common.ops.softmax import log_likelihood
 from LanguageModeling.parts.regularisation import drop
-from LanguageModeling.parts.spelled_words import Spelling
+from LanguageModeling.parts.word_tree import WordTree
 from LanguageModeling.presets import LanguageConfig
 
 
@@ -41,27 +41,27 @@ class WordLevel(keras.layers.Layer):
     at no character is anything known of a word that has not ended there. Those that end within the
     window stand side by side for the layers, behind them the steps are masked.
 
-    State: those of the layers, h [B, H] and the place in the spelling [B] int32.
+    State: those of the layers, h [B, H] and the place in the tree [B] int32.
 
     Args:
-        spelling: of W words. layers: the lowest first. config: the flags. initializer: of matrices.
+        tree: of W words. layers: the lowest first. config: the flags. initializer: of matrices.
     """
 
     def __init__(
         self,
-        spelling: Spelling,
+        tree: WordTree,
         layers: Sequence[keras.layers.Layer],
         config: LanguageConfig,
         initializer: Callable,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
-        self.spelling, self.recurrent, self.config = spelling, list(layers), config
+        self.tree, self.recurrent, self.config = tree, list(layers), config
         self.embedding = keras.layers.Embedding(
-            spelling.n_words, config.rnn_size, embeddings_initializer=initializer, name="embedding"
+            tree.n_words, config.rnn_size, embeddings_initializer=initializer, name="embedding"
         )
         self.softmax = keras.layers.Dense(
-            spelling.n_words, kernel_initializer=initializer, name="softmax"
+            tree.n_words, kernel_initializer=initializer, name="softmax"
         )
 
     def build(self, *_: Any) -> None:
@@ -74,11 +74,11 @@ class WordLevel(keras.layers.Layer):
         return [*states, tf.zeros(size, self.compute_dtype), tf.zeros([batch_size], tf.int32)]
 
     def places(self, characters: tf.Tensor, place: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """The places in the spelling before each character and after it, [B, T] both.
+        """The places in the tree before each character and after it, [B, T] both.
 
         `place`: that before the first [B].
         """
-        after, width = tf.constant(self.spelling.after.ravel()), self.spelling.after.shape[1]
+        after, width = tf.constant(self.tree.after.ravel()), self.tree.after.shape[1]
 
         def step(place: tf.Tensor, character: tf.Tensor) -> tf.Tensor:
             return tf.gather(after, place * width + character)
@@ -103,7 +103,7 @@ class WordLevel(keras.layers.Layer):
         n = tf.cumsum(tf.cast(ended, tf.int32), 1)[..., None]  # words that have ended
         behind = n == tf.range(1, (characters.shape[1] + 1) // 2 + 1)
         ends = behind & ended[..., None]
-        ids = tf.gather(tf.constant(self.spelling.words), before)
+        ids = tf.gather(tf.constant(self.tree.words), before)
         words = tf.reduce_sum(tf.where(ends, ids[..., None], 0), 1)
         mask = tf.reduce_any(ends, 1)
 

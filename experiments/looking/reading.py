@@ -15,7 +15,7 @@ from common.layers.make_layer import run_layer
 from common.training.restore import Trained
 from common.training.run_flags import load_config
 from LanguageModeling import experiment, reader
-from LanguageModeling.parts.spelled_words import as_text
+from LanguageModeling.parts.word_tree import as_text
 from LanguageModeling.presets import LanguageConfig
 
 GATES = ("input", "forget", "output")

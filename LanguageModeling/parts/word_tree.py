@@ -27,7 +27,7 @@ def find(ids: np.ndarray, characters: Vocabulary, n_words: int) -> Vocabulary:
     return Vocabulary.build(words_of(as_text(ids, characters)), n_words + 1, specials=UNKNOWN)
 
 
-class Spelling(NamedTuple):
+class WordTree(NamedTuple):
     """The tree of the beginnings of W words; its places are states of a reader of characters.
 
     after: [S, V] int32, the place after each character. 0 is between words, S - 1 behind what no
@@ -40,7 +40,7 @@ class Spelling(NamedTuple):
     n_words: int
 
 
-def spelling(words: Vocabulary, characters: Vocabulary) -> Spelling:
+def tree_of(words: Vocabulary, characters: Vocabulary) -> WordTree:
     """The tree of words among which is `<unk>`, over characters.
 
     Raises `InputError` for a tree that is too large for any machine.
@@ -63,4 +63,4 @@ def spelling(words: Vocabulary, characters: Vocabulary) -> Spelling:
     after[:, [i for letter, i in ids.items() if not words_of(letter)]] = 0
     unknown = words.ids[UNKNOWN]
     ended = [*(words.ids.get(beginning, unknown) for beginning in places), unknown]
-    return Spelling(after, np.array(ended, np.int32), len(words))
+    return WordTree(after, np.array(ended, np.int32), len(words))
