@@ -2,7 +2,7 @@
 
 import math
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import keras
 import numpy as np
@@ -151,8 +151,12 @@ def build(config: LanguageConfig) -> Experiment:
             documents.pairs(tokens, corpus.vocabulary.ids[EOS])  # now, not when it has trained
     size = config.batch_size, config.num_unroll_steps
     words, targets = reviews.with_classes(reader.streams, corpus.train, *size)
-    found = find_suffixes(config, corpus) if config.output == "suffix" else ()
-    found = find_words(config, corpus) if config.model == "mixed" else found
+    found, kept = (), {}
+    if config.output == "suffix":
+        found = find_suffixes(config, corpus)
+        kept[suffixes.FILE] = suffixes.encoder(found)
+    if config.model == "mixed":
+        found = kept[word_tree.FILE] = find_words(config, corpus)
     model = make_model(config, corpus.vocabulary, found)
     if config.topics:
         found = topics.fit(
@@ -166,7 +170,7 @@ def build(config: LanguageConfig) -> Experiment:
         bound = math.exp(-found.bounds[-1] / len(corpus.train))
         print(f"topics: {config.topics}, perplexity at most {bound:.5g} within documents")
     if config.load_model:
-        load_weights(model, config.load_model, corpus.vocabulary)
+        load_weights(model, config.load_model, corpus.vocabulary, kept)
     keep_encoder(corpus.vocabulary, config.run_dir, VOCABULARY)
     print(
         f"corpus: {corpus.name}, {len(corpus.train):,} training tokens, {len(corpus.vocabulary):,}"
@@ -218,7 +222,12 @@ def load(run_dir: str, checkpoint_file: str = "") -> Trained:
     return Trained(config, make_trainer(model, config), vocabulary)
 
 
-def load_weights(model: LanguageModel, path: str, vocabulary: Vocabulary | None = None) -> None:
+def load_weights(
+    model: LanguageModel,
+    path: str,
+    vocabulary: Vocabulary | None = None,
+    kept: Mapping[str, Vocabulary] | None = None,
+) -> None:
     """Load weights from a run's folder (its best checkpoint) or from a checkpoint file.
 
     A model with --condition takes those of one without: what is missing are the rows of the classes
@@ -227,16 +236,19 @@ def load_weights(model: LanguageModel, path: str, vocabulary: Vocabulary | None 
 
     Raises `InputError` if they do not fit, or if they belong to a run with other words than
     `vocabulary`, if that is given. Comparing words is enough, for --model char too: they determine
-    the characters.
+    the characters. `kept`: what else has to be the same, by its file in the run's folder.
     """
     file = pathlib.Path(path)
     file = file / "checkpoints" / "best.npz" if file.is_dir() else file
     _, arrays, _ = checkpoint.load(file)
-    words = file.absolute().parent.parent / VOCABULARY
-    if vocabulary is not None and file.absolute().parent.name == "checkpoints" and words.is_file():
+    for name, ours in {VOCABULARY: vocabulary, **(kept or {})}.items():
+        words = file.absolute().parent.parent / name
+        if ours is None or file.absolute().parent.name != "checkpoints" or not words.is_file():
+            continue
         theirs = Vocabulary.load(words)
-        if theirs != vocabulary:
-            found = f"{len(theirs):,} words, other ones than the {len(vocabulary):,} here"
+        if theirs != ours:
+            what = "suffixes" if name == suffixes.FILE else "words"
+            found = f"{len(theirs):,} {what}, other ones than the {len(ours):,} here"
             raise InputError(
                 f"--load_model {path}: that run knows {found}; give the data that it was trained on"
             )

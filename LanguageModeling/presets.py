@@ -63,7 +63,7 @@ class LanguageConfig(
         choices=("none", "label", "rating"),
     )
     max_documents: int = setting(
-        0, "of IMDB: training reviews at most, a tenth of them to test (0: all)", minimum=0
+        0, "training reviews at most, a tenth of them to test (0: all)", minimum=0
     )
     rnn_size: int = setting(650, minimum=1)
     rnn_layers: int = setting(
