@@ -1,5 +1,7 @@
 """`--model mixed`: words of characters by hand, both levels step by step, no leak, the reward."""
 
+import types
+
 import keras
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from common.data.text import EOS, UNKNOWN, Vocabulary, words_of
 from common.errors import InputError
 from LanguageModeling import inspection
 from LanguageModeling.evaluate import EvaluateConfig, evaluate
-from LanguageModeling.experiment import load, make_model
+from LanguageModeling.experiment import make_model
 from LanguageModeling.generate import GenerateConfig, generate
 from LanguageModeling.model import LanguageModel
 from LanguageModeling.parts import word_tree
@@ -112,21 +114,35 @@ def test_words_of_a_text():
         )
 
 
-def test_both_levels_step_by_step():
+@pytest.fixture(scope="module")
+def readings() -> tuple[MixedModel, np.ndarray, list[tuple]]:
+    """A network; TEXT, it backwards, and with another character at each place; what it reads."""
+    model, rows = network(), np.repeat(TEXT[None], len(TEXT), 0)
+    np.fill_diagonal(rows, CHARACTERS.encode([*" c"] * len(TEXT))[: len(TEXT)])
+    rows = np.concatenate([TEXT[None], TEXT[None, ::-1], rows])
+    found = [
+        run(model, tf.constant(rows), first)
+        for run, first in (
+            (read, FIRST),
+            (tf.function(read, autograph=False), 0),
+            (tf.function(read, autograph=False, jit_compile=True), 0),
+        )
+    ]
+    return model, rows, [tuple(a.numpy() for a in one) for one in found]
+
+
+def test_both_levels_step_by_step(readings):
     """In eager mode, in a graph and with XLA; and with Q = 0 two models that do not meet."""
-    model, batch = network(), tf.constant(np.stack([TEXT, TEXT[::-1]]))
+    model, rows, found = readings
     level, layer = model.recurrent
-    expected = [by_hand(model, text) for text in (TEXT, TEXT[::-1])]
-    for run, first in (
-        (read, FIRST),
-        (tf.function(read, autograph=False), 0),
-        (tf.function(read, autograph=False, jit_compile=True), 0),
-    ):
-        logits, states, log_p = (a.numpy() for a in run(model, batch, first))
+    batch = tf.constant(rows[:2])
+    expected = [by_hand(model, text) for text in rows[:2]]
+    for logits, states, log_p in found:
         for row, (of_characters, of_words, of_word) in enumerate(expected):
             np.testing.assert_allclose(logits[row], of_characters, rtol=1e-4, atol=1e-5)
             np.testing.assert_allclose(states[row], of_words, rtol=1e-4, atol=1e-5)
             np.testing.assert_allclose(log_p[row][log_p[row] != 0], of_word, rtol=1e-4)
+    states = found[0][1]
     ends = model.word_ends(TEXT)
     changes = np.flatnonzero(np.abs(np.diff(states[0], axis=0)).max(1) > 0) + 1
     np.testing.assert_array_equal(changes, ends)  # constant to the last bit within a word
@@ -146,7 +162,8 @@ def test_both_levels_step_by_step():
         expected[0][2][1:], after[np.arange(N_WORDS - 1), ids[1:]], rtol=1e-4
     )
 
-    kernel, *rest = layer.get_weights()
+    before = layer.get_weights()
+    kernel, *rest = before
     layer.set_weights([np.concatenate([kernel[:3], 0 * kernel[3:]]), *rest])
     plain = LanguageModel(config("--model=word", "--rnn_size=3"), V)
     plain.set_weights(
@@ -154,19 +171,19 @@ def test_both_levels_step_by_step():
     )
     logits = plain(batch, plain.initial_state(2))[0]
     assert np.abs(logits - np.stack([of[0] for of in expected])).max() > 0.1
-    np.testing.assert_allclose(read(model, batch)[0], logits, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(read(model, batch, 0)[0], logits, rtol=1e-4, atol=1e-5)
+    layer.set_weights(before)
 
 
-def test_no_character_is_known_before_it_is_read():
-    """Row t has another character at t: of the logits only those from t on differ."""
-    model = network()
-    rows = np.repeat(TEXT[None], len(TEXT) + 1, 0)
-    np.fill_diagonal(rows, CHARACTERS.encode([*" c"] * len(TEXT))[: len(TEXT)])
-    logits, states, _ = (a.numpy() for a in read(model, tf.constant(rows), 0))
-    for t, row in enumerate(rows[:-1]):
-        np.testing.assert_allclose(logits[t, :t], logits[-1, :t], rtol=1e-5, atol=1e-6)
-        np.testing.assert_allclose(states[t, :t], states[-1, :t], rtol=1e-5, atol=1e-6)
-        assert (row[t] == TEXT[t]) == np.allclose(logits[t, t], logits[-1, t], atol=1e-4)
+def test_no_character_is_known_before_it_is_read(readings):
+    """With another character at t the logits and the words' state differ from t on alone."""
+    _, (text, _, *rows), found = readings
+    for logits, states, _ in found:
+        for t, row in enumerate(rows):
+            for a in (logits, states):
+                np.testing.assert_allclose(a[t + 2, :t], a[0, :t], rtol=1e-5, atol=1e-6)
+            same = np.allclose(logits[t + 2, t], logits[0, t], atol=1e-4)
+            assert (row[t] == text[t]) == same
 
 
 def test_the_loss_is_half_of_each_and_the_agent_has_what_follows_its_word(monkeypatch):
@@ -212,7 +229,7 @@ def test_a_run(tmp_path, capsys):
     assert words[:3] == ["the", "cat", "sees"] and len(words) == len(distances)
     assert "words: 5, <unk> among them" in capsys.readouterr().out
     with pytest.raises(InputError, match="chooses at words, its tokens are characters"):
-        inspection.traces(load(run), [["a"]], True, SEED)
+        inspection.traces(types.SimpleNamespace(config=config()), [["a"]], True, SEED)
 
 
 @pytest.mark.parametrize(
