@@ -15,7 +15,7 @@ from common.errors import InputError
 from LanguageModeling import inspection
 from LanguageModeling.evaluate import EvaluateConfig, evaluate
 from LanguageModeling.experiment import make_model
-from LanguageModeling.generate import GenerateConfig, generate
+from LanguageModeling.generate import GenerateConfig, at_words, generate
 from LanguageModeling.model import LanguageModel
 from LanguageModeling.parts import word_tree
 from LanguageModeling.parts.mixed_model import MixedModel
@@ -142,11 +142,11 @@ def test_both_levels_step_by_step(readings):
             np.testing.assert_allclose(logits[row], of_characters, rtol=1e-4, atol=1e-5)
             np.testing.assert_allclose(states[row], of_words, rtol=1e-4, atol=1e-5)
             np.testing.assert_allclose(log_p[row][log_p[row] != 0], of_word, rtol=1e-4)
+    words, distances = at_words(model, TEXT, np.arange(len(TEXT)), CHARACTERS)
+    assert words == ["ab", "a", "bca", "c", "ab", "bc", "a\ufffd", "ab"]
     states = found[0][1]
-    ends = model.word_ends(TEXT)
     changes = np.flatnonzero(np.abs(np.diff(states[0], axis=0)).max(1) > 0) + 1
-    np.testing.assert_array_equal(changes, ends)  # constant to the last bit within a word
-    assert len(ends) == N_WORDS
+    np.testing.assert_array_equal(changes, distances)  # constant to the last bit within a word
 
     words = LanguageModel(config("--model=word"), len(WORDS))
     words.set_weights(
@@ -220,13 +220,13 @@ def test_the_loss_is_half_of_each_and_the_agent_has_what_follows_its_word(monkey
 
 def test_a_run(tmp_path, capsys):
     data = tiny_runs.write_texts(tmp_path)
-    flags = "--preset=mixed --cell=dynamic_skip --frequent_words=4 --char_rnn_size=3".split()
+    flags = "--preset=mixed --cell=lstm --frequent_words=4 --char_rnn_size=3".split()
     run = str(tiny_runs.make("LanguageModeling", tmp_path / "run", data, *flags))
     found = evaluate(EvaluateConfig(run_dir=run))
     assert found["test_bits"] == np.log2(found["test_perplexity"]) > 0
     assert 1 < found["test_word_perplexity"] < 100
-    words, distances = generate(GenerateConfig(run_dir=run, prompt="the cat sees th", n_words=3))
-    assert words[:3] == ["the", "cat", "sees"] and len(words) == len(distances)
+    found = generate(GenerateConfig(run_dir=run, prompt="the ", n_words=5))[0]
+    assert len(found) == 10 and found[:5] == [EOS, *"the "]
     assert "words: 5, <unk> among them" in capsys.readouterr().out
     with pytest.raises(InputError, match="chooses at words, its tokens are characters"):
         inspection.traces(types.SimpleNamespace(config=config()), [["a"]], True, SEED)

@@ -117,7 +117,7 @@ def test_the_classifier_is_bayes_on_a_corpus_of_two_classes():
 def test_a_run_begins_with_the_weights_of_one_without_classes(imdb, tmp_path, capsys):
     """And as that one, whatever the class; evaluation and generation."""
     flags = ["--preset=reviews", "--max_documents=20", "--min_count=1", f"--data_dir={imdb}"]
-    flags += ["--cell=attention", "--n_actions=3", "--param_init=1"]
+    flags += ["--cell=lstm", "--param_init=1"]
     made = {}
     for condition, more in (("none", []), ("rating", [f"--load_model={tmp_path / 'none'}"])):
         arguments = *flags, f"--condition={condition}", *more
