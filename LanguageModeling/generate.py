@@ -82,6 +82,8 @@ def generate(config: GenerateConfig) -> tuple[list[str], np.ndarray]:
 
     if run_config.model == "mixed":
         words, distances = at_words(trainer.model, ids, distances, vocabulary)
+        if not words:  # that end in this text
+            return words, distances
     print("\n" + arcs.as_text(words, distances))
     if config.picture:
         title = (
