@@ -55,13 +55,11 @@ def evaluate(config: EvaluateConfig) -> dict[str, float]:
         raise InputError("--streams belongs to a language model, this run is a VAE's: leave it out")
     load = vae_experiment.load if vae else experiment.load
     run_config, trainer, vocabulary = load(config.run_dir, config.checkpoint)
-    condition = reviews.NONE
-    if not vae and run_config.condition != "none":
-        condition = reviews.Condition(run_config.condition, run_config.max_documents)
-        if config.text:
-            raise InputError(
-                "--text has no classes, which this run reads with every word: give --split"
-            )
+    condition = reviews.SENTENCES if vae else reviews.Condition.of(run_config)
+    if condition.kind != "none" and config.text:
+        raise InputError(
+            "--text has no classes, which this run reads with every word: give --split"
+        )
     if config.text:
         name = pathlib.Path(config.text).name
         tokens = reader.read_tokens(config.text, vocabulary, run_config.tokens)

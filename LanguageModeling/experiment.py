@@ -2,7 +2,7 @@
 
 import math
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import keras
 import numpy as np
@@ -18,7 +18,9 @@ from common.training.restore import Trained, keep_encoder, load_run, restore
 from LanguageModeling import reader
 from LanguageModeling.corpora import classifier, documents, reviews
 from LanguageModeling.model import LanguageModel
-from LanguageModeling.parts import suffixes, topics
+from LanguageModeling.parts import suffixes, topics, word_tree
+from LanguageModeling.parts.mixed_model import MixedModel
+from LanguageModeling.parts.spellings import spell
 from LanguageModeling.parts.suffix_model import SuffixModel
 from LanguageModeling.presets import LanguageConfig
 from LanguageModeling.schedule import learning_rate
@@ -33,18 +35,19 @@ def perplexity(
     n_steps: int,
     greedy: bool = False,
     n_chains: int = 1,
+    of: str = "loss",
 ) -> float:
     """Perplexity: exp of the mean negative log-likelihood of each token given those before it.
 
     The text is read as `n_streams` parts side by side (20, as in training), or in order with
     `n_streams=1`. With several chains, that of their mixture: each token's probability is the mean
-    over the chains.
+    over the chains. `of`: the metric; "word_loss" for the words of `--model mixed`.
     """
     cut = reader.padded_streams, tokens, n_streams, n_steps
     words, targets, weights = reviews.with_classes(*cut)
     batches = {"words": words, "targets": targets, "weights": weights}
     state = trainer.model.initial_state(n_streams * n_chains)
-    return math.exp(means(trainer.evaluate(batches, state, greedy, n_chains=n_chains))["loss"])
+    return math.exp(means(trainer.evaluate(batches, state, greedy, n_chains=n_chains))[of])
 
 
 def evaluate(
@@ -60,7 +63,8 @@ def evaluate(
     of the mixture of S > 1 chains; with `--tokens characters` also their logarithms, bits per
     character. The text is read as `n_streams` parts, by default as many as a batch has rows. With
     `--model document` also `SPLIT_coherence` (`documents.coherence`), with `--condition`
-    `SPLIT_accuracy` (`classifier.accuracies`).
+    `SPLIT_accuracy` (`classifier.accuracies`), with `--model mixed` `SPLIT_word_perplexity`, that
+    of its word level with the most probable distances.
     """
     config = trainer.model.config
     size = n_streams or config.batch_size, config.num_unroll_steps
@@ -74,6 +78,9 @@ def evaluate(
         found |= {
             name.replace("perplexity", "bits"): math.log2(value) for name, value in found.items()
         }
+    if config.model == "mixed":
+        of_words = perplexity(trainer, tokens, *size, greedy=True, of="word_loss")
+        found[f"{split}_word_perplexity"] = of_words
     if config.model == "document":
         found[f"{split}_coherence"] = documents.coherence(trainer, tokens, trainer.model.end)
     if config.condition != "none":
@@ -83,14 +90,22 @@ def evaluate(
 
 
 def make_model(
-    config: LanguageConfig, vocabulary: Vocabulary, found: Sequence[suffixes.Suffix] = ()
+    config: LanguageConfig,
+    vocabulary: Vocabulary,
+    found: Sequence[suffixes.Suffix] | Vocabulary = (),
 ) -> LanguageModel:
-    """The model of `--model` for these words; `found`: the suffixes, for --output suffix."""
-    spellings = reader.spell(vocabulary, config.max_chars) if config.model == "char" else None
+    """The model of `--model` for these words.
+
+    `found`: the suffixes, for --output suffix; the words of characters, for --model mixed.
+    """
+    spellings = spell(vocabulary, config.max_chars) if config.model == "char" else None
     sizes = vocabulary.ids.get(EOS, -1), len(reviews.CLASSES.get(config.condition, ()))
     if config.output == "suffix":
         table = suffixes.transitions(found, len(vocabulary))
         return SuffixModel(config, len(vocabulary), spellings, *sizes, table)
+    if config.model == "mixed":
+        table = word_tree.tree_of(found, vocabulary)
+        return MixedModel(config, len(vocabulary), spellings, *sizes, table)
     return LanguageModel(config, len(vocabulary), spellings, *sizes)
 
 
@@ -114,9 +129,17 @@ def find_suffixes(config: LanguageConfig, corpus: reader.Corpus) -> list[suffixe
     return found
 
 
+def find_words(config: LanguageConfig, corpus: reader.Corpus) -> Vocabulary:
+    """The frequent words of the training text, read by characters; the run keeps them."""
+    words = word_tree.find(corpus.train, corpus.vocabulary, config.frequent_words)
+    keep_encoder(words, config.run_dir, word_tree.FILE)
+    print(f"words: {len(words):,}, <unk> among them")
+    return words
+
+
 def load_data(config: LanguageConfig) -> reader.Corpus:
     """The data of a run."""
-    condition = reviews.Condition(config.condition, config.max_documents)
+    condition = reviews.Condition.of(config)
     return reader.load(config.data_dir, config.tokens, config.min_count, condition)
 
 
@@ -128,7 +151,12 @@ def build(config: LanguageConfig) -> Experiment:
             documents.pairs(tokens, corpus.vocabulary.ids[EOS])  # now, not when it has trained
     size = config.batch_size, config.num_unroll_steps
     words, targets = reviews.with_classes(reader.streams, corpus.train, *size)
-    found = find_suffixes(config, corpus) if config.output == "suffix" else ()
+    found, kept = (), {}
+    if config.output == "suffix":
+        found = find_suffixes(config, corpus)
+        kept[suffixes.FILE] = suffixes.encoder(found)
+    if config.model == "mixed":
+        found = kept[word_tree.FILE] = find_words(config, corpus)
     model = make_model(config, corpus.vocabulary, found)
     if config.topics:
         found = topics.fit(
@@ -142,7 +170,7 @@ def build(config: LanguageConfig) -> Experiment:
         bound = math.exp(-found.bounds[-1] / len(corpus.train))
         print(f"topics: {config.topics}, perplexity at most {bound:.5g} within documents")
     if config.load_model:
-        load_weights(model, config.load_model, corpus.vocabulary)
+        load_weights(model, config.load_model, corpus.vocabulary, kept)
     keep_encoder(corpus.vocabulary, config.run_dir, VOCABULARY)
     print(
         f"corpus: {corpus.name}, {len(corpus.train):,} training tokens, {len(corpus.vocabulary):,}"
@@ -185,6 +213,8 @@ def load(run_dir: str, checkpoint_file: str = "") -> Trained:
         found = ()
         if config.output == "suffix":
             found = suffixes.decoded(Vocabulary.load(pathlib.Path(run_dir, suffixes.FILE)))
+        if config.model == "mixed":
+            found = Vocabulary.load(pathlib.Path(run_dir, word_tree.FILE))
         return make_model(config, Vocabulary.load(pathlib.Path(run_dir, VOCABULARY)), found)
 
     config, model = load_run(run_dir, LanguageConfig, make, checkpoint_file)
@@ -192,25 +222,52 @@ def load(run_dir: str, checkpoint_file: str = "") -> Trained:
     return Trained(config, make_trainer(model, config), vocabulary)
 
 
-def load_weights(model: LanguageModel, path: str, vocabulary: Vocabulary | None = None) -> None:
+def load_weights(
+    model: LanguageModel,
+    path: str,
+    vocabulary: Vocabulary | None = None,
+    kept: Mapping[str, Vocabulary] | None = None,
+) -> None:
     """Load weights from a run's folder (its best checkpoint) or from a checkpoint file.
+
+    A model with --condition takes those of one without: what is missing are the rows of the classes
+    in what its first layer multiplies with its inputs, and they begin as zeros (Lipton et al. 2015,
+    "weight transplantation").
 
     Raises `InputError` if they do not fit, or if they belong to a run with other words than
     `vocabulary`, if that is given. Comparing words is enough, for --model char too: they determine
-    the characters.
+    the characters. `kept`: what else has to be the same, by its file in the run's folder.
     """
     file = pathlib.Path(path)
     file = file / "checkpoints" / "best.npz" if file.is_dir() else file
     _, arrays, _ = checkpoint.load(file)
-    words = file.absolute().parent.parent / VOCABULARY
-    if vocabulary is not None and file.absolute().parent.name == "checkpoints" and words.is_file():
+    for name, ours in {VOCABULARY: vocabulary, **(kept or {})}.items():
+        words = file.absolute().parent.parent / name
+        if ours is None or file.absolute().parent.name != "checkpoints" or not words.is_file():
+            continue
         theirs = Vocabulary.load(words)
-        if theirs != vocabulary:
-            found = f"{len(theirs):,} words, other ones than the {len(vocabulary):,} here"
+        if theirs != ours:
+            what = "suffixes" if name == suffixes.FILE else "words"
+            found = f"{len(theirs):,} {what}, other ones than the {len(ours):,} here"
             raise InputError(
                 f"--load_model {path}: that run knows {found}; give the data that it was trained on"
             )
-    restore(model.variables, arrays)
+    restore(model.variables, with_class_rows(model, arrays))
+
+
+def with_class_rows(model: LanguageModel, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """A checkpoint's arrays, matrices of the first layer with rows of zeros for the classes.
+
+    Where nothing but these last rows is missing; a model without classes has none.
+    """
+    arrays = dict(arrays)
+    for variable in model.recurrent[0].variables if model.n_classes else ():
+        place = [one is variable for one in model.variables].index(True)
+        for name in [name for name in arrays if name.startswith(f"variable/{place}/")]:
+            a, shape = arrays[name], tuple(variable.shape)
+            if len(shape) == a.ndim == 2 and a.shape == (shape[0] - model.n_classes, shape[1]):
+                arrays[name] = np.pad(a, [(0, model.n_classes), (0, 0)])
+    return arrays
 
 
 def train(config: LanguageConfig) -> None:

@@ -17,12 +17,13 @@ import numpy as np
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from common.config import main, setting  # noqa: E402
-from common.data.text import EOS  # noqa: E402
+from common.data.text import EOS, Vocabulary, words_of  # noqa: E402
 from common.errors import InputError  # noqa: E402
 from LanguageModeling.vae.presets import is_vae  # noqa: E402
 
 if TYPE_CHECKING:
     from LanguageModeling.model import LanguageModel
+    from LanguageModeling.parts.mixed_model import MixedModel
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -79,6 +80,10 @@ def generate(config: GenerateConfig) -> tuple[list[str], np.ndarray]:
         return words, None
     from common.figures import arcs
 
+    if run_config.model == "mixed":
+        words, distances = at_words(trainer.model, ids, distances, vocabulary)
+        if not words:  # that end in this text
+            return words, distances
     print("\n" + arcs.as_text(words, distances))
     if config.picture:
         title = (
@@ -127,6 +132,17 @@ def sentences(config: GenerateConfig) -> list[list[str]]:
     for words in found:
         print(("" if run_config.tokens == "characters" else " ").join(words))
     return found
+
+
+def at_words(
+    model: "MixedModel", ids: np.ndarray, distances: np.ndarray, characters: Vocabulary
+) -> tuple[list[str], np.ndarray]:
+    """The words that end among characters [N], and of the distances [N] those chosen there [n]."""
+    from LanguageModeling.parts import word_tree
+
+    places = model.word_ends(ids)
+    words = words_of(word_tree.as_text(ids, characters))
+    return words[: len(places)], distances[places]
 
 
 def continue_text(

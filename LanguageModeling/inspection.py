@@ -42,13 +42,18 @@ def traces(
     trained: Trained, texts: Sequence[Sequence[str]], greedy: bool, seed: tf.Tensor
 ) -> list[tuple[str, bool, Trace]]:
     """Each agent's direction, whether it reads from the end, and its trace of the padded texts."""
-    _check_without_classes(trained.config)
+    _check_steps_are_tokens(trained.config)
     words = tf.constant(bucketing.padded_rows([trained.encoder.encode(words) for words in texts]))
     state = trained.model.initial_state(len(texts))
     return [("", False, trained.model.features(words, state, greedy=greedy, seed=seed)[2])]
 
 
-def _check_without_classes(config: LanguageConfig) -> None:
+def _check_steps_are_tokens(config: LanguageConfig) -> None:
+    if config.model == "mixed":
+        raise InputError(
+            "a run with --model mixed chooses at words, its tokens are characters, and only"
+            " generate.py shows that: expected another run"
+        )
     if config.condition != "none":
         raise InputError(
             "a run with --condition reads a class with every word, which is not shown: expected"
@@ -65,7 +70,7 @@ def example_texts(config: LanguageConfig, seed: int) -> list[str]:
 
 def dev_texts(config: LanguageConfig) -> list[list[str]]:
     """The sentences of the run's valid text, in order, each after the `<eos>` of the one before."""
-    _check_without_classes(config)
+    _check_steps_are_tokens(config)
     corpus = experiment.load_data(config)
     texts, words = [], [EOS]
     for word in corpus.vocabulary.decode(corpus.valid):
@@ -89,6 +94,7 @@ def gradient_probe(
         "--topics": config.topics,
         "--condition": config.condition != "none",
         "--model document": config.model == "document",
+        "--model mixed": config.model == "mixed",
         "--output suffix": config.output == "suffix",
     }
     for name in [name for name, given in unknown.items() if given]:

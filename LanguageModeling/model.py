@@ -4,7 +4,6 @@ The last of the layers has dynamic skip connections.
 """
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from common import objective
@@ -16,10 +15,10 @@ from common.ops.random import fold
 from common.ops.replicas import part_of_mean
 from common.ops.softmax import log_likelihood
 from common.training.task_model import NamedTensors
-from LanguageModeling import reader
 from LanguageModeling.parts import make_parts
 from LanguageModeling.parts.regularisation import drop, drop_words, penalty
 from LanguageModeling.parts.softmaxes import heads_and_prior
+from LanguageModeling.parts.spellings import Spellings
 from LanguageModeling.parts.topics import TopicContext
 from LanguageModeling.presets import LanguageConfig
 
@@ -42,17 +41,17 @@ class LanguageModel(keras.Model):
 
     Args:
         config: the flags. n_words: V. spellings: for --model char. end: `<eos>`. n_classes: A.
-        table: of `suffixes.transitions`, for --output suffix (`parts/suffix_model.py`).
+        table: what `parts/suffix_model.py` and `parts/mixed_model.py` need.
     """
 
     def __init__(
         self,
         config: LanguageConfig,
         n_words: int,
-        spellings: reader.Spellings | None = None,
+        spellings: Spellings | None = None,
         end: int = 0,
         n_classes: int = 0,
-        table: np.ndarray | None = None,
+        table: object = None,
     ):
         super().__init__(name="language_model")
         self.config, self.n_words, self.end, self.n_classes = config, n_words, end, n_classes
@@ -61,7 +60,7 @@ class LanguageModel(keras.Model):
         self.embedding = make_parts.make_embedding(config, n_words, spellings, uniform)
         if config.topics:
             self.topics = TopicContext(n_words, config.topics, name="topics")
-        self.recurrent = make_parts.make_layers(config, uniform)
+        self.recurrent = make_parts.make_layers(config, uniform, table)
         if config.softmaxes > 1:
             self.heads, self.prior = heads_and_prior(config.softmaxes, config.rnn_size, uniform)
         self.softmax = make_parts.make_softmax(config, n_words, self.embedding, uniform, table)

@@ -1,9 +1,11 @@
-"""The options of language modelling's --model, --regularisation and --output."""
+"""The options of language modelling's --model, --regularisation and --output; what they exclude."""
 
 import dataclasses
+from typing import Any
 
 from common.choices import STATE_MASKS
-from common.config import cells, setting
+from common.config import CELLS, cells, setting
+from common.errors import InputError
 
 
 @cells.options
@@ -37,6 +39,16 @@ class WordOptions:
     """The options of --model word."""
 
     tied_embeddings: bool = setting(False, "the softmax's weights are the vectors of the words")
+
+
+@cells.options
+class MixedOptions:
+    """The options of --model mixed (Bojanowski et al. 2015)."""
+
+    frequent_words: int = setting(
+        2000, "words of the word level, the most frequent ones; others are <unk>", minimum=1
+    )
+    char_rnn_size: int = setting(100, "units of the LSTM over characters", minimum=1)
 
 
 @cells.options
@@ -91,8 +103,8 @@ class ModelFlags:
 
     model: str = setting(
         "word",
-        "vectors of words: a table, or from characters; or sentences of documents",
-        choices=("word", "char", "document"),
+        "words from a table, or spelled; sentences of documents; words and characters",
+        choices=("word", "char", "document", "mixed"),
     )
     regularisation: str = setting(
         "dropout",
@@ -104,3 +116,68 @@ class ModelFlags:
         "one softmax; or one for each frequent suffix of the history",
         choices=("plain", "suffix"),
     )
+
+
+def check(config: Any) -> None:
+    """Raises `InputError` for flags of a `LanguageConfig` that do not go together."""
+    masked = [name for name, cell in CELLS.items() if issubclass(cell.options, cells.Zoneout)]
+    if config.regularisation != "dropout" and config.cell not in masked:
+        raise InputError(
+            f"--regularisation {config.regularisation} expects one of --cell {', '.join(masked)};"
+            f" got {config.cell}: change one of them"
+        )
+    plain = {
+        "--regularisation dropout": config.regularisation == "dropout",
+        "--softmaxes 1": config.softmaxes == 1,
+        "--topics 0": not config.topics,
+        "--condition none": config.condition == "none",
+    }
+    plain |= {
+        "document": {
+            "--cell lstm, gru or rnn": config.cell in ("lstm", "gru", "rnn"),
+            "--zoneout 0,0": not any(config.zoneout or []),
+        },
+        "mixed": {
+            "--tokens characters": config.tokens == "characters",
+            "--output plain": config.output == "plain",
+            "--reward log_likelihood": config.reward == "log_likelihood",
+            "another --estimator than marginal": not config.is_marginal,
+            "--nomixed_precision": not config.mixed_precision,
+        },
+    }.get(config.model, {})
+    for name in [name for name, given in plain.items() if not given]:
+        if config.model in ("document", "mixed"):
+            expects = f"--model {config.model} expects {name}"
+            raise InputError(f"{expects}: add that, or change --model")
+    if config.topics and config.condition != "none":
+        raise InputError("--topics are of texts without --condition: leave one of them out")
+    unsuited = {
+        "--tied_embeddings": config.tied_embeddings,
+        f"--softmaxes {config.softmaxes}": config.softmaxes > 1,
+        f"--topics {config.topics}": config.topics,
+        "--estimator marginal": config.is_marginal,
+        "--mixed_precision": config.mixed_precision,
+    }
+    for name in [name for name, given in unsuited.items() if given]:
+        if config.output == "suffix":
+            raise InputError(f"--output suffix and {name} do not go together: leave one out")
+    without = {
+        "--tied_embeddings": config.tied_embeddings,
+        f"--softmaxes {config.softmaxes}": config.softmaxes > 1,
+        "--estimator marginal": config.is_marginal,
+    }
+    for name in [name for name, given in without.items() if given and config.topics]:
+        raise InputError(
+            f"--topics {config.topics} enter a single softmax of their own: leave them or {name}"
+            " out"
+        )
+    if config.is_marginal and config.softmaxes > 1:
+        raise InputError(
+            f"--softmaxes {config.softmaxes} expects another --estimator than marginal, which"
+            " mixes predictions itself: leave one of them out"
+        )
+    if config.is_marginal and config.enumerate < 1 and config.reward != "log_likelihood":
+        raise InputError(
+            f"--enumerate {config.enumerate} expects --reward log_likelihood, got {config.reward}:"
+            " leave one of them out"
+        )

@@ -3,22 +3,33 @@
 import dataclasses
 from typing import Any
 
-from common.config import CELLS, RunConfig, cells, setting
-from common.errors import InputError
+from common.config import RunConfig, cells, setting
 from LanguageModeling.options import (
     Awd,
     CharOptions,
     DocumentOptions,
+    MixedOptions,
     ModelFlags,
     SuffixOptions,
     Variational,
     WordOptions,
+    check,
 )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LanguageConfig(
-    cells.flags_of([CharOptions, DocumentOptions, SuffixOptions, WordOptions, Variational, Awd]),
+    cells.flags_of(
+        [
+            CharOptions,
+            DocumentOptions,
+            MixedOptions,
+            SuffixOptions,
+            WordOptions,
+            Variational,
+            Awd,
+        ]
+    ),
     ModelFlags,
     RunConfig,
 ):
@@ -27,7 +38,12 @@ class LanguageConfig(
     task = "LanguageModeling"
     options = {
         **RunConfig.options,
-        "model": {"word": WordOptions, "char": CharOptions, "document": DocumentOptions},
+        "model": {
+            "word": WordOptions,
+            "char": CharOptions,
+            "document": DocumentOptions,
+            "mixed": MixedOptions,
+        },
         "regularisation": {"dropout": cells.NoOptions, "variational": Variational, "awd": Awd},
         "output": {"plain": cells.NoOptions, "suffix": SuffixOptions},
     }
@@ -47,7 +63,7 @@ class LanguageConfig(
         choices=("none", "label", "rating"),
     )
     max_documents: int = setting(
-        0, "with --condition: training reviews at most, a tenth to test (0: all)", minimum=0
+        0, "training reviews at most, a tenth of them to test (0: all)", minimum=0
     )
     rnn_size: int = setting(650, minimum=1)
     rnn_layers: int = setting(
@@ -95,57 +111,7 @@ class LanguageConfig(
     def __post_init__(self):
         """Raises `InputError` for options that do not go together."""
         super().__post_init__()
-        masked = [name for name, cell in CELLS.items() if issubclass(cell.options, cells.Zoneout)]
-        if self.regularisation != "dropout" and self.cell not in masked:
-            raise InputError(
-                f"--regularisation {self.regularisation} expects one of --cell {', '.join(masked)};"
-                f" got {self.cell}: change one of them"
-            )
-        plain = {
-            "--cell lstm, gru or rnn": self.cell in ("lstm", "gru", "rnn"),
-            "--regularisation dropout": self.regularisation == "dropout",
-            "--softmaxes 1": self.softmaxes == 1,
-            "--topics 0": not self.topics,
-            "--condition none": self.condition == "none",
-            "--zoneout 0,0": not any(self.zoneout or []),
-        }
-        for name in [name for name, given in plain.items() if not given]:
-            if self.model == "document":
-                raise InputError(f"--model document expects {name}: add that, or change --model")
-        if self.max_documents and self.condition == "none":
-            raise InputError("--max_documents belongs to --condition label or rating: leave it out")
-        if self.topics and self.condition != "none":
-            raise InputError("--topics are of texts without --condition: leave one of them out")
-        unsuited = {
-            "--tied_embeddings": self.tied_embeddings,
-            f"--softmaxes {self.softmaxes}": self.softmaxes > 1,
-            f"--topics {self.topics}": self.topics,
-            "--estimator marginal": self.is_marginal,
-            "--mixed_precision": self.mixed_precision,
-        }
-        for name in [name for name, given in unsuited.items() if given]:
-            if self.output == "suffix":
-                raise InputError(f"--output suffix and {name} do not go together: leave one out")
-        without = {
-            "--tied_embeddings": self.tied_embeddings,
-            f"--softmaxes {self.softmaxes}": self.softmaxes > 1,
-            "--estimator marginal": self.is_marginal,
-        }
-        for name in [name for name, given in without.items() if given and self.topics]:
-            raise InputError(
-                f"--topics {self.topics} enter a single softmax of their own: leave them or {name}"
-                " out"
-            )
-        if self.is_marginal and self.softmaxes > 1:
-            raise InputError(
-                f"--softmaxes {self.softmaxes} expects another --estimator than marginal, which"
-                " mixes predictions itself: leave one of them out"
-            )
-        if self.is_marginal and self.enumerate < 1 and self.reward != "log_likelihood":
-            raise InputError(
-                f"--enumerate {self.enumerate} expects --reward log_likelihood, got {self.reward}:"
-                " leave one of them out"
-            )
+        check(self)
 
     @classmethod
     def readers(cls) -> dict[str, dict[str, list[str]]]:
@@ -258,6 +224,17 @@ PRESETS = {
         "num_unroll_steps": 30,
         "max_epochs": 8,
         "learning_rate": 0.1,
+    },
+    # The sizes of Bojanowski et al. 2015, with LSTMs for their sigmoid units; ten words a window.
+    "mixed": {
+        **_SMALL,
+        "tokens": "characters",
+        "model": "mixed",
+        "cell": "lstm",
+        "rnn_layers": 1,
+        "num_unroll_steps": 60,
+        "max_epochs": 8,
+        "learning_rate": 0.4,
     },
     "char_small": {
         **_SMALL,

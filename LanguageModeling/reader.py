@@ -1,4 +1,4 @@
-"""Reads text for language models and cuts it into batches; spells words for --model char.
+"""Reads text for language models and cuts it into batches.
 
 The text is PTB, another corpus in its format, or a generated one.
 """
@@ -13,7 +13,6 @@ from common.data.download import read_tar
 from common.data.generated_corpus import language_model_text
 from common.data.text import (
     EOS,
-    PADDING,
     UNKNOWN,
     Vocabulary,
     decode,
@@ -26,13 +25,11 @@ from common.data.treebank import split_words
 from common.errors import InputError, warn
 from common.files import seen_from, still_packed
 from LanguageModeling.corpora import conll, reviews
-from LanguageModeling.corpora.reviews import NONE, Condition
+from LanguageModeling.corpora.reviews import NONE, Condition, Reviews
 
 SPLITS = ("train", "valid", "test")
 # What the tokens of a line are, by the value of --tokens.
 TOKENS = {"spaces": words_of, "words": split_words, "characters": list}
-WORD_START, WORD_END = "<word>", "</word>"  # characters of their own at the ends of every word
-MAX_CHARS = 65
 
 _GENERATED_SENTENCES = {"train": 10_000, "valid": 1_000, "test": 1_000}
 _ARCHIVE = "simple-examples.tgz"
@@ -64,20 +61,25 @@ def load(
 
     The folder has ptb.train.txt, ptb.valid.txt and ptb.test.txt, or the same without "ptb.", or the
     archive simple-examples.tgz as it is distributed: a sentence per line, with or without an
-    `<eos>` at its end; or the files of CoNLL-2003 (`corpora/conll.py`). A token that is not in the
-    training text becomes `<unk>`, if there is one.
+    `<eos>` at its end; or the files of CoNLL-2003 (`corpora/conll.py`), or IMDB's reviews. A token
+    that is not in the training text becomes `<unk>`, if there is one.
 
     Args:
         data_dir: see above.
         tokens: how a line is split: at "spaces"; into "words", with punctuation apart as in the
             Penn Treebank; or into "characters".
         min_count: from 2 on, tokens that are rarer in the training text become `<unk>`.
-        condition: which reviews to read with their classes, if any.
+        condition: how reviews are read, and whether with their classes.
 
     Raises `InputError` for missing or unusable files and, with file and line, for a word that has
     no id.
     """
     name, texts = _texts(data_dir, condition)
+    if condition.max_documents and not isinstance(texts["train"], Reviews):
+        raise InputError(
+            f"--max_documents is of reviews, found a text without ({name}): leave it out, or give"
+            " --data_dir with IMDB's"
+        )
     sentences = {split: _sentences(*text[:2], tokens) for split, text in texts.items()}
     vocabulary = Vocabulary.build(
         (word for words in sentences["train"] for word in (*words, EOS)),
@@ -102,9 +104,9 @@ def load_split(
 
 def _texts(data_dir: str, condition: Condition = NONE) -> tuple[str, dict[str, tuple]]:
     """The name of the corpus; for each split its file's name, lines and, if asked for, classes."""
-    if condition != NONE:
+    if condition.kind != "none":
         return "reviews", reviews.load(data_dir, condition)
-    return _read(pathlib.Path(data_dir)) if data_dir else ("generated", _generated())
+    return _read(pathlib.Path(data_dir), condition) if data_dir else ("generated", _generated())
 
 
 def _generated() -> dict[str, tuple[str, list[str]]]:
@@ -117,7 +119,7 @@ def _generated() -> dict[str, tuple[str, list[str]]]:
     }
 
 
-def _read(folder: pathlib.Path) -> tuple[str, dict[str, tuple[str, list[str]]]]:
+def _read(folder: pathlib.Path, condition: Condition) -> tuple[str, dict[str, tuple]]:
     if not folder.is_dir():
         raise InputError(
             f"{folder}: expected a folder with a corpus, found none{seen_from(folder)}; check"
@@ -137,6 +139,8 @@ def _read(folder: pathlib.Path) -> tuple[str, dict[str, tuple[str, list[str]]]]:
     if conll.is_there(folder):
         paths = {split: folder / name for split, name in conll.FILES.items()}
         return "conll2003", {s: (str(path), conll.documents(path)) for s, path in paths.items()}
+    if reviews.is_there(folder):
+        return "reviews", reviews.load(str(folder), condition)
     if packed := still_packed(folder):
         raise InputError(f"{folder}: expected ptb.train.txt or train.txt, found neither, {packed}")
     raise InputError(
@@ -194,41 +198,6 @@ def read_tokens(path: str, vocabulary: Vocabulary, tokens: str = "spaces") -> np
     Raises `InputError` for a text that cannot be read.
     """
     return _encode(_sentences(path, read_lines(path), tokens), vocabulary, path)
-
-
-@dataclasses.dataclass(frozen=True)
-class Spellings:
-    """The characters of each word of a vocabulary.
-
-    ids: [V, C] int32, 0 after a word's end; C is the length of the longest row. characters: the
-    characters by id, padding first.
-    longest: number of letters of the longest word.
-    """
-
-    ids: np.ndarray
-    characters: tuple[str, ...]
-    longest: int
-
-
-def spell(vocabulary: Vocabulary, max_chars: int | None = None) -> Spellings:
-    """The characters of each word between two marks, as in Kim et al. (2016).
-
-    Words are cut after `max_chars` characters in all, by default 65. `<unk>` and `<eos>`, whose
-    letters do not matter, are a single character each.
-    """
-    specials = [word for word in (UNKNOWN, EOS) if word in vocabulary]
-    words = [[word] if word in specials else list(word) for word in vocabulary.words]
-    letters = sorted({letter for word in words for letter in word} - set(specials))
-    characters = (PADDING, WORD_START, WORD_END, *specials, *letters)
-    place = {character: i for i, character in enumerate(characters)}
-    rows = [
-        [place[letter] for letter in (WORD_START, *word, WORD_END)][: max_chars or MAX_CHARS]
-        for word in words
-    ]
-    ids = np.zeros((len(rows), max(map(len, rows))), np.int32)
-    for i, row in enumerate(rows):
-        ids[i, : len(row)] = row
-    return Spellings(ids, characters, max(map(len, words)))
 
 
 def streams(tokens: np.ndarray, batch_size: int, n_steps: int) -> tuple[np.ndarray, np.ndarray]:

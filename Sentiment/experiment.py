@@ -20,9 +20,9 @@ from common.training.restore import Trained, keep_encoder, load_run
 from Sentiment import model as sentiment_model
 from Sentiment import reader
 from Sentiment.model import SentimentModel
-from Sentiment.pooling import SENTENCE_ENDS
 from Sentiment.presets import SentimentConfig
 from Sentiment.reading_time import ReadingTimePooling, word_features
+from Sentiment.tokens import SENTENCE_ENDS
 
 VOCABULARY = "vocabulary.txt"  # in the run's folder
 CLASSES = "classes.txt"  # of own data, beside it

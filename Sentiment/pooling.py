@@ -13,8 +13,6 @@ import tensorflow as tf
 from common.ops.shapes import expect
 from common.ops.softmax import masked_softmax
 
-SENTENCE_ENDS = (".", "!", "?")
-
 
 class AttentionPooling(keras.layers.Layer):
     """States [B, T, H] -> their mean [B, H], weighted by what they hold.

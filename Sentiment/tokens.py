@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from common.data.treebank import split_words
 
+SENTENCE_ENDS = (".", "!", "?")
 _TOKEN = re.compile(r"[^\W_]+(?:['’][^\W_]+)*|[^\w\s]|_")
 
 

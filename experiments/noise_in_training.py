@@ -56,8 +56,9 @@ def measure(run_dir: str, n_draws: int, n_samples: int) -> tuple[Any, dict[str, 
             f"{run_dir}: expected a run with an agent, found --cell {config.cell}, --n_actions"
             f" {config.n_actions}; name a run of dynamic_skip"
         )
-    if config.output == "suffix":
-        raise InputError(f"{run_dir}: expected a run without --output suffix; name another")
+    unknown = {"--output suffix": config.output, "--model mixed": config.model}
+    for name in [name for name, value in unknown.items() if name.endswith(f" {value}")]:
+        raise InputError(f"{run_dir}: expected a run without {name}; name another")
     plain = {"dropout": 0.0, "entropy_weight": 0.0, "reward": "log_likelihood", "discount": 1.0}
     plain |= {"credit": "to_go", "baseline": "leave_one_out", "entropy": "analytic"}
     plain |= {"rl_weight": float(config.num_unroll_steps), "train_samples": 1}

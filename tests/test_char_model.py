@@ -19,6 +19,7 @@ from LanguageModeling import experiment as lm_experiment
 from LanguageModeling import generate, reader
 from LanguageModeling import model as language_model
 from LanguageModeling.parts.char_cnn import CharCNN, WordsFromCharacters
+from LanguageModeling.parts.spellings import Spellings, spell
 from LanguageModeling.presets import PRESETS, LanguageConfig
 
 TINY = (
@@ -140,7 +141,7 @@ def test_number_of_weights():
         + 5 * (50 + 1)  # its agent
         + (650 + 1) * 10_000  # the softmax
     )
-    spellings = reader.Spellings(np.zeros((10_000, 21), np.int32), ("",) * 51, 19)
+    spellings = Spellings(np.zeros((10_000, 21), np.int32), ("",) * 51, 19)
     model = language_model.LanguageModel(
         config("--preset=char", "--nojit_compile"), 10_000, spellings
     )
@@ -152,7 +153,7 @@ def test_number_of_weights():
 
 
 def test_spelling_by_hand():
-    spellings = reader.spell(Vocabulary(("<eos>", "cab", "<unk>", "a", "<x>")))
+    spellings = spell(Vocabulary(("<eos>", "cab", "<unk>", "a", "<x>")))
     assert spellings.characters == (
         "<pad>",
         "<word>",
@@ -174,8 +175,8 @@ def test_spelling_by_hand():
         [1, 7, 2, 0, 0],
         [1, 5, 10, 6, 2],
     ]
-    assert reader.spell(Vocabulary(("cab",)), max_chars=3).ids.tolist() == [[1, 5, 3]]
-    assert reader.spell(Vocabulary(("a" * 70,))).ids.shape == (1, 65)
+    assert spell(Vocabulary(("cab",)), max_chars=3).ids.tolist() == [[1, 5, 3]]
+    assert spell(Vocabulary(("a" * 70,))).ids.shape == (1, 65)
 
 
 def test_ptb_has_51_characters(data_dir):
@@ -185,7 +186,7 @@ def test_ptb_has_51_characters(data_dir):
             f"no {folder}/ptb.train.txt: DYNAMIC_SKIP_DATA=FOLDER python -m pytest --last-skipped"
         )
     vocabulary = reader.load(str(folder)).vocabulary
-    spellings = reader.spell(vocabulary)
+    spellings = spell(vocabulary)
     assert (
         len(spellings.characters) == 51
         and spellings.longest == 19

@@ -10,10 +10,11 @@ import tensorflow as tf
 from helpers import tiny_runs
 
 from common.config import parse
+from common.data.text import Vocabulary
 from common.errors import InputError
 from common.training.compiled_steps import Trainer
-from LanguageModeling import reader
-from LanguageModeling.corpora import classifier, reviews
+from LanguageModeling import experiment, reader
+from LanguageModeling.corpora import classifier, documents, reviews
 from LanguageModeling.corpora.reviews import Condition
 from LanguageModeling.evaluate import EvaluateConfig, evaluate
 from LanguageModeling.generate import GenerateConfig, generate
@@ -30,9 +31,7 @@ def config(*arguments: str) -> LanguageConfig:
 def network(condition: str, n_words: int = 6) -> LanguageModel:
     keras.utils.set_random_seed(0)
     n_classes = len(reviews.CLASSES.get(condition, ()))
-    limit = [] if condition != "none" else ["--max_documents=0"]
-    flags = config(f"--condition={condition}", *limit)
-    model = LanguageModel(flags, n_words, end=0, n_classes=n_classes)
+    model = LanguageModel(config(f"--condition={condition}"), n_words, end=0, n_classes=n_classes)
     random = np.random.default_rng(1)
     for weight in model.trainable_variables:
         weight.assign(random.normal(size=weight.shape))
@@ -83,31 +82,6 @@ def test_a_word_is_read_with_the_class_of_the_next(imdb):
     np.testing.assert_array_equal(targets.ravel()[:n], ids[1:])
 
 
-def test_without_the_weights_of_the_class_it_is_a_plain_model():
-    model, plain = network("rating"), network("none")
-    kernel = model.recurrent[0].cell.kernel
-    kernel.assign(tf.concat([kernel[:5], tf.zeros_like(kernel[5:])], 0))
-    same = [*model.embedding.get_weights(), kernel.numpy()[:5], *model.softmax.get_weights()]
-    plain.embedding.set_weights(same[:1])
-    plain.recurrent[0].cell.kernel.assign(same[1])
-    for name in ("recurrent_kernel", "bias"):
-        source = getattr(model.recurrent[0].cell, name)
-        getattr(plain.recurrent[0].cell, name).assign(source)
-    plain.softmax.set_weights(same[2:])
-    words = np.array([[[1, 0], [2, 7], [3, 3]]], np.int32)
-
-    def found(words: tf.Tensor) -> tf.Tensor:
-        return model(words, model.initial_state(1))[0]
-
-    expected = plain(tf.constant(words[..., 0]), plain.initial_state(1))[0]
-    for run in (
-        found,
-        tf.function(found, autograph=False),
-        tf.function(found, autograph=False, jit_compile=True),
-    ):
-        np.testing.assert_allclose(run(tf.constant(words)), expected, rtol=1e-4, atol=1e-5)
-
-
 def test_the_classifier_is_bayes_on_a_corpus_of_two_classes():
     """Words drawn with probabilities of their class, which the network's softmax has exactly."""
     model = network("label", n_words=4)
@@ -140,10 +114,36 @@ def test_the_classifier_is_bayes_on_a_corpus_of_two_classes():
     assert classifier.accuracies(trainer, tokens, "label") == {"accuracy": right}
 
 
-def test_a_run_evaluation_and_generation(imdb, tmp_path, capsys):
-    flags = ["--preset=reviews", "--cell=lstm", "--condition=rating", "--max_documents=20"]
-    flags += ["--min_count=1", f"--data_dir={imdb}"]
-    run = str(tiny_runs.make("LanguageModeling", tmp_path / "run", imdb, *flags))
+def test_a_run_begins_with_the_weights_of_one_without_classes(imdb, tmp_path, capsys):
+    """And as that one, whatever the class; evaluation and generation."""
+    flags = ["--preset=reviews", "--max_documents=20", "--min_count=1", f"--data_dir={imdb}"]
+    flags += ["--cell=lstm", "--param_init=1"]
+    made = {}
+    for condition, more in (("none", []), ("rating", [f"--load_model={tmp_path / 'none'}"])):
+        arguments = *flags, f"--condition={condition}", *more
+        tiny_runs.make("LanguageModeling", tmp_path / condition, imdb, *arguments)
+        made[condition] = experiment.load(str(tmp_path / condition)).model
+    model, words = made["rating"], np.tile(np.arange(8, dtype=np.int32), [2, 1])
+    state = model.initial_state(2)
+    expected = made["none"](tf.constant(words), state)[0]
+    given = np.stack([words, np.repeat([[0], [7]], 8, 1)], -1).astype(np.int32)
+
+    def found(given: tf.Tensor) -> tf.Tensor:
+        return model(given, state)[0]
+
+    for run in (
+        found,
+        tf.function(found, autograph=False),
+        tf.function(found, autograph=False, jit_compile=True),
+    ):
+        np.testing.assert_allclose(run(tf.constant(given)), expected, rtol=1e-5, atol=1e-6)
+    path, vocabulary = str(tmp_path / "rating"), Vocabulary(("a", "b"))
+    for other in (network("label"), made["none"]):
+        with pytest.raises(InputError, match="of another model"):
+            experiment.load_weights(other, path)
+    with pytest.raises(InputError, match="other ones than the 2 here"):
+        experiment.load_weights(model, str(tmp_path / "none"), vocabulary)
+    run = path
     found = evaluate(EvaluateConfig(run_dir=run))
     assert 0 <= found["test_rating_accuracy"] <= found["test_accuracy"] <= 1
     assert found["test_perplexity"] > 1
@@ -156,16 +156,38 @@ def test_a_run_evaluation_and_generation(imdb, tmp_path, capsys):
         generate(GenerateConfig(run_dir=run))
 
 
-@pytest.mark.parametrize(
-    "flags, said",
-    [
-        ("--condition=none", "--max_documents belongs to --condition label or rating"),
-        ("--topics=2", "--topics are of texts without --condition"),
-    ],
-)
-def test_flags_that_do_not_go_together(flags, said):
-    with pytest.raises(InputError, match=said):
-        config(*flags.split())
+def test_reviews_without_classes_and_as_documents_of_sentences(imdb, tmp_path):
+    flags = parse(LanguageConfig, PRESETS, ["x", "--preset=documents", "--max_documents=20"])
+    condition = Condition.of(flags)
+    assert condition == Condition("none", 20, sentences=True)
+    corpus = reader.load(str(imdb), condition=condition)
+    end = corpus.vocabulary.ids["<eos>"]
+    found = documents.split(corpus.train, end)
+    texts = [" ".join(corpus.vocabulary.decode(np.concatenate(one))) for one in found]
+    assert len(texts) == 20 and len(documents.pairs(corpus.valid, end)) == 2
+    kinds = [text[:-8] for text in texts]
+    assert {*kinds} == {f"{word} film . <eos> no . <eos>" for word in ("good", "bad")}
+    plain = reader.load(str(imdb), "characters", condition=Condition("none", 20))
+    given = reader.load(str(imdb), "characters", condition=Condition("rating", 20))
+    np.testing.assert_array_equal(plain.train, given.train[:, 0])
+    assert plain.vocabulary == given.vocabulary
+    split = reader.load_split(str(imdb), "test", corpus.vocabulary, condition=condition)
+    np.testing.assert_array_equal(split, corpus.test)
+    (tmp_path / "train.txt").write_text("a\n")
+    for name in ("valid", "test"):
+        (tmp_path / f"{name}.txt").write_text("a\n")
+    with pytest.raises(InputError, match="--max_documents is of reviews, found a text without"):
+        reader.load(str(tmp_path), condition=condition)
+
+
+def test_sentences_of_a_review():
+    found = reviews._sentences("It's GOOD... Is it?! <br />Yes (very). ok")
+    assert found == ["it's good . . .", "is it ? !", "yes ( very ) .", "ok"]
+
+
+def test_topics_are_of_texts_without_classes():
+    with pytest.raises(InputError, match="--topics are of texts without --condition"):
+        config("--topics=2")
 
 
 def test_no_review_is_in_two_splits(monkeypatch, tmp_path):
@@ -187,7 +209,7 @@ def test_no_review_is_in_two_splits(monkeypatch, tmp_path):
 
 def test_the_likelihood_of_a_text_is_that_of_the_mixture_of_distances():
     """With --estimator marginal, as in evaluation."""
-    flags = "--condition=none --max_documents=0 --cell=dynamic_skip --estimator=marginal"
+    flags = "--condition=none --cell=dynamic_skip --estimator=marginal"
     model = LanguageModel(config(*flags.split(), "--n_actions=3", "--agent_units=3"), 6)
     words = np.random.default_rng(0).integers(0, 6, (2, 5)).astype(np.int32)
     batch = {"words": words[:, :-1], "targets": words[:, 1:], "weights": np.ones([2, 4], "f")}

@@ -4,7 +4,7 @@ import functools
 import pathlib
 import re
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from common.data.generated_corpus import labelled_reviews
 from common.data.text import decode
 from common.errors import InputError
 from Sentiment import imdb
+from Sentiment.tokens import SENTENCE_ENDS, tokenise
 
 # The classes' names by --condition. No review of IMDB is rated 5 or 6.
 CLASSES = {
@@ -29,21 +30,29 @@ class Condition(NamedTuple):
     """What of a review a language model is given, a key of `CLASSES` or "none"; how many reviews.
 
     max_documents: training reviews at most, 0 for all; of valid and test there are a tenth as many.
+    sentences: a sentence a line, an empty line between the reviews, instead of a review a line.
     """
 
-    kind: str
+    kind: str = "none"
     max_documents: int = 0
+    sentences: bool = False
+
+    @classmethod
+    def of(cls, config: Any) -> "Condition":
+        """What a run reads, of its `LanguageConfig`."""
+        return cls(config.condition, config.max_documents, config.model == "document")
 
 
-NONE = Condition("none")
+NONE = Condition()
+SENTENCES = Condition(sentences=True)
 
 
 class Reviews(NamedTuple):
-    """A split: where it is from, a review a line, their classes [n]."""
+    """A split: where it is from, a review a line, their classes [n] unless they are not read."""
 
     name: str
     lines: list[str]
-    classes: np.ndarray
+    classes: np.ndarray | None
 
 
 def is_there(folder: pathlib.Path) -> bool:
@@ -99,7 +108,9 @@ def _sizes(max_documents: int) -> tuple[int, int, int]:
 
 
 @functools.lru_cache(maxsize=2)  # a run asks for its splits one by one, and an archive takes long
-def _of_imdb(data_dir: str, condition: str, max_documents: int) -> dict[str, Reviews]:
+def _of_imdb(
+    data_dir: str, condition: str, max_documents: int, sentences: bool
+) -> dict[str, Reviews]:
     folder = pathlib.Path(data_dir)
     if not is_there(folder):
         raise InputError(
@@ -123,10 +134,25 @@ def _of_imdb(data_dir: str, condition: str, max_documents: int) -> dict[str, Rev
         if not kept:
             raise InputError(f"{source}: expected reviews in {part}, found none; get it again")
         kept = [kept[i] for i in np.random.default_rng(1).permutation(len(kept))]
-        lines = [_plain(decode(data, f"{source}/{name}")) for _, name, data in kept]
-        classes = [_class_of(sign, name, condition) for sign, name, _ in kept]
-        made[split] = Reviews(f"{source}/{part}", lines, np.array(classes, np.int32))
+        texts = [decode(data, f"{source}/{name}") for _, name, data in kept]
+        lines, classes = [_plain(text) for text in texts], None
+        if sentences:
+            lines = [line for text in texts for line in ("", *_sentences(text))][1:]
+        if condition != "none":
+            given = [_class_of(sign, name, condition) for sign, name, _ in kept]
+            classes = np.array(given, np.int32)
+        made[split] = Reviews(f"{source}/{part}", lines, classes)
     return made
+
+
+def _sentences(text: str) -> list[str]:
+    """The sentences of a review, in the words that Sentiment reads: each up to . ! ? in a row."""
+    found: list[list[str]] = [[]]
+    for word in tokenise(text):
+        if word not in SENTENCE_ENDS and found[-1] and found[-1][-1] in SENTENCE_ENDS:
+            found.append([])
+        found[-1].append(word)
+    return [" ".join(words) for words in found if words]
 
 
 def _plain(text: str) -> str:

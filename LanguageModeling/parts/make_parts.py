@@ -1,18 +1,19 @@
 """The parts of a language model that its flags choose: what it reads, and its layers."""
 
 from collections.abc import Callable
+from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from common.layers.make_layer import make_layer
 from LanguageModeling.parts.char_cnn import WordsFromCharacters
 from LanguageModeling.parts.context_layer import make_context_layer
 from LanguageModeling.parts.softmaxes import TiedSoftmax
+from LanguageModeling.parts.spellings import Spellings
 from LanguageModeling.parts.suffixes import SuffixSoftmax
+from LanguageModeling.parts.word_level import WordLevel
 from LanguageModeling.presets import LanguageConfig
-from LanguageModeling.reader import Spellings
 
 
 def uniform_between(bound: float) -> Callable:
@@ -25,18 +26,27 @@ def uniform_between(bound: float) -> Callable:
     return uniform
 
 
-def make_layers(config: LanguageConfig, uniform: Callable) -> list[keras.layers.Layer]:
-    """The recurrent layers, the lowest first; matrices begin as `uniform` says."""
+def make_layers(
+    config: LanguageConfig, uniform: Callable, table: Any = None
+) -> list[keras.layers.Layer]:
+    """The recurrent layers, the lowest first; matrices begin as `uniform` says.
+
+    With `--model mixed` the word level and the layer of the characters; `table`: the words.
+    """
     shared = {"kernel_initializer": uniform, "recurrent_initializer": uniform}
     if config.model == "document":
         return [make_context_layer(config, **shared)]
     agent = {"agent_initializer": uniform} if config.cell == "dynamic_skip" else {}
     masks = ("state_dropout", "state_masks", "weight_dropout")
     shared |= {name: value for name in masks if (value := getattr(config, name))}
-    return [
+    layers = [
         make_layer(config, config.rnn_size, "lstm", name=f"lstm_{i}", **shared)
         for i in range(config.rnn_layers - 1)
     ] + [make_layer(config, config.rnn_size, name="recurrent", **shared, **agent)]
+    if config.model != "mixed":
+        return layers
+    word_level = WordLevel(table, layers, config, uniform, name="words")
+    return [word_level, make_layer(config, config.char_rnn_size, "lstm", name="chars", **shared)]
 
 
 def make_embedding(
@@ -46,9 +56,8 @@ def make_embedding(
     if config.model == "char":
         chars = spellings.ids, len(spellings.characters)
         return WordsFromCharacters(*chars, uniform, **config.char_flags, name="embedding")
-    return keras.layers.Embedding(
-        n_words, config.rnn_size, embeddings_initializer=uniform, name="embedding"
-    )
+    size = config.char_rnn_size if config.model == "mixed" else config.rnn_size
+    return keras.layers.Embedding(n_words, size, embeddings_initializer=uniform, name="embedding")
 
 
 def make_softmax(
@@ -56,7 +65,7 @@ def make_softmax(
     n_words: int,
     embedding: keras.layers.Layer,
     uniform: Callable,
-    table: np.ndarray | None,
+    table: Any,
 ) -> keras.layers.Layer:
     """The layer of the logits; `table` of the suffixes, for --output suffix."""
     if config.output == "suffix":

@@ -17,6 +17,7 @@ from common.training.make_trainer import make_trainer
 from common.training.metrics import add, greedy_and_sampled, means, named
 from common.training.restore import Trained, keep_encoder, load_run
 from LanguageModeling import reader
+from LanguageModeling.corpora import reviews
 from LanguageModeling.experiment import VOCABULARY
 from LanguageModeling.vae.model import SentenceVAE
 from LanguageModeling.vae.presets import VAEConfig
@@ -82,7 +83,7 @@ def make_model(config: VAEConfig, vocabulary: Vocabulary) -> SentenceVAE:
 
 def build(config: VAEConfig) -> Experiment:
     """The data, model and schedule of a run."""
-    corpus = reader.load(config.data_dir, config.tokens, config.min_count)
+    corpus = reader.load(config.data_dir, config.tokens, config.min_count, reviews.SENTENCES)
     end = corpus.vocabulary.ids[EOS]
     data = {split: arrays(getattr(corpus, split), end) for split in reader.SPLITS}
     train = data["train"]

@@ -12,8 +12,8 @@ from benchmarks.networks import torch_language_model
 from common.training.make_trainer import make_trainer, set_precision
 from LanguageModeling.model import LanguageModel
 from LanguageModeling.parts.char_cnn import WordsFromCharacters
+from LanguageModeling.parts.spellings import Spellings
 from LanguageModeling.presets import PRESETS, LanguageConfig
-from LanguageModeling.reader import Spellings
 
 N_WORDS, STEPS = 10_000, 4  # vocabulary; training steps in one call
 N_CHARS, LONGEST = 51, 21  # of the Penn Treebank

@@ -27,6 +27,7 @@ from common.training.provenance import describe_start
 from common.training.task_model import NamedTensors
 from LanguageModeling import reader
 from LanguageModeling.model import LanguageModel
+from LanguageModeling.parts.spellings import Spellings, spell
 from LanguageModeling.presets import LanguageConfig
 
 # functions with arguments of the shapes that they take
@@ -105,7 +106,7 @@ def export(config: ExportConfig) -> dict[str, Module]:
     return modules
 
 
-def read_texts(config: ExportConfig) -> tuple[dict[str, np.ndarray], int, reader.Spellings | None]:
+def read_texts(config: ExportConfig) -> tuple[dict[str, np.ndarray], int, Spellings | None]:
     """Word ids of the splits, the number of words, and their spellings if the model needs them."""
     if not config.data_dir:
         n_tokens = config.batch_size * (config.n_batches * config.num_unroll_steps + 1)
@@ -115,9 +116,7 @@ def read_texts(config: ExportConfig) -> tuple[dict[str, np.ndarray], int, reader
         }
         return texts, config.n_words, language_models.spellings()
     corpus = reader.load(config.data_dir, config.tokens, config.min_count)
-    spellings = (
-        reader.spell(corpus.vocabulary, config.max_chars) if config.model == "char" else None
-    )
+    spellings = spell(corpus.vocabulary, config.max_chars) if config.model == "char" else None
     return (
         {split: getattr(corpus, split) for split in reader.SPLITS},
         len(corpus.vocabulary),

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from common.cells.k_state import KStateCell
-from common.data.text import EOS, UNKNOWN, Vocabulary
+from common.data.text import Vocabulary
 from common.errors import InputError
 from common.layers.attention_skip_lstm import AttentionSkipLSTM
 from common.layers.k_state_layer import KStateLSTM
@@ -15,6 +15,7 @@ from common.layers.make_layer import run_layer
 from common.training.restore import Trained
 from common.training.run_flags import load_config
 from LanguageModeling import experiment, reader
+from LanguageModeling.parts.word_tree import as_text
 from LanguageModeling.presets import LanguageConfig
 
 GATES = ("input", "forget", "output")
@@ -47,13 +48,6 @@ class Reading:
         return as_text(self.train, self.vocabulary)
 
 
-def as_text(ids: np.ndarray, vocabulary: Vocabulary) -> str:
-    """Characters [N] as a string of N: the end of a line is one, and so is an unknown one."""
-    known = {EOS: "\n", UNKNOWN: "\ufffd"}
-    letters = [known.get(word, word) for word in vocabulary.words]
-    return "".join(letters[i] for i in ids)
-
-
 def read(run_dir: str, split: str = "test") -> Reading:
     """Read a split of a run's data, in as many streams side by side as training has.
 
@@ -66,10 +60,10 @@ def read(run_dir: str, split: str = "test") -> Reading:
             f"{run_dir}: expected a language model by characters, found --tokens {config.tokens}:"
             " train one with --preset char_text"
         )
-    if config.condition != "none" or config.output != "plain":
+    if config.condition != "none" or config.output != "plain" or config.model == "mixed":
         raise InputError(
             f"{run_dir}: expected a network of characters alone and one softmax, found --condition"
-            f" {config.condition} --output {config.output}: give another run"
+            f" {config.condition} --output {config.output} --model {config.model}: give another run"
         )
     trained = experiment.load(run_dir)
     if config.topics or not all(map(is_known, trained.model.recurrent)):
