@@ -25,6 +25,7 @@ TABLES: dict[str, Table] = {
 SUMMARY = {
     "numbers11": ("test_accuracy_sampled", "dynamic_skip_lamda0.5"),
     "numbers21": ("test_accuracy_sampled", "dynamic_skip_lamda0.5"),
+    "numbers101": ("test_accuracy_sampled", "dynamic_skip"),
     "ner": ("test_f1_sampled", "dynamic_skip"),
     "imdb": ("test_accuracy_sampled", "dynamic_skip"),
     "lm_small": ("test_perplexity", "dynamic_skip"),

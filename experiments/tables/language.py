@@ -169,7 +169,7 @@ def _full_note() -> str:
 
 LANGUAGE = {
     "lm_small": Table(
-        "Language modelling, PTB, small scale (2 x 200, 20 steps, 13 epochs): perplexity",
+        "Language modelling, PTB, 2 x 200: perplexity",
         "LanguageModeling",
         _PERPLEXITY,
         {

@@ -179,7 +179,7 @@ NUMBERS = {
         ),
     ),
     "numbers101": Table(
-        "Number prediction, T = 101, the digit 91 to 100 steps back: accuracy (%)",
+        "Number prediction, T = 101: accuracy (%)",
         "NumberPrediction",
         ACCURACY,
         {
@@ -206,7 +206,10 @@ NUMBERS = {
         },
         {"preset": "paper21", "length": 100, "max_epochs": 3},
         hours=0.3,
-        note="The same three epochs for every row. With K = 10 the digit is ten hops back.",
+        note=(
+            "The same three epochs for every row. The digit lies 91 to 100 steps back; with K = 10 "
+            "that is ten hops."
+        ),
     ),
     "recall": Table(
         "Recall of the first input's first component (Mongia): mean squared error",
