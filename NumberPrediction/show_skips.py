@@ -68,17 +68,18 @@ def write(found: "Skips", config: NumberConfig, stem: pathlib.Path) -> list[path
     digits, distances, steps = np.arange(10), np.arange(1, n_actions + 1), np.arange(1, n_steps + 1)
     figure, (left, right) = plots.figure(11, 5, columns=2, width_ratios=(1.1, 1))
 
+    asked = asked_distance(config.length, config.label_rule)
+    first, last = drawn(found.last_step, asked)
     plots.heat_map(
         left,
-        found.last_step,
+        found.last_step[:, first - 1 : last],
         digits,
-        distances,
+        distances[first - 1 : last],
         row_label="index digit (the last input)",
         column_label="distance back from the last step (steps)",
         value_label="mean probability",
         maximum=1,
     )
-    asked = asked_distance(config.length, config.label_rule)
     reached = np.flatnonzero(asked <= n_actions)
     if reached.size:
         square = {
@@ -89,7 +90,7 @@ def write(found: "Skips", config: NumberConfig, stem: pathlib.Path) -> list[path
             "linewidths": 1.8,
         }
         left.scatter(
-            asked[reached] - 1,
+            asked[reached] - first,
             reached,
             **square,
             label="the state that has just read the asked digit",
@@ -97,7 +98,8 @@ def write(found: "Skips", config: NumberConfig, stem: pathlib.Path) -> list[path
         left.legend(loc="lower left", bbox_to_anchor=(0, 1), frameon=False, borderaxespad=0.2)
     left.set_title("Which state the last step connects to", pad=26)
 
-    right.plot(steps, found.mean_distance, "o-", color="tab:blue", label="mean")
+    marked = "o-" if n_steps <= 40 else "-"
+    right.plot(steps, found.mean_distance, marked, color="tab:blue", label="mean")
     low, high = np.clip(found.mean_distance + np.outer([-1, 1], found.deviation), 1, n_actions)
     right.fill_between(
         steps,
@@ -117,9 +119,9 @@ def write(found: "Skips", config: NumberConfig, stem: pathlib.Path) -> list[path
     )
     right.set_xlabel(f"step (the last, {n_steps}, reads the index)")
     right.set_ylabel("distance back (steps)")
-    right.set_xticks(steps if n_steps <= 12 else steps[:: -(-n_steps // 12)])
+    right.set_xticks(_thinned(steps))
     right.set_ylim(0, 1.35 * n_actions)  # room for the legend
-    right.set_yticks(distances)
+    right.set_yticks(_thinned(distances))
     right.legend(loc="upper left", framealpha=0.9)
     right.set_title("How far back each step connects", pad=26)
     plots.caption(
@@ -143,6 +145,23 @@ def write(found: "Skips", config: NumberConfig, stem: pathlib.Path) -> list[path
         plots.write_csv(f"{stem}.csv", rows),
         plots.write_csv(f"{stem}_by_step.csv", by_step),
     ]
+
+
+def drawn(last_step: np.ndarray, asked: np.ndarray) -> tuple[int, int]:
+    """The first and the last distance to draw: all of up to 20, of more those with anything in.
+
+    last_step: [10, K] probabilities. asked: see `asked_distance`.
+    """
+    n_actions = last_step.shape[1]
+    seen = np.union1d(np.flatnonzero(last_step.max(0) >= 0.01) + 1, asked[asked <= n_actions])
+    if n_actions <= 20 or not seen.size:
+        return 1, n_actions
+    return int(seen[0]), int(seen[-1])
+
+
+def _thinned(places: np.ndarray) -> np.ndarray:
+    """At most about twelve of them, for marks on an axis."""
+    return places[:: -(-len(places) // 12)]
 
 
 def network(config: NumberConfig) -> str:

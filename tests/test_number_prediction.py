@@ -22,7 +22,7 @@ from NumberPrediction import model as number_model
 from NumberPrediction.evaluate import EvaluateConfig, evaluate
 from NumberPrediction.presets import PRESETS, NumberConfig
 from NumberPrediction.produce_data import ProduceConfig, produce
-from NumberPrediction.show_skips import ShowConfig, asked_distance, show
+from NumberPrediction.show_skips import ShowConfig, asked_distance, drawn, show
 
 LEARNS = (
     "--rnn_size=32 --agent_units=20 --learning_rate=1e-2 --batch_size=50 --n_train=10000"
@@ -254,6 +254,14 @@ def test_the_asked_digit_stands_where_the_rule_says():
             row[0, -1] = digit
             assert row[0, length - int(distance)] == reader.rule_labels(row, rule)[0]
     assert np.isnan(asked_distance(10, "released")).all()
+
+
+def test_of_many_distances_those_with_anything_in_are_drawn():
+    one_hot = np.eye(100)[89:99]  # each index digit one step short of the asked one
+    assert drawn(one_hot, asked_distance(100, "paper")) == (90, 100)
+    assert drawn(np.full((10, 100), 0.01), asked_distance(100, "released")) == (1, 100)
+    assert drawn(np.full((10, 100), 0.009), asked_distance(200, "paper")) == (1, 100)
+    assert drawn(np.eye(10), asked_distance(10, "paper")) == (1, 10)
 
 
 def test_the_picture_and_its_numbers(learned, tmp_path):

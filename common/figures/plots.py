@@ -89,7 +89,8 @@ def heat_map(
     image = axes.imshow(
         np.ma.masked_invalid(values), cmap="Blues", vmin=0, vmax=maximum, aspect="equal"
     )
-    axes.set_xticks(range(len(columns)), [str(one) for one in columns])
+    every = -(-len(columns) // 40)  # that numbers do not run into each other
+    axes.set_xticks(range(0, len(columns), every), [str(one) for one in columns[::every]])
     axes.set_yticks(range(len(rows)), [str(one) for one in rows])
     axes.set_xlabel(column_label)
     axes.set_ylabel(row_label)
