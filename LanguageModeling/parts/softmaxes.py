@@ -11,7 +11,7 @@ from common.ops.products import product
 
 
 def log_likelihood(softmax: keras.layers.Layer, x: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-    """log p(target) [...] in nats under a softmax layer, of its inputs [..., H] and targets [...]."""
+    """log p(target) [...] in nats under a softmax layer, of inputs [..., H] and targets [...]."""
     kernel, bias = (tf.cast(w, x.dtype) for w in (softmax.kernel, softmax.bias))
     flat = tf.reshape(x, [-1, x.shape[-1]])
     found = ops.log_likelihood(flat, kernel, bias, tf.reshape(targets, [-1]))
