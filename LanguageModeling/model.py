@@ -219,9 +219,12 @@ class LanguageModel(keras.Model):
         if probs is None and self.config.softmaxes > 1:
             x, probs = self.mixed(x)
         if probs is None:
-            return log_likelihood(self.softmax, x, targets)
+            return self._of_one_softmax(x, targets)
         each = tf.repeat(targets[:, :, None], probs.shape[2], 2)
-        return log_expected(log_likelihood(self.softmax, x, each), probs)
+        return log_expected(self._of_one_softmax(x, each), probs)
+
+    def _of_one_softmax(self, x: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+        return log_likelihood(self.softmax, x, targets)
 
     def loss_terms(
         self,

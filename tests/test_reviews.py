@@ -1,5 +1,6 @@
 """Texts with classes: reviews read, the class beside every word, Bayes' rule, generation."""
 
+import functools
 import io
 import tarfile
 
@@ -120,8 +121,10 @@ def test_the_classifier_is_bayes_on_a_corpus_of_two_classes():
     assert classifier.accuracies(trainer, tokens, "label") == {"accuracy": right}
 
 
-def test_a_run_begins_with_the_weights_of_one_without_classes(imdb, tmp_path, capsys):
+def test_a_run_begins_with_the_weights_of_one_without_classes(imdb, tmp_path, capsys, monkeypatch):
     """And as that one, whatever the class; evaluation and generation."""
+    once = functools.cache(experiment.load)
+    monkeypatch.setattr(experiment, "load", lambda run, *_: once(run))
     flags = ["--preset=reviews", "--max_documents=20", "--min_count=1", f"--data_dir={imdb}"]
     flags += ["--cell=lstm", "--param_init=1"]
     made = {}
