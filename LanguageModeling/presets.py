@@ -50,7 +50,7 @@ class LanguageConfig(
 
     data_dir: str = setting(
         "",
-        "folder with [ptb.]{train,valid,test}.txt, CoNLL-2003 or IMDB (empty: generated)",
+        "folder of [ptb.]{train,valid,test}.txt, CoNLL-2003 or IMDB (empty: generated)",
     )
     tokens: str = setting(
         "spaces",
