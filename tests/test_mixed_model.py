@@ -223,7 +223,7 @@ def test_the_loss_is_half_of_each_and_the_agent_has_what_follows_its_word(monkey
 
 def test_a_run(tmp_path, capsys, monkeypatch):
     data, run = tiny_runs.write_texts(tmp_path), str(tmp_path / "run")
-    flags = "--preset=mixed --cell=dynamic_skip --frequent_words=4 --char_rnn_size=3".split()
+    flags = "--preset=mixed --cell=lstm --frequent_words=4 --char_rnn_size=3".split()
     tiny_runs.make("LanguageModeling", tmp_path / "run", data, *flags)
     loaded = experiment.load(run)
     monkeypatch.setattr(experiment, "load", lambda *_: loaded)
@@ -232,12 +232,18 @@ def test_a_run(tmp_path, capsys, monkeypatch):
     assert found["test_bits"] == np.log2(found["test_perplexity"]) > 0
     assert 1 < found["test_word_perplexity"] < 100
     capsys.readouterr()
-    words, distances = script.generate(GenerateConfig(run_dir=run, prompt="the cat ", n_words=1))
-    assert words == ["the", "cat"] and len(distances) == 2
-    assert "cat  <- " in capsys.readouterr().out
-    monkeypatch.setattr(script, "continue_text", lambda *_: (np.zeros(3, int), np.ones(3, int)))
-    with pytest.raises(InputError, match="--picture expects a text in which a word ends"):
-        script.generate(GenerateConfig(run_dir=run, picture=str(tmp_path / "x")))
+    found = script.generate(GenerateConfig(run_dir=run, prompt="the ", n_words=5))[0]
+    assert len(found) == 10 and found[:5] == [EOS, *"the "]
+    for text in ("the cat ", "the"):  # as if it had an agent
+        ids = loaded.encoder.encode([EOS, *text])
+        continued = ids, np.ones(len(ids), int)
+        monkeypatch.setattr(script, "continue_text", lambda *_, made=continued: made)
+        if text == "the":
+            with pytest.raises(InputError, match="--picture expects a text in which a word ends"):
+                script.generate(GenerateConfig(run_dir=run, picture=str(tmp_path / "x")))
+        else:
+            assert script.generate(GenerateConfig(run_dir=run))[0] == ["the", "cat"]
+    assert "cat  <- 1  the" in capsys.readouterr().out
     with pytest.raises(InputError, match="chooses at words, its tokens are characters"):
         connections.load(run)
 
