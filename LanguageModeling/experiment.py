@@ -80,7 +80,8 @@ def evaluate(
         }
     if config.model == "mixed":
         of_words = perplexity(trainer, tokens, *size, greedy=True, of="word_loss")
-        found[f"{split}_word_perplexity"] = of_words
+        if of_words > 1:  # else the text has no whole word
+            found[f"{split}_word_perplexity"] = of_words
     if config.model == "document":
         found[f"{split}_coherence"] = documents.coherence(trainer, tokens, trainer.model.end)
     if config.condition != "none":
@@ -250,7 +251,8 @@ def load_weights(
             what = "suffixes" if name == suffixes.FILE else "words"
             found = f"{len(theirs):,} {what}, other ones than the {len(ours):,} here"
             raise InputError(
-                f"--load_model {path}: that run knows {found}; give the data that it was trained on"
+                f"--load_model {path}: that run knows {found}; give the data and the flags that it"
+                " was trained with"
             )
     restore(model.variables, with_class_rows(model, arrays))
 

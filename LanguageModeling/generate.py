@@ -82,7 +82,11 @@ def generate(config: GenerateConfig) -> tuple[list[str], np.ndarray]:
 
     if run_config.model == "mixed":
         words, distances = at_words(trainer.model, ids, distances, vocabulary)
-        if not words:  # that end in this text
+        if not words and config.picture:
+            raise InputError(
+                "--picture expects a text in which a word ends, found none: give a larger --n_words"
+            )
+        if not words:
             return words, distances
     print("\n" + arcs.as_text(words, distances))
     if config.picture:

@@ -29,7 +29,8 @@ _TEXTS = (  # own work
 
 
 def recurrent_layers(trained: Trained) -> list:
-    """The recurrent layers, the lowest first."""
+    """The recurrent layers, the lowest first; `InputError` for those whose steps are no tokens."""
+    _check_steps_are_tokens(trained.config)
     return list(trained.model.recurrent)
 
 

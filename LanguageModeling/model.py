@@ -13,11 +13,10 @@ from common.ops.agent import Trace
 from common.ops.mixture import by_chain, expected_logits, log_expected, log_mean, repeated
 from common.ops.random import fold
 from common.ops.replicas import part_of_mean
-from common.ops.softmax import log_likelihood
 from common.training.task_model import NamedTensors
 from LanguageModeling.parts import make_parts
 from LanguageModeling.parts.regularisation import drop, drop_words, penalty
-from LanguageModeling.parts.softmaxes import heads_and_prior
+from LanguageModeling.parts.softmaxes import heads_and_prior, log_likelihood
 from LanguageModeling.parts.spellings import Spellings
 from LanguageModeling.parts.topics import TopicContext
 from LanguageModeling.presets import LanguageConfig
@@ -225,10 +224,7 @@ class LanguageModel(keras.Model):
         return log_expected(self._of_one_softmax(x, each), probs)
 
     def _of_one_softmax(self, x: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-        kernel, bias = (tf.cast(w, x.dtype) for w in (self.softmax.kernel, self.softmax.bias))
-        flat = tf.reshape(x, [-1, x.shape[-1]])
-        found = log_likelihood(flat, kernel, bias, tf.reshape(targets, [-1]))
-        return tf.reshape(found, tf.shape(targets))
+        return log_likelihood(self.softmax, x, targets)
 
     def loss_terms(
         self,

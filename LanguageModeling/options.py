@@ -126,13 +126,7 @@ def check(config: Any) -> None:
             f"--regularisation {config.regularisation} expects one of --cell {', '.join(masked)};"
             f" got {config.cell}: change one of them"
         )
-    plain = {
-        "--regularisation dropout": config.regularisation == "dropout",
-        "--softmaxes 1": config.softmaxes == 1,
-        "--topics 0": not config.topics,
-        "--condition none": config.condition == "none",
-    }
-    plain |= {
+    expected = {
         "document": {
             "--cell lstm, gru or rnn": config.cell in ("lstm", "gru", "rnn"),
             "--zoneout 0,0": not any(config.zoneout or []),
@@ -144,11 +138,19 @@ def check(config: Any) -> None:
             "another --estimator than marginal": not config.is_marginal,
             "--nomixed_precision": not config.mixed_precision,
         },
-    }.get(config.model, {})
-    for name in [name for name, given in plain.items() if not given]:
-        if config.model in ("document", "mixed"):
-            expects = f"--model {config.model} expects {name}"
-            raise InputError(f"{expects}: add that, or change --model")
+    }
+    plain = {
+        "--regularisation dropout": config.regularisation == "dropout",
+        "--softmaxes 1": config.softmaxes == 1,
+        "--topics 0": not config.topics,
+        "--condition none": config.condition == "none",
+    }
+    if config.model in expected:
+        for name, given in (plain | expected[config.model]).items():
+            if not given:
+                raise InputError(
+                    f"--model {config.model} expects {name}: add that, or change --model"
+                )
     if config.topics and config.condition != "none":
         raise InputError("--topics are of texts without --condition: leave one of them out")
     unsuited = {

@@ -49,7 +49,8 @@ class LanguageConfig(
     }
 
     data_dir: str = setting(
-        "", "folder with [ptb.]{train,valid,test}.txt (empty: a small generated corpus)"
+        "",
+        "folder of [ptb.]{train,valid,test}.txt, CoNLL-2003 or IMDB (empty: generated)",
     )
     tokens: str = setting(
         "spaces",
@@ -63,7 +64,7 @@ class LanguageConfig(
         choices=("none", "label", "rating"),
     )
     max_documents: int = setting(
-        0, "training reviews at most, a tenth of them to test (0: all)", minimum=0
+        0, "training reviews at most, a tenth as many of valid and test (0: all)", minimum=0
     )
     rnn_size: int = setting(650, minimum=1)
     rnn_layers: int = setting(
@@ -71,7 +72,7 @@ class LanguageConfig(
     )
     dropout: float = setting(
         0.5,
-        "share of units dropped, of layers and (--model word) vectors",
+        "share of units dropped, of layers and (but for char) vectors",
     )
     num_unroll_steps: int = setting(35, "time steps that gradients flow back through", minimum=1)
     batch_size: int = setting(20, minimum=1)

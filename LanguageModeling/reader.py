@@ -77,8 +77,8 @@ def load(
     name, texts = _texts(data_dir, condition)
     if condition.max_documents and not isinstance(texts["train"], Reviews):
         raise InputError(
-            f"--max_documents is of reviews, found a text without ({name}): leave it out, or give"
-            " --data_dir with IMDB's"
+            f"--max_documents {condition.max_documents} is a number of reviews, found none in the"
+            f" corpus ({name}): give --max_documents 0, or --data_dir with IMDB's reviews"
         )
     sentences = {split: _sentences(*text[:2], tokens) for split, text in texts.items()}
     vocabulary = Vocabulary.build(

@@ -1,8 +1,8 @@
-"""The predicted reading time of each word as its attention, with no eye tracking to learn from.
+"""Attention by the predicted reading time of each word, without eye tracking to learn from.
 
 Long et al. 2017, "A Cognition Based Attention Model for Sentiment Analysis", predict reading times
-from features of words, fitted to eye tracking (GECO and others) that is not to be had. This is a
-substitute, fitted to self-paced reading: the Natural Stories Corpus of Futrell et al. 2021,
+from features of words, fitted to eye tracking (GECO and others), which is not available here. This
+is a substitute, fitted to self-paced reading: the Natural Stories Corpus of Futrell et al. 2021,
 `processed_wordinfo.tsv` with the mean time of each word of ten stories (alignment of 2025-05-12;
 CC BY-NC-SA 4.0, so the data are not here). Ordinary least squares over the 10,246 words that have
 one before them, ' that word:
@@ -45,7 +45,7 @@ DEVIATION = 18.6  # of the predictions there, in ms
 def word_features(vocabulary: Vocabulary, texts: Iterable[Sequence[str]]) -> np.ndarray:
     """Letters and zipf [V, 2] float32 of the words of a vocabulary, from the training texts.
 
-    The unknown word has the mean letters of the words that the vocabulary lacks, and occurs never.
+    The unknown word has the mean letters of the words that the vocabulary lacks, and a count of 0.
     """
     counts = collections.Counter(word for text in texts for word in text)
     n_words = sum(counts.values()) + len(vocabulary)

@@ -81,7 +81,7 @@ def test_the_tagger_around_keras_layers_has_as_many_weights(monkeypatch):
 
 
 NETWORKS = {  # whose model is made where, and a tiny size without dropout
-    "tagger of Lample et al.": (taggers, "NERModel", {"char_rnn_size": 2}),
+    "tagger of Lample et al.": (taggers, "NERModel", {"char_rnn_size": 2, "max_chars": 4}),
     "dilated convolutions": (taggers, "NERModel", {"filters": 4}),
     "attention pooling": (sentiment_networks, "SentimentModel", {"max_tokens": 3}),
     "variational LSTM": (

@@ -1,6 +1,7 @@
 """`--model mixed`: words of characters by hand, both levels step by step, no leak, the reward."""
 
 import types
+from collections.abc import Callable
 
 import keras
 import numpy as np
@@ -12,10 +13,12 @@ from common import objective
 from common.config import parse
 from common.data.text import EOS, UNKNOWN, Vocabulary, words_of
 from common.errors import InputError
-from LanguageModeling import inspection
+from experiments import connections
+from LanguageModeling import experiment
+from LanguageModeling import generate as script
 from LanguageModeling.evaluate import EvaluateConfig, evaluate
 from LanguageModeling.experiment import make_model
-from LanguageModeling.generate import GenerateConfig, at_words, generate
+from LanguageModeling.generate import GenerateConfig, at_words
 from LanguageModeling.model import LanguageModel
 from LanguageModeling.parts import word_tree
 from LanguageModeling.parts.mixed_model import MixedModel
@@ -115,25 +118,24 @@ def test_words_of_a_text():
 
 
 @pytest.fixture(scope="module")
-def readings() -> tuple[MixedModel, np.ndarray, list[tuple]]:
-    """A network; TEXT, it backwards, and with another character at each place; what it reads."""
+def readings() -> tuple[MixedModel, np.ndarray, list[tuple], Callable]:
+    """A network; TEXT, it backwards, and with another character at each place; what it reads.
+
+    In eager mode, in a graph and by XLA. And the graph, to read with other weights.
+    """
     model, rows = network(), np.repeat(TEXT[None], len(TEXT), 0)
     np.fill_diagonal(rows, CHARACTERS.encode([*" c"] * len(TEXT))[: len(TEXT)])
     rows = np.concatenate([TEXT[None], TEXT[None, ::-1], rows])
+    graph, xla = (tf.function(read, autograph=False, jit_compile=xla) for xla in (False, True))
     found = [
-        run(model, tf.constant(rows), first)
-        for run, first in (
-            (read, FIRST),
-            (tf.function(read, autograph=False), 0),
-            (tf.function(read, autograph=False, jit_compile=True), 0),
-        )
+        run(model, tf.constant(rows), first) for run, first in ((read, FIRST), (graph, 0), (xla, 0))
     ]
-    return model, rows, [tuple(a.numpy() for a in one) for one in found]
+    return model, rows, [tuple(a.numpy() for a in one) for one in found], graph
 
 
 def test_both_levels_step_by_step(readings):
-    """In eager mode, in a graph and with XLA; and with Q = 0 two models that do not meet."""
-    model, rows, found = readings
+    """And with Q = 0 two models that do not meet."""
+    model, rows, found, graph = readings
     level, layer = model.recurrent
     batch = tf.constant(rows[:2])
     expected = [by_hand(model, text) for text in rows[:2]]
@@ -171,13 +173,14 @@ def test_both_levels_step_by_step(readings):
     )
     logits = plain(batch, plain.initial_state(2))[0]
     assert np.abs(logits - np.stack([of[0] for of in expected])).max() > 0.1
-    np.testing.assert_allclose(read(model, batch, 0)[0], logits, rtol=1e-4, atol=1e-5)
+    again = graph(model, tf.constant(rows), 0)[0][:2]
+    np.testing.assert_allclose(again, logits, rtol=1e-4, atol=1e-5)
     layer.set_weights(before)
 
 
 def test_no_character_is_known_before_it_is_read(readings):
     """With another character at t the logits and the words' state differ from t on alone."""
-    _, (text, _, *rows), found = readings
+    _, (text, _, *rows), found, _ = readings
     for logits, states, _ in found:
         for t, row in enumerate(rows):
             for a in (logits, states):
@@ -218,18 +221,48 @@ def test_the_loss_is_half_of_each_and_the_agent_has_what_follows_its_word(monkey
     np.testing.assert_allclose(metrics["word_loss"], [-sum(of_words[:n]), n], rtol=1e-4)
 
 
-def test_a_run(tmp_path, capsys):
-    data = tiny_runs.write_texts(tmp_path)
+def test_a_run(tmp_path, capsys, monkeypatch):
+    data, run = tiny_runs.write_texts(tmp_path), str(tmp_path / "run")
     flags = "--preset=mixed --cell=lstm --frequent_words=4 --char_rnn_size=3".split()
-    run = str(tiny_runs.make("LanguageModeling", tmp_path / "run", data, *flags))
+    tiny_runs.make("LanguageModeling", tmp_path / "run", data, *flags)
+    loaded = experiment.load(run)
+    monkeypatch.setattr(experiment, "load", lambda *_: loaded)
+    assert "words: 5, <unk> among them" in capsys.readouterr().out
     found = evaluate(EvaluateConfig(run_dir=run))
     assert found["test_bits"] == np.log2(found["test_perplexity"]) > 0
     assert 1 < found["test_word_perplexity"] < 100
-    found = generate(GenerateConfig(run_dir=run, prompt="the ", n_words=5))[0]
+    capsys.readouterr()
+    found = script.generate(GenerateConfig(run_dir=run, prompt="the ", n_words=5))[0]
     assert len(found) == 10 and found[:5] == [EOS, *"the "]
-    assert "words: 5, <unk> among them" in capsys.readouterr().out
+    for text in ("the cat ", "the"):  # as if it had an agent
+        ids = loaded.encoder.encode([EOS, *text])
+        continued = ids, np.ones(len(ids), int)
+        monkeypatch.setattr(script, "continue_text", lambda *_, made=continued: made)
+        if text == "the":
+            with pytest.raises(InputError, match="--picture expects a text in which a word ends"):
+                script.generate(GenerateConfig(run_dir=run, picture=str(tmp_path / "x")))
+        else:
+            assert script.generate(GenerateConfig(run_dir=run))[0] == ["the", "cat"]
+    assert "cat  <- 1  the" in capsys.readouterr().out
     with pytest.raises(InputError, match="chooses at words, its tokens are characters"):
-        inspection.traces(types.SimpleNamespace(config=config()), [["a"]], True, SEED)
+        connections.load(run)
+
+
+def test_a_text_without_a_whole_word_has_no_perplexity_of_words(monkeypatch):
+    trainer = types.SimpleNamespace(model=types.SimpleNamespace(config=config()))
+    for of_words in (1.0, 3.0):  # 1 is that of no word at all
+        values = {"loss": 2.0, "word_loss": of_words}
+        monkeypatch.setattr(
+            experiment, "perplexity", lambda *_, of="loss", values=values, **__: values[of]
+        )
+        found = experiment.evaluate(trainer, TEXT, "test")
+        assert found["test_bits"] == 1 and ("test_word_perplexity" in found) == (of_words > 1)
+
+
+def test_it_is_made_on_several_devices():
+    """Where a variable is one on each; trained there: test_replicas.py."""
+    with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
+        assert network("--cell=rnn").weights
 
 
 @pytest.mark.parametrize(

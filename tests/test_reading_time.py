@@ -93,7 +93,7 @@ def test_limits(pooling):
     pooling.gain.assign(1.0), pooling.mix.assign(0.0)
 
 
-def test_a_run_and_what_is_loaded_of_it(tmp_path, capsys):
+def test_a_run_and_what_is_loaded_of_it(tmp_path, monkeypatch):
     """Gain and mix learn; the features are those of the training texts, with the run's weights."""
     texts = [("so good , yes", "good"), ("so bad . no", "bad")] * 6
     for split in ("train", "dev", "test"):
@@ -105,6 +105,7 @@ def test_a_run_and_what_is_loaded_of_it(tmp_path, capsys):
     )
     where = f"--data_dir={tmp_path}", f"--run_dir={tmp_path / 'run'}"
     config = parse(SentimentConfig, PRESETS, ["RL_train.py", *flags.split(), *where])
+    monkeypatch.setattr(experiment, "evaluate", lambda *_: {"dev_accuracy_sampled": 0.5})
     loop.run(config, experiment.build)
     loaded = experiment.load(config.run_dir)
     pool, words = loaded.model.pooling, loaded.encoder

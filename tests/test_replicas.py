@@ -21,7 +21,7 @@ LONG = os.environ.get("DYNAMIC_SKIP_LONG")
     [
         "words fit",
         pytest.param(
-            "numbers tags texts numbers_random_skip numbers_skip_lstm tags_skip_lstm"
+            "numbers tags texts mixed numbers_random_skip numbers_skip_lstm tags_skip_lstm"
             " texts_skip_lstm fit_masked",
             marks=pytest.mark.skipif(
                 not LONG, reason="minutes: DYNAMIC_SKIP_LONG=1 python -m pytest --last-skipped"

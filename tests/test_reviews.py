@@ -1,5 +1,6 @@
 """Texts with classes: reviews read, the class beside every word, Bayes' rule, generation."""
 
+import functools
 import io
 import tarfile
 
@@ -20,6 +21,7 @@ from LanguageModeling.evaluate import EvaluateConfig, evaluate
 from LanguageModeling.generate import GenerateConfig, generate
 from LanguageModeling.model import LanguageModel
 from LanguageModeling.presets import PRESETS, LanguageConfig
+from LanguageModeling.vae import experiment as vae_experiment
 
 TINY = "--preset=reviews --rnn_layers=1 --rnn_size=5 --notensorboard --nojit_compile --min_count=1"
 
@@ -53,7 +55,7 @@ def imdb(tmp_path_factory):
     return folder
 
 
-def test_imdbs_reviews(imdb):
+def test_imdbs_reviews(imdb, tmp_path):
     found = reviews.load(str(imdb), Condition("rating", 20))
     assert [len(one.lines) for one in found.values()] == [20, 2, 2]
     names = {("Bad", 1), ("Good", 6)}  # ratings 2 and 9
@@ -62,10 +64,15 @@ def test_imdbs_reviews(imdb):
         assert pairs == names and all(" film. No. " in line for line in one.lines)
     labels = reviews.load(str(imdb), Condition("label", 20))["train"]
     np.testing.assert_array_equal(labels.classes, found["train"].classes == 6)
+    whole = reviews.load(str(imdb), Condition("label"))  # a tenth of the 40 in train is for valid
+    assert [len(one.lines) for one in whole.values()] == [36, 2, 40]
     with pytest.raises(InputError, match="--condition rating expects --data_dir"):
         reviews.load("", Condition("rating"))
     with pytest.raises(InputError, match="expects aclImdb_v1.tar.gz or the folder aclImdb"):
         reviews.load(str(imdb.parent), Condition("label"))
+    (tmp_path / "train" / "pos").mkdir(parents=True)
+    with pytest.raises(InputError, match="expected at least 2 reviews in train/neg, found 0"):
+        reviews.load(str(tmp_path), Condition())
     with pytest.raises(InputError, match=r"3_5.txt: expected NUMBER_RATING.txt"):
         reviews._class_of("pos", "3_5.txt", "rating")
 
@@ -114,8 +121,10 @@ def test_the_classifier_is_bayes_on_a_corpus_of_two_classes():
     assert classifier.accuracies(trainer, tokens, "label") == {"accuracy": right}
 
 
-def test_a_run_begins_with_the_weights_of_one_without_classes(imdb, tmp_path, capsys):
+def test_a_run_begins_with_the_weights_of_one_without_classes(imdb, tmp_path, capsys, monkeypatch):
     """And as that one, whatever the class; evaluation and generation."""
+    once = functools.cache(experiment.load)
+    monkeypatch.setattr(experiment, "load", lambda run, *_: once(run))
     flags = ["--preset=reviews", "--max_documents=20", "--min_count=1", f"--data_dir={imdb}"]
     flags += ["--cell=lstm", "--param_init=1"]
     made = {}
@@ -176,8 +185,23 @@ def test_reviews_without_classes_and_as_documents_of_sentences(imdb, tmp_path):
     (tmp_path / "train.txt").write_text("a\n")
     for name in ("valid", "test"):
         (tmp_path / f"{name}.txt").write_text("a\n")
-    with pytest.raises(InputError, match="--max_documents is of reviews, found a text without"):
+    with pytest.raises(InputError, match="--max_documents 20 is a number of reviews, found none"):
         reader.load(str(tmp_path), condition=condition)
+
+
+def test_sentences_of_reviews_for_a_vae(imdb):
+    """An empty line between reviews is no sentence, in any text."""
+    corpus = reader.load(str(imdb), condition=reviews.SENTENCES)
+    end = corpus.vocabulary.ids["<eos>"]
+    found = vae_experiment.arrays(corpus.valid, end)
+    assert len(corpus.valid) == found["lengths"].sum() + 1  # 2 reviews
+    texts = [
+        " ".join(corpus.vocabulary.decode(row)[:n]) for row, n in zip(*found.values(), strict=True)
+    ]
+    assert {text.split()[0] for text in texts} <= {*"good bad no 0 1 2".split()}
+    assert len(texts) == 6 and all(text.endswith("<eos>") for text in texts)
+    with pytest.raises(InputError, match="expected sentences, found 2 lines without a word"):
+        vae_experiment.arrays(np.array([end, end], np.int32), end)
 
 
 def test_sentences_of_a_review():

@@ -23,7 +23,6 @@ POSITIVE = 7  # from this rating on
 _GENERATED = {"train": 4000, "valid": 400, "test": 400}
 _RATING = re.compile(r"\d+_(\d+)\.txt")
 _SHARE = 10  # valid and test have a tenth of the reviews
-_MOST = 22_500  # training reviews: valid has the other 2,500 of IMDB's
 
 
 class Condition(NamedTuple):
@@ -118,21 +117,30 @@ def _of_imdb(
             " neither; get it from https://ai.stanford.edu/~amaas/data/sentiment/"
         )
     source = imdb.find(folder)
-    found: dict[tuple[str, str], list[tuple[str, bytes]]] = {}
+    found: dict[tuple[str, str], list[tuple[str, bytes]]] = {
+        (part, sign): [] for part in ("train", "test") for sign in ("neg", "pos")
+    }
     for part, sign, name, data in imdb.review_files(source):
-        found.setdefault((part, sign), []).append((name, data))
-    n_train, n_valid, n_test = _sizes(min(max_documents or _MOST, _MOST))
+        found[part, sign].append((name, data))
+    for (part, sign), files in found.items():
+        least = 2 if part == "train" else 1  # those of valid are in train, too
+        if len(files) < least:
+            raise InputError(
+                f"{source}: expected at least {least} reviews in {part}/{sign}, found {len(files)};"
+                " get it again"
+            )
+    there = 2 * min(len(found["train", "neg"]), len(found["train", "pos"]))
+    most = there - max(2, there // _SHARE)  # the others are for valid
+    n_train, n_valid, n_test = _sizes(min(max_documents or most, most))
     cut = {"train": ("train", 0, n_train), "valid": ("train", max(2, n_train), n_valid)}
     cut["test"] = ("test", 0, n_test if max_documents else 25_000)
     made = {}
     for split, (part, start, n) in cut.items():
         kept = []
         for sign in ("neg", "pos"):
-            files = sorted(found.get((part, sign), []))
+            files = sorted(found[part, sign])
             order = np.random.default_rng(0).permutation(len(files))[start // 2 :]
             kept += [(sign, *files[i]) for i in order[: max(1, n // 2)]]
-        if not kept:
-            raise InputError(f"{source}: expected reviews in {part}, found none; get it again")
         kept = [kept[i] for i in np.random.default_rng(1).permutation(len(kept))]
         texts = [decode(data, f"{source}/{name}") for _, name, data in kept]
         lines, classes = [_plain(text) for text in texts], None

@@ -1,4 +1,4 @@
-"""A softmax whose weights are the vectors of the words, and what a mixture of softmaxes needs."""
+"""The softmax over words: its likelihood, tied to the words' vectors, or a mixture of several."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,7 +6,16 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from common.ops import softmax as ops
 from common.ops.products import product
+
+
+def log_likelihood(softmax: keras.layers.Layer, x: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+    """log p(target) [...] in nats under a softmax layer, of inputs [..., H] and targets [...]."""
+    kernel, bias = (tf.cast(w, x.dtype) for w in (softmax.kernel, softmax.bias))
+    flat = tf.reshape(x, [-1, x.shape[-1]])
+    found = ops.log_likelihood(flat, kernel, bias, tf.reshape(targets, [-1]))
+    return tf.reshape(found, tf.shape(targets))
 
 
 class TiedSoftmax(keras.layers.Layer):

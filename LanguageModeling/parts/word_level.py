@@ -9,8 +9,8 @@ import tensorflow as tf
 from common.layers.make_layer import run_layer
 from common.ops.agent import Trace
 from common.ops.random import fold
-from common.ops.softmax import log_likelihood
 from LanguageModeling.parts.regularisation import drop
+from LanguageModeling.parts.softmaxes import log_likelihood
 from LanguageModeling.parts.word_tree import WordTree
 from LanguageModeling.presets import LanguageConfig
 
@@ -117,15 +117,8 @@ class WordLevel(keras.layers.Layer):
             new_states.append(new)
         x = tf.concat([h[:, None], x], 1)  # behind no word of the window, behind the first, ...
         h = tf.gather(x, n[..., 0], batch_dims=1)
-        log_p = tf.where(mask, self.log_likelihood(x[:, :-1], words, training, fold(seed, 3)), 0)
+        before_each = x[:, :-1]
+        if training:
+            before_each = drop(self.config, before_each, fold(seed, 3))
+        log_p = tf.where(mask, log_likelihood(self.softmax, before_each, words), 0)
         return Words(h, log_p, ends, behind, [*new_states, h[:, -1], after[:, -1]], trace)
-
-    def log_likelihood(
-        self, h: tf.Tensor, words: tf.Tensor, training: bool, seed: tf.Tensor
-    ) -> tf.Tensor:
-        """log p(word) [B, M] in nats, of the states before the words [B, M, H]."""
-        h = drop(self.config, h, seed) if training else h
-        kernel, bias = self.softmax.kernel.value, self.softmax.bias.value
-        flat = tf.reshape(h, [-1, h.shape[-1]])
-        found = log_likelihood(flat, kernel, bias, tf.reshape(words, [-1]))
-        return tf.reshape(found, tf.shape(words))

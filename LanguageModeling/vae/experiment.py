@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from common.data import bucketing
 from common.data.text import EOS, UNKNOWN, Vocabulary
+from common.errors import InputError
 from common.training import loop
 from common.training.compiled_steps import Trainer
 from common.training.experiment import Experiment
@@ -28,8 +29,16 @@ ACTIVE = 0.01  # a unit of z is active if its mean has more variance over the se
 
 
 def arrays(tokens: np.ndarray, end: int) -> dict[str, np.ndarray]:
-    """A text's sentences, each with its `end`: `words` [n, T], padded with 0, and `lengths` [n]."""
-    sentences = np.split(tokens, np.flatnonzero(tokens == end) + 1)[:-1]
+    """A text's sentences, each with its `end`: `words` [n, T], padded with 0, and `lengths` [n].
+
+    Empty lines, which part documents, are none. Raises `InputError` where there is nothing else.
+    """
+    lines = np.split(tokens, np.flatnonzero(tokens == end) + 1)[:-1]
+    sentences = [line for line in lines if len(line) > 1]
+    if not sentences:
+        raise InputError(
+            f"expected sentences, found {len(lines)} lines without a word; give another text"
+        )
     words = bucketing.padded_rows(sentences)
     return {"words": words, "lengths": np.array([*map(len, sentences)], np.int32)}
 

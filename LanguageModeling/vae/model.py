@@ -13,8 +13,8 @@ from common.ops import replicas
 from common.ops.agent import Trace
 from common.ops.mixture import log_mean
 from common.ops.random import dropout, fold, hits
-from common.ops.softmax import log_likelihood
 from common.training.task_model import NamedTensors
+from LanguageModeling.parts.softmaxes import log_likelihood
 from LanguageModeling.vae.presets import VAEConfig
 
 
@@ -162,10 +162,7 @@ class SentenceVAE(keras.Model):
 
     def log_likelihood(self, h: tf.Tensor, words: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
         """log p(word) [B, T] in nats of h [B, T, H]; 0 where the mask is false."""
-        kernel, bias = (tf.cast(w, h.dtype) for w in (self.softmax.kernel, self.softmax.bias))
-        flat = tf.reshape(h, [-1, self.config.rnn_size])
-        found = log_likelihood(flat, kernel, bias, tf.reshape(words, [-1]))
-        return tf.where(mask, tf.reshape(found, tf.shape(words)), 0.0)
+        return tf.where(mask, log_likelihood(self.softmax, h, words), 0.0)
 
     def initial_state(self, batch_size: int) -> tuple:
         """(): no state is carried from batch to batch."""

@@ -48,7 +48,8 @@ class VAEConfig(cells.flags_of([Sigmoid]), _Annealing, RunConfig):
 
     cell: str = "lstm"
     data_dir: str = setting(
-        "", "folder with [ptb.]{train,valid,test}.txt (empty: a small generated corpus)"
+        "",
+        "folder of [ptb.]{train,valid,test}.txt, CoNLL-2003 or IMDB (empty: generated)",
     )
     tokens: str = setting(
         "spaces", "how text is split into tokens", choices=("spaces", "words", "characters")

@@ -45,10 +45,11 @@ def experiment_of(task: str, run_dir: str) -> tuple[object, Experiment]:
         config = NumberConfig(
             **tiny, n_train=400, n_dev=10, n_test=10, run_dir=run_dir, max_grad_norm=0.5
         )
-    elif task == "words":
+    elif task in ("words", "mixed"):
         from LanguageModeling import experiment as task_experiment
         from LanguageModeling.presets import LanguageConfig
 
+        tiny |= {"model": "mixed", "tokens": "characters"} if task == "mixed" else {}
         config = LanguageConfig(**tiny, num_unroll_steps=7, run_dir=run_dir, max_grad_norm=1.0)
     elif task == "tags":
         from NER import experiment as task_experiment
