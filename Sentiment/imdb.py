@@ -138,16 +138,23 @@ def _texts_in(folder: pathlib.Path) -> list[pathlib.Path]:
     return [path for path in folder.glob("*.txt") if not is_hidden(path.name)]
 
 
+def found(folder: pathlib.Path) -> pathlib.Path | None:
+    """The data set in a folder, unpacked or else the archive, if it is there."""
+    # Some tools unpack it below a folder with the archive's name.
+    for place in (
+        folder,
+        *sorted(folder.glob("aclImdb*")),
+        *sorted(folder.glob("aclImdb*/aclImdb")),
+    ):
+        if (place / "train" / "pos").is_dir():
+            return place
+    return folder / ARCHIVE if (folder / ARCHIVE).is_file() else None
+
+
 def find(folder: pathlib.Path) -> pathlib.Path:
-    for parent in (folder, folder / "imdb"):
-        # Some tools unpack it below a folder with the archive's name.
-        for place in (
-            parent,
-            *sorted(parent.glob("aclImdb*")),
-            *sorted(parent.glob("aclImdb*/aclImdb")),
-        ):
-            if (place / "train" / "pos").is_dir():
-                return place
-        if (parent / ARCHIVE).is_file():
-            return parent / ARCHIVE
-    return fetch_data_set(URL, folder / ARCHIVE, SHA256, "aclImdb")
+    """The data set in a folder or in `imdb` below it; it is fetched where it is in neither."""
+    return (
+        found(folder)
+        or found(folder / "imdb")
+        or fetch_data_set(URL, folder / ARCHIVE, SHA256, "aclImdb")
+    )

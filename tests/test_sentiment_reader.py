@@ -9,6 +9,7 @@ import pytest
 
 from common.data import download
 from common.errors import InputError
+from LanguageModeling.corpora import reviews
 from Sentiment import imdb, reader
 from Sentiment.imdb import read_imdb
 from Sentiment.reader import encode, load, split, vocabulary
@@ -164,6 +165,7 @@ def test_where_tools_unpack_the_reviews(place, parent, tmp_path, monkeypatch):
     monkeypatch.setattr(download, "fetch", lambda *_: pytest.fail("fetched"))
     write_folder(tmp_path / parent / place)
     assert imdb.find(tmp_path) == tmp_path / parent / place
+    assert reviews.is_there(tmp_path / parent)
 
 
 PACKED = [

@@ -56,8 +56,7 @@ class Reviews(NamedTuple):
 
 def is_there(folder: pathlib.Path) -> bool:
     """Whether a folder has IMDB's reviews, packed or not."""
-    places = [folder / "train" / "pos", folder / "aclImdb" / "train" / "pos"]
-    return (folder / imdb.ARCHIVE).is_file() or any(place.is_dir() for place in places)
+    return imdb.found(folder) is not None
 
 
 def is_positive(condition: str) -> np.ndarray:
