@@ -119,9 +119,9 @@ def write(found: "Skips", config: NumberConfig, stem: pathlib.Path) -> list[path
     )
     right.set_xlabel(f"step (the last, {n_steps}, reads the index)")
     right.set_ylabel("distance back (steps)")
-    right.set_xticks(_thinned(steps))
+    right.set_xticks(plots.thinned(steps, 12))
     right.set_ylim(0, 1.35 * n_actions)  # room for the legend
-    right.set_yticks(_thinned(distances))
+    right.set_yticks(plots.thinned(distances, 12))
     right.legend(loc="upper left", framealpha=0.9)
     right.set_title("How far back each step connects", pad=26)
     plots.caption(
@@ -157,11 +157,6 @@ def drawn(last_step: np.ndarray, asked: np.ndarray) -> tuple[int, int]:
     if n_actions <= 20 or not seen.size:
         return 1, n_actions
     return int(seen[0]), int(seen[-1])
-
-
-def _thinned(places: np.ndarray) -> np.ndarray:
-    """At most about twelve of them, for marks on an axis."""
-    return places[:: -(-len(places) // 12)]
 
 
 def network(config: NumberConfig) -> str:

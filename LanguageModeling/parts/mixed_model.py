@@ -97,5 +97,5 @@ class MixedModel(LanguageModel):
     def word_ends(self, characters: np.ndarray) -> np.ndarray:
         """The places of a text's characters [N] behind which the word level takes a step [n]."""
         row = tf.constant(characters[None], tf.int32)
-        before, after = self.recurrent[0].places(row, tf.zeros([1], tf.int32))
-        return np.flatnonzero((after[0] == 0) & (before[0] > 0))
+        *_, ended = self.recurrent[0].places(row, tf.zeros([1], tf.int32))
+        return np.flatnonzero(ended[0])

@@ -73,8 +73,10 @@ class WordLevel(keras.layers.Layer):
         size = [batch_size, self.config.rnn_size]
         return [*states, tf.zeros(size, self.compute_dtype), tf.zeros([batch_size], tf.int32)]
 
-    def places(self, characters: tf.Tensor, place: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """The places in the tree before each character and after it, [B, T] both.
+    def places(
+        self, characters: tf.Tensor, place: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """The places in the tree before and after each character, whether a word ended; [B, T] all.
 
         `place`: that before the first [B].
         """
@@ -84,7 +86,8 @@ class WordLevel(keras.layers.Layer):
             return tf.gather(after, place * width + character)
 
         each = tf.transpose(tf.scan(step, tf.transpose(characters), place))
-        return tf.concat([place[:, None], each[:, :-1]], 1), each
+        before = tf.concat([place[:, None], each[:, :-1]], 1)
+        return before, each, (each == 0) & (before > 0)
 
     def call(
         self,
@@ -98,8 +101,7 @@ class WordLevel(keras.layers.Layer):
         """`distances` [B, M] replays the agent's choices."""
         seed = tf.zeros(2, tf.int32) if seed is None else seed
         *states, h, place = state
-        before, after = self.places(characters, place)
-        ended = (after == 0) & (before > 0)
+        before, after, ended = self.places(characters, place)
         n = tf.cumsum(tf.cast(ended, tf.int32), 1)[..., None]  # words that have ended
         behind = n == tf.range(1, (characters.shape[1] + 1) // 2 + 1)
         ends = behind & ended[..., None]

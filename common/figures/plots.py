@@ -74,6 +74,11 @@ def drawable(text: str) -> str:
     )
 
 
+def thinned(places: Sequence, most: int) -> Sequence:
+    """At most `most` of them, evenly, for marks on an axis that do not run into each other."""
+    return places[:: -(-len(places) // most)]
+
+
 def heat_map(
     axes: "Axes",
     values: np.ndarray,
@@ -89,8 +94,8 @@ def heat_map(
     image = axes.imshow(
         np.ma.masked_invalid(values), cmap="Blues", vmin=0, vmax=maximum, aspect="equal"
     )
-    every = -(-len(columns) // 40)  # that numbers do not run into each other
-    axes.set_xticks(range(0, len(columns), every), [str(one) for one in columns[::every]])
+    marked = thinned(range(len(columns)), 40)
+    axes.set_xticks(marked, [str(columns[i]) for i in marked])
     axes.set_yticks(range(len(rows)), [str(one) for one in rows])
     axes.set_xlabel(column_label)
     axes.set_ylabel(row_label)
