@@ -8,7 +8,16 @@ import shlex
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from experiments import charts, paired, read_results, row_flags, sentences, summary, trial
+from experiments import (
+    charts,
+    paired,
+    read_results,
+    row_flags,
+    selection,
+    sentences,
+    summary,
+    trial,
+)
 from experiments.tables import TABLES, Table
 
 FIGURES = pathlib.Path(__file__).resolve().parent / "figures"
@@ -197,7 +206,7 @@ def _cells(measured: Sequence[read_results.Cell]) -> str:
 def _commands(key: str, table: Table) -> str:
     """The commands for the rows that were not run."""
     lines = []
-    for name in read_results.rows_not_run(key):
+    for name in selection.rows_not_run(key):
         command = row_flags.command(
             table, table.rows[name], 0, f"runs/experiments/{key}/{name}-seed0", "data"
         )

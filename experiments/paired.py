@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from experiments import read_results
+from experiments import read_results, selection
 from experiments.tables import TABLES
 
 # Student's t, two-sided 95 %, of 1 to 30 degrees of freedom (NIST/SEMATECH e-Handbook of
@@ -92,7 +92,12 @@ def _differences(key: str) -> tuple[str, list[str]]:
 
 
 def lstm(key: str, metric: str) -> str:
-    """A table's row of the plain LSTM, its first one; empty if that was not run."""
+    """A table's row of the plain LSTM, its first one; empty if that was not run.
+
+    In a tuned table the one that is best on dev.
+    """
+    if TABLES[key].tuned:
+        return selection.best_on_dev(key, "lstm")
     rows = TABLES[key].rows
     found = next((name for name in rows if rows[name].flags.get("cell") == "lstm"), "")
     return found if found and read_results.by_seed(key, found, metric) else ""

@@ -114,27 +114,6 @@ def lines(key: str) -> list[Line]:
     ]
 
 
-def rows_of(key: str, cell: str) -> list[str]:
-    """The rows of a table with results of a --cell."""
-    rows = TABLES[key].rows
-    return [name for name in rows if results_of(key, name) and cell_of(key, name) == cell]
-
-
-def best_on_dev(key: str, cell: str) -> str:
-    """The row of a cell with the best mean on dev; empty if none has one.
-
-    Rows with fewer seeds than the table asks for stand behind those with more: a mean of one seed
-    is the luckiest too easily, and has no interval.
-    """
-    metric = TABLES[key].metrics[0][0]
-    found = {name: by_seed(key, name, metric) for name in rows_of(key, cell)}
-    found = {name: one for name, one in found.items() if one}
-    most = min(TABLES[key].seeds, max(map(len, found.values()), default=0))
-    means = {n: statistics.fmean(one.values()) for n, one in found.items() if len(one) >= most}
-    best = min if lower_is_better(metric) else max
-    return best(means, key=means.get) if means else ""
-
-
 def mean_and_seeds(key: str, name: str, metric: str) -> str:
     """Mean and standard deviation of a metric, and in brackets the number of seeds."""
     _, _, decimals, factor = next(one for one in TABLES[key].metrics if one[0] == metric)
@@ -209,30 +188,6 @@ def cost(results: Sequence[dict[str, Any]], machine: str) -> list[str]:
     peaks = [one["peak_memory_mib"] for one in results if one.get("peak_memory_mib")]
     memory = f"{max(peaks):,.0f}" if peaks else ""
     return [n, weights, *([f"{time:.1f}" for time in times] or ["", ""]), memory]
-
-
-def rows_not_run(key: str) -> list[str]:
-    """The rows of a table without any result."""
-    return [
-        name
-        for name, row in TABLES[key].rows.items()
-        if not row.quoted and not results_of(key, name)
-    ]
-
-
-def rows_incomplete(key: str) -> list[str]:
-    """The rows of a table with some but not all of the results that it asks for."""
-    seeds, not_run = range(TABLES[key].seeds), rows_not_run(key)
-    rows = [
-        name for name, row in TABLES[key].rows.items() if not row.quoted and name not in not_run
-    ]
-    return [name for name in rows if not all(is_done(key, name, seed) for seed in seeds)]
-
-
-def how_to_run(key: str, rows: Sequence[str]) -> str:
-    """The command for the missing runs of some rows of a table."""
-    whole = len(rows) == sum(not row.quoted for row in TABLES[key].rows.values())
-    return f"python experiments/run.py {key}" + ("" if whole else f" --rows {','.join(rows)}")
 
 
 def provenance(results: Sequence[dict[str, Any]]) -> str:

@@ -24,7 +24,15 @@ from common.config import main, setting  # noqa: E402
 from common.config.flags import hint  # noqa: E402
 from common.errors import InputError  # noqa: E402
 from common.files import atomic_write  # noqa: E402
-from experiments import data_check, launchers, read_results, row_flags, status, tables  # noqa: E402
+from experiments import (  # noqa: E402
+    data_check,
+    launchers,
+    read_results,
+    row_flags,
+    selection,
+    status,
+    tables,
+)
 from experiments.tables import TABLES  # noqa: E402
 
 
@@ -95,8 +103,10 @@ def missing(config: RunTableConfig) -> list[tuple[str, int]]:
         if row not in rows:
             raise InputError(f"--rows expects some of {', '.join(rows)}; got {row!r}")
     shard, n_shards = _shard(config.shard)
-    seeds = config.seeds or TABLES[name].seeds
-    pairs = [(row, seed) for seed in range(seeds) for row in config.rows or rows]
+    seeds = {row: config.seeds or selection.seeds_of(name, row) for row in config.rows or rows}
+    pairs = [
+        (row, seed) for seed in range(max(seeds.values())) for row in seeds if seed < seeds[row]
+    ]
     return [
         pair
         for pair in pairs[shard::n_shards]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from experiments import paired, read_results
+from experiments import paired, read_results, selection
 from experiments.tables import TABLES
 
 HOW_TO_READ = """A difference to another row is the mean over the seeds that both have, in square
@@ -106,7 +106,7 @@ def listed(items: Sequence[str]) -> str:
 
 def not_run(key: str) -> str:
     """One sentence: rows without a result, the paper's numbers for them, and the command."""
-    table, rows = TABLES[key], read_results.rows_not_run(key)
+    table, rows = TABLES[key], selection.rows_not_run(key)
     if not rows:
         return ""
     metric = read_results.test_metric(key)[0]
@@ -114,7 +114,7 @@ def not_run(key: str) -> str:
     for row in (table.rows[name] for name in rows):
         beside = f" ({row.source or 'paper'}: {row.paper[metric]})" if metric in row.paper else ""
         names.append(f"*{row.label}*{beside}")
-    command = read_results.how_to_run(key, rows)
+    command = selection.how_to_run(key, rows)
     hours = f"{table.hours:g} hour{'s' * (table.hours != 1)}"
     return f"Not run: {listed(names)}; `{command}`, about {hours} a run on two CPU cores."
 
@@ -125,9 +125,9 @@ def below(key: str) -> list[str]:
     if not found:
         return [not_run(key)]
     incomplete = ""
-    if rows := read_results.rows_incomplete(key):
+    if rows := selection.rows_incomplete(key):
         incomplete = (
-            f"Fewer seeds than the {table.seeds} asked for: `{read_results.how_to_run(key, rows)}`."
+            f"Fewer seeds than the {table.seeds} asked for: `{selection.how_to_run(key, rows)}`."
         )
     made = [f"`python experiments/run.py {key}`.", read_results.provenance(found)]
     made = " ".join([table.note, *made, read_results.times(found)])

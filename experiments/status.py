@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Callable, Sequence
 
 from common.training.provenance import hardware
-from experiments import launchers, paired, read_results, tables
+from experiments import launchers, paired, read_results, selection, tables
 from experiments.tables import TABLES
 
 STATES = ("done", "running", "stale", "missing")
@@ -31,7 +31,7 @@ def overview(
             (row, seed)
             for row, one in table.rows.items()
             if not one.quoted
-            for seed in range(seeds or table.seeds)
+            for seed in range(seeds or selection.seeds_of(name, row))
         ]
         states = [state(name, row, seed, vectors, folder(name, row, seed)) for row, seed in runs]
         own = {

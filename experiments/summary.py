@@ -1,6 +1,6 @@
 """The summary in README and page: a row with the main results of each of the paper's tables."""
 
-from experiments import read_results, sentences
+from experiments import read_results, selection, sentences
 from experiments.tables import SUMMARY, TABLES
 
 TITLES = (
@@ -19,7 +19,7 @@ def rows() -> list[list[str]]:
     found = []
     for key, (metric, dynamic_skip) in SUMMARY.items():
         table = TABLES[key]
-        best = read_results.best_on_dev(key, "dynamic_skip")
+        best = selection.best_on_dev(key, "dynamic_skip")
         ours = [
             read_results.mean_and_seeds(key, name, metric)
             for name in ("lstm", "attention", dynamic_skip)
@@ -40,7 +40,7 @@ def text() -> str:
     First those of the table's preset, then, where dev chose another row, that one.
     """
     rows = {key: name for key, (_, name) in SUMMARY.items()}
-    best = {key: read_results.best_on_dev(key, "dynamic_skip") for key in SUMMARY}
+    best = {key: selection.best_on_dev(key, "dynamic_skip") for key in SUMMARY}
     said = (
         _against_the_lstm(rows),
         _against_the_lstm({key: name for key, name in best.items() if name != rows[key]}),

@@ -5,7 +5,7 @@ The best row is the one with the best mean on dev, never on test.
 
 from collections.abc import Callable
 
-from experiments import paired, read_results, sentences
+from experiments import paired, read_results, selection, sentences
 from experiments.tables import TABLES, TRIAL
 
 TITLE = "Do learned connections help?"
@@ -29,7 +29,7 @@ def rows() -> list[list[str]]:
 
 def _row(key: str) -> list[str]:
     metric, _, decimals, _ = read_results.test_metric(key)
-    others = [read_results.best_on_dev(key, cell) for cell in _CELLS]
+    others = [selection.best_on_dev(key, cell) for cell in _CELLS]
     lstm, (random, _, best) = paired.lstm(key, metric), others
     shown = [
         read_results.mean_and_seeds(key, name, metric) if name else "" for name in (lstm, *others)
@@ -45,7 +45,7 @@ def _row(key: str) -> list[str]:
 
 def _chosen_of(key: str) -> str:
     """Among how many rows dev chose, if there are several."""
-    n = len(read_results.rows_of(key, "dynamic_skip"))
+    n = len(selection.rows_of(key, "dynamic_skip"))
     return f" (of {n} rows)" if n > 1 else ""
 
 
@@ -66,7 +66,7 @@ def text() -> list[str]:
 
 
 def _random(key: str, metric: str) -> str:
-    return read_results.best_on_dev(key, "random_skip")
+    return selection.best_on_dev(key, "random_skip")
 
 
 def _verdicts(other: Callable[[str, str], str]) -> list[sentences.Verdict]:
@@ -74,7 +74,7 @@ def _verdicts(other: Callable[[str, str], str]) -> list[sentences.Verdict]:
     found = []
     for key in TRIAL:
         metric, *_ = read_results.test_metric(key)
-        best, name = read_results.best_on_dev(key, "dynamic_skip"), other(key, metric)
+        best, name = selection.best_on_dev(key, "dynamic_skip"), other(key, metric)
         if best and name:
             verdict = sentences.verdict(key, best, name, metric)
             found.append(verdict._replace(name=f"`{key}`", amount=""))

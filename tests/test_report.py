@@ -20,6 +20,7 @@ from experiments import (
     read_results,
     report,
     row_flags,
+    selection,
     sentences,
     status,
     tables,
@@ -228,7 +229,7 @@ def test_less_perplexity_is_better(three_seeds):
                 three_seeds.parent, "lm", name, seed, test_perplexity=perplexity, valid_perplexity=1
             )
     assert "*dynamic skips, K = 5, lamda 1* (2 seeds) is better." in report.markdown("lm")
-    assert read_results.best_on_dev("lm", "dynamic_skip") == "dynamic_skip"
+    assert selection.best_on_dev("lm", "dynamic_skip") == "dynamic_skip"
 
 
 def test_a_row_of_one_seed_is_not_the_best_on_dev_beside_one_of_more(three_seeds):
@@ -236,10 +237,10 @@ def test_a_row_of_one_seed_is_not_the_best_on_dev_beside_one_of_more(three_seeds
         for seed in seeds:
             found = {"test_perplexity": 90.0, "valid_perplexity": 80.0 + 10 * len(seeds)}
             stand_in_results.write(three_seeds.parent, "lm", name, seed, **found)
-    assert read_results.best_on_dev("lm", "dynamic_skip") == "dynamic_skip"
+    assert selection.best_on_dev("lm", "dynamic_skip") == "dynamic_skip"
     found["valid_perplexity"] = 90.0
     stand_in_results.write(three_seeds.parent, "lm", "straight_through_lamda0.5", 1, **found)
-    assert read_results.best_on_dev("lm", "dynamic_skip") == "straight_through_lamda0.5"
+    assert selection.best_on_dev("lm", "dynamic_skip") == "straight_through_lamda0.5"
 
 
 def test_the_trial_shows_the_row_that_dev_chose(three_seeds):
@@ -289,6 +290,34 @@ def test_the_trial_shows_the_row_that_dev_chose(three_seeds):
     assert trial.text()[2] == "It is better than both in `lm`."
     assert f"## {trial.TITLE}\n" in report.results() and trial.text()[0] in report.results()
     assert "<td>100.0 ± 1.4 (2): K = 5, lamda 1 (of 2 rows)</td>" in html_report.render()
+
+
+def test_a_tuned_table_chooses_a_row_of_each_cell_by_seed_0(tmp_path, monkeypatch):
+    """The rows chosen on dev have all seeds, the others one, and the LSTM is the one chosen."""
+    monkeypatch.setattr(read_results, "RESULTS", tmp_path)
+    key, rows = "imdb_tuned_small", list(TABLES["imdb_tuned_small"].rows)
+
+    def write(name, seed, dev, test):
+        found = {"dev_accuracy_sampled": dev, "test_accuracy_sampled": test, "records": []}
+        stand_in_results.write(tmp_path, key, name, seed, **found)
+
+    def asked():
+        return experiments.missing(experiments.RunTableConfig(table=key))
+
+    for i, name in enumerate(rows[1:], 1):
+        write(name, 0, 0.5 + 0.01 * (i % 4), 0.9 if i % 4 == 2 else 0.8)
+    assert asked() == [(rows[0], 0)]
+    write(rows[0], 0, 0.5, 0.9)
+    chosen = [name for name in rows if name.endswith("_0.001_0.5")]
+    assert len(chosen) == 4 and asked() == [(name, seed) for seed in (1, 2) for name in chosen]
+    assert selection.rows_incomplete(key) == chosen
+    for i, name in enumerate(chosen):
+        for seed in (1, 2):  # worse on dev than another row's seed 0
+            write(name, seed, 0.4, 0.8 + 0.01 * i)
+    assert asked() == [] and selection.rows_incomplete(key) == []
+    (row,) = [row for row in trial.rows() if row[-1] == f"`{key}`"]
+    assert row[1] == "80.00 ± 0.00 (3)" and row[4].endswith("dropout 0.5 (of 4 rows)")
+    assert row[5] == "+2.00 [-2.30, +6.30]"
 
 
 def test_mean_and_deviation_over_seeds(three_seeds):
@@ -483,7 +512,7 @@ def test_a_row_with_another_rows_runs_asks_for_the_same(key, name):
 def test_the_preset_best_is_the_row_that_dev_chose(task):
     """Of the committed results; but for how it is computed, and how often it is evaluated."""
     key = tables.BEST[task]
-    table, name = TABLES[key], read_results.best_on_dev(key, "dynamic_skip")
+    table, name = TABLES[key], selection.best_on_dev(key, "dynamic_skip")
     same = ("preset", "run_dir", "eval_samples", "mixed_precision")
     chosen = row_flags.config(table, table.rows[name])
     best = dataclasses.replace(table, flags={"preset": "best"})

@@ -6,9 +6,11 @@ from experiments.tables.table import (
     FIXED_5,
     MIXED,
     MIXTURE,
+    TUNED_NOTE,
     Row,
     Table,
     trial,
+    tuned,
     without_paper,
 )
 
@@ -77,6 +79,17 @@ _HUANG_ROWS = {
     ),
 }
 
+_SMALL = {"preset": "paper", "max_train_examples": 3000, "max_epochs": 10, **MIXTURE}
+_TUNED_ROWS = {
+    name: (_NER_ROWS | trial(5))[name]
+    for name in (
+        "lstm",
+        "random_skip_lamda0.5",
+        "attention_lamda0.5",
+        "straight_through_lamda0.5",
+    )
+}
+
 _GLOVE = "embeddings/glove.6B.100d.partial_conll.txt"
 _GLOVE_NOTE = "Word vectors: 10,877 of GloVe's, for 81 % of the tokens; the others random."
 
@@ -87,11 +100,28 @@ NER = {
         "NER",
         _F1,
         {**without_paper(_NER_ROWS), **trial(5)},
-        {"preset": "paper", "max_train_examples": 3000, "max_epochs": 10, **MIXTURE},
+        _SMALL,
         data="conll2003",
         vectors=_GLOVE,
         hours=0.3,
         note=_GLOVE_NOTE,
+    ),
+    "ner_tuned_small": Table(
+        "Named-entity recognition, CoNLL-2003, small scale, rate and dropout chosen on dev for "
+        "each row: F1 (%)",
+        "NER",
+        _F1,
+        tuned(
+            _TUNED_ROWS,
+            {"learning_rate": (0.015, 0.03), "dropout": (0.5, 0.3)},
+            of="ner_small",
+        ),
+        _SMALL,
+        data="conll2003",
+        vectors=_GLOVE,
+        hours=0.1,
+        note=f"{TUNED_NOTE} {_GLOVE_NOTE}",
+        tuned=True,
     ),
     "ner": Table(
         "Named-entity recognition, CoNLL-2003: F1 (%)",

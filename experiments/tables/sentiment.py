@@ -7,9 +7,11 @@ from experiments.tables.table import (
     FIXED_5,
     LSTM,
     MIXTURE,
+    TUNED_NOTE,
     Row,
     Table,
     trial,
+    tuned,
     without_paper,
 )
 
@@ -66,6 +68,11 @@ _IMDB_TRIAL = {
     name: row
     for name, row in trial(3).items()
     if name not in ("attention_lamda0.5", "dynamic_skip_lamda0.5")
+}
+
+_TUNED_ROWS = {
+    name: (_IMDB_ROWS | _IMDB_TRIAL)[name]
+    for name in ("lstm", "random_skip_lamda0.5", "attention", "straight_through")
 }
 
 _WORD2VEC = "embeddings/googlenews_w2v_300d_8000w.npz"
@@ -168,6 +175,18 @@ SENTIMENT = {
         vectors=_WORD2VEC,
         hours=0.2,
         note=_WORD2VEC_NOTE,
+    ),
+    "imdb_tuned_small": Table(
+        "Sentiment, IMDB, small scale, rate and dropout chosen on dev for each row: accuracy (%)",
+        "Sentiment",
+        ACCURACY[:3],
+        tuned(_TUNED_ROWS, {"learning_rate": (0.002, 0.001), "dropout": (0.2, 0.5)}),
+        {**_SMALL, "eval_samples": 1},
+        data="imdb",
+        vectors=_WORD2VEC,
+        hours=0.1,
+        note=f"{TUNED_NOTE} {_WORD2VEC_NOTE}",
+        tuned=True,
     ),
     "imdb": Table(
         "Sentiment, IMDB: accuracy (%)",

@@ -1,6 +1,7 @@
 """The classes of a table and its rows, and what several tasks' tables have in common."""
 
 import dataclasses
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -27,7 +28,8 @@ class Table:
     """A table: the task's folder and script, what is shown of each result, and its rows by name.
 
     `metrics` are (key in result.json, column title, decimals, factor). `hours` estimates one run of
-    a row on two CPU cores.
+    a row on two CPU cores. Where a table is `tuned`, the rows of one cell differ in their settings
+    alone, and the best of them on dev stands for the cell.
     """
 
     title: str
@@ -42,6 +44,7 @@ class Table:
     presets: str = "presets"  # the script's module of settings
     seeds: int = 3
     note: str = ""
+    tuned: bool = False
 
 
 # Flags of all tables: besides a single chain of distances, the mixture of the predictions of 16.
@@ -95,3 +98,29 @@ def without_paper(rows: Mapping[str, Row]) -> dict[str, Row]:
     return {
         name: dataclasses.replace(row, paper={}) for name, row in rows.items() if not row.quoted
     }
+
+
+def tuned(
+    rows: Mapping[str, Row], grid: Mapping[str, Sequence[Any]], of: str = ""
+) -> dict[str, Row]:
+    """Each row with each combination of a grid's values, by flag.
+
+    The first values are the preset's; the table named by `of` has those runs.
+    """
+    found = {}
+    for (name, row), values in itertools.product(rows.items(), itertools.product(*grid.values())):
+        flags = dict(zip(grid, values, strict=True))
+        said = ", ".join(f"{flag.replace('_', ' ')} {value}" for flag, value in flags.items())
+        preset = all(value == grid[flag][0] for flag, value in flags.items())
+        found["_".join([name, *map(str, values)])] = Row(
+            f"{row.label}, {said}",
+            {**row.flags, **flags},
+            of=f"{of}/{name}" if of and preset else "",
+        )
+    return found
+
+
+TUNED_NOTE = (
+    "As many settings of each cell, one seed of each; the best of them on dev stands for its cell "
+    "and has further seeds, which the same command runs when it is given once more."
+)
