@@ -299,7 +299,7 @@ def test_a_tuned_table_chooses_a_row_of_each_cell_by_seed_0(tmp_path, monkeypatc
 
     def write(name, seed, dev, test):
         found = {"dev_accuracy_sampled": dev, "test_accuracy_sampled": test, "records": []}
-        stand_in_results.write(tmp_path, key, name, seed, **found)
+        stand_in_results.write(tmp_path, *tables.source(key, name), seed, **found)
 
     def asked():
         return experiments.missing(experiments.RunTableConfig(table=key))

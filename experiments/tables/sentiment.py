@@ -180,7 +180,11 @@ SENTIMENT = {
         "Sentiment, IMDB, small scale, rate and dropout chosen on dev for each row: accuracy (%)",
         "Sentiment",
         ACCURACY[:3],
-        tuned(_TUNED_ROWS, {"learning_rate": (0.002, 0.001), "dropout": (0.2, 0.5)}),
+        tuned(
+            _TUNED_ROWS,
+            {"learning_rate": (0.002, 0.001), "dropout": (0.2, 0.5)},
+            of="imdb_small",
+        ),
         {**_SMALL, "eval_samples": 1},
         data="imdb",
         vectors=_WORD2VEC,
