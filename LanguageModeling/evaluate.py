@@ -39,6 +39,9 @@ class EvaluateConfig:
         "sampled chains in a mixture, or a VAE's bound (none: --eval_samples of the run)",
         minimum=1,
     )
+    mc_dropout: bool | None = setting(
+        None, "masks of dropout in that mixture, as in training (none: as in the run)"
+    )
 
 
 def evaluate(config: EvaluateConfig) -> dict[str, float]:
@@ -54,7 +57,9 @@ def evaluate(config: EvaluateConfig) -> dict[str, float]:
     if vae and config.streams:
         raise InputError("--streams belongs to a language model, this run is a VAE's: leave it out")
     load = vae_experiment.load if vae else experiment.load
-    run_config, trainer, vocabulary = load(config.run_dir, config.checkpoint)
+    run_config, trainer, vocabulary = load(
+        config.run_dir, config.checkpoint, eval_samples=config.samples, mc_dropout=config.mc_dropout
+    )
     condition = reviews.SENTENCES if vae else reviews.Condition.of(run_config)
     if condition.kind != "none" and config.text:
         raise InputError(
@@ -66,7 +71,7 @@ def evaluate(config: EvaluateConfig) -> dict[str, float]:
     else:
         name, data_dir = config.split, config.data_dir or run_config.data_dir
         tokens = reader.load_split(data_dir, name, vocabulary, run_config.tokens, condition)
-    chains, text = run_config.chains(config.samples), config.text or config.split
+    chains, text = run_config.n_chains, config.text or config.split
     if vae:
         data = vae_experiment.arrays(tokens, trainer.model.end)
         metrics = vae_experiment.evaluate(trainer, data, name, chains)

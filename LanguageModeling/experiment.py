@@ -3,6 +3,7 @@
 import math
 import pathlib
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -207,7 +208,7 @@ def build(config: LanguageConfig) -> Experiment:
     )
 
 
-def load(run_dir: str, checkpoint_file: str = "") -> Trained:
+def load(run_dir: str, checkpoint_file: str = "", **changes: Any) -> Trained:
     """Flags, network and vocabulary of a run; see `load_run`."""
 
     def make(config: LanguageConfig) -> LanguageModel:
@@ -218,7 +219,7 @@ def load(run_dir: str, checkpoint_file: str = "") -> Trained:
             found = Vocabulary.load(pathlib.Path(run_dir, word_tree.FILE))
         return make_model(config, Vocabulary.load(pathlib.Path(run_dir, VOCABULARY)), found)
 
-    config, model = load_run(run_dir, LanguageConfig, make, checkpoint_file)
+    config, model = load_run(run_dir, LanguageConfig, make, checkpoint_file, **changes)
     vocabulary = Vocabulary.load(pathlib.Path(run_dir, VOCABULARY))
     return Trained(config, make_trainer(model, config), vocabulary)
 

@@ -254,11 +254,10 @@ class LanguageModel(keras.Model):
     ) -> tuple[dict, object]:
         """See `TaskModel`.
 
-        With several chains: log mean_s p_s(w_t) for each word, with equal weights. With
-        `--regularisation variational` they have masks as in training, too.
+        With several chains: log mean_s p_s(w_t) for each word, with equal weights.
         """
         words = repeated(batch["words"], n_chains)
-        masked = n_chains > 1 and self.config.regularisation == "variational"
+        masked = n_chains > 1 and self.config.draws_masks
         x, state, trace = self.features(words, state, masked, greedy, seed)
         weights, targets = batch["weights"], batch["targets"]
         n, given = tf.reduce_sum(weights), (x,)

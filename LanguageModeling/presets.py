@@ -120,9 +120,14 @@ class LanguageConfig(
         return super().readers() | {"enumerate": {"estimator": ["marginal"]}}
 
     @property
+    def draws_masks(self) -> bool:
+        """Whether the chains of a mixture have masks of dropout (Gal & Ghahramani's MC dropout)."""
+        return self.mc_dropout or self.regularisation == "variational"
+
+    @property
     def is_random(self) -> bool:
-        """Whether distances are drawn, or dropout masks as in training (Gal's MC dropout)."""
-        return super().is_random or self.regularisation == "variational"
+        """As of `RunConfig`; masks can be drawn, too."""
+        return super().is_random or self.draws_masks
 
     @property
     def char_flags(self) -> dict[str, Any]:

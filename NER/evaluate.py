@@ -33,6 +33,9 @@ class EvaluateConfig:
         "sampled chains in an additional mixture (none: --eval_samples of the run)",
         minimum=1,
     )
+    mc_dropout: bool | None = setting(
+        None, "masks of dropout in that mixture, as in training (none: as in the run)"
+    )
 
 
 def evaluate(config: EvaluateConfig) -> dict[str, float]:
@@ -45,7 +48,9 @@ def evaluate(config: EvaluateConfig) -> dict[str, float]:
     from NER import experiment
     from NER.span_f1 import span_f1
 
-    run_config, trainer, encoder = experiment.load(config.run_dir, config.checkpoint)
+    run_config, trainer, encoder = experiment.load(
+        config.run_dir, config.checkpoint, eval_samples=config.samples, mc_dropout=config.mc_dropout
+    )
     if config.columns is not None:
         run_config = dataclasses.replace(run_config, columns=config.columns)
     if config.file:
@@ -72,8 +77,7 @@ def evaluate(config: EvaluateConfig) -> dict[str, float]:
             print(f"{how:>9} {kind:>5}  {shown}")
         return experiment.scores(sentences, tagged)
 
-    n_chains = run_config.chains(config.samples)
-    metrics = random_and_mixed(measure, name, run_config.has_agent, n_chains)
+    metrics = random_and_mixed(measure, name, run_config.has_agent, run_config.n_chains)
     for name, value in metrics.items():
         print(f"{name} {value:.5g}")
     return metrics

@@ -2,7 +2,7 @@
 
 import pathlib
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -215,7 +215,7 @@ def build(config: NERConfig) -> Experiment:
     )
 
 
-def load(run_dir: str, checkpoint_file: str = "") -> Trained:
+def load(run_dir: str, checkpoint_file: str = "", **changes: Any) -> Trained:
     """Flags, network and encoder of a run; see `load_run`."""
 
     encoders = []
@@ -224,7 +224,7 @@ def load(run_dir: str, checkpoint_file: str = "") -> Trained:
         encoders.append(reader.Encoder.load(pathlib.Path(run_dir, ENCODER)))
         return NERModel(config, encoders[0])
 
-    config, model = load_run(run_dir, NERConfig, make, checkpoint_file)
+    config, model = load_run(run_dir, NERConfig, make, checkpoint_file, **changes)
     trainer = make_trainer(model, config, None, STEPS_PER_CALL, many_shapes=True)
     return Trained(config, trainer, encoders[0])
 

@@ -96,9 +96,14 @@ class NERModel(Network):
         Distances are in the order of the words. With several chains, p(y) = mean_s p_s(y); the best
         path is approximated by the best, under that mean, of the chains' own best paths.
         """
-        inputs = [batch[name] for name in ("words", "chars", "lengths")]
-        how = {"greedy": greedy, "seed": seed, "n_chains": n_chains}
-        scores, (forward, backward) = self(*inputs, features=batch.get("features"), **how)
+        names = ("words", "chars", "lengths", "features")
+        inputs = {name: batch[name] for name in names if name in batch}
+        how = {"greedy": greedy, "seed": seed}
+        if n_chains > 1 and self.config.mc_dropout:  # spelling has masks, too
+            inputs = {name: repeated(value, n_chains) for name, value in inputs.items()}
+            scores, _ = self(**inputs, training=True, **how)
+        else:
+            scores, (forward, backward) = self(**inputs, n_chains=n_chains, **how)
         if n_chains > 1:
             return self._mixed(scores, repeated(_mask(batch), n_chains), batch["tags"], n_chains)
         mask = _mask(batch)

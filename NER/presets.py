@@ -160,9 +160,10 @@ class NERConfig(cells.flags_of([DilatedOptions]), _Model, RunConfig):
         """As of `RunConfig`."""
         return self.model == "rnn" and super().has_agent
 
-    def chains(self, samples: int | None) -> int:
-        """As of `RunConfig`."""
-        return super().chains(samples) if self.model == "rnn" else 1
+    @property
+    def is_random(self) -> bool:
+        """As of `RunConfig`; only recurrent layers draw distances."""
+        return super().is_random if self.model == "rnn" else self.mc_dropout
 
     @property
     def kept_columns(self) -> tuple[int, ...]:

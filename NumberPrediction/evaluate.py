@@ -43,11 +43,13 @@ def evaluate(config: EvaluateConfig) -> dict[str, float]:
     """
     from NumberPrediction import experiment  # imports TensorFlow, so only after the flags were read
 
-    run_config, trainer, _ = experiment.load(config.run_dir, config.checkpoint)
+    run_config, trainer, _ = experiment.load(
+        config.run_dir, config.checkpoint, eval_samples=config.samples
+    )
     data = experiment.examples(
         run_config, config.split, config.data_dir, config.length, config.label_rule
     )
-    metrics = experiment.evaluate(trainer, data, config.split, run_config.chains(config.samples))
+    metrics = experiment.evaluate(trainer, data, config.split, run_config.n_chains)
     print(
         f"{config.run_dir}: {len(data.labels)} {config.split} examples of {data.numbers.shape[1]}"
         " inputs"

@@ -1,5 +1,7 @@
 """Builds, trains and evaluates a network for number prediction; loads a trained one."""
 
+from typing import Any
+
 import keras
 import numpy as np
 
@@ -70,12 +72,12 @@ def build(config: NumberConfig) -> Experiment:
     )
 
 
-def load(run_dir: str, checkpoint_file: str = "") -> Trained:
+def load(run_dir: str, checkpoint_file: str = "", **changes: Any) -> Trained:
     """Flags and network of a run, with the weights of its best epoch or of another checkpoint.
 
     See `load_run`.
     """
-    config, model = load_run(run_dir, NumberConfig, NumberModel, checkpoint_file)
+    config, model = load_run(run_dir, NumberConfig, NumberModel, checkpoint_file, **changes)
     return Trained(config, make_trainer(model, config))
 
 

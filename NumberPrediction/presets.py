@@ -14,7 +14,7 @@ class NumberConfig(RunConfig):
     """
 
     task = "NumberPrediction"
-    without_effect = {"dropout": "this network drops no units"}
+    without_effect = dict.fromkeys(["dropout", "mc_dropout"], "this network drops no units")
 
     length: int = setting(10, "digits before the index (paper: 10 and 20)", minimum=10)
     label_rule: str = setting(

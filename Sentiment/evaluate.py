@@ -30,6 +30,9 @@ class EvaluateConfig:
         "sampled chains in an additional mixture (none: --eval_samples of the run)",
         minimum=1,
     )
+    mc_dropout: bool | None = setting(
+        None, "masks of dropout in that mixture, as in training (none: as in the run)"
+    )
 
 
 def evaluate(config: EvaluateConfig) -> dict[str, float]:
@@ -42,7 +45,9 @@ def evaluate(config: EvaluateConfig) -> dict[str, float]:
         reader,
     )
 
-    run_config, trainer, vocabulary = experiment.load(config.run_dir, config.checkpoint)
+    run_config, trainer, vocabulary = experiment.load(
+        config.run_dir, config.checkpoint, eval_samples=config.samples, mc_dropout=config.mc_dropout
+    )
     names = experiment.class_names(run_config, config.run_dir)
     corpus = experiment.load_data(
         dataclasses.replace(run_config, data_dir=config.data_dir or run_config.data_dir), names
@@ -54,7 +59,7 @@ def evaluate(config: EvaluateConfig) -> dict[str, float]:
         )
     examples = getattr(corpus, config.split)
     print(f"{config.run_dir}: {len(examples)} texts of {config.split}")
-    data, n_chains = reader.encode(examples, vocabulary), run_config.chains(config.samples)
+    data, n_chains = reader.encode(examples, vocabulary), run_config.n_chains
     metrics = experiment.evaluate(trainer, data, config.split, run_config.n_buckets, n_chains)
     for name, value in metrics.items():
         print(f"{name} {value:.5g}")

@@ -2,7 +2,7 @@
 
 import pathlib
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -177,7 +177,7 @@ def class_names(config: SentimentConfig, run_dir: str) -> tuple[str, ...]:
     return sentiment_model.CLASSES[5 if config.dataset == "sst5" and config.data_dir else 2]
 
 
-def load(run_dir: str, checkpoint_file: str = "") -> Trained:
+def load(run_dir: str, checkpoint_file: str = "", **changes: Any) -> Trained:
     """Flags, network and vocabulary of a run; see `load_run`."""
 
     vocabularies = []
@@ -186,7 +186,7 @@ def load(run_dir: str, checkpoint_file: str = "") -> Trained:
         vocabularies.append(Vocabulary.load(pathlib.Path(run_dir, VOCABULARY)))
         return make_model(config, vocabularies[0], len(class_names(config, run_dir)))
 
-    config, model = load_run(run_dir, SentimentConfig, make, checkpoint_file)
+    config, model = load_run(run_dir, SentimentConfig, make, checkpoint_file, **changes)
     trainer = make_trainer(model, config, None, STEPS_PER_CALL, many_shapes=True)
     return Trained(config, trainer, vocabularies[0])
 

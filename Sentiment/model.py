@@ -211,16 +211,22 @@ class SentimentModel(keras.Model):
             )
             share = {"share_read": (n_read, n_words)}
         else:
-            logits, _ = self(*inputs, greedy=greedy, seed=seed)
+            how = {"training": self._masked(n_chains), "greedy": greedy, "seed": seed}
+            logits, _ = self(*inputs, **how)
         metrics = classification_metrics(logits, batch["labels"], batch["weights"], n_chains)
         return metrics | share, state
+
+    def _masked(self, n_chains: int) -> bool:
+        """Whether dropout has masks in the evaluation of so many chains."""
+        return n_chains > 1 and self.config.mc_dropout
 
     def infer(
         self, batch: NamedTensors, seed: tf.Tensor, greedy: bool, n_chains: int = 1
     ) -> dict[str, tf.Tensor]:
         """The class probabilities [B, classes] and, with one chain, the distances [B, T]."""
         inputs = repeated(batch["words"], n_chains), repeated(batch["lengths"], n_chains)
-        logits, trace = self(*inputs, greedy=greedy, seed=seed)
+        how = {"training": self._masked(n_chains), "greedy": greedy, "seed": seed}
+        logits, trace = self(*inputs, **how)
         if n_chains > 1:
             return {"probs": tf.exp(log_mean(tf.nn.log_softmax(logits), n_chains))}
         return {"probs": tf.nn.softmax(logits)} | (

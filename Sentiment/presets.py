@@ -138,6 +138,7 @@ class SentimentConfig(cells.flags_of([JumpOptions]), _Model, RunConfig):
         whole = {"model": ["whole"]}
         return super().readers() | {
             "pooling": whole,
+            "mc_dropout": whole,
             "sentences": {**whole, "pooling": ["attention"]},
         }
 
@@ -151,9 +152,10 @@ class SentimentConfig(cells.flags_of([JumpOptions]), _Model, RunConfig):
         """As of `RunConfig`."""
         return self.model == "jump" or super().has_agent
 
-    def chains(self, samples: int | None) -> int:
-        """As of `RunConfig`."""
-        return (samples or self.eval_samples) if self.model == "jump" else super().chains(samples)
+    @property
+    def is_random(self) -> bool:
+        """As of `RunConfig`; jumps are drawn, too."""
+        return self.model == "jump" or super().is_random
 
 
 PRESETS = {

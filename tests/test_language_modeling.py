@@ -154,6 +154,11 @@ def test_result_and_evaluate(trained, corpus, capsys):
             rel=1e-6,
         )
     assert f"{8 * 20 - 1} tokens of test, read as 5 streams\n" in capsys.readouterr().out
+    drawn = [
+        evaluate(EvaluateConfig(run_dir=str(trained), samples=2, mc_dropout=masks))
+        for masks in (None, True)
+    ]
+    assert drawn[0]["test_perplexity_mixture2"] != drawn[1]["test_perplexity_mixture2"]
     text = evaluate(EvaluateConfig(run_dir=str(trained), text=str(corpus / "test.txt"), streams=1))
     # in order: more history
     assert text["test.txt_perplexity_greedy"] != pytest.approx(

@@ -1,5 +1,6 @@
 """Predictions as mixtures of sampled chains: against NumPy on the same chains, in every task."""
 
+import dataclasses
 import types
 
 import numpy as np
@@ -11,6 +12,7 @@ import NER.experiment
 import NumberPrediction.experiment
 import Sentiment.experiment
 from common.config import parse
+from common.errors import InputError
 from common.ops import mixture
 from common.training import loop
 from NER.reader import Encoder, Sentence
@@ -62,21 +64,41 @@ def made(tmp_path_factory):
     return found
 
 
+@pytest.fixture
+def mc_dropout(made, monkeypatch):
+    """A function that sets --mc_dropout in a task's network for the test."""
+
+    def turn_on(task):
+        config, model, _ = made[task]
+        flags = {"mc_dropout": True, "dropout": 0.4, "eval_samples": S}
+        monkeypatch.setattr(model, "config", dataclasses.replace(config, **flags))
+
+    return turn_on
+
+
 def rows_of(batch):
     return len(next(iter(batch.values())))
 
 
-@pytest.mark.parametrize("task", ["LanguageModeling", "NumberPrediction", "Sentiment"])
-def test_against_the_same_chains(made, task):
+@pytest.mark.parametrize(
+    ("task", "masks"),
+    [
+        *((task, False) for task in ("LanguageModeling", "NumberPrediction", "Sentiment")),
+        *((task, True) for task in ("LanguageModeling", "Sentiment")),
+    ],
+)
+def test_against_the_same_chains(made, mc_dropout, task, masks):
     """The chains' own log-likelihoods by the network's other methods, mixed in NumPy."""
     _, model, batch = made[task]
+    if masks:
+        mc_dropout(task)
     seed = tf.constant([3, 4])
     metrics, _ = model.evaluation_metrics(
         batch, model.initial_state(S * rows_of(batch)), seed, False, S
     )
     if task == "LanguageModeling":
         words = tf.tile(batch["words"], [S, 1])
-        logits, _, trace = model(words, model.initial_state(len(words)), seed=seed)
+        logits, _, trace = model(words, model.initial_state(len(words)), seed=seed, training=masks)
         labels, weights = batch["targets"].numpy(), batch["weights"].numpy()
     else:
         inputs = (
@@ -85,7 +107,9 @@ def test_against_the_same_chains(made, task):
             else (batch["words"], batch["lengths"])
         )
         logits, trace = model(
-            *(tf.tile(a, [S] + [1] * (a.shape.rank - 1)) for a in inputs), seed=seed
+            *(tf.tile(a, [S] + [1] * (a.shape.rank - 1)) for a in inputs),
+            seed=seed,
+            training=masks,
         )
         labels, weights = batch["labels"].numpy(), batch["weights"].numpy()
     assert len(np.unique(trace.distances)) > 1
@@ -106,16 +130,19 @@ def test_against_the_same_chains(made, task):
         assert found["accuracy"] == pytest.approx(np.average(hits, weights=weights))
 
 
-def test_tags_of_a_mixture(made):
+@pytest.mark.parametrize("masks", [False, True])
+def test_tags_of_a_mixture(made, mc_dropout, masks):
     """Candidates are the chains' best paths; by brute force over them."""
     _, model, batch = made["NER"]
+    if masks:
+        mc_dropout("NER")
     seed = tf.constant([3, 4])
     found = model.infer(batch, seed, False, S)
     inputs = [
         tf.tile(batch[name], [S] + [1] * (batch[name].shape.rank - 1))
         for name in ("words", "chars", "lengths")
     ]
-    scores, _ = model(*inputs, seed=seed)
+    scores, _ = model(*inputs, seed=seed, training=masks)
     n_rows, n_steps = batch["words"].shape
     mask = tf.sequence_mask(inputs[2], n_steps)
     paths = model.crf(scores, mask).numpy().reshape(S, n_rows, n_steps)
@@ -224,3 +251,20 @@ def test_chains_are_no_more_rows_than_without_them(task, monkeypatch):
     rows.clear()
     task.experiment.evaluate(trainer, *data, "dev", n_chains=8)
     assert max(rows) == 8
+
+
+def test_masks_of_dropout_need_a_mixture_and_a_rate():
+    """They make any network's predictions random, and have no part in others."""
+    config_class, presets, _ = tiny_runs.entrypoint("NER")
+
+    def config(*arguments):
+        return parse(config_class, presets, ["x", *arguments])
+
+    for flags in (["--eval_samples=1"], ["--eval_samples=3", "--dropout=0"]):
+        with pytest.raises(
+            InputError, match=r"give --eval_samples \(evaluate.py: --samples\), 2 or"
+        ):
+            config("--mc_dropout", *flags)
+    for flags in (["--cell=lstm"], ["--preset=idcnn"]):
+        assert config("--eval_samples=3", *flags).n_chains == 1
+        assert config("--eval_samples=3", "--mc_dropout", *flags).n_chains == 3

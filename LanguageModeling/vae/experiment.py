@@ -3,6 +3,7 @@
 import math
 import pathlib
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -137,7 +138,7 @@ def build(config: VAEConfig) -> Experiment:
     )
 
 
-def load(run_dir: str, checkpoint_file: str = "") -> Trained:
+def load(run_dir: str, checkpoint_file: str = "", **changes: Any) -> Trained:
     """Flags, network and vocabulary of a run; see `load_run`."""
     vocabularies = []
 
@@ -145,7 +146,7 @@ def load(run_dir: str, checkpoint_file: str = "") -> Trained:
         vocabularies.append(Vocabulary.load(pathlib.Path(run_dir, VOCABULARY)))
         return make_model(config, vocabularies[0])
 
-    config, model = load_run(run_dir, VAEConfig, make, checkpoint_file)
+    config, model = load_run(run_dir, VAEConfig, make, checkpoint_file, **changes)
     trainer = make_trainer(model, config, None, STEPS_PER_CALL, many_shapes=True)
     return Trained(config, trainer, vocabularies[0])
 

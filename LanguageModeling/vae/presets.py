@@ -41,6 +41,7 @@ class VAEConfig(cells.flags_of([Sigmoid]), _Annealing, RunConfig):
     """Train a variational autoencoder of sentences (Bowman et al. 2016)."""
 
     task = "SentenceVAE"
+    without_effect = {"mc_dropout": "its samples are vectors of sentences"}
     options = {
         **RunConfig.options,
         "annealing": {"sigmoid": Sigmoid, "linear": Middle, "none": cells.NoOptions},

@@ -18,6 +18,7 @@ class RecallConfig(RunConfig):
         "dropout": "this network drops no units",
         "data_dir": "the sequences are always generated",
         "eval_samples": "its predictions are numbers, not probabilities",
+        "mc_dropout": "this network drops no units",
     }
 
     cell: str = "skip_rnn"

@@ -80,6 +80,9 @@ class RunConfig(
         minimum=1,
         affects_result=False,
     )
+    mc_dropout: bool = setting(
+        False, "with masks of dropout in that mixture, as in training", affects_result=False
+    )
     max_train_steps: int = setting(0, "maximum training steps (0: no limit)", minimum=0)
     print_every: int = setting(
         100, "steps between lines of progress", minimum=1, affects_result=False
@@ -120,6 +123,11 @@ class RunConfig(
             raise InputError(
                 "--reward mixture compares samples of one example: give --train_samples, 2 or more"
             )
+        if self.mc_dropout and (self.eval_samples == 1 or self.dropout == 0):
+            raise InputError(
+                "--mc_dropout mixes predictions of networks without some of their units: give"
+                " --eval_samples (evaluate.py: --samples), 2 or more, and a --dropout above 0"
+            )
         if self.discount != 1 and self.credit == "total":
             raise InputError(
                 f"--discount {self.discount} expects --credit to_go, got total: leave one of"
@@ -158,16 +166,17 @@ class RunConfig(
     @property
     def unread(self) -> set[str]:
         """The flags that nothing reads, with the cell, estimator and so on that were chosen."""
-        return {
+        found = {
             name
             for name, by in self.readers().items()
             if any(getattr(self, chooser) not in values for chooser, values in by.items())
         }
+        return found | ({"mc_dropout"} if self.eval_samples == 1 else set())
 
     def check_read(self, given: Iterable[str]) -> None:
         """Raises `InputError` if one of the given flags is not read."""
         for name in sorted(self.unread.intersection(given) - _WITH_ANY_CELL):
-            for chooser, values in self.readers()[name].items():
+            for chooser, values in self.readers().get(name, {}).items():
                 if (chosen := getattr(self, chooser)) not in values:
                     to = " or ".join(f"--{chooser} {value}" for value in values)
                     raise InputError(
@@ -205,16 +214,12 @@ class RunConfig(
     @property
     def is_random(self) -> bool:
         """Whether predictions can be random, so that several of them make a mixture."""
-        return CELLS[self.cell].random and self.n_actions > 1
+        return self.mc_dropout or (CELLS[self.cell].random and self.n_actions > 1)
 
     @property
     def n_chains(self) -> int:
         """Chains in the mixture of the final evaluation; 1 if nothing is random."""
-        return self.chains(self.eval_samples)
-
-    def chains(self, samples: int | None) -> int:
-        """As `n_chains`, with another number of samples if one is given."""
-        return (samples or self.eval_samples) if self.is_random else 1
+        return self.eval_samples if self.is_random else 1
 
     @property
     def agent_options(self) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Loads weights from checkpoints into models."""
 
+import dataclasses
 import os
 import pathlib
 from collections.abc import Callable
@@ -29,11 +30,15 @@ class Trained(NamedTuple):
 
 
 def load_run(
-    run_dir: str, config_class: type, make_model: Callable, checkpoint_file: str = ""
+    run_dir: str,
+    config_class: type,
+    make_model: Callable,
+    checkpoint_file: str = "",
+    **changes: Any,
 ) -> tuple[Any, keras.Model]:
     """The flags and the model of a run, with the weights of its best epoch or of `checkpoint_file`.
 
-    `make_model` makes a model from the flags.
+    `make_model` makes a model from the flags. `changes`: flags other than the run's; None for its.
 
     Raises:
         InputError: no run there, no intact checkpoint, or one of another model.
@@ -43,7 +48,8 @@ def load_run(
             "--run_dir is empty: name the folder of a run, such as"
             " runs/NumberPrediction/paper-dynamic_skip-seed0"
         )
-    config = load_config(run_dir, config_class)
+    changes = {name: value for name, value in changes.items() if value is not None}
+    config = dataclasses.replace(load_config(run_dir, config_class), **changes)
     _, arrays, _ = checkpoint.load(
         checkpoint_file or pathlib.Path(run_dir, "checkpoints", "best.npz")
     )

@@ -35,7 +35,8 @@ class TaskModel(Protocol):
 
         Distances are the most probable ones (`greedy`) or sampled. With several chains the metrics
         are those of the mixture (`common/ops/mixture.py`), with the mean of the chains' own losses
-        as `chain_loss`; the state has n_chains * B rows.
+        as `chain_loss`; the state has n_chains * B rows. With `--mc_dropout` each chain has masks
+        of dropout.
         """
 
     def infer(

@@ -73,10 +73,13 @@ FIXED_3, FIXED_5 = "fixed skip 3", "fixed skip 5"
 def trial(n_actions: int) -> dict[str, Row]:
     """Further rows of a trial of estimators, at lamda 0.5, with the task's preset.
 
-    Random skips are the control: connections that nobody learned.
+    Random skips are the control of learned connections, and masks of dropout that of mixtures.
     """
     connections = f"K = {n_actions}, lamda 0.5"
     return {
+        "lstm_mc_dropout": Row(
+            "LSTM, masks of dropout in the mixture (control)", {"cell": "lstm", "mc_dropout": True}
+        ),
         "random_skip_lamda0.5": Row(
             f"random skips, {connections} (control)", {"cell": "random_skip", "lamda": 0.5}
         ),
