@@ -200,7 +200,7 @@ LANGUAGE = {
             **{
                 name: row
                 for name, row in trial(5).items()
-                if name not in ("literal_lamda0.5", "samples_lamda0.5")
+                if name not in ("literal_lamda0.5", "samples_lamda0.5", "mixture_lamda0.5")
             },
             **_straight_through(0.02),
             "marginal_lamda0.5": Row(

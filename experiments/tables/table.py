@@ -93,6 +93,13 @@ def trial(n_actions: int) -> dict[str, Row]:
             f"dynamic skips, {connections}, 4 samples of each example",
             {"lamda": 0.5, "train_samples": 4},
         ),
+        "mixture_lamda0.5": Row(
+            f"dynamic skips, {connections}, mixture of 4 samples (VIMCO)",
+            {"lamda": 0.5, "train_samples": 4, "reward": "mixture"},
+        ),
+        "reinmax_lamda0.5": Row(
+            f"dynamic skips, {connections}, ReinMax", {"lamda": 0.5, "estimator": "reinmax"}
+        ),
     }
 
 
