@@ -10,13 +10,13 @@ from common import objective
 from common.layers.make_layer import auxiliary, run_layer
 from common.losses import mixture
 from common.ops.agent import Trace
-from common.ops.mixture import by_chain, expected_logits, log_expected, log_mean, repeated
+from common.ops.mixture import by_chain, log_mean, repeated
 from common.ops.random import fold
 from common.ops.replicas import part_of_mean
 from common.training.task_model import NamedTensors
 from LanguageModeling.parts import make_parts
 from LanguageModeling.parts.regularisation import drop, drop_words, penalty
-from LanguageModeling.parts.softmaxes import heads_and_prior, log_likelihood
+from LanguageModeling.parts.softmaxes import log_likelihood
 from LanguageModeling.parts.spellings import Spellings
 from LanguageModeling.parts.topics import TopicContext
 from LanguageModeling.presets import LanguageConfig
@@ -30,10 +30,7 @@ class LanguageModel(keras.Model):
         h^0_t = D(E[w_t])  or, --model char,  highway layers over a CharCNN of w_t
         h^l_t = D(layer_l(h^{l-1}_t)),   p(w_{t+1}) = softmax(S h^L_t + b),     D = dropout
 
-    The agent of the last layer is rewarded at each step with log p(w_{t+1}). With `--estimator
-    marginal` p is the mean over the distances of that step, sum_k pi_t(k) softmax(S h_t(k) + b).
-    Its control has no distances in it: with `--softmaxes K`, p is sum_k q_t(k) softmax(S m_t(k) +
-    b), with m_t(k) = tanh(M_k h^L_t) and q_t = softmax(Q h^L_t) (Yang et al. 2018, eq. 3).
+    The agent of the last layer is rewarded at each step with log p(w_{t+1}).
 
     `--tied_embeddings`: S is E transposed. `--topics`: the first layer and the softmax get those of
     the words so far. `--condition`: words are [B, T, 2], each with a class. See also `parts/`.
@@ -60,8 +57,6 @@ class LanguageModel(keras.Model):
         if config.topics:
             self.topics = TopicContext(n_words, config.topics, name="topics")
         self.recurrent = make_parts.make_layers(config, uniform, table)
-        if config.softmaxes > 1:
-            self.heads, self.prior = heads_and_prior(config.softmaxes, config.rnn_size, uniform)
         self.softmax = make_parts.make_softmax(config, n_words, self.embedding, uniform, table)
         word = tf.zeros([1, 1] + [2] * (config.condition != "none"), tf.int32)
         self(word, self.initial_state(1))  # creates the weights
@@ -147,16 +142,7 @@ class LanguageModel(keras.Model):
 
     def logits(self, x: tf.Tensor) -> tf.Tensor:
         """Logits of the next words [..., V], from the inputs of the softmax [..., H]."""
-        if self.config.softmaxes == 1:
-            return tf.cast(self.softmax(x), tf.float32)
-        heads, prior = self.mixed(x)
-        return expected_logits(tf.cast(self.softmax(heads), tf.float32), prior)
-
-    def mixed(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """The inputs of several softmaxes m_t(k) [..., K, H], and their weights q_t(k) [..., K]."""
-        heads, prior = self.heads(x), tf.cast(self.prior(x), tf.float32)
-        shape = [*tf.unstack(tf.shape(x))[:-1], *(self.config.softmaxes, self.config.rnn_size)]
-        return tf.reshape(heads, shape), prior
+        return tf.cast(self.softmax(x), tf.float32)
 
     def training_loss(
         self, batch: NamedTensors, state: list, seed: tf.Tensor, schedule: NamedTensors
@@ -167,63 +153,11 @@ class LanguageModel(keras.Model):
         auxiliary_loss, reported = auxiliary(self.recurrent)
         auxiliary_loss += penalty(self.config, x[..., : h.shape[-1]], h)
         log_likelihood = self.log_likelihood(x, batch["targets"])
-        if self.config.is_marginal:
-            log_likelihood = self.expected_log_likelihood(
-                log_likelihood, batch["targets"], trace, seed
-            )
         loss, metrics = self.loss_terms(log_likelihood, trace, auxiliary_loss, schedule)
         return loss, metrics | reported, new_state
 
-    def expected_log_likelihood(
-        self, log_likelihood: tf.Tensor, targets: tf.Tensor, trace: Trace, seed: tf.Tensor
-    ) -> tf.Tensor:
-        """log sum_k pi_t(k) p(target | k) [B, T] in training, or an unbiased estimate of it.
-
-        At a random share of the steps (`--enumerate`), which are the same for all rows, its
-        difference from log p(target | k_t), `log_likelihood` [B, T], is added over that share.
-        """
-        n_steps = targets.shape[1]
-        n = max(1, round(self.config.enumerate * n_steps))
-        noise = tf.random.stateless_uniform([n_steps], fold(seed, 3))
-        steps = tf.range(n_steps) if n == n_steps else tf.math.top_k(noise, n).indices
-        x, probs = self.next_features(trace, steps, self.last_mask(targets, seed))
-        found = self.log_likelihood(x, tf.gather(targets, steps, axis=1), probs)
-        if n == n_steps:
-            return found
-        change = found - tf.gather(log_likelihood, steps, axis=1)
-        return log_likelihood + (change @ tf.one_hot(steps, n_steps)) * (n_steps / n)
-
-    def last_mask(self, targets: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """What `drop_last` multiplies with [B, T, H], for targets [B, T]."""
-        return self.drop_last(tf.ones([*tf.unstack(tf.shape(targets)), self.config.rnn_size]), seed)
-
-    def next_features(
-        self, trace: Trace, steps: tf.Tensor, mask: tf.Tensor | None = None
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """h_t(k) [B, n, K, H], where each distance would have led to at some steps, and pi_t(k).
-
-        `mask`: of dropout, [B, T, H].
-        """
-        h, probs = self.recurrent[-1].next_h(steps), tf.gather(trace.probs, steps, axis=1)
-        if mask is not None:
-            h *= tf.cast(tf.gather(mask, steps, axis=1)[:, :, None], h.dtype)
-        return h, probs
-
-    def log_likelihood(
-        self, x: tf.Tensor, targets: tf.Tensor, probs: tf.Tensor | None = None
-    ) -> tf.Tensor:
-        """log p(target) [B, T] in nats, from the inputs of the softmax [B, T, H].
-
-        With probabilities [B, T, K], of their mixture, and the inputs are [B, T, K, H].
-        """
-        if probs is None and self.config.softmaxes > 1:
-            x, probs = self.mixed(x)
-        if probs is None:
-            return self._of_one_softmax(x, targets)
-        each = tf.repeat(targets[:, :, None], probs.shape[2], 2)
-        return log_expected(self._of_one_softmax(x, each), probs)
-
-    def _of_one_softmax(self, x: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+    def log_likelihood(self, x: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+        """log p(target) [B, T] in nats, from the inputs of the softmax [B, T, H]."""
         return log_likelihood(self.softmax, x, targets)
 
     def loss_terms(
@@ -260,17 +194,14 @@ class LanguageModel(keras.Model):
         masked = n_chains > 1 and self.config.draws_masks
         x, state, trace = self.features(words, state, masked, greedy, seed)
         weights, targets = batch["weights"], batch["targets"]
-        n, given = tf.reduce_sum(weights), (x,)
-        if self.config.is_marginal:
-            mask = self.last_mask(words, seed) if masked else None
-            given = self.next_features(trace, tf.range(targets.shape[1]), mask)
+        n = tf.reduce_sum(weights)
         if n_chains == 1:
-            found = self.log_likelihood(given[0], targets, *given[1:])
+            found = self.log_likelihood(x, targets)
             return {"loss": (-tf.reduce_sum(found * weights), n)}, state
         # One by one: the logits of all at once would take n_chains times the memory.
         each = tf.map_fn(
-            lambda given: self.log_likelihood(given[0], targets, *given[1:]),
-            tuple(by_chain(a, n_chains) for a in given),
+            lambda x: self.log_likelihood(x, targets),
+            by_chain(x, n_chains),
             fn_output_signature=tf.float32,
         )
         mixed = log_mean(tf.reshape(each, [-1, targets.shape[1]]), n_chains)
@@ -284,11 +215,9 @@ class LanguageModel(keras.Model):
     ) -> NamedTensors:
         """log p of each row's targets from a fresh state [B], in nats."""
         state = self.initial_state(tf.shape(batch["words"])[0])
-        x, _, trace = self.features(batch["words"], state, False, greedy, seed)
-        steps = tf.range(batch["targets"].shape[1])
-        x, *probs = self.next_features(trace, steps) if self.config.is_marginal else (x,)
+        x, *_ = self.features(batch["words"], state, False, greedy, seed)
         found = make_parts.by_row(
-            lambda *given: tf.reduce_sum(self.log_likelihood(*given[:-1]) * given[-1], 1),
-            *(x, batch["targets"], *probs, batch["weights"]),
+            lambda x, targets, weights: tf.reduce_sum(self.log_likelihood(x, targets) * weights, 1),
+            *(x, batch["targets"], batch["weights"]),
         )
         return {"log_likelihood": found}

@@ -135,13 +135,11 @@ def check(config: Any) -> None:
             "--tokens characters": config.tokens == "characters",
             "--output plain": config.output == "plain",
             "--reward log_likelihood": config.reward == "log_likelihood",
-            "another --estimator than marginal": not config.is_marginal,
             "--nomixed_precision": not config.mixed_precision,
         },
     }
     plain = {
         "--regularisation dropout": config.regularisation == "dropout",
-        "--softmaxes 1": config.softmaxes == 1,
         "--topics 0": not config.topics,
         "--condition none": config.condition == "none",
     }
@@ -155,31 +153,14 @@ def check(config: Any) -> None:
         raise InputError("--topics are of texts without --condition: leave one of them out")
     unsuited = {
         "--tied_embeddings": config.tied_embeddings,
-        f"--softmaxes {config.softmaxes}": config.softmaxes > 1,
         f"--topics {config.topics}": config.topics,
-        "--estimator marginal": config.is_marginal,
         "--mixed_precision": config.mixed_precision,
     }
     for name in [name for name, given in unsuited.items() if given]:
         if config.output == "suffix":
             raise InputError(f"--output suffix and {name} do not go together: leave one out")
-    without = {
-        "--tied_embeddings": config.tied_embeddings,
-        f"--softmaxes {config.softmaxes}": config.softmaxes > 1,
-        "--estimator marginal": config.is_marginal,
-    }
-    for name in [name for name, given in without.items() if given and config.topics]:
+    if config.tied_embeddings and config.topics:
         raise InputError(
-            f"--topics {config.topics} enter a single softmax of their own: leave them or {name}"
-            " out"
-        )
-    if config.is_marginal and config.softmaxes > 1:
-        raise InputError(
-            f"--softmaxes {config.softmaxes} expects another --estimator than marginal, which"
-            " mixes predictions itself: leave one of them out"
-        )
-    if config.is_marginal and config.enumerate < 1 and config.reward != "log_likelihood":
-        raise InputError(
-            f"--enumerate {config.enumerate} expects --reward log_likelihood, got {config.reward}:"
-            " leave one of them out"
+            f"--topics {config.topics} enter a softmax of their own: leave them or"
+            " --tied_embeddings out"
         )

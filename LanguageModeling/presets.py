@@ -91,7 +91,6 @@ class LanguageConfig(
     param_init: float = setting(
         0.05, "initial weights are uniform between plus and minus this", minimum=0
     )
-    softmaxes: int = setting(1, "softmaxes whose weighted mean is the prediction", minimum=1)
     topics: int = setting(
         0, "topics (LDA) of the words so far, beside what enters and leaves (0: none)", minimum=0
     )
@@ -100,9 +99,6 @@ class LanguageConfig(
         "log_likelihood",
         "reward: log p(word), a mixture's, or p",
         choices=("log_likelihood", "mixture", "likelihood"),
-    )
-    enumerate: float = setting(
-        1.0, "share of the steps at which all K predictions are made", minimum=0.01, maximum=1
     )
     rl_weight: float = setting(0.3, minimum=0)
     entropy_weight: float = setting(0.02, minimum=0)
@@ -113,11 +109,6 @@ class LanguageConfig(
         """Raises `InputError` for options that do not go together."""
         super().__post_init__()
         check(self)
-
-    @classmethod
-    def readers(cls) -> dict[str, dict[str, list[str]]]:
-        """As of `RunConfig`."""
-        return super().readers() | {"enumerate": {"estimator": ["marginal"]}}
 
     @property
     def draws_masks(self) -> bool:

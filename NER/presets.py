@@ -3,7 +3,6 @@
 import dataclasses
 from collections.abc import Sequence
 
-from common.choices import WITHOUT_MARGINAL
 from common.config import RunConfig, cells, setting
 from common.errors import InputError
 from NER.conll import COLUMNS
@@ -116,8 +115,6 @@ class NERConfig(cells.flags_of([DilatedOptions]), _Model, RunConfig):
         "reward: log p(tags) of one sample or of a mixture",
         choices=("log_likelihood", "mixture"),
     )
-    # a CRF scores all tags together
-    estimator: str = setting("policy_gradient", "the agent's gradient", choices=WITHOUT_MARGINAL)
     entropy_weight: float = setting(0.01, minimum=0)
     max_train_examples: int = setting(
         0, "train on a random sample of this many sentences (0: all)", minimum=0

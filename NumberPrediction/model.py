@@ -8,7 +8,7 @@ import tensorflow as tf
 from common import losses, objective
 from common.layers.make_layer import auxiliary, make_layer, run_layer
 from common.ops.agent import Trace
-from common.ops.mixture import expected_logits, repeated
+from common.ops.mixture import repeated
 from common.ops.replicas import part_of_mean
 from common.training.metrics import classification_metrics, judged
 from common.training.task_model import NamedTensors
@@ -23,8 +23,7 @@ class NumberModel(keras.Model):
 
         x_t = one-hot digit,  h_1 .. h_T = recurrent layer,  p = softmax(V h_T + b)
 
-    The agent's reward is log p(label), after the last step. With `--estimator marginal` p is the
-    mean over the distances of that step.
+    The agent's reward is log p(label), after the last step.
     """
 
     def __init__(self, config: NumberConfig):
@@ -47,10 +46,7 @@ class NumberModel(keras.Model):
         outputs, _, trace = run_layer(
             self.recurrent, x, training=training, greedy=greedy, seed=seed, distances=distances
         )
-        if not self.config.is_marginal:
-            return tf.cast(self.classifier(outputs[:, -1]), tf.float32), trace
-        logits = self.classifier(self.recurrent.next_h(tf.shape(numbers)[1:] - 1)[:, 0])
-        return expected_logits(tf.cast(logits, tf.float32), trace.probs[:, -1]), trace
+        return tf.cast(self.classifier(outputs[:, -1]), tf.float32), trace
 
     def initial_state(self, batch_size: int) -> tuple:
         """(): no state is carried from batch to batch."""

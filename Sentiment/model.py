@@ -11,7 +11,7 @@ from common import objective
 from common.layers.make_layer import auxiliary, make_layer, run_layer
 from common.losses import masked_mean, mixture
 from common.ops.agent import Trace
-from common.ops.mixture import expected_logits, log_mean, repeated
+from common.ops.mixture import log_mean, repeated
 from common.ops.random import dropout, fold
 from common.ops.replicas import total
 from common.training.metrics import classification_metrics, judged
@@ -38,8 +38,7 @@ class SentimentModel(keras.Model):
     (`reading_time.py`). With `--model jump` h is the state after the words that were read
     (`jump.py`).
 
-    The agent is rewarded with log p(label), after the last word. With `--estimator marginal` p is
-    the mean over the distances of that step.
+    The agent is rewarded with log p(label), after the last word.
 
     Args:
         config: the flags. n_words: V. n_classes: of the labels. vectors: [V, D] initial word
@@ -104,9 +103,6 @@ class SentimentModel(keras.Model):
             "distances": distances,
         }
         outputs, _, trace = run_layer(self.recurrent, self.word_vectors(words), mask=mask, **call)
-        rate = self.config.dropout if training else 0.0
-        if self.config.is_marginal:
-            return self._expected_logits(lengths, trace, rate, fold(seed, 1)), trace
         if isinstance(self.pooling, AttentionPooling):
             h = self.pooling(outputs, mask)
         elif self.pooling is not None:
@@ -116,7 +112,7 @@ class SentimentModel(keras.Model):
             h = tf.math.divide_no_nan(tf.reduce_sum(outputs * real, 1), tf.reduce_sum(real, 1))
         else:
             h = outputs[:, -1]  # behind the end of a text its last output is repeated
-        h = dropout(h, rate, fold(seed, 1))
+        h = dropout(h, self.config.dropout if training else 0.0, fold(seed, 1))
         return tf.cast(self.classifier(h), tf.float32), trace
 
     def skim(
@@ -134,16 +130,6 @@ class SentimentModel(keras.Model):
         skimmed = self.reader(self.word_vectors(words), lengths, **how)
         h = dropout(skimmed.h, self.config.dropout if training else 0.0, fold(seed, 1))
         return tf.cast(self.classifier(h), tf.float32), skimmed
-
-    def _expected_logits(
-        self, lengths: tf.Tensor, trace: Trace, rate: float, seed: tf.Tensor
-    ) -> tf.Tensor:
-        """Logits [B, classes] of the mean prediction over the distances of the last word."""
-        last = tf.maximum(lengths, 1) - 1
-        h = self.recurrent.next_h(last[:, None])[:, 0]  # [B, K, H]
-        h *= dropout(tf.ones_like(h[:, :1]), rate, seed)  # one mask for all distances
-        probs = tf.gather(trace.probs, last, batch_dims=1)
-        return expected_logits(tf.cast(self.classifier(h), tf.float32), probs)
 
     def initial_state(self, batch_size: int) -> tuple:
         """(): no state is carried from batch to batch."""

@@ -96,10 +96,7 @@ class SentimentConfig(cells.flags_of([JumpOptions]), _Model, RunConfig):
     n_buckets: int = setting(8, "number of padded lengths; each is compiled once", minimum=1)
 
     def __post_init__(self):
-        """Raises `InputError` for a flag of another data set, and for own data without a folder.
-
-        Also for an estimator that the pooling does not allow.
-        """
+        """Raises `InputError` for a flag of another data set, and for own data without a folder."""
         super().__post_init__()
         if self.model == "jump" and super().has_agent:
             raise InputError(
@@ -110,11 +107,6 @@ class SentimentConfig(cells.flags_of([JumpOptions]), _Model, RunConfig):
             raise InputError(
                 "--baseline learned expects --model jump and a --reward other than mixture, which"
                 " needs none: change one of them"
-            )
-        if self.is_marginal and self.pooling != "last":
-            raise InputError(
-                "--estimator marginal expects --pooling last, where the prediction depends on one"
-                f" state, got {self.pooling}: change one of them"
             )
         if self.phrases and self.dataset not in ("sst5", "sst2"):
             raise InputError(

@@ -31,15 +31,12 @@ POLICY_GRADIENT = PolicyGradient()
 
 # `DynamicSkipLSTM`
 OBSERVATIONS = ("previous", "mean")
-# Estimators of the agent's gradient, and what each learns from ("marginal": beyond its own step).
+# Estimators of the agent's gradient, and what each learns from.
 ESTIMATORS = {
     "policy_gradient": "reward",
     "straight_through": "loss",
     "reinmax": "loss",
-    "marginal": "reward",
 }
-# For tasks whose loss is no likelihood of one step.
-WITHOUT_MARGINAL = tuple(name for name in ESTIMATORS if name != "marginal")
 HISTORIES = ("carried", "window")
 STATE_MASKS = ("one", "per_gate")
 

@@ -83,7 +83,6 @@ def policy_gradient(
     entropy_weight: float | tf.Tensor = POLICY_GRADIENT.entropy_weight,
     n_samples: int = 1,
     discount: float = POLICY_GRADIENT.discount,
-    own_step: bool = True,
 ) -> tf.Tensor:
     """The agent's loss, a scalar; only the agent's weights get a gradient from it.
 
@@ -104,8 +103,6 @@ def policy_gradient(
             "leave_one_out" is the mean over the other samples of the same input.
         discount: in [0, 1], of what comes a step later, its entropy too; below 1 the gradient is
             biased, as if a choice told less on later steps, and has less noise.
-        own_step: False, r_t is no part of the return from step t: where it is an expectation over
-            k_t, it says nothing of that choice and is noise.
 
     Warns (UserWarning) of a batch of one with "leave_one_out", where the size is known.
 
@@ -124,8 +121,7 @@ def policy_gradient(
     expect("[B, T] [B, T] [B, T]", trace.log_probs, trace.mask, rewards)
     analytic = one_of("entropy", entropy, ENTROPIES) == "analytic"
     information = tf.stop_gradient(trace.entropies if analytic else -trace.log_probs)
-    gains = returns(rewards, credit, discount)
-    value = rl_weight * (gains if own_step else gains - rewards) + entropy_weight * (
+    value = rl_weight * returns(rewards, credit, discount) + entropy_weight * (
         returns(information, credit, discount) - (0.0 if analytic else 1.0)
     )
     if not isinstance(baseline, str):

@@ -32,8 +32,6 @@ LABELS = {
     "samples": "policy gradient, {s} samples of each input",
     "straight_through": "straight-through",
     "reinmax": "ReinMax",
-    "marginal": "marginal, of later steps policy gradient",
-    "own_step": "marginal, of its own step alone",
 }
 
 
@@ -66,24 +64,6 @@ class Every(NamedTuple):
     def exact(self) -> np.ndarray:
         """The gradient of the mean over inputs of E[log p(label)], [P]."""
         return np.einsum("bn,bn,bntp->p", self.probs, self.log_p, self.scores) / B
-
-    def marginal(self) -> tuple[np.ndarray, np.ndarray]:
-        """log sum_k pi_T(k) p(label | k) of the last step [B, N], and its gradient [B, N, P].
-
-        As a function of pi_T: the choices before are as they are.
-        """
-        by_last = (len(self.log_p), self.log_p.shape[1] // K, K)  # the last choice changes fastest
-        log_pi = self.log_probs[..., -1].reshape(by_last)
-        joint = self.log_p.reshape(by_last) + log_pi
-        value = np.logaddexp.reduce(joint, -1, keepdims=True)
-        scores = self.scores[..., -1, :].reshape(*by_last, -1)
-        gradient = np.einsum("bnk,bnkp->bnp", np.exp(joint - value), scores)
-        return np.repeat(value[..., 0], K, 1), np.repeat(gradient, K, 1)
-
-    def exact_marginal(self) -> np.ndarray:
-        """The gradient of the mean over inputs of E[the marginal's value], [P]."""
-        value, gradient = self.marginal()
-        return self._replace(log_p=value).exact() + self.mean(gradient).mean(0)
 
     def mean(self, gradients: np.ndarray) -> np.ndarray:
         """The expectation of gradients [B, N, P]: [B, P]."""
@@ -166,10 +146,6 @@ def by_reward(every: Every, n_draws: int, n_samples: int, name: str, seed: int) 
     rows = np.tile(np.arange(B), n_samples)
     ones = tf.ones([len(rows), T])
     how = {"baseline": "none" if name == "none" else "leave_one_out", "n_samples": n_samples}
-    given, own = every.log_p, 0.0
-    if name == "marginal":
-        given, of_own_step = every.marginal()
-        how["own_step"], own = False, np.array([of_own_step[rows, one].mean(0) for one in drawn])
 
     def factors(of_draw: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
         """What each log pi_t(k_t) is multiplied with, [S * B, T]."""
@@ -186,31 +162,27 @@ def by_reward(every: Every, n_draws: int, n_samples: int, name: str, seed: int) 
     def of_all(*of_draws: tf.Tensor) -> tf.Tensor:
         return tf.map_fn(factors, of_draws, fn_output_signature=tf.float32)
 
-    of_draws = (tf.constant(a[rows, drawn], tf.float32) for a in (every.log_probs, given))
+    of_draws = (tf.constant(a[rows, drawn], tf.float32) for a in (every.log_probs, every.log_p))
     each = zip(of_all(*of_draws).numpy(), drawn, strict=True)
-    return own + np.array([np.einsum("rt,rtp->p", f, every.scores[rows, one]) for f, one in each])
+    return np.array([np.einsum("rt,rtp->p", f, every.scores[rows, one]) for f, one in each])
 
 
 def measure(every: Every, config: NoiseConfig, seed: int) -> dict[str, tuple[float, float]]:
     """|E g - g*| and the root of tr Cov g, in units of |g*|, of each estimator.
 
-    g* is the exact gradient of its objective. Of those without a reward both are exact.
+    g* is the exact gradient. Of those without a reward both are exact.
     """
-    exact, marginal = every.exact(), every.exact_marginal()
-    by_loss = {name: (of, exact) for name, of in every.by_loss.items()}
-    by_loss["own_step"] = every.marginal()[1], marginal
-    found = {}
+    exact, found = every.exact(), {}
+    size = np.linalg.norm(exact)
     for name in LABELS:
-        if name in by_loss:
-            gradients, target = by_loss[name]
+        if name in every.by_loss:
+            gradients = every.by_loss[name]
             mean = every.mean(gradients)
             variance = (every.mean(gradients**2) - mean**2).sum() / B**2  # a mean over B inputs
-            bias = np.linalg.norm(mean.mean(0) - target)
-        else:  # without bias: tests/test_losses.py and test_marginal.py
-            n = config.samples if name == "samples" else 1
-            target, bias = marginal if name == "marginal" else exact, 0.0
+            bias = np.linalg.norm(mean.mean(0) - exact)
+        else:  # without bias: tests/test_losses.py
+            n, bias = config.samples if name == "samples" else 1, 0.0
             variance = by_reward(every, config.draws or 2_000, n, name, seed).var(0).sum()
-        size = np.linalg.norm(target)
         found[name] = bias / size, np.sqrt(variance) / size
     return found
 
@@ -255,8 +227,7 @@ def on_short_sequences(config: NoiseConfig) -> Drawn:
     caption = (
         f"Bias and noise of one gradient of the agent's weights, a mean over {B} inputs, medians of"
         f" {config.networks} networks with random weights (T {T}, K {K}, lamda {LAMDA:g}; reward at"
-        f" the end). Exact: all {K**T} choices enumerated; that of the marginal is of its own"
-        " objective, log E p in place of E log p in the last step. With"
+        f" the end). Exact: all {K**T} choices enumerated. With"
         f" {config.samples} samples a step costs {config.samples} times as much: the same number of"
         f" sequences without them has {1 / np.sqrt(config.samples):.2g} of the noise of one."
     )
@@ -269,7 +240,6 @@ def in_run(config: NoiseConfig) -> Drawn:
     """Noise and time at the weights of a trained language model."""
     n_draws = config.draws or 32
     flags, found = noise_in_training.measure(config.run, n_draws, config.samples)
-    share = dataclasses.replace(flags, estimator="marginal").enumerate
     columns = {"estimator": labels(config, list(found))}
     columns |= {
         name: [getattr(one, name) for one in found.values()]
@@ -281,7 +251,7 @@ def in_run(config: NoiseConfig) -> Drawn:
         f" weights of a trained language model ({flags.rnn_layers} x {flags.rnn_size} units, K"
         f" {flags.n_actions}, lamda {flags.lamda:g}, trained with {flags.estimator}; B"
         f" {flags.batch_size}, T {flags.num_unroll_steps}), without dropout. The gradient is that"
-        f" of the loss summed over the steps; the marginal enumerates {share:.0%} of them."
+        " of the loss summed over the steps."
     )
     axes = {"noise": "noise, in nats", "seconds": "seconds a step"}
     return columns, axes, caption

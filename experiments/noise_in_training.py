@@ -27,8 +27,6 @@ def variants(n_samples: int) -> dict[str, dict[str, Any]]:
         "samples": {**reward, "train_samples": n_samples},
         "straight_through": {"estimator": "straight_through"},
         "reinmax": {"estimator": "reinmax"},
-        "marginal": {"estimator": "marginal"},
-        "own_step": {"estimator": "marginal", "rl_weight": 0.0},
     }
 
 

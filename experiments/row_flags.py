@@ -57,8 +57,10 @@ def differing(
 
     Such a result was made before something was changed. Only flags that affect the result count,
     not the seed, and none that the row's cell does not read; of data and word vectors only the file
-    names. `vectors`: instead of the table's.
+    names. `vectors`: instead of the table's. {} for a row that can no longer be run.
     """
+    if row.quoted:
+        return {}
     asked = config(table, row, **data(table, "data", vectors))
     known = settings(type(asked))
     free = {"seed", *asked.unread, *(name for name, one in known.items() if not one.affects_result)}

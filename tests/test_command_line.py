@@ -407,8 +407,8 @@ def test_a_flag_that_the_cell_does_not_read(cell, flag, owners):
 
 def test_what_an_agent_without_reward_does_not_read():
     line = (
-        "--rl_weight belongs to --estimator policy_gradient or --estimator marginal, the"
-        " estimator here is straight_through: leave it out, or change the"
+        "--rl_weight belongs to --estimator policy_gradient, the estimator here is"
+        " straight_through: leave it out, or change the"
     )
     with pytest.raises(InputError, match=f"^{line} estimator$"):
         parse("--estimator=straight_through", "--rl_weight=2")

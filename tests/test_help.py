@@ -47,7 +47,7 @@ def test_helpfull_names_every_flag_and_what_it_belongs_to(capsys):
     assert "--skip=3 or none distance of the skip connection" in one_line
     assert (
         "[with --cell fixed_skip, skip_rnn]" in one_line
-        and "[with --estimator policy_gradient, marginal]" in one_line
+        and "[with --estimator policy_gradient]" in one_line
     )
     assert all(one.help for one in settings(Config).values())
 

@@ -36,18 +36,14 @@ def test_returns():
 
 
 def test_policy_gradient_with_a_discount():
-    # returns [3 4 4; 16 16 0]; without the own step's rewards [2 2 0; 8 0 0]; and the entropies'
+    # returns [3 4 4; 16 16 0], and the entropies'
     of_entropies = 0.3 * np.array([[0.5 + 0.3 + 0.175, 0.6 + 0.35, 0.7], [0.8 + 0.45, 0.9, 0]])
-    for own_step, gains in (
-        (True, [[3, 4, 4], [16, 16, 0]]),
-        (False, [[2, 2, 0], [8, 0, 0]]),
-    ):
-        found = losses.policy_gradient(
-            TRACE, REWARDS, baseline="none", entropy_weight=0.3, discount=0.5, own_step=own_step
-        )
-        value = np.array(gains) + of_entropies
-        expected = -(LOG_PROBS * value).numpy().sum() / 5 - 0.3 * 3.5 / 5
-        assert found.numpy() == pytest.approx(expected, rel=1e-6)
+    found = losses.policy_gradient(
+        TRACE, REWARDS, baseline="none", entropy_weight=0.3, discount=0.5
+    )
+    value = np.array([[3, 4, 4], [16, 16, 0]]) + of_entropies
+    expected = -(LOG_PROBS * value).numpy().sum() / 5 - 0.3 * 3.5 / 5
+    assert found.numpy() == pytest.approx(expected, rel=1e-6)
 
 
 def test_leave_one_out():

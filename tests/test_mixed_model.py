@@ -226,7 +226,7 @@ def test_a_run(tmp_path, capsys, monkeypatch):
     flags = "--preset=mixed --cell=lstm --frequent_words=4 --char_rnn_size=3".split()
     tiny_runs.make("LanguageModeling", tmp_path / "run", data, *flags)
     loaded = experiment.load(run)
-    monkeypatch.setattr(experiment, "load", lambda *_: loaded)
+    monkeypatch.setattr(experiment, "load", lambda *_, **__: loaded)
     assert "words: 5, <unk> among them" in capsys.readouterr().out
     found = evaluate(EvaluateConfig(run_dir=run))
     assert found["test_bits"] == np.log2(found["test_perplexity"]) > 0
@@ -271,10 +271,6 @@ def test_it_is_made_on_several_devices():
         ("--tokens=words", "--model mixed expects --tokens characters: add that"),
         ("--condition=label", "--model mixed expects --condition none"),
         ("--output=suffix", "--model mixed expects --output plain"),
-        (
-            "--cell=dynamic_skip --estimator=marginal",
-            "--model mixed expects another --estimator than marginal",
-        ),
         ("--model=word --frequent_words=9", "--frequent_words belongs to --model mixed"),
     ],
 )

@@ -99,5 +99,3 @@ def test_sentences():
 def test_flags_that_do_not_go_together():
     with pytest.raises(InputError, match="--sentences belongs to --pooling attention, the pooling"):
         config("--sentences")
-    with pytest.raises(InputError, match="marginal expects --pooling last, .* got attention"):
-        config("--cell=dynamic_skip", "--estimator=marginal", "--pooling=attention")

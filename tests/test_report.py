@@ -259,11 +259,8 @@ def test_the_trial_shows_the_row_that_dev_chose(three_seeds):
                 "records": [{"epoch": 1}],
             }
             stand_in_results.write(three_seeds.parent, "lm", name, seed, **found)
-    for name in (
-        "straight_through_lamda0.5",
-        "softmaxes",
-    ):  # no row of these stands in for the LSTM
-        found = {"test_perplexity": 99.0, "valid_perplexity": 9, "records": [{"epoch": 1}]}
+    found = {"test_perplexity": 99.0, "valid_perplexity": 9, "records": [{"epoch": 1}]}
+    for name in ("straight_through_lamda0.5", "lstm_mc_dropout"):
         stand_in_results.write(three_seeds.parent, "lm_small_dropout", name, 0, **found)
     shown = {row[-1]: row for row in trial.rows()}
     row = shown["`lm`"]

@@ -124,7 +124,7 @@ def test_the_classifier_is_bayes_on_a_corpus_of_two_classes():
 def test_a_run_begins_with_the_weights_of_one_without_classes(imdb, tmp_path, capsys, monkeypatch):
     """And as that one, whatever the class; evaluation and generation."""
     once = functools.cache(experiment.load)
-    monkeypatch.setattr(experiment, "load", lambda run, *_: once(run))
+    monkeypatch.setattr(experiment, "load", lambda run, *_, **__: once(run))
     flags = ["--preset=reviews", "--max_documents=20", "--min_count=1", f"--data_dir={imdb}"]
     flags += ["--cell=lstm", "--param_init=1"]
     made = {}
@@ -231,9 +231,8 @@ def test_no_review_is_in_two_splits(monkeypatch, tmp_path):
         assert not {*found["train"].lines} & {*found["valid"].lines}
 
 
-def test_the_likelihood_of_a_text_is_that_of_the_mixture_of_distances():
-    """With --estimator marginal, as in evaluation."""
-    flags = "--condition=none --cell=dynamic_skip --estimator=marginal"
+def test_the_likelihood_of_a_text_is_that_of_the_evaluation():
+    flags = "--condition=none --cell=dynamic_skip"
     model = LanguageModel(config(*flags.split(), "--n_actions=3", "--agent_units=3"), 6)
     words = np.random.default_rng(0).integers(0, 6, (2, 5)).astype(np.int32)
     batch = {"words": words[:, :-1], "targets": words[:, 1:], "weights": np.ones([2, 4], "f")}

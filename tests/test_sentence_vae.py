@@ -291,7 +291,7 @@ def test_the_agent_of_the_encoder_is_rewarded_with_the_bound(monkeypatch):
 
 def test_two_sentences_need_vectors_and_a_flag(monkeypatch):
     without = Trained(config("--latent_size=0"), None)
-    monkeypatch.setattr(vae_experiment, "load", lambda *_: without)
+    monkeypatch.setattr(vae_experiment, "load", lambda *_, **__: without)
     for said, given in (
         ("this one is --latent_size 0", {"between": "a", "to": "b"}),
         ("'b' has no flag", {"to": "b"}),

@@ -118,7 +118,7 @@ def test_a_run(tmp_path, capsys):
 @pytest.mark.parametrize(
     "flags, said",
     [
-        ("--softmaxes=2", "--output suffix and --softmaxes 2 do not go together"),
+        ("--tied_embeddings", "--output suffix and --tied_embeddings do not go together"),
         ("--mixed_precision", "--output suffix and --mixed_precision do not go together"),
         ("--output=plain --suffix_length=3", "--suffix_length belongs to --output suffix"),
     ],

@@ -1,6 +1,5 @@
-"""The softmax over words: its likelihood, tied to the words' vectors, or a mixture of several."""
+"""The softmax over words: its likelihood, and one that is tied to the words' vectors."""
 
-from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -43,19 +42,3 @@ class TiedSoftmax(keras.layers.Layer):
     def call(self, x: tf.Tensor) -> tf.Tensor:
         logits = product(x, tf.cast(self.kernel, self.compute_dtype))  # wide, also of 16 bits
         return logits + tf.cast(tf.convert_to_tensor(self.bias), logits.dtype)
-
-
-def heads_and_prior(
-    n: int, size: int, uniform: Callable
-) -> tuple[keras.layers.Dense, keras.layers.Dense]:
-    """The layers of K = `n` softmaxes: inputs of each, [..., H] -> [..., K * H], and weights q."""
-
-    def near_identity(shape: tuple[int, ...], dtype: str | None = None):
-        # Each softmax begins as the one of a plain network. With one layer more of random
-        # weights only the words' frequencies were learned at these learning rates.
-        return 0.1 * uniform(shape, dtype) + tf.tile(tf.eye(shape[0], dtype=dtype), [1, n])
-
-    return (
-        keras.layers.Dense(n * size, "tanh", False, near_identity, name="heads"),
-        keras.layers.Dense(n, "softmax", False, uniform, name="prior"),
-    )

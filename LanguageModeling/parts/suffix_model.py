@@ -40,5 +40,6 @@ class SuffixModel(LanguageModel):
         x = super().outputs(h, words, state[:-1], seed, training)
         return tf.concat([x, tf.cast(self.suffixes(words, state)[0], x.dtype)[..., None]], -1)
 
-    def _of_one_softmax(self, x: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+    def log_likelihood(self, x: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+        """As of `LanguageModel`."""
         return self.softmax.log_likelihood(x, targets)

@@ -4,7 +4,6 @@ import dataclasses
 import math
 import pathlib
 
-from common.choices import WITHOUT_MARGINAL
 from common.config import RunConfig, cells, setting
 from common.training.run_flags import read_flags
 
@@ -76,7 +75,6 @@ class VAEConfig(cells.flags_of([Sigmoid]), _Annealing, RunConfig):
     eval_samples: int = setting(
         100, "samples of the importance-weighted bound in the final evaluation (1: none)"
     )
-    estimator: str = setting("policy_gradient", choices=WITHOUT_MARGINAL)
     reward: str = setting(
         "log_likelihood",
         "reward of the agents: log p(word), and less the KL that of the encoder",

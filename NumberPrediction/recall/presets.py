@@ -2,7 +2,6 @@
 
 import dataclasses
 
-from common.choices import WITHOUT_MARGINAL
 from common.config import RunConfig, setting
 
 
@@ -34,7 +33,6 @@ class RecallConfig(RunConfig):
     batch_size: int = setting(20, minimum=1)
     max_epochs: int = setting(10, minimum=1)
     max_grad_norm: float = setting(0.0, minimum=0)
-    estimator: str = setting("policy_gradient", choices=WITHOUT_MARGINAL)
     reward: str = setting(
         "squared_error", "reward of the agent: minus the squared error", choices=("squared_error",)
     )

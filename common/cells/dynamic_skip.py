@@ -36,16 +36,7 @@ class DynamicSkipLSTMCell(HistoryCell, PolicyCell):
     With another estimator (not in the paper) the agent learns from the task's loss, without a
     reward, in the cell too: `estimators.py`. Its gradient is biased, and of far less variance: it
     says of every distance, at every step, what choosing it would have changed to first
-    ("straight_through", Bengio et al. 2013) or second order ("reinmax", Liu et al. 2023). With
-    "marginal" (Deng et al. 2018, there for attention) a step's own prediction is averaged over the
-    K states that it could lead to, while one of them, drawn, is carried on:
-
-        L_t = -log sum_k pi_t(k) p(y_t | h_t(k))               `DynamicSkipLSTM.next_h`
-
-    Given the past choices, its gradient is exact, and on average sum_t L_t is below the loss of
-    what is drawn (Jensen). What k_t does to later steps is left to a policy gradient whose return
-    begins behind step t: unbiased where both count alike; without it (`rl_weight=0`) the agent
-    looks one step ahead.
+    ("straight_through", Bengio et al. 2013) or second order ("reinmax", Liu et al. 2023).
 
     Weights and states: as for `PolicyCell` and `KStateCell`.
 
@@ -57,8 +48,8 @@ class DynamicSkipLSTMCell(HistoryCell, PolicyCell):
         observation: hidden state the agent conditions on: "previous", h_{t-1} (paper), or "mean",
             the mean of the K past h (release).
         history: see `HistoryCell`.
-        estimator: of the agent's gradient, "policy_gradient" (paper), "straight_through",
-            "reinmax" or "marginal"; the last needs a loss that is made for it.
+        estimator: of the agent's gradient, "policy_gradient" (paper), "straight_through" or
+            "reinmax".
         greedy: at inference (`training` false) take the most probable distance; False: draw a
             sample there too. In training the agent always draws.
         The rest as for `PolicyCell` and `KStateCell`.

@@ -74,7 +74,7 @@ class Zoneout:
 class Estimator:
     estimator: str = setting(
         "policy_gradient",
-        "gradient of the agent: from a reward (paper), the task's loss, or both",
+        "the agent's gradient",
         choices=tuple(ESTIMATORS),
     )
 

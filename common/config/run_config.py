@@ -15,7 +15,7 @@ from .cells import CELLS, Cell
 from .flags import Setting, setting, settings
 
 # Retired flags and their neutral values, which stored runs may still have.
-RETIRED: dict[str, Any] = {}
+RETIRED: dict[str, Any] = {"softmaxes": 1, "enumerate": 1.0}
 # A table of many cells gives its sizes once: accepted with a cell that does not read it.
 _WITH_ANY_CELL = {"agent_units"}
 _SHARED = (cells.Objective, cells.Estimator, cells.History, cells.Agent, cells.PastStates)
@@ -207,11 +207,6 @@ class RunConfig(
         return issubclass(CELLS[self.cell].options, cells.Estimator) and self.n_actions > 1
 
     @property
-    def is_marginal(self) -> bool:
-        """Whether predictions are averaged over the distances of their own step."""
-        return self.has_agent and self.estimator == "marginal"
-
-    @property
     def is_random(self) -> bool:
         """Whether predictions can be random, so that several of them make a mixture."""
         return self.mc_dropout or (CELLS[self.cell].random and self.n_actions > 1)
@@ -229,8 +224,6 @@ class RunConfig(
         del options["entropy_decay"]
         if options.pop("reward") == "mixture":  # its rewards have their baseline
             options["baseline"] = "none"
-        if self.is_marginal:
-            options["own_step"] = False
         return options if ESTIMATORS[self.estimator] == "reward" else options | {"rl_weight": 0.0}
 
     def faded(self, epoch: int) -> dict[str, float]:

@@ -1,6 +1,5 @@
 """The LSTM with dynamic skip connections over whole sequences, the tasks' and the user's layer."""
 
-import functools
 from typing import Unpack
 
 import keras
@@ -8,7 +7,7 @@ import tensorflow as tf
 
 from ..cells.arguments import PolicyLSTMArguments
 from ..cells.dynamic_skip import DynamicSkipLSTMCell
-from ..ops import agent, replicas
+from ..ops import agent
 from ..ops.estimators import SURROGATES
 from ..ops.gates import State
 from ..ops.recurrence import Recurrence
@@ -34,8 +33,7 @@ class DynamicSkipLSTM(KStateLSTM):
     The agent learns only if its log-probabilities enter a loss: train with `PolicyGradientModel`,
     or read `layer.trace` (an `agent.Trace`) right after the call, inside the same function, and add
     the terms of `losses.py`. With `estimator="straight_through"` or "reinmax" it learns in any
-    model, from the model's loss. With "marginal" the loss of a step is minus the log of its
-    expected likelihood over all K choices, for which `next_h` gives the states.
+    model, from the model's loss.
 
     Distances are drawn in a call with `training=True`: `fit` makes such calls, a loop of your own
     has to ask for them, or the agent does not explore. Other calls take the most probable
@@ -87,34 +85,6 @@ class DynamicSkipLSTM(KStateLSTM):
             greedy=greedy,
             **kwargs,
         )
-
-    def next_h(self, steps: tf.Tensor) -> tf.Tensor:
-        """h_t(k) [B, n, K, H] of the latest call: where each distance would have led to.
-
-        Only with estimator="marginal", to be asked like `trace`: with pi_t(k), `trace.probs`, it is
-        what `mixture.log_expected` makes a step's exact likelihood of.
-
-        Args:
-            steps: t, int32, [n] or of each row [B, n], in the order of processing, counted from 0
-                among those that were not masked.
-
-        Raises:
-            ValueError: another estimator.
-        """
-        if self.cell.estimator != "marginal":
-            raise ValueError(f"next_h needs estimator='marginal'; received {self.cell.estimator!r}")
-        self._traces.read(self.name)  # or say why there is none
-        steps = tf.convert_to_tensor(steps, tf.int32)
-        steps = steps if steps.shape.rank == 1 else tf.transpose(steps)
-        h = self._traces.next_h[replicas.index()](steps)
-        return tf.cast(tf.transpose(h, [2, 1, 0, 3]), self.compute_dtype)
-
-    def _connected(self, given: tuple, choice: Choice | None) -> tuple[State, tf.Tensor]:
-        states, distances = super()._connected(given, choice)
-        if self.cell.estimator == "marginal":
-            next_h = functools.partial(self.recurrence.next_h, given, states)
-            self._traces.next_h[replicas.index()] = next_h
-        return states, distances
 
     def _make_recurrence(self) -> Recurrence:
         cell = self.cell

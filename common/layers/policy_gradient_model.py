@@ -245,11 +245,6 @@ class PolicyGradientModel(WholeSignature, keras.Model):
 
     def _check_cells(self):
         layers = self._flatten_layers(include_self=False)
-        if any(isinstance(one, DynamicSkipLSTM) and one.estimator == "marginal" for one in layers):
-            raise ValueError(
-                "estimator='marginal' needs a loss that asks DynamicSkipLSTM.next_h, which the"
-                " compiled one does not: choose 'policy_gradient'"
-            )
         with_trace = [layer.cell for layer in layers if isinstance(layer, DynamicSkipLSTM)]
         for cell in layers:
             asks = isinstance(cell, DynamicSkipLSTMCell) and cell.built and cell.waits_for_reward

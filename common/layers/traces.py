@@ -14,7 +14,6 @@ class Traces:
 
     def __init__(self):
         self.latest = {}
-        self.next_h = {}  # likewise, with estimator="marginal": `SkipRecurrence.next_h` of the call
         self.heard = False
 
     def record(self, trace: agent.Trace, training: bool) -> None:

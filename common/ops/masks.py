@@ -1,6 +1,5 @@
 """What a step drops and what it holds: dropout and zoneout, given to a recurrence as masks."""
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -24,12 +23,8 @@ class Masks(NamedTuple):
 
     def at(self, steps: int | slice | tf.Tensor) -> "Masks":
         """Those of some steps, or of one."""
-        return self.each(lambda a: a[steps])
-
-    def each(self, take: Callable[[tf.Tensor], tf.Tensor]) -> "Masks":
-        """`take` of those of the steps."""
         of_steps = self._replace(kernel=None)
-        return tf.nest.map_structure(lambda a: None if a is None else take(a), of_steps)
+        return tf.nest.map_structure(lambda a: None if a is None else a[steps], of_steps)
 
     def dropped(self, h: tf.Tensor) -> tf.Tensor:
         """r h [..., H]; or that of each gate, [..., 4H]."""

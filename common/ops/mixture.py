@@ -1,4 +1,4 @@
-"""Predictions as mixtures: over several sampled chains of choices, or over one step's choices.
+"""Predictions as mixtures over several sampled chains of choices.
 
 A chain is one draw of all distances of a sequence. S chains of a batch are computed side by side,
 as S * B rows, chain after chain.
@@ -20,20 +20,6 @@ def log_mean(log_probs: tf.Tensor, n_chains: int) -> tf.Tensor:
     Never below the mean of the log p_s (Jensen).
     """
     return tf.reduce_logsumexp(by_chain(log_probs, n_chains), 0) - math.log(n_chains)
-
-
-def log_expected(log_probs: tf.Tensor, probs: tf.Tensor, axis: int = -1) -> tf.Tensor:
-    """log sum_k pi(k) p_k along an axis, of log p_k and pi(k), without that axis.
-
-    The gradient in log pi(k) and in log p_k is the posterior of k.
-    """
-    # of float32's smallest numbers, log and its slope are finite
-    return tf.reduce_logsumexp(log_probs + tf.math.log(tf.maximum(probs, 1e-30)), axis)
-
-
-def expected_logits(logits: tf.Tensor, probs: tf.Tensor) -> tf.Tensor:
-    """log sum_k pi(k) softmax(l_k) [..., V], of logits l_k [..., K, V] and pi(k) [..., K]."""
-    return log_expected(tf.nn.log_softmax(logits), probs[..., None], -2)
 
 
 def by_chain(a: tf.Tensor, n_chains: int) -> tf.Tensor:

@@ -137,39 +137,6 @@ class SkipRecurrence(Recurrence):
         later = super().seen(tf.concat([tf.zeros_like(h[: n - 1]), h[n:]], 0))
         return tf.concat([h[n - 1 : n], later], 0)
 
-    def next_h(self, given: tuple, states: State, steps: tf.Tensor) -> tf.Tensor:
-        """h_t(k) [K, n, B, H]: where each distance 1..K would have led to in one step.
-
-            h_t(k) = gates((W x_t + b) + U h~_t(k), c~_t(k))
-
-        Args:
-            given: the arguments of the call but for the choice. states: its result [K + T, B, H].
-            steps: t from 0, int32, [n] for all rows or [n, B] of each.
-        """
-        projected, kernel, _, norm, masks = given
-        take = tf.gather if steps.shape.rank == 1 else _of_each_row
-        k = tf.reshape(tf.range(1, self.n_actions + 1), [-1] + [1] * steps.shape.rank)
-        slots = self.n_actions + steps - k
-        if self.window:  # at step 0 the state before is at every distance, and later at none
-            n = self.n_actions
-            states = (tf.concat([tf.zeros_like(a[:n]), a[n:], a[n - 1 : n]], 0) for a in states)
-            slots = tf.where(steps == 0, tf.shape(projected)[0] + n, slots)
-        h, c = states
-        masks = masks.each(lambda a: take(a, steps))
-        n_states, n = h.shape[0], steps.shape[0] and steps.shape[0] * self.n_actions
-        few = n is not None and (n_states is None or n < n_states)
-        if few or masks.recurrent is not None:
-            u_h = product(masks.dropped(take(h, slots)), kernel)
-        else:  # U times each state once, not once for each step that could take it
-            u_h = take(product(h, kernel), slots)
-        c = take(c, slots)
-        mixed = self._mix(State(u_h, c), State(u_h[:1], c[:1]))
-        z = take(projected, steps) + mixed.h
-        if masks.held is not None:
-            h = take(h, slots)
-            mixed = self._mix(State(h, c), State(h[:1], c[:1]))
-        return masks.step(z, mixed, norm).h
-
     # ---------------------------------------------------------------------------- the policy
 
     def _arrays(self, n_steps: tf.Tensor, batch: int | None, policy: Agent | None):
@@ -241,9 +208,3 @@ class SkipRecurrence(Recurrence):
             change = tf.unstack(self.lamda * (mixed - tf.stop_gradient(mixed)), axis=1)
             weights = [a + b for a, b in zip(weights, change, strict=True)]
         return weights
-
-
-def _of_each_row(a: tf.Tensor, steps: tf.Tensor) -> tf.Tensor:
-    """[..., B, N]: of a [T, B, N] the steps [..., B]."""
-    rows = tf.broadcast_to(tf.range(tf.shape(a)[1]), tf.shape(steps))
-    return tf.gather_nd(a, tf.stack([steps, rows], -1))

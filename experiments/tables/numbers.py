@@ -167,9 +167,6 @@ NUMBERS = {
                 "straight-through", {"estimator": "straight_through"}, of="cells21/straight_through"
             ),
             "reinmax": Row("ReinMax", {"estimator": "reinmax"}),
-            "marginal": Row(
-                "policy gradient, exact in the last step (marginal)", {"estimator": "marginal"}
-            ),
         },
         {"preset": "paper21", **MIXTURE},
         hours=0.8,

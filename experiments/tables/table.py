@@ -12,7 +12,7 @@ class Row:
 
     The numbers are the paper's own, or those of `source`. `of` names the row ("table/row") whose
     runs this row uses, if another table has the same ones. A row that is `quoted` is only shown for
-    comparison and cannot be run.
+    comparison and cannot be run: others' numbers, or results of something that is no longer here.
     """
 
     label: str
