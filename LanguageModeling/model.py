@@ -16,7 +16,7 @@ from common.ops.replicas import part_of_mean
 from common.training.task_model import NamedTensors
 from LanguageModeling.parts import make_parts
 from LanguageModeling.parts.regularisation import drop, drop_words, penalty
-from LanguageModeling.parts.softmaxes import log_likelihood
+from LanguageModeling.parts.softmax import log_likelihood
 from LanguageModeling.parts.spellings import Spellings
 from LanguageModeling.parts.topics import TopicContext
 from LanguageModeling.presets import LanguageConfig

@@ -81,7 +81,9 @@ def test_the_layer_is_the_cell(case):
         drawn = np.random.default_rng(2).choice([0.0, 0.4, 2.0], (B, sum(sizes)))
         masks = tf.split(tf.constant(drawn, tf.float32), sizes, -1)
         of_a_step = Masks(*masks[:2], State(*(a / 2 for a in masks[2:])))
-        of_all = of_a_step.each(lambda a: tf.tile(a[None], [T, 1, 1]))
+        of_all = tf.nest.map_structure(
+            lambda a: None if a is None else tf.tile(a[None], [T, 1, 1]), of_a_step
+        )
         layer.cell.masks = lambda shape, training, seed: of_all
         reference.cell.masks = lambda shape, training, seed: of_a_step
     x, states = normal((B, T, D), 100), [normal((B, case.n_actions * H), 101 + n) for n in range(2)]

@@ -9,7 +9,7 @@ import tensorflow as tf
 from common.layers.make_layer import make_layer
 from LanguageModeling.parts.char_cnn import WordsFromCharacters
 from LanguageModeling.parts.context_layer import make_context_layer
-from LanguageModeling.parts.softmaxes import TiedSoftmax
+from LanguageModeling.parts.softmax import TiedSoftmax
 from LanguageModeling.parts.spellings import Spellings
 from LanguageModeling.parts.suffixes import SuffixSoftmax
 from LanguageModeling.parts.word_level import WordLevel

@@ -10,7 +10,7 @@ from common.layers.make_layer import run_layer
 from common.ops.agent import Trace
 from common.ops.random import fold
 from LanguageModeling.parts.regularisation import drop
-from LanguageModeling.parts.softmaxes import log_likelihood
+from LanguageModeling.parts.softmax import log_likelihood
 from LanguageModeling.parts.word_tree import WordTree
 from LanguageModeling.presets import LanguageConfig
 

@@ -14,7 +14,7 @@ from common.ops.agent import Trace
 from common.ops.mixture import log_mean
 from common.ops.random import dropout, fold, hits
 from common.training.task_model import NamedTensors
-from LanguageModeling.parts.softmaxes import log_likelihood
+from LanguageModeling.parts.softmax import log_likelihood
 from LanguageModeling.vae.presets import VAEConfig
 
 
