@@ -233,11 +233,9 @@ class KStateLSTM(CellSettings, SequenceOutputs):
     ) -> tuple[State, tuple]:
         """x [T, B, D] -> all states [K + T, B, H] and the trace's entries [T, B, ...]."""
         choice = self._choice(x, distances, greedy, training, seed)
-        states, distances = self._connected(self._given(x, past, training, seed), choice)
+        given = self._given(x, past, training, seed)
+        states, distances = self.recurrence(*given, choice=choice)
         return states, self._entries(choice, states, distances)
-
-    def _connected(self, given: tuple, choice: Choice | None) -> tuple[State, tf.Tensor]:
-        return self.recurrence(*given, choice=choice)
 
     def _choice(
         self,
