@@ -196,6 +196,10 @@ NUMBERS = {
                 "dynamic skips, K = 100, lamda 1, straight-through",
                 {"n_actions": 100, "lamda": 1.0, "estimator": "straight_through"},
             ),
+            "reinmax": Row(
+                "dynamic skips, K = 100, lamda 1, ReinMax",
+                {"n_actions": 100, "lamda": 1.0, "estimator": "reinmax"},
+            ),
             "straight_through_10": Row(
                 "dynamic skips, K = 10, lamda 0.5, straight-through",
                 {"estimator": "straight_through"},
