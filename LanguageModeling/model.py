@@ -192,7 +192,7 @@ class LanguageModel(keras.Model):
         """
         words = repeated(batch["words"], n_chains)
         masked = n_chains > 1 and self.config.draws_masks
-        x, state, trace = self.features(words, state, masked, greedy, seed)
+        x, state, _ = self.features(words, state, masked, greedy, seed)
         weights, targets = batch["weights"], batch["targets"]
         n = tf.reduce_sum(weights)
         if n_chains == 1:
@@ -218,6 +218,8 @@ class LanguageModel(keras.Model):
         x, *_ = self.features(batch["words"], state, False, greedy, seed)
         found = make_parts.by_row(
             lambda x, targets, weights: tf.reduce_sum(self.log_likelihood(x, targets) * weights, 1),
-            *(x, batch["targets"], batch["weights"]),
+            x,
+            batch["targets"],
+            batch["weights"],
         )
         return {"log_likelihood": found}

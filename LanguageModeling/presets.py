@@ -112,13 +112,8 @@ class LanguageConfig(
 
     @property
     def draws_masks(self) -> bool:
-        """Whether the chains of a mixture have masks of dropout (Gal & Ghahramani's MC dropout)."""
-        return self.mc_dropout or self.regularisation == "variational"
-
-    @property
-    def is_random(self) -> bool:
-        """As of `RunConfig`; masks can be drawn, too."""
-        return super().is_random or self.draws_masks
+        """As of `RunConfig`."""
+        return super().draws_masks or self.regularisation == "variational"
 
     @property
     def char_flags(self) -> dict[str, Any]:

@@ -99,7 +99,7 @@ class NERModel(Network):
         names = ("words", "chars", "lengths", "features")
         inputs = {name: batch[name] for name in names if name in batch}
         how = {"greedy": greedy, "seed": seed}
-        if n_chains > 1 and self.config.mc_dropout:  # spelling has masks, too
+        if n_chains > 1 and self.config.draws_masks:  # spelling has masks, too
             inputs = {name: repeated(value, n_chains) for name, value in inputs.items()}
             scores, _ = self(**inputs, training=True, **how)
         else:

@@ -160,7 +160,7 @@ class NERConfig(cells.flags_of([DilatedOptions]), _Model, RunConfig):
     @property
     def is_random(self) -> bool:
         """As of `RunConfig`; only recurrent layers draw distances."""
-        return super().is_random if self.model == "rnn" else self.mc_dropout
+        return super().is_random if self.model == "rnn" else self.draws_masks
 
     @property
     def kept_columns(self) -> tuple[int, ...]:

@@ -197,22 +197,18 @@ class SentimentModel(keras.Model):
             )
             share = {"share_read": (n_read, n_words)}
         else:
-            how = {"training": self._masked(n_chains), "greedy": greedy, "seed": seed}
-            logits, _ = self(*inputs, **how)
+            masked = n_chains > 1 and self.config.draws_masks
+            logits, _ = self(*inputs, training=masked, greedy=greedy, seed=seed)
         metrics = classification_metrics(logits, batch["labels"], batch["weights"], n_chains)
         return metrics | share, state
-
-    def _masked(self, n_chains: int) -> bool:
-        """Whether dropout has masks in the evaluation of so many chains."""
-        return n_chains > 1 and self.config.mc_dropout
 
     def infer(
         self, batch: NamedTensors, seed: tf.Tensor, greedy: bool, n_chains: int = 1
     ) -> dict[str, tf.Tensor]:
         """The class probabilities [B, classes] and, with one chain, the distances [B, T]."""
         inputs = repeated(batch["words"], n_chains), repeated(batch["lengths"], n_chains)
-        how = {"training": self._masked(n_chains), "greedy": greedy, "seed": seed}
-        logits, trace = self(*inputs, **how)
+        masked = n_chains > 1 and self.config.draws_masks
+        logits, trace = self(*inputs, training=masked, greedy=greedy, seed=seed)
         if n_chains > 1:
             return {"probs": tf.exp(log_mean(tf.nn.log_softmax(logits), n_chains))}
         return {"probs": tf.nn.softmax(logits)} | (

@@ -98,7 +98,7 @@ def chosen(config: RunTableConfig) -> list[RunTableConfig]:
 def missing(config: RunTableConfig) -> list[tuple[str, int]]:
     """The rows and seeds of one table, in the config's shard, that lack a result of their flags."""
     name = tables.at_scale(config.table, config.scale)
-    rows = [row for row, one in TABLES[name].rows.items() if not one.quoted]
+    rows = selection.rows(name)
     for row in config.rows:
         if row not in rows:
             raise InputError(f"--rows expects some of {', '.join(rows)}; got {row!r}")

@@ -7,12 +7,16 @@ from experiments import read_results
 from experiments.tables import TABLES
 
 
+def rows(key: str) -> list[str]:
+    """The rows of a table that can be run."""
+    return [name for name, row in TABLES[key].rows.items() if not row.quoted]
+
+
 def rows_of(key: str, cell: str) -> list[str]:
     """The rows of a table with results of a --cell."""
-    rows = TABLES[key].rows
     return [
         name
-        for name in rows
+        for name in TABLES[key].rows
         if read_results.results_of(key, name) and read_results.cell_of(key, name) == cell
     ]
 
@@ -49,7 +53,7 @@ def seeds_of(key: str, name: str) -> int:
 
 def rows_not_run(key: str) -> list[str]:
     """The rows of a table without any result."""
-    return [name for name in _rows(key) if not read_results.results_of(key, name)]
+    return [name for name in rows(key) if not read_results.results_of(key, name)]
 
 
 def rows_incomplete(key: str) -> list[str]:
@@ -57,17 +61,13 @@ def rows_incomplete(key: str) -> list[str]:
     not_run = rows_not_run(key)
     return [
         name
-        for name in _rows(key)
+        for name in rows(key)
         if name not in not_run
         and not all(read_results.is_done(key, name, seed) for seed in range(seeds_of(key, name)))
     ]
 
 
-def how_to_run(key: str, rows: Sequence[str]) -> str:
+def how_to_run(key: str, some: Sequence[str]) -> str:
     """The command for the missing runs of some rows of a table."""
-    whole = len(rows) == len(_rows(key))
-    return f"python experiments/run.py {key}" + ("" if whole else f" --rows {','.join(rows)}")
-
-
-def _rows(key: str) -> list[str]:
-    return [name for name, row in TABLES[key].rows.items() if not row.quoted]
+    whole = len(some) == len(rows(key))
+    return f"python experiments/run.py {key}" + ("" if whole else f" --rows {','.join(some)}")

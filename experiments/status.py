@@ -26,11 +26,10 @@ def overview(
     kind = hardware()
     left: dict[pathlib.Path, float] = {}  # by run: one that two tables have is to be made once
     lines = [["table", *STATES, "hours left"]]
-    for name, table in TABLES.items():
+    for name in TABLES:
         runs = [
             (row, seed)
-            for row, one in table.rows.items()
-            if not one.quoted
+            for row in selection.rows(name)
             for seed in range(seeds or selection.seeds_of(name, row))
         ]
         states = [state(name, row, seed, vectors, folder(name, row, seed)) for row, seed in runs]

@@ -124,6 +124,11 @@ def test_the_loss_is_summed_over_the_steps_and_the_agents_is_a_mean():
     np.testing.assert_allclose(metrics["agent_loss"][0], agent, rtol=1e-4)
 
 
+def test_a_run_is_not_loaded_with_flags_that_it_does_not_read(trained):
+    with pytest.raises(InputError, match="--rl_weight belongs to --estimator policy_gradient"):
+        lm_experiment.load(str(trained), estimator="straight_through", rl_weight=2.0)
+
+
 def test_perplexity_is_that_of_the_text_read_in_order(trained):
     _, trainer, vocabulary = lm_experiment.load(str(trained))
     model = trainer.model

@@ -207,9 +207,14 @@ class RunConfig(
         return issubclass(CELLS[self.cell].options, cells.Estimator) and self.n_actions > 1
 
     @property
+    def draws_masks(self) -> bool:
+        """Whether the chains of a mixture have masks of dropout (Gal & Ghahramani's MC dropout)."""
+        return self.mc_dropout
+
+    @property
     def is_random(self) -> bool:
         """Whether predictions can be random, so that several of them make a mixture."""
-        return self.mc_dropout or (CELLS[self.cell].random and self.n_actions > 1)
+        return self.draws_masks or (CELLS[self.cell].random and self.n_actions > 1)
 
     @property
     def n_chains(self) -> int:

@@ -41,7 +41,8 @@ def load_run(
     `make_model` makes a model from the flags. `changes`: flags other than the run's; None for its.
 
     Raises:
-        InputError: no run there, no intact checkpoint, or one of another model.
+        InputError: no run there, no intact checkpoint, or one of another model; a change that it
+            does not read.
     """
     if not run_dir:
         raise InputError(
@@ -50,6 +51,7 @@ def load_run(
         )
     changes = {name: value for name, value in changes.items() if value is not None}
     config = dataclasses.replace(load_config(run_dir, config_class), **changes)
+    config.check_read(changes)
     _, arrays, _ = checkpoint.load(
         checkpoint_file or pathlib.Path(run_dir, "checkpoints", "best.npz")
     )
