@@ -38,15 +38,18 @@ def best_on_dev(key: str, cell: str) -> str:
     return best(means, key=means.get) if means else ""
 
 
+def is_best_of_cell(key: str, name: str) -> bool:
+    """Whether dev chooses a row, which has results, among those of its cell."""
+    return name == best_on_dev(key, read_results.cell_of(key, name))
+
+
 def seeds_of(key: str, name: str) -> int:
     """How many seeds a table asks for of a row.
 
     In a tuned table one, and once all rows have that, more of those that dev chose.
     """
     table = TABLES[key]
-    if not table.tuned or (
-        not rows_not_run(key) and name == best_on_dev(key, read_results.cell_of(key, name))
-    ):
+    if not table.tuned or (not rows_not_run(key) and is_best_of_cell(key, name)):
         return table.seeds
     return 1
 

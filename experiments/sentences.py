@@ -14,8 +14,8 @@ better or worse only where that interval excludes zero, which two seeds seldom a
 def comparison(key: str) -> list[str]:
     """Sentences: a table's learned connections against its LSTM, then against its random skips.
 
-    Without learned connections, all rows; without an LSTM, against the first row. Empty for a table
-    without results.
+    Without learned connections, all rows; without an LSTM, against the first row; of a tuned table
+    the row of each cell that dev chose. Empty for a table without results.
     """
     metric, title, *_ = read_results.test_metric(key)
     base = paired.base(key, metric)
@@ -23,6 +23,8 @@ def comparison(key: str) -> list[str]:
         return []
     others = [name for name in read_results.shown_rows(key) if name != base]
     others = [name for name in others if read_results.by_seed(key, name, metric)]
+    if TABLES[key].tuned:
+        others = [name for name in others if selection.is_best_of_cell(key, name)]
     if not others:
         return [f"{_name(key, base)} alone was run: there is nothing to compare it with."]
     cells = {name: read_results.cell_of(key, name) for name in others}

@@ -315,6 +315,12 @@ def test_a_tuned_table_chooses_a_row_of_each_cell_by_seed_0(tmp_path, monkeypatc
     (row,) = [row for row in trial.rows() if row[-1] == f"`{key}`"]
     assert row[1] == "80.00 ± 0.00 (3)" and row[4].endswith("dropout 0.5 (of 4 rows)")
     assert row[5] == "+2.00 [-2.30, +6.30]"
+    (against_lstm, against_random) = sentences.comparison(key)
+    for said, name in ((against_lstm, chosen[0]), (against_random, chosen[1])):
+        assert said.startswith(f"Compared with *{TABLES[key].rows[name].label}*")
+        assert re.findall(r"\*[^*]+\*", said)[1:] == [
+            f"*{TABLES[key].rows[name].label}*" for name in chosen[2:]
+        ]
 
 
 def test_mean_and_deviation_over_seeds(three_seeds):

@@ -113,7 +113,7 @@ NER = {
         _F1,
         tuned(
             _TUNED_ROWS,
-            {"learning_rate": (0.015, 0.03), "dropout": (0.5, 0.3)},
+            {"learning_rate": (0.015, 0.03, 0.06), "dropout": (0.5, 0.3, 0.1)},
             of="ner_small",
         ),
         _SMALL,
