@@ -236,20 +236,6 @@ LANGUAGE = {
         hours=_FULL_HOURS,
         note=_full_note(),
     ),
-    "lm_first_epoch": Table(
-        "Language modelling, PTB, 2 x 650, what the first epoch alone reaches: perplexity",
-        "LanguageModeling",
-        _PERPLEXITY,
-        {
-            name: row
-            for name, row in without_paper(_LM_ROWS).items()
-            if name in ("lstm", "dynamic_skip")
-        },
-        {"preset": "paper", "max_epochs": 1, **MIXTURE},
-        data="ptb",
-        hours=0.2,
-        seeds=1,
-    ),
     "lm_sweep_generated": Table(
         "Perplexity against K and lamda (figure 5), generated corpus (2 x 48, 20 steps, 4 epochs)",
         "LanguageModeling",
