@@ -72,6 +72,31 @@ def test_step_by_step_of_a_policy_gradient_model(model):
     assert made(x).numpy() == pytest.approx(trained(x).numpy(), abs=1e-6)
 
 
+def test_layers_that_adapt_are_the_same_in_both():
+    """What they have learned is in no weight, or not as they use it."""
+    words, x = keras.Input([6], dtype="int64"), keras.Input([6, 3])
+    look, norm = L.IntegerLookup(vocabulary=[5, 6, 7]), L.Normalization()
+    norm.adapt(10 + 5 * numbers(50, 6, 3))
+    both = L.concatenate([L.Embedding(9, 3)(look(words)), norm(x)])
+    model = keras.Model([words, x], common.DynamicSkipLSTM(4, n_actions=3)(both))
+    given = [np.full([2, 6], 6), 10 + numbers(2, 6, 3)]
+    assert common.step_by_step(model)(given).numpy() == pytest.approx(
+        model(given).numpy(), abs=1e-6
+    )
+
+
+@pytest.mark.parametrize("dtype", ["float64", "mixed_float16"])
+def test_step_by_step_keeps_the_precision(dtype):
+    x = keras.Input([5, 2, 2], dtype="float64" if dtype == "float64" else "float32")
+    each = L.TimeDistributed(common.DynamicSkipLSTM(3, n_actions=2, dtype=dtype), dtype=dtype)
+    both = L.Bidirectional(common.DynamicSkipLSTM(3, n_actions=2, dtype=dtype), dtype=dtype)
+    model = keras.Model(x, both(each(x)))
+    made, x = common.step_by_step(model), numbers(2, 5, 2, 2)
+    assert made(x).dtype == model(x).dtype == model.compute_dtype.replace("32", dtype[-2:])
+    exact = 1e-12 if dtype == "float64" else 2e-3
+    assert made(x).numpy() == pytest.approx(model(x).numpy(), abs=exact)
+
+
 def of(layer):
     return keras.Sequential([keras.Input([7, 3]), layer])
 
@@ -180,6 +205,30 @@ def test_nothing_is_written_where_a_file_would_be_wrong(model, monkeypatch, tmp_
     monkeypatch.setattr(deployment, "_run_tflite", lambda *_: [np.full([1, 2], np.nan)])
     with pytest.raises(ValueError, match="computes what the model does, found a difference of nan"):
         common.export(model, tmp_path / "a.tflite")
+
+    class Hidden(L.Layer):  # with something that is in no weight and no configuration
+        factor = 1.0
+
+        def call(self, x):
+            return x * self.factor
+
+    hidden = of(Hidden())
+    hidden.layers[0].factor = 2.0
+    found = hidden(numbers(1, 7, 3)).numpy()
+    monkeypatch.setattr(deployment, "_run_tflite", lambda *_: [found])
+    monkeypatch.setattr(deployment, "_example", lambda wanted: numbers(1, 7, 3))
+    common.export(hidden, tmp_path / "as_the_model.tflite")
+    monkeypatch.setattr(deployment, "_run_tflite", lambda *_: [found / 2])
+    with pytest.raises(ValueError, match="the converter to .tflite got this model wrong"):
+        common.export(hidden, tmp_path / "a.tflite")
+    hidden.layers[0].factor = 2e6
+    monkeypatch.setattr(deployment, "_run_tflite", lambda *_: [1e6 * found * (1 + 1e-6)])
+    common.export(hidden, tmp_path / "as_the_model.tflite")  # rounded
+    (tmp_path / "as_the_model.tflite").unlink()
+    monkeypatch.undo()
+    strings = keras.Model(one := keras.Input([], dtype="string"), one)
+    with pytest.raises(ValueError, match="expected inputs of numbers, received the input"):
+        common.export(strings, tmp_path / "a.tflite")
     mixed = of(L.Dense(2, dtype="mixed_bfloat16"))
     with pytest.raises(
         ValueError, match="expected layers that compute in float32, received 'dense"

@@ -37,6 +37,10 @@ def test_the_mean_of_probabilities(compiled):
     assert (found.numpy() >= log_p.mean(0)).all()  # Jensen
     rows = mixture.repeated(tf.constant([[1], [2]]), 3)
     np.testing.assert_array_equal(mixture.by_chain(rows, 3)[:, :, 0], [[1, 2]] * 3)
+    sparse = mixture.repeated(tf.sparse.from_dense([[1, 0], [0, 2]]), 3)
+    np.testing.assert_array_equal(tf.sparse.to_dense(sparse), [[1, 0], [0, 2]] * 3)
+    ragged = mixture.repeated(tf.ragged.constant([[1], [2, 3]]), 2)
+    assert ragged.to_list() == [[1], [2, 3]] * 2
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from common.cells.dynamic_skip import DynamicSkipLSTMCell
 from common.cells.random_skip import RandomSkipLSTMCell
 from common.layers.dynamic_skip_lstm import DynamicSkipLSTM
 from common.layers.policy_gradient_model import PolicyGradientModel
-from common.layers.rewards import rewards_of
+from common.layers.rewards import on_steps, rewards_of
 
 B, T, D, H = 6, 5, 3, 4
 X = np.random.default_rng(0).normal(size=(B, T, D)).astype(np.float32)
@@ -224,6 +224,97 @@ def test_outputs_within_outputs_count():
     given = {"p": [y, y], "q": y}, {"p": [prediction] * 2, "q": prediction}
     np.testing.assert_array_equal(rewards_of(loss, weights, *given, None, None), flat)
     assert len(rewards_of({"p": "mse", "q": None}, None, *given, None, None)) == 2
+
+
+ONES, TENS = np.ones((B, 1), np.float32), np.full((B, 1), 10, np.float32)
+PAIRINGS = {
+    "targets of a dict": ("dict", "mse", None, [ONES, TENS]),
+    "losses of a dict": ("dict", ["mse", "mae"], None, {"z": ONES, "a": TENS}),
+    "weights of a dict": ("dict", {"z": "mse", "a": "mae"}, [1.0, 0.1], [ONES, TENS]),
+    "weights of listed losses": ("dict", ["mse", "mae"], {"z": 0.1, "a": 1.0}, [ONES, TENS]),
+    "losses by name of a list": ("list", {"a": "mae", "z": "mse"}, [0.1, 1.0], [ONES, TENS]),
+    "weights by name of a list": ("list", ["mse", "mae"], {"z": 0.1, "a": 1.0}, [ONES, TENS]),
+    "targets by name of a list": ("list", ["mse", "mae"], None, {"a": ONES, "z": TENS}),
+    "a target for each loss": ("list", [None, "mae"], None, [TENS]),
+    "a target for each of a dict's": ("dict", {"z": "mse", "a": None}, None, [TENS]),
+    "two losses of one output": ("one", ["mse", "mae"], [0.1, 1.0], TENS),
+}
+
+
+@pytest.mark.parametrize("case", PAIRINGS)
+def test_rewards_are_paired_as_keras_pairs_them(case):
+    """The mean of the rewards is minus the compiled loss, whoever came in which structure."""
+    kind, loss, weights, y = PAIRINGS[case]
+    inputs = keras.Input([T, D])
+    h = keras.layers.Flatten()(inputs)
+    outputs = {name: keras.layers.Dense(1, name=name)(h) for name in "za"}
+    outputs = {"dict": outputs, "list": [*outputs.values()], "one": outputs["z"]}[kind]
+    model = keras.Model(inputs, outputs)
+    model.compile("sgd", loss, weights)
+    y, prediction = keras.tree.map_structure(tf.constant, y), model(X)
+    compiled = model.compute_loss(X, y, prediction)
+    rewards = rewards_of(loss, weights, y, prediction, None, model.output_names)
+    assert -sum(float(tf.reduce_mean(one)) for one in rewards) == pytest.approx(float(compiled))
+
+
+@pytest.mark.parametrize("mode", ["eager", "graph", "unknown", "xla"])
+def test_where_rewards_stand(mode):
+    """At each step where a layer returns as many, masked ones too; else their sum at the last."""
+    mask = np.array([[1, 1, 0], [1, 1, 1]], np.float32)
+    reward = np.array([[1, 2, 4], [8, 16, 32]], np.float32)
+    each = {"eager": lambda f: f, "graph": tf.function}.get(mode) or (
+        lambda f: (
+            tf.function(f, jit_compile=True)
+            if mode == "xla"
+            else tf.function(f, input_signature=[tf.TensorSpec([None, None])] * 2)
+        )
+    )
+    for n, steps, backwards, expected in (
+        (3, True, False, reward),
+        (3, True, True, reward[:, ::-1]),
+        (3, False, False, [[0, 7, 0], [0, 0, 56]]),
+        (2, True, False, [[0, 3, 0], [0, 0, 24]]),
+        (1, True, False, [[0, 1, 0], [0, 0, 8]]),
+    ):
+        layer = skip(return_sequences=steps, go_backwards=backwards)
+        found = each(lambda r, m, layer=layer: on_steps([r], m, layer))(
+            tf.constant(reward[:, :n]), tf.constant(mask)
+        )
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_a_layer_that_a_step_does_not_call_has_no_part_in_it():
+    """Nor what it did in a call before."""
+
+    class Model(PolicyGradientModel):
+        def __init__(self):
+            super().__init__()
+            self.main, self.out = skip(), keras.layers.Dense(1)
+            self.aside = skip(previous_bias=9.0)  # its entropy is near 0
+
+        def build(self, shape):
+            self.main.build(shape), self.aside.build(shape), self.out.build([None, H])
+
+        def call(self, x, training=False):
+            y = self.main(x, training=training)
+            return self.out(y + self.aside(x, training=training) if training else y)
+
+    keras.utils.set_random_seed(0)
+    for eagerly in (True, False):
+        model = Model()
+        model.compile("sgd", "mse", run_eagerly=eagerly)
+        model.build([None, T, D])
+        history = model.fit(X, Y, B, validation_data=(X, Y), verbose=0).history
+        assert history["val_entropy"][0] > 1.5 * history["entropy"][0]
+
+
+def test_without_a_reward_a_loss_may_be_of_the_whole_batch():
+    inputs = keras.Input([T, D])
+    outputs = keras.layers.Dense(2, "softmax")(skip(estimator="straight_through")(inputs))
+    model = PolicyGradientModel(inputs, outputs, entropy_weight=0.01)
+    model.compile("sgd", "dice")
+    *_, prediction = losses_of(model, X, np.eye(2, dtype=np.float32)[Y])
+    assert prediction.shape == (B, 2)
 
 
 def test_the_network_learns_as_without_the_agent():

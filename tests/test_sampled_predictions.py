@@ -5,6 +5,7 @@ import itertools
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from common import DynamicSkipLSTM, FastLSTM, RandomSkipLSTM, predict_sampled
 
@@ -50,6 +51,28 @@ def test_a_seed_decides_and_nothing_changes():
         np.testing.assert_array_equal(a, b)
     np.testing.assert_array_equal(layer.cell.seed_generator.state, before[1])
     assert layer.greedy
+
+
+@pytest.mark.parametrize("called", [False, True])
+def test_a_function_that_would_draw_once_is_refused(called):
+    """It has the draws of the call that made it, or none."""
+
+    class Model(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.layer = skip()
+
+        @tf.function
+        def call(self, x):
+            return self.layer(x)
+
+    net = Model()
+    if called:
+        net(X)
+    with pytest.raises(ValueError, match="leave (the tf.function|that) out"):
+        predict_sampled(net, X, 2)
+    plain = net(X).numpy()
+    np.testing.assert_array_equal(net.layer(X), plain)
 
 
 def test_structures_and_what_is_not_random():

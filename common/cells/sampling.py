@@ -11,18 +11,38 @@ from ..ops.random import fold
 _chain: contextvars.ContextVar = contextvars.ContextVar("chain", default=None)
 
 
+class _Chain:
+    """The seeds of one chain, and how many of them were taken."""
+
+    def __init__(self, seed: int, chain: int):
+        self.eager = tf.executing_eagerly()
+        self.start = fold(tf.constant([seed, 0], tf.int32), chain)
+        self.n_draws = 0
+
+    def next_seed(self) -> tf.Tensor:
+        if self.eager and not tf.executing_eagerly():
+            raise ValueError(
+                "expected a model without a tf.function of its own, found a layer that is called in"
+                " one: what it drew would stay in the compiled function; leave the tf.function out"
+            )
+        self.n_draws += 1
+        return tf.cast(fold(self.start, self.n_draws - 1), tf.int32)
+
+
 @contextlib.contextmanager
-def sampled(seed: int, chain: int = 0) -> Iterator[None]:
+def sampled(seed: int, chain: int = 0) -> Iterator[_Chain]:
     """A context in which layers that are called draw their distances at inference too.
 
     What they draw follows from `seed`, the number of the chain and the order of the calls; the
-    layers' own random streams stay where they are.
+    layers' own random streams stay where they are. `n_draws` of what it gives counts the calls that
+    drew.
+
+    Raises:
+        ValueError: entered outside, a layer draws inside of a `tf.function`.
     """
-    numbers = iter(range(2**31))
-    start = fold(tf.constant([seed, 0], tf.int32), chain)
-    token = _chain.set(lambda: fold(start, next(numbers)))
+    token = _chain.set(found := _Chain(seed, chain))
     try:
-        yield
+        yield found
     finally:
         _chain.reset(token)
 
@@ -34,4 +54,4 @@ def sampling() -> bool:
 
 def next_seed() -> tf.Tensor:
     """The next seed of the context, int32 [2]."""
-    return tf.cast(_chain.get()(), tf.int32)
+    return _chain.get().next_seed()

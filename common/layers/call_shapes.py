@@ -24,6 +24,12 @@ def of_call(sequences: tf.Tensor, initial_state: list | None, **of_steps: tf.Ten
     }
 
 
+def of_steps(mask: tf.Tensor | None) -> tf.Tensor | None:
+    """A mask [B, T]; Keras' layers take [B, T, 1] too."""
+    several = mask is not None and mask.shape.rank == 3 and mask.shape[2] == 1
+    return tf.squeeze(mask, 2) if several else mask
+
+
 def of_symbols(
     sequences: tuple, initial_state: list | tuple | None, **of_steps: tuple | None
 ) -> dict:
@@ -50,6 +56,11 @@ def check(
     `of_steps`: mask and distances, [B, T].
     """
     batch, n_steps = sequences[:2]
+    if layer.activity_regularizer is not None and layer.return_trace:
+        raise ValueError(
+            f"{layer.name} has an activity_regularizer, which Keras would apply to the connections"
+            " too: leave return_trace=True out, and read layer.trace after the call"
+        )
     if (
         layer.stateful
         and layer.states is not None

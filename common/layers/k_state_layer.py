@@ -171,10 +171,11 @@ class KStateLSTM(CellSettings, SequenceOutputs):
                 raise, turns the outputs from such a step on into NaN.
             greedy: take the most probable distances; default: the layer's `greedy` when `training`
                 is false.
-            seed: int32 [2], determines dropout and samples; default: the next of the layer's own
-                stream, if there is something to draw.
+            seed: int32 [2], determines dropout and samples (code that XLA compiles draws others
+                from it); default: the next of the layer's own stream, if there is something to
+                draw.
         """
-        cell = self.cell
+        cell, mask = self.cell, call_shapes.of_steps(mask)
         call_shapes.check(
             self, **call_shapes.of_call(sequences, initial_state, mask=mask, distances=distances)
         )

@@ -17,7 +17,7 @@ from ..ops import replicas
 from ..ops.mixture import repeated
 from .dynamic_skip_lstm import DynamicSkipLSTM
 from .functional_class import check_tensors, functional_class
-from .rewards import rewards_of
+from .rewards import on_steps, rewards_of
 
 
 def _option(name: str):
@@ -45,14 +45,14 @@ class PolicyGradientModel(WholeSignature, keras.Model):
     with `losses.policy_gradient`.
 
     The reward is the negative loss of the truth: with a cross-entropy its log-likelihood (Gui et
-    al. 2019). It stands at the last step of each sequence or, where the loss has a value for each
-    of the layer's T steps, at those; sample weights and masks count as in the loss. An agent's
+    al. 2019). It stands at the last step of each sequence or, where the layer returns its T steps
+    and the loss has T values, at those; sample weights and masks count as in the loss. An agent's
     weights learn from their own loss alone, all others from the compiled loss alone.
 
     `type(model).from_config(model.get_config())` is a copy without the weights;
     `keras.models.clone_model` makes a plain model, whose agents do not learn. A subclass with a
-    `call` of its own works alike. A layer that is called several times in one
-    step learns from the latest call.
+    `call` of its own works alike. A layer that is called several times in one step learns from the
+    latest call, one that is not called in a step learns nothing in it.
 
     Made and compiled in the scope of `tf.distribute.MirroredStrategy`, `fit` trains the weights of
     one device on the same batches where these divide evenly. Some things Keras does on each device
@@ -162,12 +162,23 @@ class PolicyGradientModel(WholeSignature, keras.Model):
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """As of `keras.Model`, on `n_samples` samples of each example."""
+        self._forget_traces()
         n_samples = self.agent_options["n_samples"]
         if n_samples > 1:
             data = tf.nest.map_structure(
-                lambda a: None if a is None else repeated(tf.convert_to_tensor(a), n_samples), data
+                lambda a: None if a is None else repeated(a, n_samples), data
             )
         return super().train_step(data)
+
+    def test_step(self, data: Any) -> dict[str, tf.Tensor]:
+        """As of `keras.Model`."""
+        self._forget_traces()
+        return super().test_step(data)
+
+    def _forget_traces(self):
+        """So that a layer that this step does not call has none."""
+        for layer in self.skip_layers:
+            layer._traces.forget()
 
     def compile(
         self,
@@ -214,22 +225,19 @@ class PolicyGradientModel(WholeSignature, keras.Model):
         """
         loss = super().compute_loss(x, y, y_pred, sample_weight, training)
         self._check_cells()
-        layers, options = self.skip_layers, self.agent_options
+        layers = [layer for layer in self.skip_layers if layer._traces.there]
+        options = self.agent_options
         learn = {ESTIMATORS[layer.cell.estimator] for layer in layers}
         if training and "reward" not in learn and not (layers and options["entropy_weight"]):
             warnings.warn(NOBODY_LEARNS, stacklevel=1)
         if not layers:
             return loss
-        rewards = rewards_of(
-            self.loss,
-            self.loss_weights,
-            y,
-            y_pred,
-            sample_weight,
-            getattr(self, "output_names", None),
-        )
+        rewards = []
+        if "reward" in learn:
+            names = getattr(self, "output_names", None)
+            rewards = rewards_of(self.loss, self.loss_weights, y, y_pred, sample_weight, names)
         if not training:
-            alone = rewards[0].shape[0] == 1  # that is no fault here
+            alone = layers[0].trace.mask.shape[0] == 1  # that is no fault here
             baseline = "none" if alone else options["baseline"]
             options = {**options, "n_samples": 1, "baseline": baseline}
         agents = {str(i): self._agent(layer, rewards, options) for i, layer in enumerate(layers)}
@@ -258,19 +266,14 @@ class PolicyGradientModel(WholeSignature, keras.Model):
         self, layer: DynamicSkipLSTM, rewards: list[tf.Tensor], options: dict[str, Any]
     ) -> objective.Agent:
         """That of one layer; rewards: [B] or [B, ...] each, in the order of the sequence."""
-        trace, total = layer.trace, 0.0
-        for reward in rewards:
-            reward = tf.cast(reward, trace.mask.dtype)
-            if reward.shape.rank == 2 and reward.shape[1] == trace.mask.shape[1]:
-                reward = tf.reverse(reward, [1]) if layer.go_backwards else reward
-                total += reward * trace.mask
-            else:
-                reward = tf.reduce_sum(reward, list(range(1, reward.shape.rank)))
-                total += losses.at_last_step(reward, trace.mask)
+        trace = layer.trace
         # then the agent has its share of the compiled loss already
         if ESTIMATORS[layer.cell.estimator] == "loss":
-            options = {**options, "rl_weight": 0.0}
-        return objective.Agent(trace, total, functools.partial(losses.policy_gradient, **options))
+            rewards, options = [], {**options, "rl_weight": 0.0}
+        rewarded = on_steps(rewards, trace.mask, layer)
+        return objective.Agent(
+            trace, rewarded, functools.partial(losses.policy_gradient, **options)
+        )
 
     def get_config(self) -> dict:
         """The constructor's arguments; the network in place of inputs and outputs."""

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from .. import losses
 from ..ops.products import wide
 
 
@@ -22,21 +23,40 @@ def rewards_of(
     In float32, or float64 where the loss is. Times its weights, zero where the output is masked.
 
     `loss`, `loss_weights`: as `compile` takes them; one for all outputs, or a structure like
-    theirs, or by `output_names`.
+    theirs, or by `output_names`. Who belongs to whom is as in Keras: a list is the outputs of a
+    dict in the order of their names; weights belong to losses, whatever the outputs are; a list of
+    targets may leave out the outputs without a loss; of several losses of one output the first
+    counts.
     """
     names = list(y_pred) if isinstance(y_pred, dict) else output_names
 
     def per_output(value: Any, n: int):
+        if _is_list(value) and _n_leaves(value) == _n_leaves(y_pred):
+            value = _as(y_pred, value)
         if isinstance(value, dict):
             return [value.get(name) for name in names]
-        return list(value) if isinstance(value, list | tuple) else [value] * n
+        return list(value) if _is_list(value) else [value] * n
 
+    if isinstance(loss, dict) and not isinstance(y_pred, dict):  # in which order lists are, then
+        loss, loss_weights = (
+            [value[name] for name in names] if isinstance(value, dict) else value
+            for value in (loss, loss_weights)
+        )
+    if loss_weights is not None and keras.tree.is_nested(loss):
+        loss_weights = _as(loss, loss_weights)
     predictions = per_output(y_pred, 1)
-    columns = (
-        per_output(value, len(predictions)) for value in (loss, loss_weights, y, sample_weight)
-    )
+    if not keras.tree.is_nested(y_pred) and _is_list(loss):  # of one output the first counts
+        loss, loss_weights = (v[0] if _is_list(v) else v for v in (loss, loss_weights))
+    losses_, weights = (per_output(value, len(predictions)) for value in (loss, loss_weights))
+    if _is_list(y) and len(y) == sum(one is not None for one in losses_) < len(predictions):
+        given = iter(y)
+        y = [None if one is None else next(given) for one in losses_]
+        y = dict(zip(names, y, strict=True)) if isinstance(y_pred, dict) else y
+    columns = (per_output(value, len(predictions)) for value in (y, sample_weight))
     rewards = []
-    for prediction, one_loss, weight, truth, sample in zip(predictions, *columns, strict=True):
+    for prediction, one_loss, weight, truth, sample in zip(
+        predictions, losses_, weights, *columns, strict=True
+    ):
         if one_loss is None:
             continue
         if isinstance(prediction, dict | list | tuple):  # outputs in an output
@@ -47,6 +67,42 @@ def rewards_of(
     if not rewards:
         raise ValueError("the agents are rewarded with the compiled loss: give compile() a loss")
     return rewards
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list | tuple)
+
+
+def _n_leaves(value: Any) -> int:
+    return len(keras.tree.flatten(value))
+
+
+def _as(structure: Any, value: Any) -> Any:
+    """A value's leaves, one after another, in another structure; of a dict in order of its keys."""
+    return keras.tree.pack_sequence_as(structure, keras.tree.flatten(value))
+
+
+def on_steps(rewards: list[tf.Tensor], mask: tf.Tensor, layer: keras.layers.RNN) -> tf.Tensor:
+    """The sum of rewards, [B] or [B, ...] each, at the steps of a layer [B, T].
+
+    Where a layer returns all steps and a loss has as many values, each stands at its step, masked
+    ones too: what they return depends on the choices before. Otherwise their sum stands at the last
+    step. `mask`: [B, T], in the order in which the layer goes.
+    """
+    found = tf.zeros_like(mask)
+    for reward in rewards:
+        reward = tf.cast(reward, mask.dtype)
+        summed = tf.reduce_sum(reward, list(range(1, reward.shape.rank)))
+        at_last = losses.at_last_step(summed, mask)
+        if layer.return_sequences and reward.shape.is_compatible_with(mask.shape):
+            # what a length may be that the graph does not know, both ways have a shape
+            n, n_steps = tf.shape(reward)[1], tf.shape(mask)[1]
+            each = tf.pad(reward[:, :n_steps], [[0, 0], [0, tf.maximum(n_steps - n, 0)]])
+            each = tf.reverse(each, [1]) if layer.go_backwards else each
+            found += tf.where(n == n_steps, each, at_last)
+        else:
+            found += at_last
+    return found
 
 
 class _OfEachExample(keras.losses.Loss):

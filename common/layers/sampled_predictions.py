@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from ..cells.checks import whole_number
+from ..cells.k_state import KStateCell
 from ..cells.sampling import sampled
 from ..ops.products import wide
 
@@ -33,8 +34,8 @@ def predict_sampled(
 
     Raises:
         ValueError: a number below 1; other inputs than arrays of as many rows; a layer with
-            stateful=True; outputs of whole numbers, such as classes or the distances of
-            `return_trace`.
+            stateful=True; a model that calls its layers in a `tf.function`, which would draw only
+            once; outputs of whole numbers, such as classes or the distances of `return_trace`.
 
     Example:
         ```python
@@ -68,10 +69,21 @@ def predict_sampled(
         batch = tf.nest.map_structure(lambda a, i=start: a[i : i + batch_size], x)
         chains = []
         for s in range(n_samples):
-            with sampled(seed, number * n_samples + s):
+            with sampled(seed, number * n_samples + s) as draws:
                 chains.append(model(batch, training=False))
+                if not draws.n_draws and _would_draw(model):
+                    raise ValueError(
+                        f"expected {model.name} to call its layers, found that none of them drew"
+                        " its distances: where they are called in a tf.function, leave that out"
+                    )
         parts.append(tf.nest.map_structure(_mean, *chains))
     return tf.nest.map_structure(lambda *a: np.concatenate(a), *parts)
+
+
+def _would_draw(model: keras.Model) -> bool:
+    """Whether a cell in the model draws distances in this context."""
+    cells = [cell for cell in model._flatten_layers() if isinstance(cell, KStateCell)]
+    return any(cell.draws(training=False) for cell in cells)
 
 
 def _mean(*chains: tf.Tensor) -> np.ndarray:

@@ -20,6 +20,15 @@ class Traces:
         """Keep this as the replica's latest trace, in place of the one before."""
         self.latest[replicas.index()] = trace, training
 
+    def forget(self) -> None:
+        """The replica's latest trace; until the next call there is none."""
+        self.latest.pop(replicas.index(), None)
+
+    @property
+    def there(self) -> bool:
+        """Whether the replica has a trace."""
+        return replicas.index() in self.latest
+
     def read(self, name: str) -> agent.Trace:
         """The latest one, of the layer of that name.
 

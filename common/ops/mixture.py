@@ -10,8 +10,13 @@ import tensorflow as tf
 
 
 def repeated(a: tf.Tensor, n_chains: int) -> tf.Tensor:
-    """The rows [B, ...] of a batch once for each chain: [S * B, ...]."""
-    return a if n_chains == 1 else tf.tile(a, [n_chains] + [1] * (a.shape.rank - 1))
+    """The rows [B, ...] of a batch once for each chain: [S * B, ...]; sparse or ragged ones too."""
+    if n_chains == 1:
+        return a
+    if isinstance(a, tf.SparseTensor):
+        return tf.sparse.concat(0, [a] * n_chains)
+    a = a if tf.is_tensor(a) else tf.convert_to_tensor(a)
+    return tf.tile(a, [n_chains] + [1] * (a.shape.rank - 1))
 
 
 def log_mean(log_probs: tf.Tensor, n_chains: int) -> tf.Tensor:
