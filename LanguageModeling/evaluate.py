@@ -79,11 +79,12 @@ def evaluate(config: EvaluateConfig) -> dict[str, float]:
     else:
         streams = config.streams or run_config.batch_size
         metrics = experiment.evaluate(trainer, tokens, name, streams, chains)
-        print(f"{config.run_dir}: {len(tokens) - 1} tokens of {text}, read as {streams} streams")
+        several = "in order" if streams == 1 else f"as {streams} streams"
+        print(f"{config.run_dir}: {len(tokens) - 1} tokens of {text}, read {several}")
     for name, value in metrics.items():
         print(f"{name} {value:.5g}")
     return metrics
 
 
 if __name__ == "__main__":
-    main(EvaluateConfig, {}, evaluate)
+    main(EvaluateConfig, {}, evaluate, bare=["run_dir"])

@@ -151,6 +151,13 @@ def build(config: LanguageConfig) -> Experiment:
     if config.model == "document":
         for tokens in (corpus.valid, corpus.test):
             documents.pairs(tokens, corpus.vocabulary.ids[EOS])  # now, not when it has trained
+    for name, tokens in (("valid", corpus.valid), ("test", corpus.test)):
+        if len(tokens) <= config.batch_size:
+            raise InputError(
+                f"{corpus.name}, {name}: expected at least --batch_size + 1 ="
+                f" {config.batch_size + 1} tokens, found {len(tokens)}; give more text, or a"
+                " smaller --batch_size"
+            )
     size = config.batch_size, config.num_unroll_steps
     words, targets = reviews.with_classes(reader.streams, corpus.train, *size)
     found, kept = (), {}

@@ -72,7 +72,7 @@ class LanguageConfig(
     )
     dropout: float = setting(
         0.5,
-        "share of units dropped, of layers and (but for char) vectors",
+        "share dropped of the inputs of layers and, but for --model char, of word vectors",
     )
     num_unroll_steps: int = setting(35, "time steps that gradients flow back through", minimum=1)
     batch_size: int = setting(20, minimum=1)

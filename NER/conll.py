@@ -94,7 +94,7 @@ def read_conll(
             form = FORM if tuple(columns) == COLUMNS else "as in the first line"
             raise InputError(
                 f"{path}:{number}: expected {width} columns ({form}), found {len(cells)}; repair"
-                f" the line, or {SAY_WHICH}"
+                f" the line, or {SAY_WHICH}{': 1,2' * (len(cells) == 2)}"
             )
         if not _TAG.fullmatch(cells[tag]):
             raise InputError(

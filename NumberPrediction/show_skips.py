@@ -166,4 +166,4 @@ def network(config: NumberConfig) -> str:
 
 
 if __name__ == "__main__":
-    main(ShowConfig, {}, show)
+    main(ShowConfig, {}, show, bare=["run_dir"])

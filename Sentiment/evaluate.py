@@ -67,4 +67,4 @@ def evaluate(config: EvaluateConfig) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    main(EvaluateConfig, {}, evaluate)
+    main(EvaluateConfig, {}, evaluate, bare=["run_dir"])

@@ -11,6 +11,7 @@ from common.files import still_packed
 from Sentiment.tokens import Example, tokenise
 
 PARTS = ("train", "dev", "test")
+ENDINGS = (".tsv", ".jsonl")
 TEXT, LABEL = "text", "label"
 _JSON = '{"text": "so good", "label": "favourable"}'
 
@@ -69,7 +70,7 @@ def read_parts(
 
 def _file(folder: pathlib.Path, part: str) -> pathlib.Path | None:
     """The file of a part; None for a "dev" that is not there."""
-    names = f"{part}.tsv", f"{part}.jsonl"
+    names = [f"{part}{ending}" for ending in ENDINGS]
     found = [folder / name for name in names if (folder / name).is_file()]
     if len(found) == 2:
         raise InputError(f"{folder}: expected {names[0]} or {names[1]}, found both; remove one")

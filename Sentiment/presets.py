@@ -42,7 +42,8 @@ class SentimentConfig(cells.flags_of([JumpOptions]), _Model, RunConfig):
     )
     data_dir: str = setting(
         "",
-        "folder with the data set, or your own {train,dev,test}.tsv or .jsonl (empty: generated)",
+        "folder with the data set; with --dataset own {train,dev,test}.tsv or .jsonl (empty:"
+        " generated)",
     )
     cache_dir: str = setting(
         "",

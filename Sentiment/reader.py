@@ -91,6 +91,7 @@ def load(
             f"{folder}: expected the folder that has the data, found none{seen_from(folder)}; check"
             " the path"
         )
+    _check_kind(folder, dataset)
     if dataset == "own":
         parts, names = own.read_parts(folder, max_tokens, names)
         if "dev" not in parts:
@@ -114,6 +115,30 @@ def load(
             for part in parts
         }
     return Corpus(**parts, classes=2 if dataset == "sst2" else 5)
+
+
+def _check_kind(folder: pathlib.Path, dataset: str) -> None:
+    """Raise `InputError` for a folder that holds another data set alone.
+
+    What is asked for would be downloaded into it.
+    """
+
+    def first(*names: str) -> pathlib.Path | None:
+        return next((folder / name for name in names if (folder / name).is_file()), None)
+
+    held = {
+        "own": first(*(f"train{end}" for end in own.ENDINGS)),
+        "sst5": first("train.txt", "trees/train.txt", sst.ARCHIVE),
+        "imdb": imdb.found(folder),
+    }
+    below = {"sst5": folder / "sst", "imdb": folder / "imdb"}
+    asked = "sst5" if dataset == "sst2" else dataset
+    others = [name for name, place in held.items() if place and name != asked]
+    if others and not held[asked] and not (asked in below and below[asked].is_dir()):
+        raise InputError(
+            f"{folder}: expected the data of --dataset {dataset}, found {held[others[0]].name};"
+            f" give --dataset {others[0]}, or another folder"
+        )
 
 
 def vocabulary(

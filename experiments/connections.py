@@ -62,8 +62,8 @@ def load(run_dir: str) -> Network:
     if not any(layer.cell.has_agent for layer in layers):
         model = f" --model {config.model}" if hasattr(config, "model") else ""
         raise InputError(
-            f"expected a run whose network chooses connections, found{model} --cell {config.cell}"
-            f" --n_actions {config.n_actions}"
+            f"expected a run whose network chooses connections (--cell dynamic_skip, --n_actions"
+            f" above 1), found{model} --cell {config.cell}; name another run"
         )
     tf.get_logger().setLevel("ERROR")  # each text has a shape of its own, and that is meant
     data = pathlib.Path(config.data_dir).name if config.data_dir else "generated data"

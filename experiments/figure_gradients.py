@@ -39,7 +39,9 @@ class GradientsConfig:
         False, "beside it, before training: as the runs began, and with a forget gate's bias of 0"
     )
     out: str = setting(
-        str(figure_files.FOLDER / "gradients"), "output file without extension", path="stem"
+        "",
+        "output file without extension (empty: gradients in the folder of the first run)",
+        path="stem",
     )
 
 
@@ -236,8 +238,9 @@ def draw(config: GradientsConfig) -> list[pathlib.Path]:
     if config.untrained and lstm is not None and len(names) > 1:
         caption += compared(names, values, lstm)
     title = ", before and after training" if config.untrained else ""
+    stem = config.out or pathlib.Path(config.runs[0], "gradients")
     paths = figure_files.write(
-        figure, config.out, f"Long-term gradients{title} (figure 3)", caption, columns
+        figure, stem, f"Long-term gradients{title} (figure 3)", caption, columns
     )
     for path in paths:
         print(path)

@@ -47,7 +47,7 @@ class NoiseConfig:
     samples: int = setting(4, "samples of each input, for the estimators with several", minimum=2)
     out: str = setting(
         "",
-        "output file without extension (empty: noise, or noise-run, among the figures)",
+        "output file without extension (empty: noise, in the run or among the figures)",
         path="stem",
     )
 
@@ -204,7 +204,7 @@ def draw(config: NoiseConfig) -> list[pathlib.Path]:
     panels[1].set_yticklabels([])
     if config.run:
         panels[0].set_xscale("log")
-    stem = config.out or figure_files.FOLDER / ("noise-run" if config.run else "noise")
+    stem = config.out or pathlib.Path(config.run or figure_files.FOLDER, "noise")
     title = (
         "Noise of the estimators in training" if config.run else "Bias and noise of the estimators"
     )

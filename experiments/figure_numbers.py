@@ -26,7 +26,7 @@ class NumbersConfig:
     run_dir: str = setting("", "folder of the run", path=True)
     out: str = setting(
         "",
-        "output file without extension (empty: numbers-<length> among the figures)",
+        "output file without extension (empty: numbers in the folder of the run)",
         path="stem",
     )
 
@@ -41,7 +41,7 @@ def draw(config: NumbersConfig) -> list[pathlib.Path]:
 
     run_config, trainer, _ = experiment.load(config.run_dir)
     found = inspection.skips(trainer.model, experiment.examples(run_config, "dev"))
-    stem = pathlib.Path(config.out or figure_files.FOLDER / f"numbers{run_config.length + 1}")
+    stem = pathlib.Path(config.out or pathlib.Path(config.run_dir, "numbers"))
     asked, said = show_skips.asked_distance(run_config.length, run_config.label_rule), ""
     if max(asked) <= run_config.n_actions:
         said = " Solved, the squares lie on the diagonal."

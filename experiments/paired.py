@@ -31,9 +31,14 @@ class Difference(NamedTuple):
         return abs(self.mean) > self.half
 
     def text(self, decimals: int) -> str:
-        """The mean and, in square brackets, the interval; empty for a single pair."""
+        """The mean and, in square brackets, the interval; empty for a single pair.
+
+        Pairs that differ by the same amount, as far as it is shown, have no interval.
+        """
         if self.half == math.inf:
             return ""
+        if self.half < 0.5 * 10**-decimals:
+            return f"{self.mean:+z.{decimals}f} (each of {self.pairs} pairs)"
         ends = (self.mean - self.half, self.mean + self.half)
         mean, low, high = (f"{value:+z.{decimals}f}" for value in (self.mean, *ends))
         return f"{mean} [{low}, {high}]"

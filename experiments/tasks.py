@@ -28,10 +28,11 @@ def task_of(run_dir: str, tasks: Collection[str] = TASKS) -> str:
     Raises `InputError` if there is no run, or it is not of one of these tasks.
     """
     file = pathlib.Path(run_dir, "flags.json")
-    if not run_dir or not file.is_file():
+    if not run_dir:
+        raise InputError("expected the folder of a run, found none; name one, such as runs/demo")
+    if not file.is_file():
         raise InputError(
-            f"no run in {run_dir or 'the folder'}: expected the folder that training wrote, with a"
-            " flags.json"
+            f"no run in {run_dir}: expected the folder that training wrote, with a flags.json"
         )
     try:
         task = json.loads(file.read_bytes())["task"]

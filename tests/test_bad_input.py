@@ -106,6 +106,7 @@ def place(tmp_path_factory):
         "nul.txt": b"the cat\n\n\nthe \0 dog\n",
         "unknown.txt": b"the cat\nthe zebra\n",
         "three.conll": b"Anna NNP B-NP I-PER\n\nRome NNP I-LOC\n",
+        "two.conll": b"Anna I-PER\n\nRome I-LOC\n",
         "tag.conll": b"Anna NNP B-NP I-PER\nleft VBD B-VP X-\n",
         "bad.vec": b"the 1 2 3 4\nfilm 1 2 three 4\nanna 1 two 3 4\n",
         "short.vec": b"the 1 2 3\n",
@@ -131,6 +132,7 @@ def place(tmp_path_factory):
         "empty_train": {"train": b""},
         "empty_valid": {"valid": b""},
         "latin": {"train": files["latin.txt"]},
+        "short_test": {"test": b"the cat <unk>\n"},
         "one_line": {"train": b"the cat <unk>\n"},
         "no_unk": {"train": b"the cat sleeps\n" * 30},
     }.items():
@@ -332,6 +334,8 @@ data
     | .*no_train: expected all three texts, found no train.txt; add it
 {TRAIN_LM} {RUN} --data_dir={{p}}/words/no_test
     | .*no_test: expected all three texts, found no test.txt; add it
+{TRAIN_LM} {RUN} --data_dir={{p}}/words/short_test --batch_size=20
+    | .*short_test, test: expected at least --batch_size .* = 21 tokens, found 4; .*
 {TRAIN_LM} {RUN} --data_dir={{p}}/words/empty_train
     | .*train.txt: expected text, found an empty file; get or write it again
 {TRAIN_LM} {RUN} --data_dir={{p}}/words/empty_valid
@@ -394,7 +398,13 @@ data
 {TRAIN_SENT} {RUN} --dataset=own --data_dir={{p}}/nowhere
     | .*nowhere: expected the folder that has the data, found none; check the path
 {TRAIN_SENT} {RUN} --dataset=own --data_dir={{p}}/data/trees
-    | .*trees: expected train.tsv or train.jsonl, found neither; add it
+    | .*trees: expected the data of --dataset own, found train.txt; give --dataset sst5, or .*
+{TRAIN_SENT} {RUN} --dataset=own --data_dir={{p}}/folder
+    | .*folder: expected train.tsv or train.jsonl, found neither; add it
+{TRAIN_SENT} {RUN} --dataset=imdb --data_dir={{p}}/texts/short
+    | .*short: expected the data of --dataset imdb, found train.tsv; give --dataset own, or .*
+{TRAIN_SENT} {RUN} --dataset=sst2 --data_dir={{p}}/texts/short
+    | .*short: expected the data of --dataset sst2, found train.tsv; give --dataset own, or .*
 {TRAIN_SENT} {RUN} --dataset=own --data_dir={{p}}/texts/columns
     | .*train.tsv:1: expected a first line that names the columns, .*; write it so
 {TRAIN_SENT} {RUN} --dataset=own --data_dir={{p}}/texts/latin
@@ -450,7 +460,17 @@ runs
 {NP}/evaluate.py --run_dir={{p}}/{NER}
     | .* holds a run of NER, expected one of NumberPrediction
 {NP}/evaluate.py --run_dir={{p}}/no_best
-    | no checkpoint at .*best.npz: expected a file that training wrote
+    | no checkpoint at .*best.npz: training writes it when an epoch has ended; give its .*
+{NP}/evaluate.py {{p}}/nowhere
+    | no run in .*nowhere: expected the folder that training wrote, .*
+experiments/show_skips.py
+    | expected the folder of a run, found none; name one, such as runs/demo
+experiments/show_skips.py {{p}}/plain
+    | expected a run whose network chooses connections \\(.*\\), found --cell lstm; name another run
+{LM}/generate.py --run_dir={{p}}/{LM} --between=a b
+    | .* holds a run of LanguageModeling, expected one of SentenceVAE, which .*VAE_train.py trains
+{NER}/evaluate.py --run_dir={{p}}/{NER} --file={{p}}/two.conll
+    | .*two.conll:1: expected 4 columns .*, found 2; .* have words and tags: 1,2
 {NP}/evaluate.py --run_dir={{p}}/{NP} --checkpoint={{p}}/cut.npz
     | damaged or unfinished checkpoint .*: .*cut.npz
 {NP}/evaluate.py --run_dir={{p}}/{NP} --checkpoint={{p}}/flipped.npz

@@ -1,10 +1,15 @@
 """FastRNN and FastGRU: what `keras.layers.RNN` computes of the same cells, with its gradients."""
 
+import pathlib
+import re
+import textwrap
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from common import cells
 from common.cells.clockwork import ClockworkCell
 from common.cells.deep_rnn import DeepRNNCell
 from common.cells.grid_lstm import GridLSTMCell
@@ -54,6 +59,18 @@ def draw(layer):
     for n, v in enumerate(v for v in layer.weights if "float" in v.dtype and "rnn" not in v.name):
         v.assign(normal(v.shape, n))
     return layer
+
+
+def cell_of_the_guide():
+    """The one that common/cells/README.md shows, from its text."""
+    guide = pathlib.Path(cells.__path__[0], "README.md").read_text(encoding="utf-8")
+    code = re.search(r" {3}```python\n(.*?class MyCell\(HoistedCell\).*?) {3}```", guide, re.DOTALL)
+    space = {"__package__": "common.cells", "__name__": "common.cells.my_cell"}
+    exec(textwrap.dedent(code[1]), space)
+    return space["MyCell"](H, decay=0.3)
+
+
+CELLS["of the guide"] = cell_of_the_guide
 
 
 def pair(name, **options):

@@ -154,7 +154,7 @@ def test_the_interval_of_a_paired_difference():
     same = paired.of_values({0: 1, 1: 2}, {0: 5, 1: 6})
     assert same == (-4, 0, 2) and same.excludes_zero
     assert not paired.of_values({0: 1, 1: 2}, {0: 1, 1: 2}).excludes_zero
-    assert paired.Difference(-0.001, 0.002, 2).text(2) == "+0.00 [+0.00, +0.00]"  # no minus zero
+    assert paired.Difference(-0.001, 0.002, 2).text(2) == "+0.00 (each of 2 pairs)"  # no minus zero
     single = paired.of_values({0: 1, 1: 2}, {0: 5})
     assert single == (-4, math.inf, 1) and not single.excludes_zero and single.text(2) == ""
     assert paired.of_values({0: 1}, {1: 1}) is None
@@ -197,7 +197,7 @@ def test_what_a_table_shows(three_seeds):
     assert f"| test, greedy | {difference} | seeds |" in report.markdown("cells")
     page = html_report.render()
     assert f"<th>{difference}</th>" in page and difference in status.table("cells")
-    assert row_of("cells", "straight_through")[-5] == "+1.00 [+1.00, +1.00]"
+    assert row_of("cells", "straight_through")[-5] == "+1.00 (each of 2 pairs)"
     assert row_of("cells", "random_skip")[-5] == "+6.00 [-6.71, +18.71]"
     assert row_of("cells", "lstm")[-5] == row_of("cells", "gru")[-5] == ""
     straight = TABLES["cells"].rows["straight_through"].label
@@ -270,7 +270,7 @@ def test_the_trial_shows_the_row_that_dev_chose(three_seeds):
         "102.0 ± 0.0 (2)",
         "",
         "100.0 ± 1.4 (2): K = 5, lamda 1 (of 2 rows)",
-        "-14.0 [-14.0, -14.0]",
+        "-14.0 (each of 2 pairs)",
         "-2.0 [-14.7, +10.7]",
         "`lm`",
     ]

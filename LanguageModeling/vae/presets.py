@@ -39,7 +39,7 @@ class _Annealing:
 class VAEConfig(cells.flags_of([Sigmoid]), _Annealing, RunConfig):
     """Train a variational autoencoder of sentences (Bowman et al. 2016)."""
 
-    task = "SentenceVAE"
+    task, program = "SentenceVAE", "LanguageModeling/VAE_train.py"
     without_effect = {"mc_dropout": "its samples are vectors of sentences"}
     options = {
         **RunConfig.options,

@@ -12,7 +12,7 @@ class RecallConfig(RunConfig):
     Mongia, RNNs with skip connections. The answer is given after the last input.
     """
 
-    task = "Recall"
+    task, program = "Recall", "NumberPrediction/train_recall.py"
     without_effect = {
         "dropout": "this network drops no units",
         "data_dir": "the sequences are always generated",

@@ -27,7 +27,7 @@ class Level:
         raise NotImplementedError
 
     def matrices(self) -> Tensors:
-        """What each product multiplies by, [N, M] each."""
+        """The weights that each product multiplies by, [N, M] each."""
         raise NotImplementedError
 
     def vectors(self) -> Tensors:
@@ -75,7 +75,7 @@ class HoistedCell(Level, RecurrentCell):
             before, left = left[: level.n_states], left[level.n_states :]
             addends, others = map(narrow, level.project(below))
             products = [
-                lambda a, u=u, add=add: a @ u + add
+                lambda a, u=u, add=add: a @ tf.convert_to_tensor(u) + add
                 for u, add in zip(level.matrices(), addends, strict=True)
             ]
             if level.delay > 1:

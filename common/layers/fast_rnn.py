@@ -65,7 +65,7 @@ class HoistedRNN(keras.layers.RNN):
             past, left = _slots(left[: level.n_states], level.delay), left[level.n_states :]
             addends, others = level.project(below)
             vectors = [tf.cast(a, past[0].dtype) for a in level.vectors()]
-            matrices = list(level.matrices())
+            matrices = [tf.convert_to_tensor(u) for u in level.matrices()]
             k = level.delay
             states = recurrence(Inputs(past, list(addends), list(others), matrices, vectors))
             below = level.finish([a[k - 1 : -1] for a in states], [a[k:] for a in states], below)

@@ -47,14 +47,18 @@ def load_run(
     if not run_dir:
         raise InputError(
             "--run_dir is empty: name the folder of a run, such as"
-            " runs/NumberPrediction/paper-dynamic_skip-seed0"
+            f" runs/{config_class.task}/paper-dynamic_skip-seed0"
         )
     changes = {name: value for name, value in changes.items() if value is not None}
     config = dataclasses.replace(load_config(run_dir, config_class), **changes)
     config.check_read(changes)
-    _, arrays, _ = checkpoint.load(
-        checkpoint_file or pathlib.Path(run_dir, "checkpoints", "best.npz")
-    )
+    best = pathlib.Path(run_dir, "checkpoints", "best.npz")
+    if not (checkpoint_file or best.is_file()):
+        raise InputError(
+            f"no checkpoint at {best}: training writes it when an epoch has ended; give its command"
+            " again"
+        )
+    _, arrays, _ = checkpoint.load(checkpoint_file or best)
     set_precision(config)
     model = make_model(config)
     restore(model.variables, arrays)

@@ -21,7 +21,8 @@ def load_config(path: str | os.PathLike, config_class: type) -> Any:
     stored = read_flags(pathlib.Path(path))
     task = getattr(config_class, "task", None)
     if stored["task"] != task:
-        raise InputError(f"{path} holds a run of {stored['task']}, expected one of {task}")
+        made = f", which {one} trains" if (one := getattr(config_class, "program", "")) else ""
+        raise InputError(f"{path} holds a run of {stored['task']}, expected one of {task}{made}")
     flags = of_today(config_class, stored["flags"])
     if other := set(flags) - set(settings(config_class)):
         names = ", ".join(sorted(other))
