@@ -19,10 +19,10 @@ LONG = os.environ.get("DYNAMIC_SKIP_LONG")
 @pytest.mark.parametrize(
     "tasks",
     [
-        "words fit",
+        "words",
         pytest.param(
             "numbers tags texts mixed numbers_random_skip numbers_skip_lstm tags_skip_lstm"
-            " texts_skip_lstm fit_masked",
+            " texts_skip_lstm fit fit_masked",
             marks=pytest.mark.skipif(
                 not LONG, reason="minutes: DYNAMIC_SKIP_LONG=1 python -m pytest --last-skipped"
             ),
