@@ -237,6 +237,8 @@ PAIRINGS = {
     "targets by name of a list": ("list", ["mse", "mae"], None, {"a": ONES, "z": TENS}),
     "a target for each loss": ("list", [None, "mae"], None, [TENS]),
     "a target for each of a dict's": ("dict", {"z": "mse", "a": None}, None, [TENS]),
+    "some targets of a dict's": ("dict", {"z": "mse", "m": None, "a": "mae"}, None, [ONES, TENS]),
+    "weights of some of a dict's": ("dict", {"z": "mse", "a": "mae"}, [1.0, 0.1], [ONES, TENS]),
     "two losses of one output": ("one", ["mse", "mae"], [0.1, 1.0], TENS),
 }
 
@@ -247,7 +249,8 @@ def test_rewards_are_paired_as_keras_pairs_them(case):
     kind, loss, weights, y = PAIRINGS[case]
     inputs = keras.Input([T, D])
     h = keras.layers.Flatten()(inputs)
-    outputs = {name: keras.layers.Dense(1, name=name)(h) for name in "za"}
+    names = "zma" if "some" in case else "za"
+    outputs = {name: keras.layers.Dense(1, name=name)(h) for name in names}
     outputs = {"dict": outputs, "list": [*outputs.values()], "one": outputs["z"]}[kind]
     model = keras.Model(inputs, outputs)
     model.compile("sgd", loss, weights)

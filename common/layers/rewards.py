@@ -28,45 +28,44 @@ def rewards_of(
     targets may leave out the outputs without a loss; of several losses of one output the first
     counts.
     """
-    names = list(y_pred) if isinstance(y_pred, dict) else output_names
-
-    def per_output(value: Any, n: int):
-        if _is_list(value) and _n_leaves(value) == _n_leaves(y_pred):
-            value = _as(y_pred, value)
-        if isinstance(value, dict):
-            return [value.get(name) for name in names]
-        return list(value) if _is_list(value) else [value] * n
-
-    if isinstance(loss, dict) and not isinstance(y_pred, dict):  # in which order lists are, then
-        loss, loss_weights = (
-            [value[name] for name in names] if isinstance(value, dict) else value
-            for value in (loss, loss_weights)
-        )
+    paths, predictions = zip(*keras.tree.flatten_with_path(y_pred), strict=True)
     if loss_weights is not None and keras.tree.is_nested(loss):
-        loss_weights = _as(loss, loss_weights)
-    predictions = per_output(y_pred, 1)
-    if not keras.tree.is_nested(y_pred) and _is_list(loss):  # of one output the first counts
-        loss, loss_weights = (v[0] if _is_list(v) else v for v in (loss, loss_weights))
-    losses_, weights = (per_output(value, len(predictions)) for value in (loss, loss_weights))
-    if _is_list(y) and len(y) == sum(one is not None for one in losses_) < len(predictions):
+        if isinstance(loss, dict):
+            loss_weights = _by_name(loss_weights, y_pred, output_names)
+        loss_weights = _as(_by_name(loss, y_pred, output_names), loss_weights)
+    if not keras.tree.is_nested(y_pred) and _is_list(loss):
+        loss, loss_weights = (one[0] if _is_list(one) else one for one in (loss, loss_weights))
+
+    def per_output(value: Any):
+        value = _by_name(value, y_pred, output_names)
+        if _is_list(value) and _n_leaves(value) == len(predictions):
+            value = _as(y_pred, value)
+        return [_at(path, value) for path in paths]
+
+    losses_of, weights, samples = map(per_output, (loss, loss_weights, sample_weight))
+    if _is_list(y) and len(y) == len(paths) - losses_of.count(None) < len(paths):
         given = iter(y)
-        y = [None if one is None else next(given) for one in losses_]
-        y = dict(zip(names, y, strict=True)) if isinstance(y_pred, dict) else y
-    columns = (per_output(value, len(predictions)) for value in (y, sample_weight))
-    rewards = []
-    for prediction, one_loss, weight, truth, sample in zip(
-        predictions, losses_, weights, *columns, strict=True
-    ):
-        if one_loss is None:
-            continue
-        if isinstance(prediction, dict | list | tuple):  # outputs in an output
-            rewards += rewards_of(one_loss, weight, truth, prediction, sample, None)
-        else:
-            reward = -_OfEachExample(one_loss, truth, prediction)(truth, prediction, sample)
-            rewards.append(reward * (1.0 if weight is None else weight))
+        targets = [None if one is None else next(given) for one in losses_of]
+    else:
+        targets = per_output(y)
+    rewards = [
+        -_OfEachExample(one, truth, prediction)(truth, prediction, sample)
+        * (1.0 if weight is None else weight)
+        for one, weight, truth, prediction, sample in zip(
+            losses_of, weights, targets, predictions, samples, strict=True
+        )
+        if one is not None
+    ]
     if not rewards:
         raise ValueError("the agents are rewarded with the compiled loss: give compile() a loss")
     return rewards
+
+
+def _by_name(value: Any, y_pred: Any, output_names: Sequence[str] | None) -> Any:
+    """What is given by the names of a list of outputs, or of one, as a list."""
+    if isinstance(value, dict) and not isinstance(y_pred, dict):
+        return [value.get(name) for name in output_names]
+    return value
 
 
 def _is_list(value: Any) -> bool:
@@ -80,6 +79,16 @@ def _n_leaves(value: Any) -> int:
 def _as(structure: Any, value: Any) -> Any:
     """A value's leaves, one after another, in another structure; of a dict in order of its keys."""
     return keras.tree.pack_sequence_as(structure, keras.tree.flatten(value))
+
+
+def _at(path: tuple, value: Any) -> Any:
+    """What a structure has for the output of that path: None if nothing, a leaf for all below."""
+    for key in path:
+        if isinstance(value, dict):
+            value = value.get(key)
+        elif _is_list(value):
+            value = value[key]
+    return value
 
 
 def on_steps(rewards: list[tf.Tensor], mask: tf.Tensor, layer: keras.layers.RNN) -> tf.Tensor:
