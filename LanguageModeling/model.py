@@ -8,7 +8,6 @@ import tensorflow as tf
 
 from common import objective
 from common.layers.make_layer import auxiliary, run_layer
-from common.losses import mixture
 from common.ops.agent import Trace
 from common.ops.mixture import by_chain, log_mean, repeated
 from common.ops.random import fold
@@ -174,8 +173,6 @@ class LanguageModel(keras.Model):
         """
         config = self.config
         reward = log_likelihood if config.reward == "log_likelihood" else tf.exp(log_likelihood)
-        if config.reward == "mixture":
-            log_likelihood, reward = mixture(log_likelihood, config.n_train_samples)
         agent_loss = objective.agent_loss(config.agent_options, schedule)
         agents = {} if trace is None else {"": objective.Agent(trace, reward, agent_loss)}
         task_loss, n_steps = -part_of_mean(log_likelihood), log_likelihood.shape[1]

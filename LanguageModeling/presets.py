@@ -97,8 +97,8 @@ class LanguageConfig(
     max_grad_norm: float = setting(5.0, minimum=0)
     reward: str = setting(
         "log_likelihood",
-        "reward: log p(word), a mixture's, or p",
-        choices=("log_likelihood", "mixture", "likelihood"),
+        "reward: log p(word), or p",
+        choices=("log_likelihood", "likelihood"),
     )
     rl_weight: float = setting(0.3, minimum=0)
     entropy_weight: float = setting(0.02, minimum=0)

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from common import objective
 from common.layers.make_layer import auxiliary
-from common.losses import masked_mean, mixture
+from common.losses import masked_mean
 from common.ops.agent import Trace
 from common.ops.mixture import by_chain, log_mean, repeated
 from common.ops.random import dropout_mask, fold
@@ -76,12 +76,9 @@ class NERModel(Network):
 
         Sentences of weight 0 only fill up the batch.
         """
-        reward = log_likelihood
-        if self.config.reward == "mixture":
-            log_likelihood, reward = mixture(log_likelihood, self.config.n_train_samples)
         agent_loss = objective.agent_loss(self.config.agent_options, schedule)
         agents = {
-            name: objective.Agent(trace, reward, agent_loss)
+            name: objective.Agent(trace, log_likelihood, agent_loss)
             for name, trace in zip(("forward", "backward"), traces, strict=True)
             if trace is not None
         }

@@ -110,11 +110,6 @@ class NERConfig(cells.flags_of([DilatedOptions]), _Model, RunConfig):
     learning_rate_decay: float = setting(0.05, "d in learning_rate / (1 + d * epoch)", minimum=0)
     momentum: float = setting(0.9, "momentum of the gradients", minimum=0, maximum=0.999)
     max_grad_norm: float = setting(5.0, minimum=0)
-    reward: str = setting(
-        "log_likelihood",
-        "reward: log p(tags) of one sample or of a mixture",
-        choices=("log_likelihood", "mixture"),
-    )
     entropy_weight: float = setting(0.01, minimum=0)
     max_train_examples: int = setting(
         0, "train on a random sample of this many sentences (0: all)", minimum=0

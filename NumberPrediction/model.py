@@ -74,8 +74,6 @@ class NumberModel(keras.Model):
         config = self.config
         log_likelihood, right = judged(logits, labels)
         reward = log_likelihood if config.reward == "log_likelihood" else 2 * right - 1
-        if config.reward == "mixture":
-            log_likelihood, reward = losses.mixture(log_likelihood, config.n_train_samples)
         task_loss, task_weight, agents = -part_of_mean(log_likelihood), 1.0, {}
         if trace is not None and config.reward == "released":
             task_weight = 1 / N_DIGITS  # the release divides by the number of classes

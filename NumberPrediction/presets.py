@@ -34,9 +34,9 @@ class NumberConfig(RunConfig):
     n_test: int = setting(10_000, "number of test examples, if they are generated", minimum=1)
     reward: str = setting(
         "log_likelihood",
-        "reward of the agent: log p(label) of one sample or of a mixture, +1 or -1 for a"
-        " right or wrong answer, or the release's loss",
-        choices=("log_likelihood", "mixture", "sign", "released"),
+        "reward of the agent: log p(label), +1 or -1 for a right or wrong answer, or the release's"
+        " loss",
+        choices=("log_likelihood", "sign", "released"),
     )
     n_actions: int = setting(10, minimum=1)
     batch_size: int = setting(100, minimum=1)

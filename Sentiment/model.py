@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from common import objective
 from common.layers.make_layer import auxiliary, make_layer, run_layer
-from common.losses import masked_mean, mixture
+from common.losses import masked_mean
 from common.ops.agent import Trace
 from common.ops.mixture import log_mean, repeated
 from common.ops.random import dropout, fold
@@ -166,8 +166,6 @@ class SentimentModel(keras.Model):
         """
         log_likelihood, right = judged(logits, labels)
         reward = 2 * right - 1 if self.config.reward == "sign" else log_likelihood
-        if self.config.reward == "mixture":
-            log_likelihood, reward = mixture(log_likelihood, self.config.n_train_samples)
         options = self.config.agent_options
         if values is not None:
             options["baseline"] = tf.stop_gradient(values)

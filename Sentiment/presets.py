@@ -82,8 +82,8 @@ class SentimentConfig(cells.flags_of([JumpOptions]), _Model, RunConfig):
     )
     reward: str = setting(
         "log_likelihood",
-        "reward: log p(label) of a sample or a mixture, or right or wrong",
-        choices=("log_likelihood", "mixture", "sign"),
+        "reward: log p(label), or right or wrong",
+        choices=("log_likelihood", "sign"),
     )
     baseline: str = setting(
         POLICY_GRADIENT.baseline,
@@ -104,10 +104,9 @@ class SentimentConfig(cells.flags_of([JumpOptions]), _Model, RunConfig):
                 f"--model jump has the only agent, got --cell {self.cell} with another: give"
                 " --cell lstm, or another without"
             )
-        if self.baseline == "learned" and (self.model != "jump" or self.reward == "mixture"):
+        if self.baseline == "learned" and self.model != "jump":
             raise InputError(
-                "--baseline learned expects --model jump and a --reward other than mixture, which"
-                " needs none: change one of them"
+                f"--baseline learned expects --model jump, got {self.model}: change one of them"
             )
         if self.phrases and self.dataset not in ("sst5", "sst2"):
             raise InputError(

@@ -13,7 +13,6 @@ is `credit="total", entropy="sampled"` with both weights 1. The other options ha
 expectation and less variance.
 """
 
-import math
 import warnings
 
 import tensorflow as tf
@@ -21,7 +20,7 @@ import tensorflow as tf
 from .cells.unheard import ALONE
 from .choices import BASELINES, CREDITS, ENTROPIES, POLICY_GRADIENT, one_of
 from .ops.agent import Trace
-from .ops.mixture import by_chain, log_mean, repeated
+from .ops.mixture import by_chain
 from .ops.replicas import count, part_of_mean, total
 from .ops.shapes import expect
 
@@ -133,40 +132,6 @@ def policy_gradient(
         value -= leave_one_out(value, trace.mask, n_samples)
     loss = -masked_mean(trace.log_probs * tf.stop_gradient(value), trace.mask)
     return loss - entropy_weight * masked_mean(trace.entropies, trace.mask) if analytic else loss
-
-
-def mixture(log_likelihood: tf.Tensor, n_samples: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """The objective and the rewards of a mixture of S samples (VIMCO, Mnih & Rezende 2016).
-
-        L        = log 1/S sum_s p_s
-        L_{-s}   = log 1/S ( sum_{r != s} p_r + exp mean_{r != s} log p_r )
-        reward_s = S (L - L_{-s})
-
-    A reward is what its sample adds to the log-likelihood of the mixture, so it needs no baseline;
-    with one, that mixes samples, the gradient would be biased.
-
-    Args:
-        log_likelihood: log p_s [S * B, ...] in nats, sample after sample.
-        n_samples: S, at least 2.
-
-    Returns:
-        L, once for each sample, and the rewards, [S * B, ...] each.
-
-    Raises:
-        ValueError: fewer than two samples.
-    """
-    if n_samples < 2:
-        raise ValueError(f"n_samples must be at least 2 for a mixture; received {n_samples}")
-    each, shape = by_chain(log_likelihood, n_samples), tf.shape(log_likelihood)
-    together = log_mean(log_likelihood, n_samples)
-    others = (tf.reduce_sum(each, 0) - each) / (n_samples - 1)
-    own = tf.reshape(
-        tf.eye(n_samples, dtype=tf.bool), [n_samples] * 2 + [1] * (each.shape.rank - 1)
-    )
-    without = tf.where(own, others[:, None], each[None])  # [S, S, B, ...]
-    without = tf.reduce_logsumexp(without, 1) - math.log(n_samples)
-    reward = tf.reshape(n_samples * (together - without), shape)
-    return repeated(together, n_samples), reward
 
 
 def at_last_step(value: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:

@@ -89,8 +89,8 @@ def test_help_says_what_the_task_says_of_a_flag(capsys):
     """A task has words, choices and defaults of its own for options that cells share."""
     config_class, presets = config_and_presets("LanguageModeling.presets")
     printed = " ".join(shown(config_class, presets, capsys, "--help").split())
-    reward = "--reward=log_likelihood reward: log p(word), a mixture's, or p"
-    assert f"{reward} [log_likelihood, mixture, likelihood]" in printed
+    reward = "--reward=log_likelihood reward: log p(word), or p"
+    assert f"{reward} [log_likelihood, likelihood]" in printed
     assert "--rl_weight=0.3 " in printed
     config_class, presets = config_and_presets("NumberPrediction.presets")
     assert "--n_actions=10 " in shown(config_class, presets, capsys, "--help")

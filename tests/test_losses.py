@@ -370,57 +370,6 @@ def test_unbiased_for_two_samples_of_one_input(layer):
         assert_same(estimate, wanted)
 
 
-@pytest.mark.parametrize("mode", ["eager", "graph", "xla"])
-def test_mixture_by_hand(mode):
-    """Values and rewards of VIMCO for three samples of two inputs, with NumPy in float64."""
-    log_p = np.random.default_rng(1).normal(size=(6, 4)) * 3
-    run = (
-        losses.mixture
-        if mode == "eager"
-        else tf.function(losses.mixture, jit_compile=mode == "xla")
-    )
-    together, rewards = (a.numpy() for a in run(tf.constant(log_p, tf.float32), 3))
-    for row in range(6):
-        samples = log_p[row % 2 :: 2]
-        s = row // 2
-        value = np.log(np.exp(samples).mean(0))
-        others = np.delete(samples, s, 0)
-        without = np.log((np.exp(others).sum(0) + np.exp(others.mean(0))) / 3)
-        np.testing.assert_allclose(together[row], value, rtol=1e-5, atol=1e-5)
-        np.testing.assert_allclose(rewards[row], 3 * (value - without), rtol=1e-4, atol=1e-4)
-    with pytest.raises(ValueError, match="at least 2 for a mixture; received 1"):
-        losses.mixture(tf.zeros([2]), 1)
-
-
-def test_the_mixture_is_unbiased(layer):
-    """Of the agent's weights and of what the samples' likelihoods depend on, over all pairs."""
-
-    @tf.function
-    def gradients():
-        with tf.GradientTape(persistent=True) as tape:
-            every = Enumeration(layer, T, 11, "end")
-            trace, rewards, probs = pairs(every, every)
-            log_p = tf.stop_gradient(tf.reduce_sum(rewards, 2))  # [pairs, 2]
-            together = tf.reduce_logsumexp(log_p, 1) - np.log(2)
-            of_both = tf.reshape(every.probs[:, None] * every.probs, [-1])  # with its gradient
-            objective = -tf.reduce_sum(of_both * together) / T
-            _, learned = losses.mixture(tf.reshape(tf.transpose(log_p), [-1]), 2)
-            learned = tf.reshape(learned, [2, -1])
-
-            def estimate(one):
-                trace, learned = Trace(*one[0]), one[1]
-                at_end = losses.at_last_step(learned, trace.mask)
-                return losses.policy_gradient(trace, at_end, baseline="none", n_samples=2)
-
-            each = tf.vectorized_map(estimate, (tuple(trace), tf.transpose(learned)))
-            found = tf.reduce_sum(probs * each)
-        weights = agent_weights(layer)
-        return tape.gradient(objective, weights), tape.gradient(found, weights)
-
-    wanted, found = gradients()
-    assert_same(found, wanted)
-
-
 def test_arrays_lists_and_masks_of_other_types():
     """As TensorFlow's own functions take them; the given array stays as it is."""
     rewards, mask = REWARDS.numpy(), MASK.numpy() > 0

@@ -86,7 +86,9 @@ class Objective:
     Tasks use these defaults unless they declare their own.
     """
 
-    reward: str = setting("log_likelihood", "reward of the agent")
+    reward: str = setting(
+        "log_likelihood", "reward of the agent: log p(truth)", choices=("log_likelihood",)
+    )
     credit: str = setting(
         POLICY_GRADIENT.credit,
         "return of an action: rewards from its step on, or all",

@@ -119,10 +119,6 @@ class RunConfig(
         for name, why in self.without_effect.items():
             if getattr(self, name) != known[name].default:
                 raise InputError(f"--{name} has no effect here ({why}): leave it out")
-        if self.reward == "mixture" and self.train_samples == 1:
-            raise InputError(
-                "--reward mixture compares samples of one example: give --train_samples, 2 or more"
-            )
         if self.mc_dropout and (self.eval_samples == 1 or self.dropout == 0):
             raise InputError(
                 "--mc_dropout mixes predictions of networks without some of their units: give"
@@ -227,8 +223,7 @@ class RunConfig(
         options = {name: getattr(self, name) for name in cells.names(cells.Objective)}
         options["n_samples"] = options.pop("train_samples")
         del options["entropy_decay"]
-        if options.pop("reward") == "mixture":  # its rewards have their baseline
-            options["baseline"] = "none"
+        del options["reward"]
         return options if ESTIMATORS[self.estimator] == "reward" else options | {"rl_weight": 0.0}
 
     def faded(self, epoch: int) -> dict[str, float]:

@@ -200,7 +200,7 @@ LANGUAGE = {
             **{
                 name: row
                 for name, row in trial(5).items()
-                if name not in ("literal_lamda0.5", "samples_lamda0.5", "mixture_lamda0.5")
+                if name not in ("literal_lamda0.5", "samples_lamda0.5")
             },
             **_straight_through(0.02),
             # Level with straight-through, whose mixture is better, in 1.7 times the time of a step.

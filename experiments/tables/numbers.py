@@ -159,10 +159,6 @@ NUMBERS = {
                 "policy gradient, 4 samples of each example",
                 {"train_samples": 4, "batch_size": 25},
             ),
-            "mixture": Row(
-                "mixture of 4 samples (VIMCO)",
-                {"train_samples": 4, "batch_size": 25, "reward": "mixture"},
-            ),
             "straight_through": Row(
                 "straight-through", {"estimator": "straight_through"}, of="cells21/straight_through"
             ),
