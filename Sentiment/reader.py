@@ -91,7 +91,6 @@ def load(
             f"{folder}: expected the folder that has the data, found none{seen_from(folder)}; check"
             " the path"
         )
-    _check_kind(folder, dataset)
     if dataset == "own":
         parts, names = own.read_parts(folder, max_tokens, names)
         if "dev" not in parts:
@@ -102,6 +101,7 @@ def load(
                 " validate, found too few; add dev.tsv or dev.jsonl"
             )
         return Corpus(**parts, classes=len(names), names=names)
+    _check_kind(folder, dataset)
     if dataset == "imdb":
         train, test = imdb.read_imdb(imdb.find(folder), max_tokens, cache_dir=cache_dir)
         return Corpus(*split(train, DEV_SHARE, seed), test, 2)
@@ -134,7 +134,7 @@ def _check_kind(folder: pathlib.Path, dataset: str) -> None:
     below = {"sst5": folder / "sst", "imdb": folder / "imdb"}
     asked = "sst5" if dataset == "sst2" else dataset
     others = [name for name, place in held.items() if place and name != asked]
-    if others and not held[asked] and not (asked in below and below[asked].is_dir()):
+    if others and not held[asked] and not below[asked].is_dir():
         raise InputError(
             f"{folder}: expected the data of --dataset {dataset}, found {held[others[0]].name};"
             f" give --dataset {others[0]}, or another folder"

@@ -92,8 +92,8 @@ def policy_gradient(
 
     Args:
         trace: of the sequences.
-        rewards: r [B, T], zero at masked steps; a reward for the whole sequence stands at its last
-            step.
+        rewards: r [B, T]; one at a masked step counts in the returns of the steps before it; a
+            reward for the whole sequence stands at its last step that is not masked.
         credit: "to_go" or "total".
         baseline: "none", "leave_one_out", or a prediction of the return of the rewards [B, T].
         entropy: "analytic" or "sampled".

@@ -19,11 +19,12 @@ T95 = (
 
 
 class Difference(NamedTuple):
-    """The mean of paired differences, half of its 95 % interval, and the number of pairs."""
+    """The mean of paired differences, half of its 95 % interval, how many, how far apart."""
 
     mean: float
     half: float
     pairs: int
+    spread: float
 
     @property
     def excludes_zero(self) -> bool:
@@ -37,7 +38,7 @@ class Difference(NamedTuple):
         """
         if self.half == math.inf:
             return ""
-        if self.half < 0.5 * 10**-decimals:
+        if max(self.half, self.spread) < 0.5 * 10**-decimals:
             return f"{self.mean:+z.{decimals}f} (each of {self.pairs} pairs)"
         ends = (self.mean - self.half, self.mean + self.half)
         mean, low, high = (f"{value:+z.{decimals}f}" for value in (self.mean, *ends))
@@ -54,9 +55,10 @@ def of_values(ours: Mapping[int, float], theirs: Mapping[int, float]) -> Differe
         return None
     n, mean = len(found), statistics.fmean(found)
     if n == 1:
-        return Difference(mean, math.inf, 1)
+        return Difference(mean, math.inf, 1, 0.0)
     quantile = T95[min(n - 1, len(T95)) - 1]
-    return Difference(mean, quantile * statistics.stdev(found) / math.sqrt(n), n)
+    half = quantile * statistics.stdev(found) / math.sqrt(n)
+    return Difference(mean, half, n, max(found) - min(found))
 
 
 def shown(key: str) -> tuple[list[str], list[read_results.Line]]:

@@ -13,10 +13,10 @@ def rows(key: str) -> list[str]:
 
 
 def rows_of(key: str, cell: str) -> list[str]:
-    """The rows of a table with results of a --cell."""
+    """The rows of a table that can be run, with results of a --cell."""
     return [
         name
-        for name in TABLES[key].rows
+        for name in rows(key)
         if read_results.results_of(key, name) and read_results.cell_of(key, name) == cell
     ]
 

@@ -398,9 +398,9 @@ data
 {TRAIN_SENT} {RUN} --dataset=own --data_dir={{p}}/nowhere
     | .*nowhere: expected the folder that has the data, found none; check the path
 {TRAIN_SENT} {RUN} --dataset=own --data_dir={{p}}/data/trees
-    | .*trees: expected the data of --dataset own, found train.txt; give --dataset sst5, or .*
-{TRAIN_SENT} {RUN} --dataset=own --data_dir={{p}}/folder
-    | .*folder: expected train.tsv or train.jsonl, found neither; add it
+    | .*trees: expected train.tsv or train.jsonl, found neither; add it
+{TRAIN_SENT} {RUN} --dataset=imdb --data_dir={{p}}/data/trees
+    | .*trees: expected the data of --dataset imdb, found train.txt; give --dataset sst5, or .*
 {TRAIN_SENT} {RUN} --dataset=imdb --data_dir={{p}}/texts/short
     | .*short: expected the data of --dataset imdb, found train.tsv; give --dataset own, or .*
 {TRAIN_SENT} {RUN} --dataset=sst2 --data_dir={{p}}/texts/short

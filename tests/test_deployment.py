@@ -95,6 +95,17 @@ def test_step_by_step_keeps_the_precision():
     assert made(x).numpy() == pytest.approx(model(x).numpy(), abs=1e-12)
 
 
+def test_a_file_begins_at_zero_states_and_the_model_keeps_its_own():
+    layer = common.DynamicSkipLSTM(3, n_actions=2, stateful=True)
+    model, x = keras.Sequential([keras.Input(batch_shape=(1, 4, 3)), layer]), numbers(1, 4, 3)
+    expected = model(x).numpy()
+    states = [v.numpy() for v in layer.states]
+    assert deployment._of_zero_states(model, x).numpy() == pytest.approx(expected, abs=1e-6)
+    for v, state in zip(layer.states, states, strict=True):
+        np.testing.assert_array_equal(v, state)
+        assert state.any()
+
+
 def of(layer):
     return keras.Sequential([keras.Input([7, 3]), layer])
 
@@ -223,6 +234,9 @@ def test_nothing_is_written_where_a_file_would_be_wrong(model, monkeypatch, tmp_
     monkeypatch.setattr(deployment, "_run_tflite", lambda *_: [1e6 * found * (1 + 1e-6)])
     common.export(hidden, tmp_path / "as_the_model.tflite")  # rounded
     (tmp_path / "as_the_model.tflite").unlink()
+    hidden.layers[0].factor = np.inf
+    with pytest.raises(ValueError, match="found a difference of"):
+        common.export(hidden, tmp_path / "a.tflite")
     monkeypatch.undo()
     strings = keras.Model(one := keras.Input([], dtype="string"), one)
     with pytest.raises(ValueError, match="expected inputs of numbers, received the input"):

@@ -239,6 +239,9 @@ PAIRINGS = {
     "a target for each of a dict's": ("dict", {"z": "mse", "a": None}, None, [TENS]),
     "some targets of a dict's": ("dict", {"z": "mse", "m": None, "a": "mae"}, None, [ONES, TENS]),
     "weights of some of a dict's": ("dict", {"z": "mse", "a": "mae"}, [1.0, 0.1], [ONES, TENS]),
+    "one loss, a list of its weight": ("dict", "mse", [0.5], {"z": ONES, "a": TENS}),
+    "one loss, its weight by a name": ("list", "mse", {"z": 0.5}, [ONES, TENS]),
+    "fewer losses than outputs": ("list", ["mse"], None, [ONES, TENS]),
     "two losses of one output": ("one", ["mse", "mae"], [0.1, 1.0], TENS),
 }
 

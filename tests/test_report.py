@@ -147,16 +147,17 @@ def test_the_interval_of_a_paired_difference():
     """By hand: pairs -4, -4, -1: mean -3, variance 3, so 4.303 sqrt(3 / 3) with 2 degrees."""
     ours, theirs = {0: 1.0, 1: 3.0, 2: 8.0, 7: 99.0}, {2: 9.0, 1: 7.0, 0: 5.0, 5: 0.0}
     found = paired.of_values(ours, theirs)
-    assert found == pytest.approx((-3, 4.303, 3)) and not found.excludes_zero
+    assert found == pytest.approx((-3, 4.303, 3, 3)) and not found.excludes_zero
     assert found.text(2) == "-3.00 [-7.30, +1.30]"
     # -4, -6: mean -5, variance 2, 12.706 sqrt(2 / 2) with 1 degree
-    assert paired.of_values({0: 1, 1: 1}, {0: 5, 1: 7}) == pytest.approx((-5, 12.706, 2))
+    assert paired.of_values({0: 1, 1: 1}, {0: 5, 1: 7}) == pytest.approx((-5, 12.706, 2, 2))
     same = paired.of_values({0: 1, 1: 2}, {0: 5, 1: 6})
-    assert same == (-4, 0, 2) and same.excludes_zero
+    assert same == (-4, 0, 2, 0) and same.excludes_zero
     assert not paired.of_values({0: 1, 1: 2}, {0: 1, 1: 2}).excludes_zero
-    assert paired.Difference(-0.001, 0.002, 2).text(2) == "+0.00 (each of 2 pairs)"  # no minus zero
+    alike = paired.Difference(-0.001, 0.002, 2, 0.001)  # no minus zero
+    assert alike.text(2) == "+0.00 (each of 2 pairs)"
     single = paired.of_values({0: 1, 1: 2}, {0: 5})
-    assert single == (-4, math.inf, 1) and not single.excludes_zero and single.text(2) == ""
+    assert single == (-4, math.inf, 1, 0) and not single.excludes_zero and single.text(2) == ""
     assert paired.of_values({0: 1}, {1: 1}) is None
     many = {seed: float(seed % 2) for seed in range(100)}  # their variance is 25/99
     assert paired.of_values(many, dict.fromkeys(many, 0.0)).half == pytest.approx(

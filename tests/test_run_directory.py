@@ -363,7 +363,10 @@ def test_load_config_refuses(tmp_path):
     stored = flags_of(tmp_path)
     stored["flags"]["lamda"] = 7
     (tmp_path / "flags.json").write_text(json.dumps(stored))
-    with pytest.raises(InputError, match="--lamda expects a value from 0 to 1, got 7.0"):
+    with pytest.raises(
+        InputError,
+        match=r"another version of this program \(--lamda expects a value from 0 to 1, got 7.0",
+    ):
         load_config(tmp_path, Config)
     stored["flags"] |= {"lamda": 1.0, "of_old": 1}
     (tmp_path / "flags.json").write_text(json.dumps(stored))

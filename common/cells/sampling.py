@@ -34,11 +34,11 @@ def sampled(seed: int, chain: int = 0) -> Iterator[_Chain]:
     """A context in which layers that are called draw their distances at inference too.
 
     What they draw follows from `seed`, the number of the chain and the order of the calls; the
-    layers' own random streams stay where they are. `n_draws` of what it gives counts the calls that
-    drew.
+    layers' own random streams stay where they are. It yields an object whose `n_draws` counts the
+    calls that drew.
 
     Raises:
-        ValueError: entered outside, a layer draws inside of a `tf.function`.
+        ValueError: a layer draws inside a `tf.function` that began after the context was entered.
     """
     token = _chain.set(found := _Chain(seed, chain))
     try:

@@ -21,6 +21,10 @@ NOBODY_LEARNS = (
     "does. Use keras.Model, or a DynamicSkipLSTM with n_actions above 1 and "
     "estimator='policy_gradient'"
 )
+NOT_CALLED = (
+    "no layer with an agent was called in this training step, or only in a tf.function that had"
+    " been traced before: none of them learns. Call them in the model's call, without a tf.function"
+)
 ALONE = (
     "baseline='leave_one_out' has nothing to compare a batch of one with: the agent's gradient is"
     " noisy. Give larger batches, or PolicyGradientModel n_samples=4, or choose baseline='none'"

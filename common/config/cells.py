@@ -87,7 +87,9 @@ class Objective:
     """
 
     reward: str = setting(
-        "log_likelihood", "reward of the agent: log p(truth)", choices=("log_likelihood",)
+        "log_likelihood",
+        "reward: log p(truth), the only one",
+        choices=("log_likelihood",),
     )
     credit: str = setting(
         POLICY_GRADIENT.credit,

@@ -11,7 +11,7 @@ from .. import losses, objective
 from ..cells.arguments import LayerArguments, WholeSignature
 from ..cells.checks import number, whole_number
 from ..cells.dynamic_skip import DynamicSkipLSTMCell
-from ..cells.unheard import NOBODY_LEARNS
+from ..cells.unheard import NOBODY_LEARNS, NOT_CALLED
 from ..choices import BASELINES, CREDITS, ENTROPIES, ESTIMATORS, POLICY_GRADIENT, one_of
 from ..ops import replicas
 from ..ops.mixture import repeated
@@ -46,8 +46,9 @@ class PolicyGradientModel(WholeSignature, keras.Model):
 
     The reward is the negative loss of the truth: with a cross-entropy its log-likelihood (Gui et
     al. 2019). It stands at the last step of each sequence or, where the layer returns its T steps
-    and the loss has T values, at those; sample weights and masks count as in the loss. An agent's
-    weights learn from their own loss alone, all others from the compiled loss alone.
+    and the loss has T values, at those, masked ones too where the loss counts them; sample weights
+    and masks count as in the loss. An agent's weights learn from their own loss alone, all others
+    from the compiled loss alone.
 
     `type(model).from_config(model.get_config())` is a copy without the weights;
     `keras.models.clone_model` makes a plain model, whose agents do not learn. A subclass with a
@@ -229,7 +230,8 @@ class PolicyGradientModel(WholeSignature, keras.Model):
         options = self.agent_options
         learn = {ESTIMATORS[layer.cell.estimator] for layer in layers}
         if training and "reward" not in learn and not (layers and options["entropy_weight"]):
-            warnings.warn(NOBODY_LEARNS, stacklevel=1)
+            not_called = self.skip_layers and not layers
+            warnings.warn(NOT_CALLED if not_called else NOBODY_LEARNS, stacklevel=1)
         if not layers:
             return loss
         rewards = []

@@ -33,6 +33,8 @@ def rewards_of(
         if isinstance(loss, dict):
             loss_weights = _by_name(loss_weights, y_pred, output_names)
         loss_weights = _as(_by_name(loss, y_pred, output_names), loss_weights)
+    elif _n_leaves(loss_weights) == 1:  # of the one loss that all outputs have
+        (loss_weights,) = keras.tree.flatten(loss_weights)
     if not keras.tree.is_nested(y_pred) and _is_list(loss):
         loss, loss_weights = (one[0] if _is_list(one) else one for one in (loss, loss_weights))
 
@@ -43,8 +45,8 @@ def rewards_of(
         return [_at(path, value) for path in paths]
 
     losses_of, weights, samples = map(per_output, (loss, loss_weights, sample_weight))
-    if _is_list(y) and len(y) == len(paths) - losses_of.count(None) < len(paths):
-        given = iter(y)
+    if _is_list(y) and _n_leaves(y) == len(paths) - losses_of.count(None) < len(paths):
+        given = iter(keras.tree.flatten(y))
         targets = [None if one is None else next(given) for one in losses_of]
     else:
         targets = per_output(y)
@@ -87,7 +89,7 @@ def _at(path: tuple, value: Any) -> Any:
         if isinstance(value, dict):
             value = value.get(key)
         elif _is_list(value):
-            value = value[key]
+            value = value[key] if key < len(value) else None
     return value
 
 
@@ -104,7 +106,7 @@ def on_steps(rewards: list[tf.Tensor], mask: tf.Tensor, layer: keras.layers.RNN)
         summed = tf.reduce_sum(reward, list(range(1, reward.shape.rank)))
         at_last = losses.at_last_step(summed, mask)
         if layer.return_sequences and reward.shape.is_compatible_with(mask.shape):
-            # what a length may be that the graph does not know, both ways have a shape
+            # the graph may not know the length: both ways need a shape
             n, n_steps = tf.shape(reward)[1], tf.shape(mask)[1]
             each = tf.pad(reward[:, :n_steps], [[0, 0], [0, tf.maximum(n_steps - n, 0)]])
             each = tf.reverse(each, [1]) if layer.go_backwards else each

@@ -34,8 +34,9 @@ def predict_sampled(
 
     Raises:
         ValueError: a number below 1; other inputs than arrays of as many rows; a layer with
-            stateful=True; a model that calls its layers in a `tf.function`, which would draw only
-            once; outputs of whole numbers, such as classes or the distances of `return_trace`.
+            stateful=True; a model in which no layer draws, as where they are called in a
+            `tf.function`, which would draw only once; outputs of whole numbers, such as classes or
+            the distances of `return_trace`.
 
     Example:
         ```python

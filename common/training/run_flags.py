@@ -30,7 +30,12 @@ def load_config(path: str | os.PathLike, config_class: type) -> Any:
             f"{path} was written by another version of this program (differing in {names}): train"
             " anew"
         )
-    return from_dict(config_class, flags)
+    try:
+        return from_dict(config_class, flags)
+    except InputError as error:
+        raise InputError(
+            f"{path} was written by another version of this program ({error}): train anew"
+        ) from None
 
 
 def task_of(config: Any) -> str | None:

@@ -100,7 +100,7 @@ def trial(n_actions: int) -> dict[str, Row]:
 
 
 def removed(n_actions: int) -> dict[str, Row]:
-    """A row of the trial whose estimator is no more: not ahead of 4 samples, at the same cost."""
+    """The row of an estimator that was removed: not ahead of 4 samples, at the same cost."""
     label = (
         f"dynamic skips, K = {n_actions}, lamda 0.5, mixture of 4 samples, VIMCO (removed since)"
     )
