@@ -329,7 +329,7 @@ def test_result(tmp_path):
     assert result["flags"] == dataclasses.asdict(Config(seed=5))
     assert result["command"] == "python x --seed=5 --tensorboard=false"
     assert 100 <= result["wall_seconds"] < 110
-    assert 50 < result["peak_memory_mib"] < 1e5  # Linux; of this process
+    assert 10 < result["peak_memory_mib"] < 1e5  # Linux; of this process
     assert {"commit", "versions", "hardware", "task", "started_at", "finished_at"} <= set(result)
     assert len(result["starts"]) == 2
     assert len(flags_of(tmp_path)["starts"]) == 2  # opening a finished run is not a start
