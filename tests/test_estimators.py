@@ -125,7 +125,7 @@ def test_they_learn_in_any_keras_model():
     ]
     model = keras.Sequential([*layers, keras.layers.Dense(2)])
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(keras.optimizers.Adam(0.02), loss, jit_compile=False)
+    model.compile(keras.optimizers.Adam(0.02), loss, run_eagerly=True)
     model.fit(x, y, batch_size=32, epochs=1, verbose=0)
     first = [[w.numpy() for w in layer.cell.agent_weights] for layer in layers]
     model.fit(x, y, batch_size=32, epochs=1, verbose=0)

@@ -1,10 +1,11 @@
 """Every reader of files: random bytes and random changes of valid files end in an `InputError` or
-are read, 1,000 for each reader.
+are read, 400 for each reader, or with $DYNAMIC_SKIP_LONG 1,000.
 """
 
 import gzip
 import io
 import json
+import os
 import random
 import tarfile
 import warnings
@@ -29,6 +30,10 @@ from NumberPrediction.produce_data import ProduceConfig, produce
 from Sentiment import imdb, sst
 from Sentiment import reader as sentiment_reader
 
+LONG = pytest.mark.skipif(
+    not os.environ.get("DYNAMIC_SKIP_LONG"),
+    reason="seconds each: DYNAMIC_SKIP_LONG=1 python -m pytest --last-skipped",
+)
 WORDS = ["the", "cat", "Sat", "on", "<unk>", "mat"]
 TEXT = b" the cat sat on the mat \n the <unk> sat \n a caf\xc3\xa9 \n" * 3
 CONLL = b"-DOCSTART- -X- O O\n\nU.N. NNP I-NP I-ORG\nofficial NN I-NP O\n\nRome NNP I-NP B-LOC\n\n"
@@ -223,8 +228,9 @@ def changed(content: bytes, chance: random.Random) -> bytes:
     return bytes(content)
 
 
+@pytest.mark.parametrize("n", [400, pytest.param(1000, marks=LONG)])
 @pytest.mark.parametrize("name", READERS)
-def test_reader(name, tmp_path):
+def test_reader(name, n, tmp_path):
     file_name, valid, read = READERS[name]
     if callable(valid):
         valid = valid(tmp_path)
@@ -244,9 +250,7 @@ def test_reader(name, tmp_path):
     read(path)  # it is valid
     seen = set()
 
-    @settings(
-        max_examples=1000, deadline=None, database=None, suppress_health_check=list(HealthCheck)
-    )
+    @settings(max_examples=n, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(st.integers(0, 2**48))
     def check(seed):
         chance = random.Random(seed)
