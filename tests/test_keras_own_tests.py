@@ -6,6 +6,7 @@ once into pytest's cache.
 
 import functools
 import importlib.util
+import os
 import shutil
 import subprocess
 import sys
@@ -23,6 +24,10 @@ from common.layers.fast_lstm import FastLSTM
 OF_CUDNN = {"bidirectional_test": {"test_keeps_use_cudnn", "test_fused_lstm_eligibility"}}
 
 
+LONG = pytest.mark.skipif(
+    not os.environ.get("DYNAMIC_SKIP_LONG"),
+    reason="seconds: DYNAMIC_SKIP_LONG=1 python -m pytest --last-skipped",
+)
 # Loops in graphs, which are made in less time than XLA needs; the numbers are the same.
 LAYERS = {
     "FastLSTM": functools.partial(FastLSTM, jit_compile=False),
@@ -67,8 +72,15 @@ def sources(request, tmp_path_factory):
 
 
 @pytest.mark.filterwarnings("ignore:`shuffle=True` was passed:UserWarning")
-@pytest.mark.parametrize("layer", LAYERS)
-@pytest.mark.parametrize("name", ["lstm_test", "bidirectional_test"])
+@pytest.mark.parametrize(
+    "name, layer",
+    [
+        ("lstm_test", "FastLSTM"),
+        ("lstm_test", "DynamicSkipLSTM"),
+        ("bidirectional_test", "DynamicSkipLSTM"),
+        pytest.param("bidirectional_test", "FastLSTM", marks=LONG),
+    ],
+)
 def test_keras_own(name, layer, sources):
     spec = importlib.util.spec_from_file_location(name, sources / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
