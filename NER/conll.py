@@ -91,10 +91,12 @@ def read_conll(
             )
         width = width or len(cells)
         if len(cells) != width:
-            form = FORM if tuple(columns) == COLUMNS else "as in the first line"
+            form, example = "as in the first line", ""
+            if tuple(columns) == COLUMNS:
+                form, example = FORM, ": 1,2" if len(cells) == 2 else ""
             raise InputError(
                 f"{path}:{number}: expected {width} columns ({form}), found {len(cells)}; repair"
-                f" the line, or {SAY_WHICH}{': 1,2' * (len(cells) == 2)}"
+                f" the line, or {SAY_WHICH}{example}"
             )
         if not _TAG.fullmatch(cells[tag]):
             raise InputError(

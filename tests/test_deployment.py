@@ -1,6 +1,5 @@
 """Trained models outside: as SavedModel, TFLite and ONNX files, and step by step before that."""
 
-import os
 import subprocess
 import sys
 import warnings
@@ -9,16 +8,13 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers.marks import LONG
 
 import common
 from common.layers import deployment
 from common.layers.k_state_layer import KStateLSTM
 
 L = keras.layers
-LONG = pytest.mark.skipif(
-    not os.environ.get("DYNAMIC_SKIP_LONG"),
-    reason="seconds: DYNAMIC_SKIP_LONG=1 python -m pytest --last-skipped",
-)
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """The examples: all of what they say with little training; and as they are typed, where only the
 package is installed."""
 
-import os
 import re
 import resource
 import subprocess
@@ -9,6 +8,7 @@ import sys
 
 import pytest
 import tensorflow as tf
+from helpers.marks import LONG
 
 import common
 
@@ -43,10 +43,7 @@ def test_runs(name, root, monkeypatch, capsys):
     assert len(results(capsys.readouterr().out)) in (2, 3)
 
 
-@pytest.mark.skipif(
-    not os.environ.get("DYNAMIC_SKIP_LONG"),
-    reason="a minute each: DYNAMIC_SKIP_LONG=1 python -m pytest --last-skipped",
-)
+@LONG
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_as_typed_where_the_package_is_installed(name, installed, root, tmp_path):
     """Within 3 minutes of two processors, and with the better result that it promises."""

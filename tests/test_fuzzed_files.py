@@ -5,7 +5,6 @@ are read, 400 for each reader, or with $DYNAMIC_SKIP_LONG 1,000.
 import gzip
 import io
 import json
-import os
 import random
 import tarfile
 import warnings
@@ -13,6 +12,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from helpers.marks import LONG
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -30,10 +30,6 @@ from NumberPrediction.produce_data import ProduceConfig, produce
 from Sentiment import imdb, sst
 from Sentiment import reader as sentiment_reader
 
-LONG = pytest.mark.skipif(
-    not os.environ.get("DYNAMIC_SKIP_LONG"),
-    reason="seconds each: DYNAMIC_SKIP_LONG=1 python -m pytest --last-skipped",
-)
 WORDS = ["the", "cat", "Sat", "on", "<unk>", "mat"]
 TEXT = b" the cat sat on the mat \n the <unk> sat \n a caf\xc3\xa9 \n" * 3
 CONLL = b"-DOCSTART- -X- O O\n\nU.N. NNP I-NP I-ORG\nofficial NN I-NP O\n\nRome NNP I-NP B-LOC\n\n"

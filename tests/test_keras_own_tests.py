@@ -6,7 +6,6 @@ once into pytest's cache.
 
 import functools
 import importlib.util
-import os
 import shutil
 import subprocess
 import sys
@@ -16,6 +15,7 @@ import unittest
 
 import keras
 import pytest
+from helpers.marks import LONG
 
 from common.layers.dynamic_skip_lstm import DynamicSkipLSTM
 from common.layers.fast_lstm import FastLSTM
@@ -24,10 +24,6 @@ from common.layers.fast_lstm import FastLSTM
 OF_CUDNN = {"bidirectional_test": {"test_keeps_use_cudnn", "test_fused_lstm_eligibility"}}
 
 
-LONG = pytest.mark.skipif(
-    not os.environ.get("DYNAMIC_SKIP_LONG"),
-    reason="seconds: DYNAMIC_SKIP_LONG=1 python -m pytest --last-skipped",
-)
 # Loops in graphs, which are made in less time than XLA needs; the numbers are the same.
 LAYERS = {
     "FastLSTM": functools.partial(FastLSTM, jit_compile=False),

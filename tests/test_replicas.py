@@ -2,18 +2,16 @@
 and sampled distances included.
 """
 
-import os
 import subprocess
 import sys
 
 import pytest
 import tensorflow as tf
+from helpers.marks import LONG
 
 from common.errors import InputError
 from common.ops import replicas
 from common.training.strategy import Workers, _cluster
-
-LONG = os.environ.get("DYNAMIC_SKIP_LONG")
 
 
 @pytest.mark.parametrize(
@@ -23,9 +21,7 @@ LONG = os.environ.get("DYNAMIC_SKIP_LONG")
         pytest.param(
             "numbers tags texts mixed numbers_random_skip numbers_skip_lstm tags_skip_lstm"
             " texts_skip_lstm fit fit_masked",
-            marks=pytest.mark.skipif(
-                not LONG, reason="minutes: DYNAMIC_SKIP_LONG=1 python -m pytest --last-skipped"
-            ),
+            marks=LONG,
         ),
     ],
 )

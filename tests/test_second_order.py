@@ -4,12 +4,12 @@ Also: what is compiled by default, and distances out of range.
 """
 
 import functools
-import os
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers.marks import LONG
 
 from common.cells.attention import AttentionSkipLSTMCell
 from common.cells.dynamic_skip import DynamicSkipLSTMCell
@@ -24,10 +24,6 @@ from common.ops.skip_recurrence import SkipRecurrence
 from common.ops.softmax import log_likelihood
 
 B, T, D, H, A = 2, 4, 5, 3, 2
-LONG = pytest.mark.skipif(
-    not os.environ.get("DYNAMIC_SKIP_LONG"),
-    reason="seconds each: DYNAMIC_SKIP_LONG=1 python -m pytest --last-skipped",
-)
 X = tf.constant(np.random.default_rng(0).normal(size=(B, T, D)), tf.float32)
 DISTANCES = np.array([[3, 1, 2, 2], [1, 1, 3, 1]])
 MODES = {

@@ -115,7 +115,7 @@ class _Layer(Level):
 
     def matrices(self) -> Tensors:
         """U."""
-        return [tf.convert_to_tensor(self.lstm[1])]
+        return [self.lstm[1]]
 
     def vectors(self) -> Tensors:
         """p."""

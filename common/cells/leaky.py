@@ -87,7 +87,7 @@ class LeakyCell(HoistedCell):
 
     def matrices(self) -> Tensors:
         """U."""
-        return [tf.convert_to_tensor(self.recurrent_kernel)]
+        return [self.recurrent_kernel]
 
     def vectors(self) -> Tensors:
         """a."""

@@ -87,7 +87,7 @@ class PeepholeLSTMCell(HoistedCell):
     def matrices(self) -> Tensors:
         """U; for FGR the gates' own too."""
         kernels = [self.recurrent_kernel, *([self.gate_kernel] if self.variant == "FGR" else [])]
-        return [tf.convert_to_tensor(kernel) for kernel in kernels]
+        return kernels
 
     def vectors(self) -> Tensors:
         """p of each gate that sees the state of the cell."""

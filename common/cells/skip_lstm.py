@@ -85,7 +85,7 @@ class UpdateSkippingCell(HoistedCell):
 
     def matrices(self) -> Tensors:
         """U of S, and w."""
-        return [tf.convert_to_tensor(w) for w in (self.recurrent_kernel, self.update_kernel)]
+        return [self.recurrent_kernel, self.update_kernel]
 
     def step(
         self, states: Tensors, products: Sequence[Callable], others: Tensors, vectors: Tensors

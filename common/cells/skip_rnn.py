@@ -95,7 +95,7 @@ class SkipRNNCell(HoistedCell):
 
     def matrices(self) -> Tensors:
         """U_0, U_1, ..."""
-        return [tf.convert_to_tensor(kernel) for kernel in self.recurrent_kernels]
+        return self.recurrent_kernels
 
     def step(
         self, states: Tensors, products: Sequence[Callable], others: Tensors, vectors: Tensors

@@ -222,8 +222,7 @@ class RunConfig(
         """Arguments of `losses.policy_gradient`; the straight-through estimator has no reward."""
         options = {name: getattr(self, name) for name in cells.names(cells.Objective)}
         options["n_samples"] = options.pop("train_samples")
-        del options["entropy_decay"]
-        del options["reward"]
+        del options["entropy_decay"], options["reward"]
         return options if ESTIMATORS[self.estimator] == "reward" else options | {"rl_weight": 0.0}
 
     def faded(self, epoch: int) -> dict[str, float]:

@@ -24,10 +24,10 @@ def of_call(sequences: tf.Tensor, initial_state: list | None, **of_steps: tf.Ten
     }
 
 
-def of_steps(mask: tf.Tensor | None) -> tf.Tensor | None:
+def mask_of_steps(mask: tf.Tensor | None) -> tf.Tensor | None:
     """A mask [B, T]; Keras' layers take [B, T, 1] too."""
-    several = mask is not None and mask.shape.rank == 3 and mask.shape[2] == 1
-    return tf.squeeze(mask, 2) if several else mask
+    extended = mask is not None and mask.shape.rank == 3 and mask.shape[2] in (1, None)
+    return mask[..., 0] if extended else mask
 
 
 def of_symbols(

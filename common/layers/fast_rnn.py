@@ -12,6 +12,7 @@ from ..cells.settings import Settings
 from ..ops.hoisted import HoistedRecurrence, Inputs
 from ..ops.products import wide
 from ..ops.sequence_gradient import slow_in_xla
+from .call_shapes import mask_of_steps
 from .compaction import Compaction
 
 
@@ -50,8 +51,7 @@ class HoistedRNN(keras.layers.RNN):
         if not levels:
             return super().inner_loop(sequences, initial_state, mask, training)
         if mask is not None:  # [B, T], or as Keras may have it, [B, T, 1] or in a list
-            mask = tf.convert_to_tensor(tf.nest.flatten(mask)[0])
-            mask = mask if mask.shape.rank == 2 else mask[..., 0]
+            mask = mask_of_steps(tf.convert_to_tensor(tf.nest.flatten(mask)[0]))
         if self.go_backwards:
             sequences = tf.reverse(sequences, [1])
             mask = None if mask is None else tf.reverse(mask, [1])

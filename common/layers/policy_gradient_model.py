@@ -226,12 +226,12 @@ class PolicyGradientModel(WholeSignature, keras.Model):
         """
         loss = super().compute_loss(x, y, y_pred, sample_weight, training)
         self._check_cells()
-        layers = [layer for layer in self.skip_layers if layer._traces.there]
-        options = self.agent_options
+        with_agent, options = self.skip_layers, self.agent_options
+        layers = [layer for layer in with_agent if layer._traces.there]
         learn = {ESTIMATORS[layer.cell.estimator] for layer in layers}
         if training and "reward" not in learn and not (layers and options["entropy_weight"]):
-            not_called = self.skip_layers and not layers
-            warnings.warn(NOT_CALLED if not_called else NOBODY_LEARNS, stacklevel=1)
+            message = NOT_CALLED if with_agent and not layers else NOBODY_LEARNS
+            warnings.warn(message, stacklevel=1)
         if not layers:
             return loss
         rewards = []

@@ -99,14 +99,6 @@ def trial(n_actions: int) -> dict[str, Row]:
     }
 
 
-def removed(n_actions: int) -> dict[str, Row]:
-    """The row of an estimator that was removed: not ahead of 4 samples, at the same cost."""
-    label = (
-        f"dynamic skips, K = {n_actions}, lamda 0.5, mixture of 4 samples, VIMCO (removed since)"
-    )
-    return {"mixture_lamda0.5": Row(label, {}, quoted=True)}
-
-
 def without_paper(rows: Mapping[str, Row]) -> dict[str, Row]:
     """The rows at a reduced scale, without the paper's numbers and quoted rows."""
     return {
