@@ -201,7 +201,7 @@ class LanguageModel(keras.Model):
             by_chain(x, n_chains),
             fn_output_signature=tf.float32,
         )
-        mixed = log_mean(tf.reshape(each, [-1, targets.shape[1]]), n_chains)
+        mixed = log_mean(each)
         return {
             "loss": (-tf.reduce_sum(mixed * weights), n),
             "chain_loss": (-tf.reduce_sum(each * weights) / n_chains, n),

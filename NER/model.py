@@ -119,13 +119,12 @@ class NERModel(Network):
     ) -> dict[str, tf.Tensor]:
         """The best candidate path and log p(tags) of the mixture.
 
-        scores: [S * B, T, N]. mask: [S * B, T]. tags: [B, T].
+        scores: [B * S, T, N]. mask: [B * S, T]. tags: [B, T].
         """
 
         def mixed(tags: tf.Tensor) -> tf.Tensor:
-            return log_mean(
-                self.crf.log_likelihood(scores, repeated(tags, n_chains), mask), n_chains
-            )
+            found = self.crf.log_likelihood(scores, repeated(tags, n_chains), mask)
+            return log_mean(by_chain(found, n_chains))
 
         candidates = by_chain(self.crf(scores, mask), n_chains)
         values = tf.map_fn(mixed, candidates, fn_output_signature=tf.float32)  # [S, B]

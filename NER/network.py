@@ -153,7 +153,7 @@ class Network(keras.Model):
         The traces are those of both directions, None without an agent. The backward layer's trace
         is in the order in which it reads, from the end of the sentence, after the padding; so are
         `distances`, the choices [B, T] to replay in each direction. `features` [B, T, F] int are
-        read with `--features`. With several chains scores and traces are [S * B, ...].
+        read with `--features`. With several chains scores and traces are [B * S, ...].
         """
         inputs = words, chars, lengths, features
         scores, traces = self.all_scores(*inputs, training, greedy, seed, distances, n_chains)

@@ -11,7 +11,7 @@ from common import objective
 from common.layers.make_layer import auxiliary, make_layer, run_layer
 from common.losses import masked_mean
 from common.ops.agent import Trace
-from common.ops.mixture import log_mean, repeated
+from common.ops.mixture import by_chain, log_mean, repeated
 from common.ops.random import dropout, fold
 from common.ops.replicas import total
 from common.training.metrics import classification_metrics, judged
@@ -208,7 +208,7 @@ class SentimentModel(keras.Model):
         masked = n_chains > 1 and self.config.draws_masks
         logits, trace = self(*inputs, training=masked, greedy=greedy, seed=seed)
         if n_chains > 1:
-            return {"probs": tf.exp(log_mean(tf.nn.log_softmax(logits), n_chains))}
+            return {"probs": tf.exp(log_mean(by_chain(tf.nn.log_softmax(logits), n_chains)))}
         return {"probs": tf.nn.softmax(logits)} | (
             {} if trace is None or self.reader is not None else {"distances": trace.distances}
         )

@@ -20,7 +20,6 @@ import tensorflow as tf
 from .cells.unheard import ALONE
 from .choices import BASELINES, CREDITS, ENTROPIES, POLICY_GRADIENT, one_of
 from .ops.agent import Trace
-from .ops.mixture import by_chain
 from .ops.replicas import count, part_of_mean, total
 from .ops.shapes import expect
 
@@ -56,19 +55,20 @@ def returns(rewards: tf.Tensor, credit: str, discount: float = 1.0) -> tf.Tensor
 def leave_one_out(values: tf.Tensor, mask: tf.Tensor, n_samples: int = 1) -> tf.Tensor:
     """Baseline [B, T]: at each step the mean over the other sequences of the batch.
 
-    With several samples of each input, [S * B, T], the mean over the other samples of the same
+    With several samples of each input, [B * S, T], the mean over the other samples of the same
     input (Kool et al. 2019). 0 where there are no others.
     """
     mask = tf.cast(mask, (values := tf.convert_to_tensor(values)).dtype)
     expect("[B, T] [B, T]", values, mask)
     shape, everywhere = tf.shape(values), total
-    if n_samples > 1:  # all samples of an input are on one replica
-        values, mask = by_chain(values, n_samples), by_chain(mask, n_samples)
-        everywhere = tf.identity
     values *= mask
-    others = everywhere(tf.reduce_sum(mask, 0)) - mask
-    found = tf.math.divide_no_nan(everywhere(tf.reduce_sum(values, 0)) - values, others)
-    return tf.reshape(found, shape)
+    if n_samples > 1:  # all samples of an input are on one replica
+        groups = [-1, n_samples, shape[1]]
+        values, mask = tf.reshape(values, groups), tf.reshape(mask, groups)
+        everywhere = tf.identity
+    others = everywhere(tf.reduce_sum(mask, -2, keepdims=True)) - mask
+    sums = everywhere(tf.reduce_sum(values, -2, keepdims=True))
+    return tf.reshape(tf.math.divide_no_nan(sums - values, others), shape)
 
 
 def policy_gradient(
@@ -98,8 +98,8 @@ def policy_gradient(
         baseline: "none", "leave_one_out", or a prediction of the return of the rewards [B, T].
         entropy: "analytic" or "sampled".
         rl_weight, entropy_weight: floats or scalar tensors.
-        n_samples: S, samples of each input: the rows are [S * B], sample after sample, and
-            "leave_one_out" is the mean over the other samples of the same input.
+        n_samples: S, samples of each input: the rows are [B * S], those of an input side by side,
+            and "leave_one_out" is the mean over the other samples of the same input.
         discount: in [0, 1], of what comes a step later, its entropy too; below 1 the gradient is
             biased, as if a choice told less on later steps, and has less noise.
 

@@ -141,14 +141,14 @@ def by_reward(every: Every, n_draws: int, n_samples: int, name: str, seed: int) 
     random = np.random.default_rng(seed)
     probs = every.probs / every.probs.sum(1, keepdims=True)
     drawn = np.stack(
-        [random.choice(probs.shape[1], (n_draws, n_samples), p=one) for one in probs], -1
-    ).reshape(n_draws, -1)  # [n_draws, S * B], sample after sample
-    rows = np.tile(np.arange(B), n_samples)
+        [random.choice(probs.shape[1], (n_draws, n_samples), p=one) for one in probs], 1
+    ).reshape(n_draws, -1)  # [n_draws, B * S], the samples of an input side by side
+    rows = np.repeat(np.arange(B), n_samples)
     ones = tf.ones([len(rows), T])
     how = {"baseline": "none" if name == "none" else "leave_one_out", "n_samples": n_samples}
 
     def factors(of_draw: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
-        """What each log pi_t(k_t) is multiplied with, [S * B, T]."""
+        """What each log pi_t(k_t) is multiplied with, [B * S, T]."""
         log_probs, log_p = of_draw
         with tf.GradientTape() as tape:
             tape.watch(log_probs)

@@ -28,19 +28,19 @@ def test_the_mean_of_probabilities(compiled):
     log_p = np.random.default_rng(0).normal(size=(3, 2, 4)).astype(np.float32)
 
     def mix(a):
-        return mixture.log_mean(tf.reshape(a, [6, 4]), 3)
+        return mixture.log_mean(mixture.by_chain(tf.reshape(a, [6, 4]), 3))
 
     found = (mix if compiled is None else tf.function(mix, jit_compile=compiled))(
-        tf.constant(log_p)
+        tf.constant(log_p.transpose(1, 0, 2))
     )
     np.testing.assert_allclose(found, np.log(np.exp(log_p).mean(0)), rtol=1e-5)
     assert (found.numpy() >= log_p.mean(0)).all()  # Jensen
     rows = mixture.repeated(tf.constant([[1], [2]]), 3)
     np.testing.assert_array_equal(mixture.by_chain(rows, 3)[:, :, 0], [[1, 2]] * 3)
     sparse = mixture.repeated(tf.sparse.from_dense([[1, 0], [0, 2]]), 3)
-    np.testing.assert_array_equal(tf.sparse.to_dense(sparse), [[1, 0], [0, 2]] * 3)
+    np.testing.assert_array_equal(tf.sparse.to_dense(sparse), [[1, 0]] * 3 + [[0, 2]] * 3)
     ragged = mixture.repeated(tf.ragged.constant([[1], [2, 3]]), 2)
-    assert ragged.to_list() == [[1], [2, 3]] * 2
+    assert ragged.to_list() == [[1], [1], [2, 3], [2, 3]]
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +101,7 @@ def test_against_the_same_chains(made, mc_dropout, task, masks):
         batch, model.initial_state(S * rows_of(batch)), seed, False, S
     )
     if task == "LanguageModeling":
-        words = tf.tile(batch["words"], [S, 1])
+        words = tf.repeat(batch["words"], S, axis=0)
         logits, _, trace = model(words, model.initial_state(len(words)), seed=seed, training=masks)
         labels, weights = batch["targets"].numpy(), batch["weights"].numpy()
     else:
@@ -111,13 +111,14 @@ def test_against_the_same_chains(made, mc_dropout, task, masks):
             else (batch["words"], batch["lengths"])
         )
         logits, trace = model(
-            *(tf.tile(a, [S] + [1] * (a.shape.rank - 1)) for a in inputs),
+            *(tf.repeat(a, S, axis=0) for a in inputs),
             seed=seed,
             training=masks,
         )
         labels, weights = batch["labels"].numpy(), batch["weights"].numpy()
     assert len(np.unique(trace.distances)) > 1
-    probs = tf.nn.softmax(logits).numpy().astype(np.float64).reshape(S, *labels.shape, -1)
+    probs = tf.nn.softmax(logits).numpy().astype(np.float64)
+    probs = probs.reshape(len(labels), S, *labels.shape[1:], -1).swapaxes(0, 1)
     right = np.take_along_axis(probs, np.broadcast_to(labels, probs.shape[:-1])[..., None], -1)[
         ..., 0
     ]
@@ -142,25 +143,22 @@ def test_tags_of_a_mixture(made, mc_dropout, masks):
         mc_dropout("NER")
     seed = tf.constant([3, 4])
     found = model.infer(batch, seed, False, S)
-    inputs = [
-        tf.tile(batch[name], [S] + [1] * (batch[name].shape.rank - 1))
-        for name in ("words", "chars", "lengths")
-    ]
+    inputs = [tf.repeat(batch[name], S, axis=0) for name in ("words", "chars", "lengths")]
     scores, _ = model(*inputs, seed=seed, training=masks)
     n_rows, n_steps = batch["words"].shape
     mask = tf.sequence_mask(inputs[2], n_steps)
-    paths = model.crf(scores, mask).numpy().reshape(S, n_rows, n_steps)
+    paths = model.crf(scores, mask).numpy().reshape(n_rows, S, n_steps)
     for row in range(n_rows):
-        chains = tf.reshape(scores, [S, n_rows, n_steps, -1])[:, row]
+        chains = tf.reshape(scores, [n_rows, S, n_steps, -1])[row]
 
         def p(path, chains=chains, row=row):
             tags = tf.tile(tf.constant(path)[None], [S, 1])
-            real = tf.reshape(mask, [S, n_rows, n_steps])[:, row]
+            real = tf.reshape(mask, [n_rows, S, n_steps])[row]
             return np.exp(
                 model.crf.log_likelihood(chains, tags, real).numpy().astype(np.float64)
             ).mean()
 
-        values = [p(path) for path in paths[:, row]]
+        values = [p(path) for path in paths[row]]
         assert p(found["tags"][row].numpy()) == pytest.approx(max(values), rel=1e-5)
         assert float(found["log_likelihood"][row]) == pytest.approx(
             np.log(p(batch["tags"][row].numpy())), rel=1e-4

@@ -689,7 +689,7 @@ def test_an_agent_that_would_never_learn():
 def test_several_samples_of_each_example():
     """One training step on 3 samples is that on a batch repeated by hand, with their baseline."""
     options = dict(baseline="leave_one_out", entropy_weight=0.1)
-    repeated = [np.tile(a, [3] + [1] * (a.ndim - 1)) for a in (X, Y)]
+    repeated = [np.repeat(a, 3, axis=0) for a in (X, Y)]
     models = [classifier(n_samples=n, **options) for n in (3, 1)]
     models[1].set_weights(models[0].get_weights())
     for model, data in zip(models, ((X, Y), repeated), strict=True):

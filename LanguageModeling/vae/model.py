@@ -232,7 +232,7 @@ class SentenceVAE(keras.Model):
             bound = weighed(0, exact=True)
         else:  # one by one: the logits of all samples at once would take as many times the memory
             each = tf.map_fn(weighed, tf.range(n_chains), fn_output_signature=tf.float32)
-            bound = log_mean(tf.reshape(each, [-1]), n_chains)
+            bound = log_mean(each)
         n = tf.reduce_sum(weights)
         n_words = tf.reduce_sum(tf.cast(batch["lengths"], tf.float32) * weights)
         nll = -tf.reduce_sum(bound * weights)

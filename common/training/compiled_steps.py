@@ -34,7 +34,7 @@ class Trainer:
         steps_per_call: batches in one call; shorter chunks are filled up, so that batches of one
             shape are compiled once.
         many_lengths: the batches [B, T, ...] of the chunks differ in T: one graph serves all.
-        n_samples: S, samples of each training example: the model's batches have S * B rows.
+        n_samples: S, samples of each training example: the model's batches have B * S rows.
     """
 
     def __init__(

@@ -69,7 +69,7 @@ def classification_metrics(
 ) -> dict:
     """`accuracy` and `loss`, (total, weight) pairs, from logits [B, classes].
 
-    With several chains the logits are [S * B, classes]; accuracy and loss are those of the mean of
+    With several chains the logits are [B * S, classes]; accuracy and loss are those of the mean of
     the chains' probabilities, and `chain_loss` is the mean of their own losses.
     """
     n, chain_loss = tf.reduce_sum(weights), {}
@@ -78,7 +78,7 @@ def classification_metrics(
             weights, n_chains
         )
         chain_loss = {"chain_loss": (-tf.reduce_sum(own) / n_chains, n)}
-        logits = mixture.log_mean(tf.nn.log_softmax(logits), n_chains)
+        logits = mixture.log_mean(mixture.by_chain(tf.nn.log_softmax(logits), n_chains))
     log_likelihood, right = judged(logits, labels)
     metrics = {
         "accuracy": (tf.reduce_sum(right * weights), n),

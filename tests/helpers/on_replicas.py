@@ -50,7 +50,13 @@ def experiment_of(task: str, run_dir: str) -> tuple[object, Experiment]:
         from LanguageModeling.presets import LanguageConfig
 
         tiny |= {"model": "mixed", "tokens": "characters"} if task == "mixed" else {}
-        config = LanguageConfig(**tiny, num_unroll_steps=7, run_dir=run_dir, max_grad_norm=1.0)
+        config = LanguageConfig(
+            **tiny,
+            num_unroll_steps=7,
+            run_dir=run_dir,
+            max_grad_norm=1.0,
+            train_samples=2 if task == "words" else 1,
+        )
     elif task == "tags":
         from NER import experiment as task_experiment
         from NER.presets import NERConfig
@@ -113,7 +119,8 @@ def fitted(
         outputs = keras.layers.Dense(30, activation="softmax")(
             (keras.layers.Bidirectional(layer) if masked else layer)(x)
         )
-        model = PolicyGradientModel(inputs, outputs, entropy_weight=0.1)
+        n_samples = 2 if masked else 1
+        model = PolicyGradientModel(inputs, outputs, entropy_weight=0.1, n_samples=n_samples)
         loss = keras.losses.SparseCategoricalCrossentropy(reduction="sum" if masked else "mean")
         model.compile(
             keras.optimizers.SGD(0.01 if masked else 0.5, momentum=0.9), loss, metrics=["accuracy"]
