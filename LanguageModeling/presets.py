@@ -103,6 +103,11 @@ class LanguageConfig(
     rl_weight: float = setting(0.3, minimum=0)
     entropy_weight: float = setting(0.02, minimum=0)
     print_every: int = setting(100, minimum=1)
+    mc_dropout: bool = setting(
+        False,
+        "with masks of dropout in that mixture, as in training (variational: always)",
+        affects_result=False,
+    )
     load_model: str = setting("", "run folder or checkpoint with the initial weights", path=True)
 
     def __post_init__(self):

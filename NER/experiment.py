@@ -159,8 +159,10 @@ def make_encoder(
 
 def load_data(config: NERConfig, data_dir: str = "") -> reader.Corpus:
     """The data of a run, or those of another folder that are like them."""
-    keep = config.kept_columns
-    return reader.load(data_dir or config.data_dir, config.scheme, 0, config.columns, keep)
+    columns = config.columns, config.kept_columns
+    corpus = reader.load(data_dir or config.data_dir, config.scheme, *columns)
+    kept = bucketing.some(len(corpus.train), config.max_train_examples, config.seed)
+    return corpus._replace(train=[corpus.train[i] for i in kept])
 
 
 def read_file(config: NERConfig, path: str) -> list[reader.Sentence]:
@@ -178,8 +180,6 @@ def make_optimizer(config: NERConfig) -> keras.optimizers.Optimizer:
 def build(config: NERConfig) -> Experiment:
     """The data, model and schedule of a run."""
     corpus = load_data(config)
-    kept = bucketing.some(len(corpus.train), config.max_train_examples, config.seed)
-    corpus = corpus._replace(train=[corpus.train[i] for i in kept])
     encoder, vectors = make_encoder(config, corpus)
     train_data = encoder.encode(corpus.train)
     buckets = bucketing.bucket_lengths(train_data.lengths, config.n_buckets)

@@ -50,7 +50,6 @@ class Arrays(NamedTuple):
 def load(
     data_dir: str | os.PathLike = "",
     scheme: str = "BIOES",
-    seed: int = 0,
     columns: Sequence[int] = COLUMNS,
     keep: Sequence[int] = (),
 ) -> Corpus:
@@ -61,7 +60,6 @@ def load(
             dev.txt, test.txt), or the folder above it if it is called conll2003; "" generates a
             small corpus.
         scheme: "BIOES" or "BIO".
-        seed: of the generated corpus.
         columns, keep: see `read_conll`.
 
     Raises:
@@ -70,7 +68,7 @@ def load(
     if not data_dir:
         made = [
             Sentence(words, to_tags(spans(tags), len(tags), scheme))
-            for words, tags in tagged_sentences(sum(GENERATED), seed)
+            for words, tags in tagged_sentences(sum(GENERATED), seed=0)
         ]
         at = np.cumsum(GENERATED)
         return Corpus(made[: at[0]], made[at[0] : at[1]], made[at[1] :])

@@ -61,8 +61,7 @@ def build(config: NumberConfig) -> Experiment:
             bucketing.shuffled(train_arrays, config.batch_size, config.seed, epoch)
         ],
         schedule=lambda epoch, records: (
-            {"learning_rate": config.learning_rate, "entropy_weight": config.entropy_weight}
-            | config.faded(epoch)
+            {"learning_rate": config.learning_rate} | config.faded(epoch)
         ),
         evaluate=dev_then_both(
             lambda trainer, split, n: evaluate(trainer, getattr(data, split), split, n),

@@ -58,7 +58,7 @@ class NumberModel(keras.Model):
         """See `TaskModel`."""
         logits, trace = self(batch["numbers"], training=True, seed=seed)
         auxiliary_loss, reported = auxiliary([self.recurrent])
-        terms = logits, trace, batch["labels"], schedule["entropy_weight"], auxiliary_loss
+        terms = logits, trace, batch["labels"], auxiliary_loss, schedule
         loss, metrics = self.loss_terms(*terms)
         return loss, metrics | reported, state
 
@@ -67,8 +67,8 @@ class NumberModel(keras.Model):
         logits: tf.Tensor,
         trace: Trace | None,
         labels: tf.Tensor,
-        entropy_weight: tf.Tensor,
         auxiliary_loss: tf.Tensor | float = 0.0,
+        schedule: NamedTensors | None = None,
     ) -> tuple[tf.Tensor, dict]:
         """The loss and its terms, from logits [B, 10] and labels [B]."""
         config = self.config
@@ -79,8 +79,7 @@ class NumberModel(keras.Model):
             task_weight = 1 / N_DIGITS  # the release divides by the number of classes
             agents = {"": objective.Agent(trace, reward, losses.released_number_loss)}
         elif trace is not None:
-            weight = {"entropy_weight": entropy_weight}
-            agent_loss = objective.agent_loss(config.agent_options, weight)
+            agent_loss = objective.agent_loss(config.agent_options, schedule)
             agents = {"": objective.Agent(trace, reward, agent_loss)}
         loss, metrics = objective.combine(
             task_loss, agents, task_weight=task_weight, auxiliary_loss=auxiliary_loss

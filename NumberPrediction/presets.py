@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from common.config import RunConfig, setting
+from common.config import RunConfig, cells, setting
 from common.errors import InputError
 
 
@@ -50,6 +50,18 @@ class NumberConfig(RunConfig):
                 f"--reward released expects --estimator policy_gradient, got {self.estimator}: "
                 "leave one of them out"
             )
+
+    @classmethod
+    def choosers(cls) -> list[str]:
+        """As of `RunConfig`."""
+        return [*super().choosers(), "reward"]
+
+    @classmethod
+    def readers(cls) -> dict[str, dict[str, list[str]]]:
+        """As of `RunConfig`; the released loss has the weights and the return of the release."""
+        found, others = super().readers(), ["log_likelihood", "sign"]
+        names = {*cells.names(cells.Objective)} - {"reward", "train_samples"}
+        return found | {name: found[name] | {"reward": others} for name in names}
 
 
 # T = 21, where the label lies two hops back. A higher rate and an entropy that fades: without

@@ -12,6 +12,7 @@ from common.layers.make_layer import run_layer
 from common.losses import masked_mean
 from common.ops import agent
 from common.ops.agent import Trace
+from common.ops.random import fold
 from Sentiment.presets import SentimentConfig
 
 
@@ -53,6 +54,12 @@ class JumpReader(keras.layers.Layer):
         self.value = None
         if config.baseline == "learned":
             self.value = keras.layers.Dense(1, name="value")
+        self._metrics_of_call = ()
+
+    @property
+    def metrics_of_call(self) -> dict[str, tuple[tf.Tensor, tf.Tensor]]:
+        """What the layer reports, as (sum, weight), over the rounds of the latest call."""
+        return dict(self._metrics_of_call)
 
     def call(
         self,
@@ -74,13 +81,16 @@ class JumpReader(keras.layers.Layer):
         first, n_read = tf.zeros([n_rows], tf.int32), tf.zeros([n_rows], tf.int32)
         reading, h, state = tf.ones([n_rows], tf.bool), None, None
         made: list[tuple[tf.Tensor, ...]] = []
+        reported: dict[str, tuple[tf.Tensor, tf.Tensor]] = {}
         for i in range(rounds):
             places = first[:, None] + tf.range(reads)
             real = reading[:, None] & (places < lengths[:, None])
             words = tf.gather(x, tf.minimum(places, tf.shape(x)[1] - 1), batch_dims=1)
-            outputs, state, _ = run_layer(
-                self.layer, words, state, real, training=training, seed=seed
-            )
+            how = {"training": training, "seed": None if seed is None else fold(seed, i + 1)}
+            outputs, state, _ = run_layer(self.layer, words, state, real, **how)
+            for name, pair in getattr(self.layer, "metrics_of_call", {}).items():
+                before = reported.get(name, (0.0, 0.0))
+                reported[name] = before[0] + pair[0], before[1] + pair[1]
             # a text that has ended keeps its state
             h = outputs[:, -1] if h is None else tf.where(real[:, :1], outputs[:, -1], h)
             n_read += tf.reduce_sum(tf.cast(real, tf.int32), 1)
@@ -109,6 +119,7 @@ class JumpReader(keras.layers.Layer):
             probs * mask[..., None],
             mask,
         )
+        self._metrics_of_call = tuple(reported.items())
         return Skimmed(h, trace, *(values or [None]), n_read)
 
 

@@ -115,5 +115,5 @@ def read(
 
 
 def recurrent_layers(inspection: ModuleType, trained: Trained) -> list:
-    """The layers of class `DynamicSkipLSTM` or of a subclass."""
+    """The layers over K past states: `KStateLSTM`."""
     return [layer for layer in inspection.recurrent_layers(trained) if hasattr(layer, "recurrence")]

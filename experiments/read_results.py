@@ -247,7 +247,9 @@ def entropy(record: dict[str, Any]) -> float | None:
 def reward(result: dict[str, Any], record: dict[str, Any]) -> float | None:
     """The agent's mean reward in an epoch's record, in nats.
 
-    None unless the reward is the log-likelihood, which is minus the task loss.
+    None unless the reward is the log-likelihood, which is minus the task loss; the loss of --model
+    mixed is of characters, the agent's reward of words.
     """
-    loss = record.get("train_task_loss")
-    return None if loss is None or result["flags"]["reward"] != "log_likelihood" else -loss
+    loss, flags = record.get("train_task_loss"), result["flags"]
+    minus_it = flags["reward"] == "log_likelihood" and flags.get("model") != "mixed"
+    return -loss if minus_it and loss is not None else None

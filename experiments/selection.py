@@ -29,6 +29,7 @@ def best_on_dev(key: str, cell: str) -> str:
     every row has.
     """
     metric = TABLES[key].metrics[0][0]
+    assert not metric.startswith("test"), f"{key} has no metric of dev to choose by"
     found = {name: read_results.by_seed(key, name, metric) for name in rows_of(key, cell)}
     if TABLES[key].tuned:
         found = {name: {0: one[0]} for name, one in found.items() if 0 in one}

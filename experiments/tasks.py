@@ -4,13 +4,13 @@ Each is a folder with the same modules: `presets`, `model`, `experiment` and `in
 """
 
 import importlib
-import json
 import pathlib
 from collections.abc import Collection
 from types import ModuleType
 from typing import Any
 
 from common.errors import InputError
+from common.training.run_flags import read_flags
 
 TASKS = ("LanguageModeling", "NumberPrediction", "NER", "Sentiment")
 
@@ -25,21 +25,11 @@ def module(task: str, name: str) -> ModuleType:
 def task_of(run_dir: str, tasks: Collection[str] = TASKS) -> str:
     """The task of the run in a folder.
 
-    Raises `InputError` if there is no run, or it is not of one of these tasks.
+    Raises `InputError` if there is no run, it is damaged, or it is not of one of these tasks.
     """
-    file = pathlib.Path(run_dir, "flags.json")
     if not run_dir:
         raise InputError("expected the folder of a run, found none; name one, such as runs/demo")
-    if not file.is_file():
-        raise InputError(
-            f"no run in {run_dir}: expected the folder that training wrote, with a flags.json"
-        )
-    try:
-        task = json.loads(file.read_bytes())["task"]
-    except (ValueError, KeyError, TypeError):
-        raise InputError(
-            f"{file} is damaged (expected a JSON object with a task): train anew"
-        ) from None
+    task = read_flags(pathlib.Path(run_dir))["task"]
     if task not in tasks:
         raise InputError(f"{run_dir} holds a run of {task}, expected one of {', '.join(tasks)}")
     return task

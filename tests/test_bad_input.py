@@ -248,6 +248,8 @@ flags
     | --length expects a value from 10 to 10, got 20
 {NP}/RL_train.py {RUN} --dropout=.5
     | --dropout has no effect here \\(this network drops no units\\): leave it out
+{NP}/RL_train.py {RUN} --preset=released --rl_weight=2
+    | --rl_weight belongs to --reward log_likelihood or --reward sign, the reward here is .*
 {NP}/RL_train.py {RUN} --cell=lstm --initializers=released
     | --initializers belongs to --cell dynamic_skip, the cell here is lstm: .*
 {NP}/train_recall.py {RUN} --dropout=.5

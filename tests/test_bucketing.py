@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.data.bucketing import Batch, batches, bucket_lengths, chunks, padding_share, stack
+from common.data.bucketing import Batch, batches, bucket_lengths, chunks, stack
 from common.errors import InputError
 from NER.presets import NERConfig
 
@@ -58,7 +58,7 @@ def test_little_is_padded_and_few_shapes_appear():
     buckets = bucket_lengths(lengths, NERConfig().n_buckets)
     epoch = batches(lengths, 10, 1, 0, buckets)
     assert {batch.length for batch in epoch} <= set(buckets)
-    assert padding_share(lengths, epoch) < 0.10
+    assert sum(lengths) > 0.9 * sum(len(batch.indices) * batch.length for batch in epoch)
 
 
 def test_longer_than_every_bucket():
@@ -80,11 +80,6 @@ def test_bucket_lengths_are_the_best(lengths, n_buckets):
     assert cost(found) == min(
         cost([*few, distinct[-1]]) for few in itertools.combinations(distinct[:-1], n - 1)
     )
-
-
-def test_padding_share_by_hand():
-    # Batches [5, 4] and [2, 2]: 10 + 4 places for 13 tokens.
-    assert padding_share([2, 5, 4, 2], batches([2, 5, 4, 2], 2, 0, 0)) == pytest.approx(1 / 14)
 
 
 @pytest.mark.parametrize(

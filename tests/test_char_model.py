@@ -141,7 +141,7 @@ def test_number_of_weights():
         + 5 * (50 + 1)  # its agent
         + (650 + 1) * 10_000  # the softmax
     )
-    spellings = Spellings(np.zeros((10_000, 21), np.int32), ("",) * 51, 19)
+    spellings = Spellings(np.zeros((10_000, 21), np.int32), ("",) * 51)
     model = language_model.LanguageModel(
         config("--preset=char", "--nojit_compile"), 10_000, spellings
     )
@@ -153,7 +153,7 @@ def test_number_of_weights():
 
 
 def test_spelling_by_hand():
-    spellings = spell(Vocabulary(("<eos>", "cab", "<unk>", "a", "<x>")))
+    spellings = spell(Vocabulary(("<eos>", "cab", "<unk>", "a", "<x>")), 65)
     assert spellings.characters == (
         "<pad>",
         "<word>",
@@ -167,7 +167,7 @@ def test_spelling_by_hand():
         "c",
         "x",
     )
-    assert spellings.longest == 3 and spellings.ids.dtype == np.int32
+    assert spellings.ids.dtype == np.int32
     assert spellings.ids.tolist() == [
         [1, 4, 2, 0, 0],
         [1, 9, 7, 8, 2],
@@ -176,7 +176,7 @@ def test_spelling_by_hand():
         [1, 5, 10, 6, 2],
     ]
     assert spell(Vocabulary(("cab",)), max_chars=3).ids.tolist() == [[1, 5, 3]]
-    assert spell(Vocabulary(("a" * 70,))).ids.shape == (1, 65)
+    assert spell(Vocabulary(("a" * 70,)), 65).ids.shape == (1, 65)
 
 
 def test_ptb_has_51_characters(data_dir):
@@ -186,12 +186,8 @@ def test_ptb_has_51_characters(data_dir):
             f"no {folder}/ptb.train.txt: DYNAMIC_SKIP_DATA=FOLDER python -m pytest --last-skipped"
         )
     vocabulary = reader.load(str(folder)).vocabulary
-    spellings = spell(vocabulary)
-    assert (
-        len(spellings.characters) == 51
-        and spellings.longest == 19
-        and spellings.ids.shape == (10_000, 21)
-    )
+    spellings = spell(vocabulary, 65)
+    assert len(spellings.characters) == 51 and spellings.ids.shape == (10_000, 21)
     written = "".join(
         spellings.characters[c] for c in spellings.ids[vocabulary.ids["telecommunications"]]
     )

@@ -412,11 +412,12 @@ def test_what_an_agent_without_reward_does_not_read():
     )
     with pytest.raises(InputError, match=f"^{line} estimator$"):
         parse("--estimator=straight_through", "--rl_weight=2")
-    presets = {"paper": {"rl_weight": 2.0, "entropy_weight": 0.1}}
+    presets = {"paper": {"rl_weight": 2.0, "entropy_weight": 0.1, "baseline": "none"}}
     config = command_line.parse(
         Config, presets, ["x", "--estimator=straight_through", "--entropy_weight=.3"]
     )
     assert (config.agent_options["rl_weight"], config.agent_options["entropy_weight"]) == (0, 0.3)
+    assert config.agent_options["baseline"] == "leave_one_out"  # the entropy has a gradient, too
     assert command_line.parse(Config, presets, ["x"]).agent_options["rl_weight"] == 2
 
 

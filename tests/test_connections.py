@@ -127,7 +127,7 @@ def test_bad_input(networks, tmp_path):
         networks("NumberPrediction").tokenise("one two")
     with pytest.raises(InputError, match="at least one word"):
         connections.read(networks("NER"), [[]])
-    (tmp_path / "flags.json").write_text('{"task": "Recall"}')
+    (tmp_path / "flags.json").write_text('{"task": "Recall", "flags": {}, "starts": []}')
     with pytest.raises(InputError, match="holds a run of Recall, expected one of LanguageModeling"):
         connections.load(str(tmp_path))
     (tmp_path / "flags.json").write_text("[1")

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from common.config import parse
 from common.errors import InputError
+from Sentiment import jump
 from Sentiment.model import SentimentModel
 from Sentiment.presets import PRESETS, SentimentConfig
 
@@ -159,6 +160,31 @@ def test_the_loss_has_the_error_of_the_baseline(network):
     n_read, n_words = (float(a) for a in metrics["share_read"])
     assert 0 < n_read <= n_words == 2 * 14
     assert "distances" not in network.infer(batch, seed, True)
+
+
+def test_what_the_layer_draws_and_reports_is_of_all_rounds(monkeypatch):
+    """Random numbers of each round's own; the updates of Skip LSTM add up, as their price does."""
+    seeds, counts, run = [], [], jump.run_layer
+
+    def run_layer(layer, *inputs, **call):
+        done = run(layer, *inputs, **call)
+        seeds.append(tuple(call["seed"].numpy()))
+        counts.append(layer.metrics_of_call["updates"])
+        return done
+
+    made = SentimentModel(config("--cell=skip_lstm", "--update_cost=0.5"), 12, 2)
+    monkeypatch.setattr(jump, "run_layer", run_layer)
+    names = "words", "lengths", "labels", "weights"
+    batch = dict(
+        zip(names, map(tf.constant, (WORDS, LENGTHS, LENGTHS % 2, [1.0] * 4)), strict=True)
+    )
+    loss, metrics, _ = made.training_loss(batch, (), tf.constant([5, 6]), {})
+    assert len(seeds) == len(set(seeds)) == 3
+    updates, n_read = (float(sum(a)) for a in zip(*counts, strict=True))
+    assert [float(a) for a in metrics["updates"]] == [updates, n_read] and 0 < updates <= n_read
+    found = made.skim(batch["words"], batch["lengths"], training=True, seed=tf.constant([5, 6]))[1]
+    assert n_read == float(tf.reduce_sum(found.n_read))
+    assert sum(map(float, made.recurrent.losses[-3:])) == pytest.approx(0.5 * updates / 4)
 
 
 @pytest.mark.parametrize(

@@ -168,6 +168,9 @@ def test_training_on_some_sentences_alone(data, tmp_path):
     )
     (stack,) = experiment.train_batches(0)
     sentences = reader.read_conll(data / "eng.train")
+    # also the sentences on which evaluate.py --split train measures
+    asked = config(f"--data_dir={data}", "--max_train_examples=7")
+    assert len(ner_experiment.load_data(asked).train) == 7
     kept = np.random.default_rng(0).permutation(len(sentences))[:7]
     seen = {reader.normalise(word) for i in kept for word in sentences[i].words}
     assert stack["weights"].sum() == 7

@@ -163,7 +163,8 @@ def test_loss_by_hand(reward, baseline):
     model = number_model.NumberModel(
         config(*TINY, f"--reward={reward}", f"--baseline={baseline}", f"--rl_weight={rl_weight}")
     )
-    loss, metrics = model.loss_terms(tf.constant(logits, tf.float32), trace, labels, weight)
+    terms = tf.constant(logits, tf.float32), trace, labels
+    loss, metrics = model.loss_terms(*terms, schedule={"entropy_weight": weight})
     assert float(metrics["task_loss"][0]) == pytest.approx(task, rel=1e-5)
     assert float(metrics["agent_loss"][0]) == pytest.approx(agent, rel=1e-4)
     assert float(loss) == pytest.approx(task + agent, rel=1e-4)

@@ -7,7 +7,6 @@ import numpy as np
 from common.data.text import EOS, PADDING, UNKNOWN, Vocabulary
 
 WORD_START, WORD_END = "<word>", "</word>"  # characters of their own at the ends of every word
-MAX_CHARS = 65
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,18 +15,16 @@ class Spellings:
 
     ids: [V, C] int32, 0 after a word's end; C is the length of the longest row. characters: the
     characters by id, padding first.
-    longest: number of letters of the longest word.
     """
 
     ids: np.ndarray
     characters: tuple[str, ...]
-    longest: int
 
 
-def spell(vocabulary: Vocabulary, max_chars: int | None = None) -> Spellings:
+def spell(vocabulary: Vocabulary, max_chars: int) -> Spellings:
     """The characters of each word between two marks, as in Kim et al. (2016).
 
-    Words are cut after `max_chars` characters in all, by default 65. `<unk>` and `<eos>`, whose
+    Words are cut after `max_chars` characters in all. `<unk>` and `<eos>`, whose
     letters do not matter, are a single character each.
     """
     specials = [word for word in (UNKNOWN, EOS) if word in vocabulary]
@@ -36,10 +33,9 @@ def spell(vocabulary: Vocabulary, max_chars: int | None = None) -> Spellings:
     characters = (PADDING, WORD_START, WORD_END, *specials, *letters)
     place = {character: i for i, character in enumerate(characters)}
     rows = [
-        [place[letter] for letter in (WORD_START, *word, WORD_END)][: max_chars or MAX_CHARS]
-        for word in words
+        [place[letter] for letter in (WORD_START, *word, WORD_END)][:max_chars] for word in words
     ]
     ids = np.zeros((len(rows), max(map(len, rows))), np.int32)
     for i, row in enumerate(rows):
         ids[i, : len(row)] = row
-    return Spellings(ids, characters, max(map(len, words)))
+    return Spellings(ids, characters)

@@ -28,9 +28,7 @@ def our_steps(**flags: Any) -> Callable[[], object]:
     model = NumberModel(config)
     trainer = make_trainer(model, config, keras.optimizers.Adam(config.learning_rate))
     batches = examples()
-    return lambda: trainer.train(
-        batches, (), 0, {"learning_rate": config.learning_rate, "entropy_weight": 0.0}
-    )
+    return lambda: trainer.train(batches, (), 0, {"learning_rate": config.learning_rate})
 
 
 def keras_steps() -> Callable[[], object]:

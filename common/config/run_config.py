@@ -8,7 +8,7 @@ import typing
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..choices import ESTIMATORS
+from ..choices import ESTIMATORS, POLICY_GRADIENT
 from ..errors import InputError
 from . import cells
 from .cells import CELLS, Cell
@@ -219,11 +219,19 @@ class RunConfig(
 
     @property
     def agent_options(self) -> dict[str, Any]:
-        """Arguments of `losses.policy_gradient`; the straight-through estimator has no reward."""
+        """Arguments of `losses.policy_gradient`.
+
+        An estimator without a reward has of it the entropy alone, by the defaults.
+        """
         options = {name: getattr(self, name) for name in cells.names(cells.Objective)}
         options["n_samples"] = options.pop("train_samples")
         del options["entropy_decay"], options["reward"]
-        return options if ESTIMATORS[self.estimator] == "reward" else options | {"rl_weight": 0.0}
+        if ESTIMATORS[self.estimator] == "reward":
+            return options
+        default = {
+            name: getattr(POLICY_GRADIENT, name) for name in ("credit", "discount", "baseline")
+        }
+        return options | default | {"rl_weight": 0.0, "n_samples": 1}
 
     def faded(self, epoch: int) -> dict[str, float]:
         """The entropy's weight in an epoch, for the schedule; {} where it is always the same."""

@@ -161,7 +161,7 @@ def shuffled(
 def in_order(arrays: Mapping[str, np.ndarray], batch_size: int) -> dict[str, np.ndarray]:
     """Examples [n, ...] of one length as batches [N, B, ...] in their order.
 
-    With `weights` [N, B]: 0 for copies that only fill up the last batch.
+    With `weights` [N, B]: 0 for the rows of zeros that fill up the last batch.
     """
     n_examples = len(next(iter(arrays.values())))
     size = min(batch_size, n_examples)
@@ -190,12 +190,6 @@ def some(n_examples: int, limit: int, seed: int) -> np.ndarray:
         if limit
         else np.arange(n_examples)
     )
-
-
-def padding_share(lengths: Sequence[int] | np.ndarray, epoch: Sequence[Batch]) -> float:
-    """The share of an epoch's B x T places without a token of an example that counts."""
-    places = sum(len(batch.indices) * batch.length for batch in epoch)
-    return 1.0 - float(np.sum(lengths)) / places
 
 
 def _round_up(length: int, round_to: int | Sequence[int]) -> int:
