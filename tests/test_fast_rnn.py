@@ -196,6 +196,21 @@ def test_in_16_bits_states_are_wide():
     np.testing.assert_allclose(float(found[0, 0]), 1 - (1 - 2**-7) ** 400, atol=0.004)
 
 
+@pytest.mark.parametrize("name", CELLS)
+def test_in_16_bits_keras_runs_them_too(name):
+    """Step by step, up to what 16 bits round away at each."""
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        fast, rnn = FastRNN(CELLS[name](), jit_compile=False), keras.layers.RNN(CELLS[name]())
+    finally:
+        keras.config.set_dtype_policy(policy)
+    draw(fast), draw(rnn)
+    x = normal((B, T, D), 1)
+    assert rnn(x).dtype == "float16"
+    np.testing.assert_allclose(rnn(x), fast(x), atol=0.01)
+
+
 class Doubled(LeakyCell):
     """A cell that has more in its `call` than a level's step."""
 

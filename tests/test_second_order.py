@@ -243,10 +243,47 @@ def around_a_graph(layer):
     return penalty(graph)
 
 
+def in_a_loop(layer, x=X):
+    """The inner gradient in a loop, the outer one across it."""
+    with tf.GradientTape() as outer:
+        outer.watch(x)
+        loss = tf.while_loop(
+            lambda i, _: i < 2, lambda i, sum: (i + 1, sum + _steepness(layer, x)), (0, 0.0)
+        )[1]
+    return outer.gradient(loss, [x, *[v.value for v in layer.trainable_variables]])
+
+
+def _steepness(layer, x):
+    with tf.GradientTape() as inner:
+        inner.watch(x)
+        y = tf.reduce_sum(layer(x) ** 2)
+    return tf.reduce_sum(inner.gradient(y, x) ** 2)
+
+
+def vectorised(layer, x=X):
+    """A tape around `tf.vectorized_map`."""
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = tf.vectorized_map(lambda x: layer(x), tf.stack([x, 2 * x]))
+        loss = tf.reduce_sum(y**2)
+    return tape.gradient(loss, [x, *[v.value for v in layer.trainable_variables]])
+
+
+def jacobian_penalty(layer, x=X):
+    """A tape around a Jacobian."""
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        loss = tf.reduce_sum(jacobian(layer, x=x) ** 2)
+    return tape.gradient(loss, [x, *[v.value for v in layer.trainable_variables]])
+
+
 @pytest.mark.parametrize(
     "transformation, mode",
     [
         (jacobian, "eager"),
+        (in_a_loop, "graph"),
+        (vectorised, "eager"),
+        pytest.param(jacobian_penalty, "eager", marks=LONG),
         pytest.param(jacobian, "graph", marks=LONG),
         pytest.param(hessian, "eager", marks=LONG),
         (third, "eager"),
@@ -264,6 +301,33 @@ def test_transformations_are_right(transformation, mode):
     """Keras' own layer under the same, eagerly."""
     layer, _ = plain(None)
     close(MODES[mode](lambda: transformation(layer))(), of_keras(transformation))
+
+
+@pytest.mark.parametrize(
+    "make, transformation, mode",
+    [
+        (attention, around_a_graph, "eager"),
+        pytest.param(skip, around_a_graph, "eager", marks=LONG),
+        pytest.param(attention, in_a_loop, "graph", marks=LONG),
+        pytest.param(skip, in_a_loop, "graph", marks=LONG),
+        pytest.param(attention, vectorised, "eager", marks=LONG),
+        pytest.param(skip, vectorised, "eager", marks=LONG),
+    ],
+)
+def test_transformations_of_a_learned_policy(make, transformation, mode):
+    """Whose weights all steps share; the cell under the same, eagerly."""
+    options = dict(estimator="straight_through") if make is skip else {}
+    layer, reference, *both, _ = make(**options)
+    states = [tf.zeros([B, 3 * H])] * 2
+
+    def run(function, one, mode):
+        def of_x(x):
+            return function(x, states)
+
+        of_x.trainable_variables = one.trainable_variables
+        return MODES[mode](lambda: transformation(of_x))()
+
+    close(run(layer, both[0], mode), run(reference, both[1], "eager"))
 
 
 @pytest.mark.parametrize("make", [skip, pytest.param(attention, marks=LONG)])

@@ -141,4 +141,5 @@ class _Level(Level):
         """h and m along depth: nothing of them goes on to the next step."""
         (kernel, bias), (h, m) = self.along_depth, self.entered(below)
         h_time = tf.cast((after if self.priority else before)[0], h.dtype)
-        return transform(projected(tf.concat([h_time, h], -1), kernel, bias), m)
+        z = projected(tf.concat([h_time, h], -1), kernel, bias)
+        return transform(z, tf.cast(m, z.dtype))

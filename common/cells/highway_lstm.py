@@ -111,7 +111,8 @@ class _Layer(Level):
             return addends, []
         (x, c), (kernel, peephole, bias) = below, self.depth_gate
         z = projected(x, kernel, bias)
-        return addends, [z + tf.cast(tf.convert_to_tensor(peephole)[1], z.dtype) * c, c]
+        peephole = tf.cast(tf.convert_to_tensor(peephole)[1], z.dtype)
+        return addends, [z + peephole * tf.cast(c, z.dtype), c]
 
     def matrices(self) -> Tensors:
         """U."""

@@ -11,12 +11,13 @@ import tensorflow as tf
 
 from ..ops.gates import lstm_gates
 from ..ops.products import wide
+from ..ops.sequence_gradient import custom_gradient
 from .arguments import RecurrentArguments
 from .base import fresh
 from .hoisted import HoistedCell, Tensors, projected
 
 
-@tf.custom_gradient
+@custom_gradient
 def binarise(u: tf.Tensor) -> tf.Tensor:
     """round(u), with the gradient of the identity (straight-through)."""
     return tf.round(u), lambda upstream: upstream

@@ -61,7 +61,7 @@ class HoistedRecurrence(TwoLoops):
         n_steps, batch = inputs.addends[0].shape[:2]
         xla, any_length = self.how(n_steps)
 
-        def forward(inputs: Inputs):
+        def forward(inputs: Inputs, _: tuple):
             kept = self._forward(xla, any_length, inputs)
             for a in kept.z:  # a loop for any length does not know this one
                 a.set_shape([n_steps, batch, a.shape[2]])
@@ -69,15 +69,15 @@ class HoistedRecurrence(TwoLoops):
                 a.set_shape([n_steps and self.delay + n_steps, batch, a.shape[2]])
             return kept.states, kept
 
-        def backward(inputs: Inputs, kept: Kept, d_states: Tensors):
+        def backward(inputs: Inputs, _: tuple, kept: Kept, d_states: Tensors):
             found, factors = self._backward(xla, any_length, inputs, kept, d_states)
             products = zip(factors, found.addends, inputs.matrices, strict=True)
             return found._replace(matrices=[weight_gradient(a, d, u) for a, d, u in products])
 
-        def second(inputs: Inputs, kept: Kept, d_states: Tensors, w: Inputs):
+        def second(inputs: Inputs, _: tuple, kept: Kept, d_states: Tensors, w: Inputs):
             return second_order(self.delay, _split, self._step, (), inputs, d_states, w)
 
-        return list(differentiable(inputs, forward, backward, second, len(inputs.past)))
+        return list(differentiable(inputs, (), forward, backward, second, len(inputs.past)))
 
     def _forward_loop(self, xla: bool, inputs: Inputs) -> Kept:
         past, addends, others, matrices, vectors = inputs

@@ -10,7 +10,7 @@ from functools import partial
 
 import tensorflow as tf
 
-from .sequence_gradient import called
+from .sequence_gradient import called, custom_gradient
 
 
 def wide(dtype: tf.DType | str) -> tf.DType:
@@ -74,7 +74,7 @@ def weight_gradient(inputs: tf.Tensor, d_outputs: tf.Tensor, weights: tf.Tensor)
 def _narrow(a: tf.Tensor, b: tf.Tensor, transpose_b: bool) -> tf.Tensor:
     """a b of 16 bits each -> float32. The gradients of a and b are of 16 bits as they are."""
 
-    @tf.custom_gradient
+    @custom_gradient
     def run(a: tf.Tensor, b: tf.Tensor):
         def gradient(d: tf.Tensor):
             d = tf.cast(d, b.dtype)

@@ -118,26 +118,27 @@ class Recurrence(TwoLoops):
         xla, any_length = self.how(n_steps)
         any_length = any_length and not self.unroll
 
-        def forward(inputs: tuple):
-            kept = self._forward(xla, any_length, *inputs, masks, given)
+        def forward(inputs: tuple, fixed: tuple):
+            kept = self._forward(xla, any_length, *inputs, *fixed)
             for a in (kept.z, *kept.chosen):  # a loop for any length does not know this one
                 a.set_shape([n_steps, batch, *a.shape[2:]])
             for a in kept.states:
                 a.set_shape([n_steps and self.n_actions + n_steps, batch, a.shape[2]])
             return (*kept.states, kept.chosen[0]), kept
 
-        def backward(inputs: tuple, kept: Kept, d_states: tuple):
+        def backward(inputs: tuple, fixed: tuple, kept: Kept, d_states: tuple):
             _, recurrent_kernel, _, norm, policy = inputs
-            of_loop = recurrent_kernel, norm, policy, masks
+            of_loop = recurrent_kernel, norm, policy, fixed[0]
             dz, h, *rest = self._backward(xla, any_length, State(*d_states), kept, *of_loop)
             return dz, weight_gradient(h, dz, recurrent_kernel), *rest
 
-        def second(inputs: tuple, kept: Kept, d_states: tuple, w: tuple):
-            fixed = masks, kept.chosen
-            return second_order(self.n_actions, self._split, self._step, fixed, inputs, d_states, w)
+        def second(inputs: tuple, fixed: tuple, kept: Kept, d_states: tuple, w: tuple):
+            of_steps = fixed[0], kept.chosen
+            how = self.n_actions, self._split, self._step, of_steps
+            return second_order(*how, inputs, d_states, w)
 
         inputs = projected, recurrent_kernel, past, norm, policy
-        h, c, chosen = differentiable(inputs, forward, backward, second)
+        h, c, chosen = differentiable(inputs, (masks, given), forward, backward, second)
         return State(h, c), chosen
 
     def _forward_loop(

@@ -48,7 +48,7 @@ def second_order(
         along, gradients = vjp(tangents, present(inputs), d_outputs)
         return [*gradients, *along]
 
-    vjp = _taped if _tapes_record() else _symbolic
+    vjp = _taped if tf.executing_eagerly() and _tapes_record() else _symbolic
     return run() if vjp is _taped else tf.function(run, autograph=False)()
 
 
@@ -100,6 +100,7 @@ def _jvp(vjp: Callable, function: Callable, at: Tensors, along: Tensors) -> tupl
 
 def _taped(function: Callable, at: Tensors, upstream: Tensors) -> tuple[Tensors, Tensors]:
     """function(*at) and J^T upstream."""
+    at = [tf.identity(a) for a in at]
     with tf.GradientTape() as tape:
         tape.watch(at)
         outputs = function(*at)

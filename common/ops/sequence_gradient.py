@@ -17,6 +17,8 @@ from tensorflow.python.eager.forwardprop_util import pack_tangents
 from tensorflow.python.ops.control_flow_util import GraphOrParentsInXlaContext
 
 Tensors = Sequence[tf.Tensor]
+# functions with gradients of their own and how many tensors they take, by TensorFlow's name for it
+CUSTOM_GRADIENTS: dict[bytes, tuple[Callable, int]] = {}
 _LENGTHS = "dynamic_skip_lstm/each_length_comes_often"  # a collection, which inner graphs inherit
 
 
@@ -102,57 +104,82 @@ def refilled(structure: Any, tensors: Tensors) -> Any:
 
 
 def differentiable(
-    inputs: Any, forward: Callable, backward: Callable, second: Callable, n_states: int = 2
+    inputs: Any,
+    fixed: Any,
+    forward: Callable,
+    backward: Callable,
+    second: Callable,
+    n_states: int = 2,
 ) -> tuple:
-    """`forward(inputs)` with its gradients of every order.
+    """`forward(inputs, fixed)` with its gradients of every order.
 
     Args:
-        inputs: a structure of tensors (and of what is None).
-        forward: inputs -> its outputs, and whatever the others need of it.
-        backward: inputs, what `forward` kept, dL/dstates -> dL/dinputs, in that structure.
-        second: inputs, what `forward` kept, dL/dstates, w -> the gradients of
+        inputs: a structure of tensors (and of what is None). fixed: another, without a gradient.
+        forward: inputs, fixed -> its outputs, and whatever the others need of it.
+        backward: inputs, fixed, what `forward` kept, dL/dstates -> dL/dinputs, in that structure.
+        second: inputs, fixed, what `forward` kept, dL/dstates, w -> the gradients of
             <w, backward(...)>: of its inputs and of dL/dstates.
         n_states: how many outputs are states (h and c); those behind them have no gradient.
     """
     n_inputs = len(present(inputs))
+    n_given = n_inputs + len(present(fixed))
 
     # No tape may look inside either function: it would ask for the gradients of what it replaces.
-    @tf.custom_gradient
+    # All tensors that either needs are its arguments: see `vectorised.py`.
+    @custom_gradient
     def run(*tensors: tf.Tensor):
-        outputs, kept = forward(refilled(inputs, [tf.stop_gradient(a) for a in tensors]))
-        kept = tf.nest.map_structure(
-            tf.stop_gradient, kept
-        )  # nor the gradient of a `tf.function` around all of it
+        stopped = [tf.stop_gradient(a) for a in tensors]
+        outputs, kept = forward(*refilled((inputs, fixed), stopped))
+        # nor the gradient of a `tf.function` around all of it
+        kept = tf.nest.map_structure(tf.stop_gradient, kept)
+        n_known = n_given + len(present(kept))
 
-        def here(structure: Any):
-            """Copies in the current graph: the gradient of a `tf.function` is another graph."""
-            return tf.nest.map_structure(tf.identity, structure)
-
-        @tf.custom_gradient
+        @custom_gradient
         def gradient(*tensors: tf.Tensor):
+            def known(tensors: Tensors):
+                return refilled((inputs, fixed, kept), tensors[:n_known])
+
             stopped = [tf.stop_gradient(a) for a in tensors]
-            kept_ = here(kept)
-            d_states = tuple(stopped[n_inputs:])
-            found = present(backward(refilled(inputs, stopped), kept_, d_states))
+            found = present(backward(*known(stopped), tuple(stopped[n_known:])))
             for a, b in zip(found, stopped[:n_inputs], strict=True):
                 a.set_shape(b.shape)
 
             def gradient_of_gradient(*w: tf.Tensor):
-                tensors_, d_states = tensors[:n_inputs], tuple(tensors[n_inputs:])
-                for a, b in zip(w, tensors_, strict=True):
+                for a, b in zip(w, tensors[:n_inputs], strict=True):
                     a.set_shape(b.shape)
-                seconds = second(refilled(inputs, tensors_), kept_, d_states, refilled(inputs, w))
-                return present(_last(*present(seconds)) if in_xla() else seconds)
+                d_states = tuple(tensors[n_known:])
+                seconds = present(second(*known(tensors), d_states, refilled(inputs, w)))
+                seconds = present(_last(*seconds)) if in_xla() else seconds
+                others = [None] * (n_known - n_inputs)
+                return [*seconds[:n_inputs], *others, *seconds[n_inputs:]]
 
             return found, gradient_of_gradient
 
         def upstream(*d_outputs: tf.Tensor | tf.IndexedSlices):
+            # copies in the current graph: the gradient of a `tf.function` is another graph
+            here = [tf.identity(a) for a in (*tensors, *present(kept))]
             # dense, also where all that was taken of the states are slices
-            return gradient(*here(tensors), *map(tf.convert_to_tensor, d_outputs[:n_states]))
+            found = gradient(*here, *map(tf.convert_to_tensor, d_outputs[:n_states]))
+            return [*found, *[None] * (n_given - n_inputs)]
 
         return outputs, upstream
 
-    return called(run, *present(inputs))
+    return called(run, *present((inputs, fixed)))
+
+
+def custom_gradient(function: Callable) -> Callable:
+    """`tf.custom_gradient` of a function of tensors alone, which `vectorised.py` keeps."""
+    run = tf.custom_gradient(function)
+
+    @functools.wraps(function)
+    def noted(*tensors: tf.Tensor):
+        outputs = run(*tensors)
+        if not tf.executing_eagerly():
+            op = tf.nest.flatten(outputs)[0].op
+            CUSTOM_GRADIENTS[op.get_attr("_gradient_op_type")] = noted, len(tensors)
+        return outputs
+
+    return noted
 
 
 def called(run: Callable, *tensors: tf.Tensor) -> Any:
