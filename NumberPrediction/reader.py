@@ -167,6 +167,8 @@ def _read(path: pathlib.Path, length: int, label_rule: str) -> Examples:
     """One file of `produce_data.py`, checked."""
     produce = f"python NumberPrediction/produce_data.py --length {length} --label_rule {label_rule}"
     produce += f" --data_dir {shlex.quote(str(path.parent))}"
+    if path.parent.is_file():
+        raise InputError(f"{path.parent}: expected a folder, found a file; name the folder of it")
     if not path.is_file():
         raise InputError(f"{path}: expected number data, found no file; run {produce}")
     try:
@@ -184,7 +186,8 @@ def _read(path: pathlib.Path, length: int, label_rule: str) -> Examples:
     if found != (length, label_rule):
         raise InputError(
             f"{path}: expected length {length} and label rule {label_rule}, found {found[0]} and"
-            f" {found[1]}; give those or run {produce}"
+            f" {found[1]}; give --length {found[0]} --label_rule {found[1]}, or another --data_dir"
+            " and what produce_data.py writes there"
         )
     _check_arrays(path, numbers, labels, length, label_rule)
     return Examples(numbers.astype(np.int8), labels.astype(np.int8))

@@ -16,7 +16,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from common.config import main, setting  # noqa: E402
 from common.errors import InputError  # noqa: E402
 from common.figures import plots  # noqa: E402
-from experiments import figure_files, read_results, tables  # noqa: E402
+from experiments import figure_files, read_results, selection, tables  # noqa: E402
 
 _METRICS = (("valid_perplexity", "valid", "o-"), ("test_perplexity", "test", "s--"))
 
@@ -104,17 +104,20 @@ def draw(config: SweepConfig) -> list[pathlib.Path]:
         ax.set_ylabel("perplexity")
         ax.legend(frameon=False)
     seeds = sorted(set(columns["seeds"]))
+    not_run = selection.rows_not_run(config.table)
+    lacks = f" Not run: {', '.join(not_run)}." if not_run else ""
     caption = (
         f"{tables.TABLES[config.table].title}: the number of states to choose from, and the weight"
         " of the chosen one. K = 1 and lamda = 0 are the LSTM; elsewhere distances are sampled."
         f" {' or '.join(map(str, seeds))} seed(s) a point; bars: standard deviation."
+        f"{lacks}"
     )
     title = tables.TABLES[config.table].title
     paths = figure_files.write(
         figure, config.out or figure_files.FOLDER / config.table, title, caption, columns
     )
-    for path in paths:
-        print(path)
+    for line in [*filter(None, [lacks.strip()]), *paths]:
+        print(line)
     return paths
 
 

@@ -17,6 +17,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from common.config import main, setting  # noqa: E402
 from common.data.text import EOS, lines, words_of  # noqa: E402
+from common.errors import InputError  # noqa: E402
 from common.figures import arcs  # noqa: E402
 from experiments import figure_files  # noqa: E402
 
@@ -57,19 +58,25 @@ def show(config: ShowConfig) -> list[pathlib.Path]:
     from experiments import connections  # imports TensorFlow, so only after the flags were read
 
     network = connections.load(config.run_dir)
-    texts = [
-        line for line in lines(config.text) if words_of(line)
-    ] or network.inspection.example_texts(network.config, _SEED)
+    given = [line for line in lines(config.text) if words_of(line)]
+    texts = given or network.inspection.example_texts(network.config, _SEED)
     tokens = [network.tokenise(text) for text in texts]
     stem = pathlib.Path(config.out or pathlib.Path(config.run_dir, "connections"))
+    n_samples = config.samples if config.html else 0
+    try:
+        every = connections.read(network, tokens, n_samples, config.seed)
+    except InputError as error:
+        if given:
+            raise
+        why = str(error).split(",")[0]
+        raise InputError(f"no example text fits this run ({why}): name one of your own") from None
     if config.html:
         from experiments import connections_page
 
-        readings = connections.read(network, tokens, config.samples, config.seed)
-        paths = [connections_page.write(network, texts, readings, stem, config.max_megabytes)]
+        paths = [connections_page.write(network, texts, every, stem, config.max_megabytes)]
     else:
         paths = []
-        for number, readings in enumerate(connections.read(network, tokens), 1):
+        for number, readings in enumerate(every, 1):
             for reading in readings:
                 parts = [
                     stem.name,

@@ -260,7 +260,7 @@ flags
     | --skip belongs to --cell fixed_skip or --cell skip_rnn, the cell here is lstm: .*
 {NP}/train_recall.py {RUN} --length=0                      | --length expects a value >= 1, got 0
 {NP}/train_recall.py {RUN} --n_train=5 --batch_size=6
-    | expected at least --batch_size 6 training examples, found 5
+    | expected at least --batch_size 6 training examples, found 5: give a smaller .*
 {NP}/produce_data.py --data_dir={{new}} --length=9         | --length expects a value >= 10, got 9
 {NP}/produce_data.py --data_dir={{new}} --n_train=0        | --n_train expects a value >= 1, got 0
 {NP}/produce_data.py --data_dir={{new}} --label_rule=x
@@ -323,7 +323,7 @@ data
 {TRAIN_NP} {RUN} --data_dir={{p}}/numbers/cut
     | .*train.npz: expected number data, found a broken file .*
 {TRAIN_NP} {RUN} --n_train=9
-    | expected at least --batch_size 10 training examples, found 9
+    | expected at least --batch_size 10 training examples, found 9: give a smaller .*
 {TRAIN_LM} {RUN} --data_dir={{p}}/nowhere
     | .*nowhere: expected a folder with a corpus, found none; check --data_dir, .*
 {TRAIN_LM} {RUN} --data_dir={{p}}/data/words/train.txt
@@ -346,7 +346,7 @@ data
     | .*train.txt:2: expected UTF-8 text, found byte 0xe9 .*; convert .*
 {TRAIN_LM} {RUN} --data_dir={{p}}/words/one_line           | .*batch.*
 {TRAIN_LM} {RUN} --data_dir={{p}}/words/no_unk
-    | .*valid.txt:1: the word 'sees' is not in the vocabulary, .*
+    | .*valid.txt:1: the word 'sees' is not in the vocabulary, .*, or train with --min_count 2
 {TRAIN_LM} {RUN} --data_dir={{p}}/words/archive
     | .*simple-examples.tgz: expected a whole tar archive, found: .*; get it again
 {TRAIN_LM} {RUN} --data_dir={{p}}/data/words --load_model={{p}}/nowhere
@@ -418,7 +418,7 @@ data
 {TRAIN_SENT} {RUN} --data_dir={{p}}/data/trees --vectors={{p}}/bad.vec
     | .*bad.vec:2: expected 4 numbers after the word, but .*
 {TRAIN_SENT} {RUN} --data_dir={{p}}/data/trees --vectors={{p}}/short.vec
-    | .*short.vec: expected vectors of dimension 4, found 3; change either
+    | .*short.vec: expected vectors of dimension 4, found 3; change .*--word_size.*
 {TRAIN_SENT} {RUN} --data_dir={{p}}/data/trees --vectors={{p}}/uneven.vec
     | .*uneven.vec:2: expected a word and 4 numbers, found 2; repair the line
 {TRAIN_SENT} {RUN} --data_dir={{p}}/data/trees --vectors={{p}}/promise.vec
@@ -454,7 +454,7 @@ runs
 {TRAIN_NP} --run_dir={{p}}/flags_incomplete
     | .*flags.json is damaged \\(flags, task or starts missing\\): .*
 {TRAIN_NP} --run_dir={{p}}/result_damaged
-    | .*result.json is damaged .*: delete the folder, or choose another --run_dir
+    | .*result.json is damaged .*: delete it, and run the same command again
 {NP}/evaluate.py
     | --run_dir is empty: name the folder of a run, such as .*
 {NP}/evaluate.py --run_dir={{p}}/nowhere
@@ -474,9 +474,9 @@ experiments/show_skips.py {{p}}/plain
 {NER}/evaluate.py --run_dir={{p}}/{NER} --file={{p}}/two.conll
     | .*two.conll:1: expected 4 columns .*, found 2; .* have words and tags: 1,2
 {NP}/evaluate.py --run_dir={{p}}/{NP} --checkpoint={{p}}/cut.npz
-    | damaged or unfinished checkpoint .*: .*cut.npz
+    | damaged or unfinished checkpoint .*: .*cut.npz; give another.*
 {NP}/evaluate.py --run_dir={{p}}/{NP} --checkpoint={{p}}/flipped.npz
-    | damaged or unfinished checkpoint .*: .*flipped.npz
+    | damaged or unfinished checkpoint .*: .*flipped.npz; give another.*
 {NP}/evaluate.py --run_dir={{p}}/{NP} --checkpoint={{p}}/file
     | expected a checkpoint, found another kind of file: .*
 {NP}/evaluate.py --run_dir={{p}}/{NP} --checkpoint={{p}}/folder

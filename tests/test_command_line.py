@@ -11,6 +11,7 @@ import sys
 import tempfile
 import typing
 
+import numpy as np
 import pytest
 
 from common.config import (
@@ -533,17 +534,28 @@ GO_ON = "interrupted: run the same command to go on\n"
         (
             raises(OSError(errno.ENOSPC, "No space left on device", "/x/y")),
             2,
-            (
-                "error: No space left on device: /x/y; make room or give access there, then run the"
-                " same command again\n"
-            ),
+            "error: No space left on device: /x/y; make room, then run the same command again\n",
         ),
         (
             raises(OSError(errno.EFBIG, "File too large")),
             2,
+            "error: File too large; make room, then run the same command again\n",
+        ),
+        (
+            raises(PermissionError(errno.EACCES, "Permission denied", "/x/y")),
+            2,
             (
-                "error: File too large; make room or give access there, then run the same command"
+                "error: Permission denied: /x/y; give access there, then run the same command"
                 " again\n"
+            ),
+        ),
+        (
+            lambda config: np.empty(10**14),
+            2,
+            (
+                "error: too little memory (Unable to allocate 728. TiB for an array with shape"
+                " (100000000000000,) and data type float64): ask for less at a time, or for fewer"
+                " examples\n"
             ),
         ),
         (

@@ -311,7 +311,7 @@ def test_what_stands_before_the_numbers_is_the_word(content, dim, words, tmp_pat
 def test_a_file_of_another_dimension_is_not_read_by_the_flag(content, tmp_path):
     (tmp_path / "g.txt").write_text(content)
     with pytest.raises(
-        InputError, match=r"g\.txt: expected vectors of dimension 2, found [13]; change either"
+        InputError, match=r"g\.txt: expected vectors of dimension 2, found [13]; change the size"
     ):
         load_vectors(tmp_path / "g.txt", ["the"], dim=2)
 

@@ -99,11 +99,12 @@ def main(
             _leave(f"error: {error.strerror}; name one that can be written in TMPDIR", 2)
         if error.errno not in _ENVIRONMENT:
             raise
-        _leave(
-            f"error: {error.strerror}{where}; make room or give access there, then run the same"
-            " command again",
-            2,
-        )
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        do = "make room" if full else "give access there" if where else "give access"
+        _leave(f"error: {error.strerror}{where}; {do}, then run the same command again", 2)
+    except MemoryError as error:
+        why = f" ({error})" if str(error) else ""
+        _leave(f"error: too little memory{why}: ask for less at a time, or for fewer examples", 2)
 
 
 def _speak_utf8() -> None:

@@ -69,7 +69,7 @@ class Setting:
     def limits(self) -> str:
         """The allowed values in words; empty if all values of the type are allowed."""
         if self.choices is not None:
-            return ", ".join(map(str, self.choices))
+            return ", ".join(str(choice) for choice in self.choices if choice != "")
         low, high = self.minimum, self.maximum
         if low is None or high is None:
             return f">= {low}" if low is not None else f"<= {high}" if high is not None else ""

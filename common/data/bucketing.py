@@ -152,7 +152,8 @@ def shuffled(
     n = n_examples // batch_size
     if n < 1:
         raise InputError(
-            f"expected at least --batch_size {batch_size} training examples, found {n_examples}"
+            f"expected at least --batch_size {batch_size} training examples, found {n_examples}:"
+            " give a smaller --batch_size"
         )
     order = np.random.default_rng([seed, epoch]).permutation(n_examples)[: n * batch_size]
     return {name: a[order].reshape(n, batch_size, *a.shape[1:]) for name, a in arrays.items()}

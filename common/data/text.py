@@ -215,8 +215,8 @@ class Vocabulary:
         if unknown is None and None in found:
             word = tokens[found.index(None)]
             raise InputError(
-                f"the word {word!r} is not in the vocabulary, which has no {UNKNOWN} for it; add"
-                " either"
+                f"the word {word!r} is not in the vocabulary, which has no {UNKNOWN} for it: give"
+                " words that it has"
             )
         return np.array(found, np.int32)
 

@@ -52,7 +52,8 @@ def check_dim(path: str | os.PathLike, asked: int | None, found: int) -> None:
     """Raises `InputError` if another dimension was asked for than the file has."""
     if asked not in (None, found):
         raise InputError(
-            f"{path}: expected vectors of dimension {asked}, found {found}; change either"
+            f"{path}: expected vectors of dimension {asked}, found {found}; change the size of the"
+            " words' vectors (--word_size), or the file"
         )
 
 

@@ -86,7 +86,8 @@ def load(path: str | os.PathLike) -> Checkpoint:
                 raise InputError(f"expected a checkpoint, found another kind of file: {path}")
             if end <= 0 or _sha256(file, end) != file.read():
                 raise InputError(
-                    f"damaged or unfinished checkpoint (its SHA-256 does not match): {path}"
+                    f"damaged or unfinished checkpoint (its SHA-256 does not match): {path};"
+                    " give another, or delete the run's folder and train anew"
                 )
             file.seek(0)
             return _read(file, path)

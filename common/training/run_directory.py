@@ -221,4 +221,5 @@ class RunDirectory:
         Raises `InputError` if it is damaged.
         """
         path = self.path / "result.json"
-        return read_object(path) if path.exists() else None
+        do = "delete it, and run the same command again"
+        return read_object(path, do) if path.exists() else None

@@ -43,17 +43,20 @@ def task_of(config: Any) -> str | None:
     return getattr(config, "task", None)
 
 
-def read_object(path: pathlib.Path) -> dict[str, Any]:
-    """The JSON object in a file of a run's folder; raises `InputError` if it is damaged."""
+_ANEW = "delete the folder, or choose another --run_dir"
+
+
+def read_object(path: pathlib.Path, do: str = _ANEW) -> dict[str, Any]:
+    """The JSON object in a file of a run's folder; raises `InputError` if it is damaged.
+
+    `do`: what to do then.
+    """
     try:
         value = json.loads(path.read_bytes())
     except ValueError:
         value = None
     if not isinstance(value, dict):
-        raise InputError(
-            f"{path} is damaged (expected a JSON object): delete the folder, or choose another"
-            " --run_dir"
-        )
+        raise InputError(f"{path} is damaged (expected a JSON object): {do}")
     return value
 
 
@@ -76,9 +79,7 @@ def read_flags(path: pathlib.Path) -> dict[str, Any]:
         )
     ):
         what = "flags, task or starts missing"
-        raise InputError(
-            f"{file} is damaged ({what}): delete the folder, or choose another --run_dir"
-        )
+        raise InputError(f"{file} is damaged ({what}): {_ANEW}")
     return stored
 
 
