@@ -125,6 +125,8 @@ def _read(folder: pathlib.Path, condition: Condition) -> tuple[str, dict[str, tu
             f"{folder}: expected a folder with a corpus, found none{seen_from(folder)}; check"
             f" --data_dir, or {_WHAT_TO_GET}"
         )
+    if (folder / "ptb.train.txt").is_file() and (folder / "train.txt").is_file():
+        raise InputError(f"{folder}: expected ptb.train.txt or train.txt, found both; remove one")
     for name, prefix in (("ptb", "ptb."), (folder.resolve().name, "")):
         paths = {split: folder / f"{prefix}{split}.txt" for split in SPLITS}
         missing = [path.name for path in paths.values() if not path.is_file()]

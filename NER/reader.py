@@ -73,6 +73,10 @@ def load(
         at = np.cumsum(GENERATED)
         return Corpus(made[: at[0]], made[at[0] : at[1]], made[at[1] :])
     for folder in (pathlib.Path(data_dir), pathlib.Path(data_dir) / "conll2003"):
+        both = [names[0] for names in FILE_NAMES], ["valid.txt", "dev.txt"]
+        for pair in both:
+            if all((folder / name).is_file() for name in pair):
+                raise InputError(f"{folder}: expected {' or '.join(pair)}, found both; remove one")
         for names in FILE_NAMES:
             if (folder / names[0]).is_file():
                 if not (folder / names[1]).is_file() and (folder / "dev.txt").is_file():

@@ -135,11 +135,13 @@ def place(tmp_path_factory):
         "short_test": {"test": b"the cat <unk>\n"},
         "one_line": {"train": b"the cat <unk>\n"},
         "no_unk": {"train": b"the cat sleeps\n" * 30},
+        "both": {},
     }.items():
         (folder / "words" / name).mkdir(parents=True)
         for split in ("train", "valid", "test"):
             if (content := changed.get(split, good)) is not None:
                 (folder / "words" / name / f"{split}.txt").write_bytes(content)
+    (folder / "words" / "both" / "ptb.train.txt").write_bytes(good)
     archive = folder / "words" / "archive" / "simple-examples.tgz"
     archive.parent.mkdir()
     archive.write_bytes(b"no archive")
@@ -155,6 +157,9 @@ def place(tmp_path_factory):
         (folder / "tags" / name).mkdir(parents=True)
         for file in ("eng.train", "eng.testa", "eng.testb"):
             (folder / "tags" / name / file).write_bytes(content)
+    (folder / "tags" / "both").mkdir()
+    for file in ("train.txt", "valid.txt", "dev.txt", "test.txt"):
+        (folder / "tags" / "both" / file).write_bytes(b"Anna NNP B-NP I-PER\n")
     for name, content in {
         "open": b"(2 (2 a) (2 film))\n(2 (2 a)\n",
         "label": b"(2 a)\n\n(7 a)\n",
@@ -347,6 +352,10 @@ data
 {TRAIN_LM} {RUN} --data_dir={{p}}/words/one_line           | .*batch.*
 {TRAIN_LM} {RUN} --data_dir={{p}}/words/no_unk
     | .*valid.txt:1: the word 'sees' is not in the vocabulary, .*, or train with --min_count 2
+{TRAIN_LM} {RUN} --data_dir={{p}}/words/both
+    | .*both: expected ptb.train.txt or train.txt, found both; remove one
+{TRAIN_NER} {RUN} --data_dir={{p}}/tags/both
+    | .*both: expected valid.txt or dev.txt, found both; remove one
 {TRAIN_LM} {RUN} --data_dir={{p}}/words/archive
     | .*simple-examples.tgz: expected a whole tar archive, found: .*; get it again
 {TRAIN_LM} {RUN} --data_dir={{p}}/data/words --load_model={{p}}/nowhere

@@ -307,6 +307,8 @@ def test_what_is_refused_before_there_are_values():
         match="unroll=True needs to know the number of steps; .* received sequences of shape",
     ):
         fast(unroll=True)(keras.Input((None, D)))
+    with pytest.raises(ValueError, match=r"expects at least one step; received \(2, 0, 3\)"):
+        fast()(np.zeros((2, 0, 3)))
 
 
 def test_a_single_tensor_is_no_initial_state():

@@ -76,7 +76,7 @@ def test_missing_files(tmp_path):
         with pytest.raises(
             InputError, match=f"found no {prefix}valid.txt and no {prefix}test.txt;"
         ):
-            load(write(tmp_path, prefix, valid=None, test=None))
+            load(write(tmp_path / f"{prefix}x", prefix, valid=None, test=None))
 
 
 def test_empty_file(tmp_path):

@@ -153,7 +153,8 @@ def test_phrases_can_be_meant_where_the_columns_are_named(tmp_path):
     for name in ("train.txt", "dev.txt", "test.txt"):
         (tmp_path / name).write_text("Rome NNP B-NP O\n")
     assert ner_reader.load(tmp_path, columns=[1, 3]).dev[0].tags == ["S-NP"]
-    (tmp_path / "valid.txt").write_text("Rome NNP B-VP O\n")  # before dev.txt
+    (tmp_path / "dev.txt").unlink()
+    (tmp_path / "valid.txt").write_text("Rome NNP B-VP O\n")
     assert ner_reader.load(tmp_path, columns=[1, 3]).dev[0].tags == ["S-VP"]
     with pytest.raises(InputError, match="in column 4, found the tag O alone; .* say with --colum"):
         ner_reader.load(tmp_path)

@@ -72,6 +72,8 @@ def check(
             f"{layer.name} is stateful and keeps the states of a batch of {kept}; "
             f"received a batch of {batch}: {advice}"
         )
+    if n_steps == 0:
+        raise ValueError(f"{layer.name} expects at least one step; received {sequences}")
     if layer.unroll and n_steps is None:
         raise ValueError(
             "unroll=True needs to know the number of steps; "
