@@ -451,8 +451,7 @@ def test_a_full_disk(place, whole, tmp_path, monkeypatch, capsys):
     assert left.value.code == 2
     assert (
         capsys.readouterr().err
-        == "error: No space left on device; make room or give access there, then run the same"
-        " command again\n"
+        == "error: No space left on device; make room, then run the same command again\n"
     )
     assert not list(run_dir.rglob("*.tmp")) and not (run_dir / "result.json").exists()
     assert checkpoint.load_latest(run_dir / "checkpoints")[0] == max(saved_steps(run_dir)) > 0

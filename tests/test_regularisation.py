@@ -244,10 +244,10 @@ def test_a_mixture_has_masks_as_in_training():
     model = LanguageModel(config(*flags, "--regularisation=variational", "--dropout=0.4"), V)
     batch, states = windows(1), [randomised(model).initial_state(n * B) for n in (1, 3)]
     found, _ = model.evaluation_metrics(batch, states[1], SEED, False, 3)
-    words, targets = (tf.tile(batch[name], [3, 1]) for name in ("words", "targets"))
+    words, targets = (tf.repeat(batch[name], 3, axis=0) for name in ("words", "targets"))
     x, *_ = model.features(words, states[1], True, False, SEED)
     log_p = model.log_likelihood(x, targets)
-    mixed = np.log(np.exp(log_p.numpy().reshape(3, B, T)).mean(0))
+    mixed = np.log(np.exp(log_p.numpy().reshape(B, 3, T)).mean(1))
     np.testing.assert_allclose(found["loss"][0], -mixed.sum(), rtol=1e-5)
     np.testing.assert_allclose(found["chain_loss"][0], -log_p.numpy().sum() / 3, rtol=1e-5)
     plain = LanguageModel(config(*flags, "--dropout=0"), V)

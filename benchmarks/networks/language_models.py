@@ -44,7 +44,7 @@ def spellings() -> Spellings:
     ids = np.where(
         np.arange(LONGEST) < random.integers(3, LONGEST + 1, (N_WORDS, 1)), letters, 0
     ).astype(np.int32)
-    return Spellings(ids, tuple(map(chr, range(N_CHARS))), LONGEST - 2)
+    return Spellings(ids, tuple(map(chr, range(N_CHARS))))
 
 
 def config_of(preset: str, **flags: Any) -> LanguageConfig:

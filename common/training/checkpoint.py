@@ -22,6 +22,7 @@ from ..files import atomic_write, read_npz, remove_temporary
 
 Checkpoint = tuple[int, dict[str, np.ndarray], dict[str, Any]]
 
+_ANEW = "; give another, or delete the run's folder and train anew"
 _DIGEST = 64  # characters of a SHA-256 in hexadecimal
 _KEPT = 2
 
@@ -86,8 +87,7 @@ def load(path: str | os.PathLike) -> Checkpoint:
                 raise InputError(f"expected a checkpoint, found another kind of file: {path}")
             if end <= 0 or _sha256(file, end) != file.read():
                 raise InputError(
-                    f"damaged or unfinished checkpoint (its SHA-256 does not match): {path};"
-                    " give another, or delete the run's folder and train anew"
+                    f"damaged or unfinished checkpoint (its SHA-256 does not match): {path}{_ANEW}"
                 )
             file.seek(0)
             return _read(file, path)
@@ -108,7 +108,8 @@ def load_latest(folder: str | os.PathLike) -> Checkpoint | None:
         try:
             return load(numbered[step])
         except InputError as error:
-            print(f"warning: {error}; trying the one before", file=sys.stderr, flush=True)
+            what = str(error).removesuffix(_ANEW)
+            print(f"warning: {what}; trying the one before", file=sys.stderr, flush=True)
     if numbered:
         raise InputError(
             f"no usable checkpoint among the {len(numbered)} in {folder}: delete them to start anew"
