@@ -294,7 +294,7 @@ def jacobian_penalty(layer, x=X):
         (recomputed, "eager"),
         (recomputed, "graph"),
         (persistent, "eager"),
-        (around_a_graph, "eager"),
+        pytest.param(around_a_graph, "eager", marks=LONG),
     ],
 )
 def test_transformations_are_right(transformation, mode):
