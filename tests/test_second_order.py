@@ -119,14 +119,19 @@ def of_keras(transformation):
     return transformation(plain()[1])
 
 
+def steepness(layer, x):
+    """A gradient penalty."""
+    with tf.GradientTape() as inner:
+        inner.watch(x)
+        y = tf.reduce_sum(layer(x) ** 2)
+    return tf.reduce_sum(inner.gradient(y, x) ** 2)
+
+
 def penalty(layer, x=X):
     """The gradient of a gradient penalty."""
     with tf.GradientTape() as outer:
         outer.watch(x)
-        with tf.GradientTape() as inner:
-            inner.watch(x)
-            y = tf.reduce_sum(layer(x) ** 2)
-        loss = tf.reduce_sum(inner.gradient(y, x) ** 2)
+        loss = steepness(layer, x)
     return outer.gradient(loss, [x, *[v.value for v in layer.trainable_variables]])
 
 
@@ -248,16 +253,9 @@ def in_a_loop(layer, x=X):
     with tf.GradientTape() as outer:
         outer.watch(x)
         loss = tf.while_loop(
-            lambda i, _: i < 2, lambda i, sum: (i + 1, sum + _steepness(layer, x)), (0, 0.0)
+            lambda i, _: i < 2, lambda i, sum: (i + 1, sum + steepness(layer, x)), (0, 0.0)
         )[1]
     return outer.gradient(loss, [x, *[v.value for v in layer.trainable_variables]])
-
-
-def _steepness(layer, x):
-    with tf.GradientTape() as inner:
-        inner.watch(x)
-        y = tf.reduce_sum(layer(x) ** 2)
-    return tf.reduce_sum(inner.gradient(y, x) ** 2)
 
 
 def vectorised(layer, x=X):

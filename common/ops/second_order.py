@@ -100,7 +100,6 @@ def _jvp(vjp: Callable, function: Callable, at: Tensors, along: Tensors) -> tupl
 
 def _taped(function: Callable, at: Tensors, upstream: Tensors) -> tuple[Tensors, Tensors]:
     """function(*at) and J^T upstream."""
-    at = [tf.identity(a) for a in at]
     with tf.GradientTape() as tape:
         tape.watch(at)
         outputs = function(*at)
