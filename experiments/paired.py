@@ -120,8 +120,11 @@ def base(key: str, metric: str) -> str:
 
 
 def difference(key: str, name: str, other: str, metric: str) -> Difference | None:
-    """A row's metric less another's, paired by seed; None for a row and itself, or no other."""
-    if name == other or not other:
+    """A row's metric less another's, paired by seed.
+
+    None for a row and itself, for no other, and for one of other data.
+    """
+    if name == other or not other or TABLES[key].rows[name].other_data:
         return None
     return of_values(
         read_results.by_seed(key, name, metric), read_results.by_seed(key, other, metric)

@@ -173,11 +173,11 @@ def label(table: Table, row: Row, results: Sequence[dict[str, Any]]) -> str:
 
 
 def cost(results: Sequence[dict[str, Any]], machine: str) -> list[str]:
-    """Seeds, weights, times of the fastest run on one machine, the memory of the largest run."""
+    """Seeds, weights, shortest epoch and run on one machine, the memory of the largest run."""
     there = [result for result in results if _machine(result["hardware"]) == machine]
     times = (
         [
-            min(result["seconds_per_epoch"] for result in there),
+            min(_shortest_epoch(result) for result in there),
             min(result["wall_seconds"] for result in there) / 60,
         ]
         if there
@@ -190,16 +190,22 @@ def cost(results: Sequence[dict[str, Any]], machine: str) -> list[str]:
     return [n, weights, *([f"{time:.1f}" for time in times] or ["", ""]), memory]
 
 
+def _shortest_epoch(result: dict[str, Any]) -> float:
+    """Seconds of a run's shortest epoch: others compile, or share their cores."""
+    found = [record["seconds"] for record in result["records"] if "seconds" in record]
+    return min(found, default=result["seconds_per_epoch"])
+
+
 def provenance(results: Sequence[dict[str, Any]]) -> str:
-    """A sentence on versions, hardware and commits of results; empty if there are none."""
+    """A sentence on versions, hardware and commits of results; empty if there are none.
+
+    A run that was interrupted has a commit for each of its starts.
+    """
     if not results:
         return ""
+    starts = [start for result in results for start in (result, *result.get("starts", []))]
     commits = sorted(
-        {
-            re.sub(r"^(\w{10})\w*", r"\1", result["commit"])
-            for result in results
-            if result.get("commit")
-        }
+        {re.sub(r"^(\w{10})\w*", r"\1", one["commit"]) for one in starts if one.get("commit")}
     )
     machines = sorted({_machine(result["hardware"]) for result in results})
     packages = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
@@ -218,7 +224,7 @@ def provenance(results: Sequence[dict[str, Any]]) -> str:
 def times(results: Sequence[dict[str, Any]]) -> str:
     """A sentence on the machine of a table's times, if its results are of several machines."""
     several = len({_machine(result["hardware"]) for result in results}) > 1
-    return f"Times: on {_machine_of_times(results)}, the fastest run." if several else ""
+    return f"Times: on {_machine_of_times(results)}." if several else ""
 
 
 def _machine_of_times(results: Sequence[dict[str, Any]]) -> str:

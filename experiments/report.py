@@ -35,7 +35,7 @@ Written by `python experiments/report.py` from the files below `results/`. Each 
 over seeds ± the sample standard deviation; in brackets stands the number of the paper (Gui et
 al., AAAI 2019) or of the source named. *Sampled*: distances drawn from the agent's distribution,
 as in training; *greedy*: the most probable ones. The best epoch on dev counts; test is read once.
-Times are those of the fastest run.
+Times are those of the shortest epoch and of the shortest run: the machines did other work, too.
 
 {sentences.HOW_TO_READ}"""
 

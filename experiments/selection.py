@@ -1,7 +1,7 @@
 """Which row of a table dev chooses for a cell, and which runs a table still asks for."""
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from experiments import read_results
 from experiments.tables import TABLES
@@ -21,22 +21,20 @@ def rows_of(key: str, cell: str) -> list[str]:
     ]
 
 
-def best_on_dev(key: str, cell: str) -> str:
-    """The row of a cell with the best mean on dev; empty if none has one.
+def candidates(key: str, cell: str) -> list[str]:
+    """The rows of a cell that dev chooses among: those with the most seeds.
 
-    Rows with fewer seeds than the table asks for stand behind those with more: a mean of one seed
-    is the luckiest too easily, and has no interval. In a tuned table seed 0 alone decides, which
-    every row has.
+    No more count than the table asks for. A mean of fewer is the luckiest too easily, and that of
+    one seed has no interval.
     """
-    metric = TABLES[key].metrics[0][0]
-    assert not metric.startswith("test"), f"{key} has no metric of dev to choose by"
-    found = {name: read_results.by_seed(key, name, metric) for name in rows_of(key, cell)}
-    if TABLES[key].tuned:
-        found = {name: {0: one[0]} for name, one in found.items() if 0 in one}
-    most = min(TABLES[key].seeds, max(map(len, found.values()), default=0))
-    means = {n: statistics.fmean(one.values()) for n, one in found.items() if len(one) >= most > 0}
-    best = min if read_results.lower_is_better(metric) else max
-    return best(means, key=means.get) if means else ""
+    found = {name: len(_on_dev(key, name)) for name in rows_of(key, cell)}
+    most = min(TABLES[key].seeds, max(found.values(), default=0))
+    return [name for name, n in found.items() if n >= most > 0]
+
+
+def best_on_dev(key: str, cell: str) -> str:
+    """The row of a cell with the best mean on dev, of its `candidates`; empty if none has one."""
+    return _best(key, {name: _on_dev(key, name) for name in candidates(key, cell)})
 
 
 def is_best_of_cell(key: str, name: str) -> bool:
@@ -44,13 +42,34 @@ def is_best_of_cell(key: str, name: str) -> bool:
     return name == best_on_dev(key, read_results.cell_of(key, name))
 
 
+def _on_dev(key: str, name: str) -> dict[int, float]:
+    """By seed, the metric of dev that rows are chosen by."""
+    metric = TABLES[key].metrics[0][0]
+    assert not metric.startswith("test"), f"{key} has no metric of dev to choose by"
+    return read_results.by_seed(key, name, metric)
+
+
+def _best(key: str, found: Mapping[str, Mapping[int, float]]) -> str:
+    """The row with the best mean."""
+    means = {name: statistics.fmean(one.values()) for name, one in found.items()}
+    best = min if read_results.lower_is_better(TABLES[key].metrics[0][0]) else max
+    return best(means, key=means.get) if means else ""
+
+
+def _leads_at_seed_0(key: str, name: str) -> bool:
+    """Whether a row is the best on dev of those of its cell, by seed 0 alone."""
+    rows = rows_of(key, read_results.cell_of(key, name))
+    found = {one: _on_dev(key, one) for one in rows}
+    return name == _best(key, {one: {0: on[0]} for one, on in found.items() if 0 in on})
+
+
 def seeds_of(key: str, name: str) -> int:
     """How many seeds a table asks for of a row.
 
-    In a tuned table one, and once all rows have that, more of those that dev chose.
+    In a tuned table one, and once all rows have that, more of those that lead on dev.
     """
     table = TABLES[key]
-    if not table.tuned or (not rows_not_run(key) and is_best_of_cell(key, name)):
+    if not table.tuned or (not rows_not_run(key) and _leads_at_seed_0(key, name)):
         return table.seeds
     return 1
 

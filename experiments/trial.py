@@ -1,9 +1,9 @@
-"""The trial: in each of its tables, the best dynamic row beside the LSTM and random skips.
+"""The trial: in each of its tables, the best dynamic row beside LSTM, random skips and attention.
 
-The best row is the one with the best mean on dev, never on test.
+The best row is the one with the best mean on dev, never on test, of those with the most seeds.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from experiments import paired, read_results, selection, sentences
 from experiments.tables import TABLES, TRIAL
@@ -17,6 +17,7 @@ TITLES = (
     "dynamic skips, best row on dev",
     "its difference to the LSTM [95 %]",
     "its difference to random skips [95 %]",
+    "its difference to attention [95 %]",
     "`python experiments/run.py`",
 )
 _CELLS = ("random_skip", "attention", "dynamic_skip")
@@ -30,43 +31,53 @@ def rows() -> list[list[str]]:
 def _row(key: str) -> list[str]:
     metric, _, decimals, _ = read_results.test_metric(key)
     others = [selection.best_on_dev(key, cell) for cell in _CELLS]
-    lstm, (random, _, best) = paired.lstm(key, metric), others
+    lstm, (random, attention, best) = paired.lstm(key, metric), others
     shown = [
         read_results.mean_and_seeds(key, name, metric) if name else "" for name in (lstm, *others)
     ]
     if best:
         shown[-1] += f": {read_results.short_label(key, best)}{_chosen_of(key)}"
     found = [
-        paired.difference(key, best, name, metric) if best else None for name in (lstm, random)
+        paired.difference(key, best, name, metric) if best else None
+        for name in (lstm, random, attention)
     ]
     differences = [one.text(decimals) if one else "" for one in found]
     return [TABLES[key].title, *shown, *differences, f"`{key}`"]
 
 
 def _chosen_of(key: str) -> str:
-    """Among how many rows dev chose, if there are several."""
-    n = len(selection.rows_of(key, "dynamic_skip"))
+    """Among how many rows dev chose, if there are several; of a tuned table, all had a seed."""
+    among = selection.rows_of if TABLES[key].tuned else selection.candidates
+    n = len(among(key, "dynamic_skip"))
     return f" (of {n} rows)" if n > 1 else ""
 
 
 def text() -> list[str]:
-    """Sentences: in which tables the best dynamic row is better than LSTM and random skips."""
-    found = {"the LSTM": _verdicts(paired.lstm), "random skips": _verdicts(_random)}
+    """Sentences: in which tables the best dynamic row is better than the others."""
+    found = {
+        "the LSTM": _verdicts(paired.lstm),
+        "random skips": _verdicts(lambda key, _: selection.best_on_dev(key, "random_skip")),
+        "attention": _verdicts(lambda key, _: selection.best_on_dev(key, "attention")),
+    }
     said = [
         f"Compared with {other}, the dynamic row that is best on dev is {clauses}."
         for other, verdicts in found.items()
         if (clauses := sentences.clauses(verdicts, sentences.IN_TABLES))
     ]
     ahead = [{one.name for one in verdicts if one.way == "better"} for verdicts in found.values()]
-    both = sorted(set.intersection(*ahead))
-    said.append(f"It is better than both in {sentences.listed(both) if both else 'no table'}.")
-    empty = [f"`{key}`" for key in TRIAL if not read_results.all_results(key)]
+    two, three = set.intersection(*ahead[:2]), set.intersection(*ahead)
+    said.append(
+        f"It is better than LSTM and random skips in {_tables(two)}, than all three in"
+        f" {_tables(three)}."
+    )
+    empty = {f"`{key}`" for key in TRIAL if not read_results.all_results(key)}
     said.append("An empty cell was not run, is in no row, or has not two seeds in common.")
-    return said + ([f"Not run at all: {sentences.listed(empty)}."] if empty else [])
+    return said + ([f"Not run at all: {_tables(empty)}."] if empty else [])
 
 
-def _random(key: str, metric: str) -> str:
-    return selection.best_on_dev(key, "random_skip")
+def _tables(names: Collection[str]) -> str:
+    found = [name for key in TRIAL if (name := f"`{key}`") in names]
+    return sentences.listed(found) if found else "no table"
 
 
 def _verdicts(other: Callable[[str, str], str]) -> list[sentences.Verdict]:

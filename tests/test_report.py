@@ -117,18 +117,24 @@ def test_summary(three_seeds):
     )
     assert row in report.in_short()
     said = (
-        "Compared with the LSTM, dynamic skips are worse in `numbers11` (-40.50 [-46.85, -34.15],"
-        " 2 seeds). Where dev chose another dynamic row, it is worse in `numbers11` (-30.50"
-        " [-36.85, -24.15], 2 seeds)."
+        "Compared with the LSTM, dynamic skips are worse in `numbers11` (-40.50 [-46.85, -34.15])."
+        " Where dev chose another dynamic row, it is worse in `numbers11` (-30.50"
+        " [-36.85, -24.15])."
     )
     assert said in report.in_short()
+    for accuracy, shown in ((0.4, "(-40.50"), (0.55, "Random skips do as well in `numbers11` (55")):
+        found = dict.fromkeys(("dev_accuracy_sampled", "test_accuracy_sampled"), accuracy)
+        found["records"] = [{"epoch": 1}]
+        stand_in_results.write(three_seeds.parent, "cells", "random_skip", 0, **found)
+        assert ("Random skips" in report.in_short()) == (accuracy > 0.5)
+        assert shown in report.in_short()
     page = html_report.render()
     assert (
         "<td>Number prediction, T = 11: accuracy (%)</td><td>93.00 ± 3.61"
         " (3)</td><td></td><td>50.50" in page
     )
     assert (
-        "<code>numbers11</code> (-40.50 [-46.85, -34.15], 2 seeds" in page
+        "<code>numbers11</code> (-40.50 [-46.85, -34.15])" in page
         and "<small>paper: 70.4</small>" in page
     )
     for seed in (0, 1):
@@ -273,25 +279,34 @@ def test_the_trial_shows_the_row_that_dev_chose(three_seeds):
         "100.0 ± 1.4 (2): K = 5, lamda 1 (of 2 rows)",
         "-14.0 (each of 2 pairs)",
         "-2.0 [-14.7, +10.7]",
+        "",
         "`lm`",
     ]
     best = "the dynamic row that is best on dev is"
     assert trial.text()[:3] == [
         f"Compared with the LSTM, {best} better in `lm` (2 seeds).",
-        f"Compared with random skips, {best} not to be told apart from it in `lm` (2 seeds).",
-        "It is better than both in no table.",
+        f"Compared with random skips, {best} not told apart in `lm` (2 seeds).",
+        "It is better than LSTM and random skips in no table, than all three in no table.",
     ]
     assert "`lm_small`, `charlm_small`" in trial.text()[-1].replace(" and", ",")
     for seed in (0, 1):
         path = three_seeds.parent / "lm" / f"random_skip-seed{seed}.json"
         stand_in_results.change(path, test_perplexity=120.0 + seed)
-    assert trial.text()[2] == "It is better than both in `lm`."
+    assert trial.text()[2].startswith("It is better than LSTM and random skips in `lm`, than all")
+    for seed in (0, 1):
+        found = {"test_perplexity": 130.0 + seed, "valid_perplexity": 9, "records": [{"epoch": 1}]}
+        stand_in_results.write(three_seeds.parent, "lm", "attention", seed, **found)
+    assert trial.text()[2] == f"Compared with attention, {best} better in `lm` (2 seeds)."
+    assert trial.text()[3].endswith("skips in `lm`, than all three in `lm`.")
     assert f"## {trial.TITLE}\n" in report.results() and trial.text()[0] in report.results()
     assert "<td>100.0 ± 1.4 (2): K = 5, lamda 1 (of 2 rows)</td>" in html_report.render()
 
 
-def test_a_tuned_table_chooses_a_row_of_each_cell_by_seed_0(tmp_path, monkeypatch):
-    """The rows chosen on dev have all seeds, the others one, and the LSTM is the one chosen."""
+def test_a_tuned_table_asks_for_seeds_of_what_leads_at_seed_0(tmp_path, monkeypatch):
+    """The rows chosen on dev have all seeds, the others one, and the LSTM is the one chosen.
+
+    Where several of a cell have all seeds, their means decide.
+    """
     monkeypatch.setattr(read_results, "RESULTS", tmp_path)
     key, rows = "imdb_tuned_small", list(TABLES["imdb_tuned_small"].rows)
 
@@ -322,6 +337,10 @@ def test_a_tuned_table_chooses_a_row_of_each_cell_by_seed_0(tmp_path, monkeypatc
         assert re.findall(r"\*[^*]+\*", said)[1:] == [
             f"*{TABLES[key].rows[name].label}*" for name in chosen[2:]
         ]
+    other = chosen[0].replace("_0.5", "_0.2")  # leads by its mean, not at seed 0
+    for seed in (1, 2):
+        write(other, seed, 0.45, 0.8)
+    assert selection.best_on_dev(key, "lstm") == other and asked() == []
 
 
 def test_mean_and_deviation_over_seeds(three_seeds):
@@ -344,7 +363,7 @@ def test_mean_and_deviation_over_seeds(three_seeds):
     assert row_of("cells", "lstm")[1] == "93.00 ± 3.61"  # the same runs
 
 
-def test_times_are_of_the_fastest_run_on_one_kind_of_machine(three_seeds):
+def test_times_are_of_the_shortest_epoch_and_run_on_one_kind_of_machine(three_seeds):
     """Seed 2 ran on a faster machine than the others, and attention on that one alone."""
     assert "Times:" not in report.markdown("numbers11")
     fast = {
@@ -352,7 +371,10 @@ def test_times_are_of_the_fastest_run_on_one_kind_of_machine(three_seeds):
         "commit": "0123456789abcdef-dirty",
     }
     stand_in_results.change(
-        three_seeds / "lstm-seed1.json", seconds_per_epoch=6.0, wall_seconds=120.0
+        three_seeds / "lstm-seed1.json",
+        records=[{"epoch": 1, "seconds": 9.0}, {"epoch": 2, "seconds": 6.0}],
+        starts=[{"commit": "fedcba9876543210"}, {"commit": "0123456789abcdef"}],
+        wall_seconds=120.0,
     )
     stand_in_results.change(
         three_seeds / "lstm-seed2.json", seconds_per_epoch=1.0, wall_seconds=30.0, **fast
@@ -364,13 +386,22 @@ def test_times_are_of_the_fastest_run_on_one_kind_of_machine(three_seeds):
     assert row_of("numbers11", "attention")[-4:] == ["1", "1,234", "", ""]
     text = report.markdown("numbers11")
     assert (
-        "on 1 core, a processor; 8 cores, a processor, a GPU; commit 0123456789, 0123456789-dirty."
-        in text
+        "on 1 core, a processor; 8 cores, a processor, a GPU; commit 0123456789, 0123456789-dirty, "
+        "fedcba9876." in text
     )
-    assert (
-        "Times: on 1 core, a processor, the fastest run." in text
-        and "Times: on 1 core" in html_report.render()
-    )
+    assert "Times: on 1 core, a processor." in text and "Times: on 1 core" in html_report.render()
+
+
+def test_a_row_of_other_data_is_compared_with_none(tmp_path, monkeypatch):
+    """That of sequences five times as long, whose trivial error is another one."""
+    monkeypatch.setattr(read_results, "RESULTS", tmp_path)
+    for name, error in {"A": 0.08, "C": 0.01, "special": 0.02}.items():
+        for seed in (0, 1):
+            found = {"test_mse_sampled": error, "dev_mse_sampled": error, "records": []}
+            stand_in_results.write(tmp_path, "recall", name, seed, **found)
+    assert "-0.07000 (each of 2 pairs)" in row_of("recall", "C")
+    assert "" in row_of("recall", "special")
+    assert "skip 4" not in " ".join(sentences.comparison("recall"))
 
 
 def test_a_metric_that_is_newer_than_a_result(three_seeds):

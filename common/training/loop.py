@@ -7,6 +7,7 @@ checkpoint (`run_state.py`) and ends with the same weights, bit for bit.
 
 import contextlib
 import math
+import statistics
 import time
 from collections.abc import Callable
 from typing import Any
@@ -274,12 +275,11 @@ class TrainingLoop:
         self.state.restore_best()
         result = {n: v for n, v in records[best].items() if n.startswith(("dev_", "valid_"))}
         result |= self._evaluate("test")
-        seconds = sorted(record["seconds"] for record in records)
         result |= {
             "best_epoch": best + 1,
             "epochs": len(records),
             "n_weights": count_weights(self.experiment.model),
-            "seconds_per_epoch": seconds[len(seconds) // 2],
+            "seconds_per_epoch": statistics.median(record["seconds"] for record in records),
         }
         if self.state.recoveries:
             result["recoveries"] = len(self.state.recoveries)

@@ -13,6 +13,7 @@ class Row:
     The numbers are the paper's own, or those of `source`. `of` names the row ("table/row") whose
     runs this row uses, if another table has the same ones. A row that is `quoted` is only shown for
     comparison and cannot be run: others' numbers, or results of something that is no longer here.
+    One with `other_data` than the rest of its table is compared with none of them.
     """
 
     label: str
@@ -21,6 +22,7 @@ class Row:
     source: str = ""
     of: str = ""
     quoted: bool = False
+    other_data: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,6 +129,7 @@ def tuned(
 
 
 TUNED_NOTE = (
-    "As many settings of each cell, one seed of each; the best of them on dev stands for its cell "
-    "and has further seeds, which the same command runs when it is given once more."
+    "As many settings of each cell, one seed of each; the best of them on dev has further seeds, "
+    "which the same command runs when it is given once more. Of the rows with all seeds, of which "
+    "a grid that was widened has several, the best mean on dev stands for its cell."
 )
