@@ -196,14 +196,17 @@ def draw(config: NoiseConfig) -> list[pathlib.Path]:
     columns, axes, caption = in_run(config) if config.run else on_short_sequences(config)
     figure, panels = plots.figure(11, 0.8 + 0.42 * len(columns["estimator"]), columns=2)
     for ax, (column, title) in zip(panels, axes.items(), strict=True):
-        ax.barh(columns["estimator"], columns[column], color="0.6")
+        if config.run and column == "noise":  # on a logarithmic axis a bar has no length
+            ax.plot(columns[column], columns["estimator"], "o", color="0.4")
+            ax.set_xscale("log")
+            ax.margins(x=0.15)
+        else:
+            ax.barh(columns["estimator"], columns[column], color="0.6")
         for at, value in enumerate(columns[column]):
-            ax.text(value, at, f" {value:.2g}", va="center", fontsize=8)
-        ax.invert_yaxis()
+            ax.text(value, at, f"  {value:.2g}", va="center", fontsize=8)
+        ax.set_ylim(len(columns[column]) - 0.4, -0.6)
         ax.set_title(title)
     panels[1].set_yticklabels([])
-    if config.run:
-        panels[0].set_xscale("log")
     stem = config.out or pathlib.Path(config.run or figure_files.FOLDER, "noise")
     title = (
         "Noise of the estimators in training" if config.run else "Bias and noise of the estimators"
