@@ -16,6 +16,7 @@ from common.cells.skip_lstm import SkipLSTMCell
 from common.layers.attention_skip_lstm import AttentionSkipLSTM
 from common.layers.dynamic_skip_lstm import DynamicSkipLSTM
 from common.layers.fast_lstm import FastLSTM
+from common.layers.fast_rnn import FastRNN
 from common.layers.fixed_skip_lstm import FixedSkipLSTM, RandomSkipLSTM
 from common.layers.policy_gradient_model import PolicyGradientModel
 from common.layers.update_skipping_rnn import UpdateSkippingRNN
@@ -326,3 +327,26 @@ def test_another_batch_size_of_a_stateful_layer():
         ):
             layer(X[:1], initial_state=states)
     assert layer(X).shape == (B, H)
+
+
+def test_a_graph_that_does_not_know_the_features():
+    x = np.random.default_rng(0).normal(size=[2, 5, 3]).astype(np.float32)
+    unknown = [tf.TensorSpec([None, None, None])]
+    for layer in (DynamicSkipLSTM(4, estimator="reinmax"), FastLSTM(4), FastRNN(LeakyCell(4))):
+        layer.build([None, None, 3])
+
+        def gradients(x, layer=layer):
+            with tf.GradientTape() as tape:
+                y = tf.reduce_sum(layer(x) ** 2)
+            return y, tape.gradient(y, layer.trainable_variables[:3])
+
+        found = tf.function(gradients, unknown, autograph=False)(x)
+        tf.nest.map_structure(
+            lambda a, b: np.testing.assert_allclose(a, b, 1e-5, 1e-6), *((found, gradients(x)))
+        )
+
+
+def test_the_shape_of_inputs_as_old_code_gives_it():
+    with pytest.warns(UserWarning, match="`input_shape`"):
+        model = keras.Sequential([DynamicSkipLSTM(4, input_shape=(5, 3))])
+    assert model.output_shape == (None, 4)

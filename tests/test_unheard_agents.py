@@ -1,6 +1,8 @@
 """One warning of an agent that is trained and would never learn; who may read what it did."""
 
+import gc
 import warnings
+import weakref
 
 import keras
 import numpy as np
@@ -9,7 +11,7 @@ import tensorflow as tf
 
 from common import losses
 from common.cells.dynamic_skip import DynamicSkipLSTMCell
-from common.cells.unheard import ALONE, IN_A_MODEL, NOBODY_LEARNS, UNDER_KERAS_RNN
+from common.cells.unheard import ALONE, EQUAL_SEEDS, IN_A_MODEL, NOBODY_LEARNS, UNDER_KERAS_RNN
 from common.layers.dynamic_skip_lstm import DynamicSkipLSTM
 from common.layers.fast_lstm import FastLSTM
 from common.layers.policy_gradient_model import PolicyGradientModel
@@ -199,7 +201,7 @@ def test_a_trace_without_values_is_refused():
     model.predict(X, verbose=0)
     with pytest.raises(
         RuntimeError,
-        match="the trace of skip is that of a compiled function .*: read it inside .* model.x.",
+        match="the trace of skip is that of a compiled function .*: read it inside, .* model.x.",
     ):
         layer.trace  # noqa: B018
     model(X)  # what the message says
@@ -237,3 +239,96 @@ def test_a_trace_from_inside_a_loop_is_refused_outside_it():
 
     with pytest.raises(RuntimeError, match="is that of a compiled function"):
         run()
+
+
+def test_a_model_hears_nothing_from_inside_a_loop():
+    """Where the agent learns from the loss that is no fault; a reward needs the choices."""
+
+    class Model(PolicyGradientModel):
+        def __init__(self, estimator, **options):
+            super().__init__(**options)
+            self.inside = DynamicSkipLSTM(4, n_actions=3, estimator=estimator)
+            self.outside = DynamicSkipLSTM(4, n_actions=3)
+
+        def call(self, x, training=False):
+            twice = tf.map_fn(lambda one: self.inside(one, training=training), tf.stack([x, x]))
+            return twice[0] + self.outside(x, training=training)
+
+        def build(self, shape):
+            self.inside.build(shape), self.outside.build(shape)
+
+    x, y = np.ones([2, 5, 3], np.float32), np.ones([2, 4], np.float32)
+    for estimator, options, learns in (
+        ("straight_through", {}, True),
+        ("straight_through", {"entropy_weight": 0.1}, False),
+        ("policy_gradient", {}, False),
+    ):
+        model = Model(estimator, **options)
+        model.build([None, 5, 3])
+        model.compile("sgd", "mse")
+        assert model.evaluate(x, y, verbose=0)[0] > 0
+        if learns:
+            before = model.inside.cell.agent_weights.action_bias.numpy()
+            model.fit(x, y, verbose=0)
+            assert np.any(model.inside.cell.agent_weights.action_bias.numpy() != before)
+        else:
+            with pytest.raises(RuntimeError, match=r"or of a loop \(tf.map_fn, tf.while_loop\)"):
+                model.fit(x, y, verbose=0)
+
+
+def test_a_layer_that_was_trained_is_freed():
+    """TensorFlow keeps the gradient functions of a graph for good, not the layer with them."""
+    layer = DynamicSkipLSTM(4, n_actions=3)
+    model = keras.Sequential([keras.Input([None, 3]), layer, keras.layers.Dense(1)])
+    model.compile("sgd", "mse", jit_compile=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model.fit(np.ones([2, 4, 3]), np.ones([2, 1]), verbose=0)
+    found = weakref.ref(layer)
+    del model, layer
+    keras.backend.clear_session()
+    gc.collect()
+    assert found() is None
+
+
+# --------------------------------------------------------------- choices that must be independent
+
+
+def test_the_two_directions_of_one_seed_choose_independently():
+    """Policy gradient is unbiased for that alone.
+
+    By hand: where both choices are a coin's, d E[1(k = 1) 1(q = 2)] / d logit of k = 1 is
+    1/2 1/2 (1 - 1/2).
+    """
+    layer = DynamicSkipLSTM(2, n_actions=2, seed=1, agent_initializer="zeros", jit_compile=False)
+    both = keras.layers.Bidirectional(layer)
+    x = tf.ones([20_000, 1, 3])
+    with tf.GradientTape() as tape:
+        both(x, training=True)
+        one, other = (way.trace for way in (both.forward_layer, both.backward_layer))
+        hit = tf.cast((one.distances == 1) & (other.distances == 2), tf.float32)
+        gain = tf.reduce_mean(one.log_probs * hit)
+    bias = both.forward_layer.cell._policy.action_bias.value
+    found = tape.gradient(gain, bias)
+    assert float(found[0]) == pytest.approx(0.125, abs=0.01)
+
+
+def test_equal_seeds_of_two_layers_are_told():
+    for seeds in ((1, 1), (1, 2), (None, None)):
+        x = keras.Input([5, 3])
+        one, other = (DynamicSkipLSTM(4, n_actions=3, seed=seed)(x) for seed in seeds)
+        model = PolicyGradientModel(x, one + other)
+        model.compile("sgd", "mse", run_eagerly=True)
+        with warnings.catch_warnings(record=True) as found:
+            warnings.simplefilter("always")
+            model.fit(np.ones([2, 5, 3]), np.ones([2, 4]), verbose=0)
+        told = [str(one.message) for one in found if "several layers" in str(one.message)]
+        assert told == ([EQUAL_SEEDS.format(seed=1)] if seeds == (1, 1) else [])
+
+
+def test_choices_that_would_be_drawn_anew_for_the_gradient_are_refused():
+    with keras.RematScope(mode="full"):
+        layer = DynamicSkipLSTM(4, n_actions=3)
+    layer(np.ones([2, 5, 3], np.float32))  # without random numbers all is well
+    with pytest.raises(ValueError, match="make the layer outside of that scope"):
+        layer(np.ones([2, 5, 3], np.float32), training=True)

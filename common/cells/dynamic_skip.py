@@ -157,5 +157,5 @@ class DynamicSkipLSTMCell(HistoryCell, PolicyCell):
         inputs, masks = self.drop(inputs, training, seed)
         h, states = self._step(inputs, states, distances, masks, logits)
         if training and self.waits_for_reward:
-            h, *states = warn_unless(lambda: False, UNDER_KERAS_RNN, [h, *states])
+            h, *states = warn_unless(None, UNDER_KERAS_RNN, [h, *states])
         return h, states

@@ -54,7 +54,7 @@ class KStateCell(Dropping, Settings, keras.layers.Layer):
             et al. 2018).
         zoneout: two probabilities, that a number of c and that one of h stays as it is in c~ and
             h~, drawn anew each step; at inference their expectation (Krueger et al. 2017).
-        seed: of the cell's own random numbers.
+        seed: of the cell's own random numbers; cells of one seed draw the same ones.
         use_bias: whether there is a bias.
         unit_forget_bias: False, the forget gate's bias begins as `bias_initializer` says.
         activation, recurrent_activation, implementation: as for `keras.layers.LSTMCell`; each has

@@ -39,6 +39,8 @@ def use_cudnn(name: str, value: bool | str) -> bool | str:
     return value
 
 
+OF_ANY_LAYER = ("input_shape", "input_dim")  # of old code: Keras takes them, and warns
+
 # By name: what is made of a value.
 OF_THE_CELL = {
     "activation": _is("tanh"),

@@ -1,8 +1,11 @@
 """Warnings for an agent that is trained and would never learn, and for a reward without agents."""
 
 import warnings
-from collections.abc import Callable, Sequence
+import weakref
+from collections.abc import Sequence
+from typing import Protocol
 
+import keras
 import tensorflow as tf
 
 IN_A_MODEL = (
@@ -25,24 +28,41 @@ NOT_CALLED = (
     "no layer with an agent was called in this training step, or only in a tf.function that had"
     " been traced before: none of them learns. Call them in the model's call, without a tf.function"
 )
+EQUAL_SEEDS = (
+    "several layers with an agent have seed={seed}: they draw the same numbers, so that their"
+    " choices depend on each other and the agents' gradient is biased. Give each another seed"
+)
 ALONE = (
     "baseline='leave_one_out' has nothing to compare a batch of one with: the agent's gradient is"
     " noisy. Give larger batches, or PolicyGradientModel n_samples=4, or choose baseline='none'"
 )
 
 
-def warn_unless(
-    heard: Callable[[], bool], message: str, tensors: Sequence[tf.Tensor]
-) -> list[tf.Tensor]:
+def warn_of_equal_seeds(layers: Sequence[keras.layers.Layer]) -> None:
+    """A warning where two layers of one model draw the same numbers."""
+    given = [(one.seed, one.go_backwards) for one in layers if one.seed is not None]
+    for seed, _ in sorted({one for one in given if given.count(one) > 1}):
+        warnings.warn(EQUAL_SEEDS.format(seed=seed), stacklevel=1)
+
+
+class Heard(Protocol):
+    """Whether anybody has read what an agent did."""
+
+    heard: bool
+
+
+def warn_unless(by: Heard | None, message: str, tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
     """The same tensors, with a warning when their gradient is asked for and nobody has `heard`.
 
-    By then a loss is complete. Python shows a warning once.
+    By then a loss is complete. Python shows a warning once. `by`: None, nobody can have.
     """
+    # TensorFlow keeps a graph's gradient functions for good, and the layer behind `by` with them
+    found = (lambda: None) if by is None else weakref.ref(by)
 
     @tf.custom_gradient
     def same(*tensors: tf.Tensor):
         def gradient(*upstream: tf.Tensor):
-            if not heard():
+            if not getattr(found(), "heard", False):
                 warnings.warn(message, stacklevel=1)
             return upstream
 

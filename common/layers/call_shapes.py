@@ -67,7 +67,7 @@ def check(
         and batch is not None
         and batch != (kept := layer.states[0].shape[0])
     ):
-        advice = "another size needs another layer"
+        advice = "another size needs another layer (PolicyGradientModel has n_samples times it)"
         raise ValueError(
             f"{layer.name} is stateful and keeps the states of a batch of {kept}; "
             f"received a batch of {batch}: {advice}"

@@ -3,8 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
+import tensorflow as tf
+
 from ..cells.k_state import KStateCell
 from ..cells.settings import Settings
+from ..ops.random import fold
 
 
 def _of_the_cell(name: str):
@@ -34,6 +37,20 @@ class CellSettings(Settings):
         own = (one for one in cls.__mro__ if issubclass(one, CellSettings))
         own = [one.__init__ for one in own if "__init__" in vars(one)]
         return [*own, *getattr(cls, "cell_class", KStateCell).constructors()]
+
+    def new_seed(self) -> tf.Tensor:
+        """The next seed of the cell's stream, another one in each direction, int32 [2].
+
+        `Bidirectional` gives both directions one `seed`; policy gradient asks for choices that do
+        not depend on each other. Raises ValueError where what is drawn would be drawn anew.
+        """
+        if getattr(getattr(self, "_remat_mode", None), "mode", None) is not None:
+            raise ValueError(
+                f"{self.name} draws random numbers, of which keras.RematScope would draw others for"
+                " the gradient: make the layer outside of that scope"
+            )
+        seed = self.cell.new_seed()
+        return tf.cast(fold(seed, 1), tf.int32) if self.go_backwards else seed
 
     def get_config(self) -> dict:
         """The constructor's arguments."""

@@ -8,7 +8,7 @@ import tensorflow as tf
 from ..cells.arguments import Regularizer
 from ..cells.checks import flag, flag_or_none
 from ..cells.k_state import KStateCell
-from ..cells.keras_arguments import use_cudnn
+from ..cells.keras_arguments import OF_ANY_LAYER, use_cudnn
 from ..cells.settings import check_known
 from ..cells.unheard import IN_A_MODEL, warn_unless
 from ..ops import agent
@@ -109,6 +109,7 @@ class KStateLSTM(CellSettings, SequenceOutputs):
         activity_regularizer: Regularizer = None,
         **kwargs: Any,
     ):
+        of_keras = {name: kwargs.pop(name) for name in OF_ANY_LAYER if name in kwargs}
         check_known(type(self).__name__, kwargs, self.cell_class.arguments())
         cell = self.cell_class(
             units, *args, **kwargs, name="cell", dtype=dtype, trainable=trainable
@@ -125,6 +126,7 @@ class KStateLSTM(CellSettings, SequenceOutputs):
             dtype=dtype,
             trainable=trainable,
             activity_regularizer=activity_regularizer,
+            **of_keras,
         )
         self.input_spec = keras.layers.InputSpec(ndim=3)
         self.jit_compile, self.use_cudnn, self.return_trace = jit_compile, use_cudnn, return_trace
@@ -184,7 +186,7 @@ class KStateLSTM(CellSettings, SequenceOutputs):
         elif initial_state is None:
             initial_state = self.get_initial_state(tf.shape(sequences)[0])
         if seed is None and cell.draws(training, greedy, distances is not None):
-            seed = cell.new_seed()
+            seed = self.new_seed()
         self.hold(), cell.hold()
 
         if self.go_backwards:
@@ -204,7 +206,7 @@ class KStateLSTM(CellSettings, SequenceOutputs):
         states, entries = self._recur(x, past, distances, greedy, training, seed)
         self._traces.record(self._record(entries, order), training)
         if training and cell.waits_for_reward:
-            states = State(*warn_unless(lambda: self._traces.heard, IN_A_MODEL, states))
+            states = State(*warn_unless(self._traces, IN_A_MODEL, states))
         final_state = self._write_states(states, order)
         if self.stateful:
             for variable, value in zip(tf.nest.flatten(self.states), final_state, strict=True):

@@ -11,13 +11,13 @@ from .. import losses, objective
 from ..cells.arguments import LayerArguments, WholeSignature
 from ..cells.checks import number, whole_number
 from ..cells.dynamic_skip import DynamicSkipLSTMCell
-from ..cells.unheard import NOBODY_LEARNS, NOT_CALLED
+from ..cells.unheard import NOBODY_LEARNS, NOT_CALLED, warn_of_equal_seeds
 from ..choices import BASELINES, CREDITS, ENTROPIES, ESTIMATORS, POLICY_GRADIENT, one_of
 from ..ops import replicas
 from ..ops.mixture import repeated
 from .dynamic_skip_lstm import DynamicSkipLSTM
 from .functional_class import check_tensors, functional_class
-from .rewards import on_steps, rewards_of
+from .rewards import heard_of, on_steps, rewards_of
 
 
 def _option(name: str):
@@ -227,11 +227,13 @@ class PolicyGradientModel(WholeSignature, keras.Model):
         loss = super().compute_loss(x, y, y_pred, sample_weight, training)
         self._check_cells()
         with_agent, options = self.skip_layers, self.agent_options
-        layers = [layer for layer in with_agent if layer._traces.there]
+        layers = heard_of(with_agent, training, options["entropy_weight"])
         learn = {ESTIMATORS[layer.cell.estimator] for layer in layers}
         if training and "reward" not in learn and not (layers and options["entropy_weight"]):
             message = NOT_CALLED if with_agent and not layers else NOBODY_LEARNS
             warnings.warn(message, stacklevel=1)
+        if training:
+            warn_of_equal_seeds(with_agent)
         if not layers:
             return loss
         rewards = []

@@ -10,6 +10,22 @@ from .. import losses
 from ..ops.products import wide
 
 
+def heard_of(
+    layers: Sequence[keras.layers.Layer], training: bool, entropy_weight: float
+) -> list[keras.layers.Layer]:
+    """The layers with an agent that were called in a step, but for those called in a loop.
+
+    Their choices have no values outside. In training that is left out where nothing of the agent's
+    loss is lost by it; elsewhere reading the trace raises the error.
+    """
+    return [
+        layer
+        for layer in layers
+        if layer._traces.alive
+        or (training and layer._traces.there and (layer.cell.waits_for_reward or entropy_weight))
+    ]
+
+
 def rewards_of(
     loss: Any,
     loss_weights: Any,

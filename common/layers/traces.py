@@ -29,13 +29,18 @@ class Traces:
         """Whether the replica has a trace."""
         return replicas.index() in self.latest
 
+    @property
+    def alive(self) -> bool:
+        """Whether that trace has values here: one made in a loop has none outside."""
+        return self.there and _alive(self.latest[replicas.index()][0].mask)
+
     def read(self, name: str) -> agent.Trace:
         """The latest one, of the layer of that name.
 
         Raises:
             RuntimeError: there is none, or none that has values here.
         """
-        if replicas.index() not in self.latest:
+        if not self.there:
             raise RuntimeError(
                 f"{name} has no trace yet: call the layer first, with values (on a keras.Input it "
                 "computes nothing), and read the trace right after that, in the same function"
@@ -44,8 +49,9 @@ class Traces:
         if not _alive(trace.mask):
             raise RuntimeError(
                 f"the trace of {name} is that of a compiled function (predict, fit, evaluate or a "
-                "tf.function) and has no values outside: read it inside that function, right after "
-                "the call, or call the layer or its model eagerly, as in model(x), and read it then"
+                "tf.function) or of a loop (tf.map_fn, tf.while_loop) and has no values outside: "
+                "read it inside, right after the call, or call the layer or its model eagerly, as "
+                "in model(x), and read it then"
             )
         self.heard = self.heard or training
         return trace

@@ -21,7 +21,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from .loops import buffer, empty, loop, written
-from .products import product, through, weight_gradient
+from .products import as_rows, product, through, weight_gradient
 from .second_order import second_order
 from .sequence_gradient import Tensors, TwoLoops, differentiable
 
@@ -158,14 +158,14 @@ class HoistedRecurrence(TwoLoops):
         def known(n: int):
             def result(a: tf.Tensor):
                 found[n] = a
-                return _rows(kept.z[n])
+                return as_rows(kept.z[n])
 
             return result
 
         n_steps = tf.shape(kept.z[0])[0]
-        states = self._seen(kept, lambda a, first: _rows(a[first : first + n_steps]))
+        states = self._seen(kept, lambda a, first: as_rows(a[first : first + n_steps]))
         products = [known(n) for n in range(len(kept.z))]
-        self.step(states, products, [_rows(a) for a in inputs.others], inputs.vectors)
+        self.step(states, products, [as_rows(a) for a in inputs.others], inputs.vectors)
         steps = tf.shape(kept.z[0])[:2]
         return [
             tf.reshape(found[n], tf.concat([steps, found[n].shape[1:]], 0))
@@ -191,11 +191,6 @@ def _known(z: tf.Tensor, back: Callable) -> Callable:
         return tf.identity(z), lambda d: (back(d), d)
 
     return lambda a: result(a, z)
-
-
-def _rows(a: tf.Tensor) -> tf.Tensor:
-    """[T, B, N] -> [T B, N]."""
-    return tf.reshape(a, [-1, a.shape[-1]])
 
 
 def _split(inputs: Inputs):

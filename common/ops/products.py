@@ -25,7 +25,7 @@ def product(a: tf.Tensor, b: tf.Tensor, transpose_b: bool = False) -> tf.Tensor:
     """
     rows = tf.cast(a, b.dtype)
     if a.shape.rank != 2:
-        rows = tf.reshape(rows, [-1, a.shape[-1]])
+        rows = as_rows(rows)
     multiply = _narrow if b.dtype.size < 4 else tf.matmul
     result = by_blocks(partial(multiply, transpose_b=transpose_b), rows, b)
     return (
@@ -33,6 +33,11 @@ def product(a: tf.Tensor, b: tf.Tensor, transpose_b: bool = False) -> tf.Tensor:
         if a.shape.rank == 2
         else tf.reshape(result, tf.concat([tf.shape(a)[:-1], result.shape[-1:]], 0))
     )
+
+
+def as_rows(a: tf.Tensor) -> tf.Tensor:
+    """[..., M] -> [N, M], also where a graph does not know M."""
+    return tf.reshape(a, [-1, tf.shape(a)[-1] if a.shape[-1] is None else a.shape[-1]])
 
 
 def blocks(a: tf.Tensor, n_blocks: int) -> tf.Tensor:
@@ -65,7 +70,7 @@ def weight_gradient(inputs: tf.Tensor, d_outputs: tf.Tensor, weights: tf.Tensor)
 
     The gradient of the weights between them, as one product; of blocks as in `product`.
     """
-    a, b = (tf.reshape(tf.cast(x, weights.dtype), [-1, x.shape[-1]]) for x in (inputs, d_outputs))
+    a, b = (as_rows(tf.cast(x, weights.dtype)) for x in (inputs, d_outputs))
     if weights.shape.rank == 3:
         a, b = (blocks(x, weights.shape[0]) for x in (a, b))
     return tf.matmul(a, b, transpose_a=True)
