@@ -169,6 +169,14 @@ SENTIMENT = {
                 "dynamic skips, K = 10, lamda 0.5, straight-through",
                 {"estimator": "straight_through", "n_actions": 10},
             ),
+            "random_skip_10": Row(
+                "random skips, K = 10, lamda 0.5 (control)",
+                {"cell": "random_skip", "n_actions": 10},
+            ),
+            "attention_10": Row(
+                f"{ATTENTION}, K = 10, lamda 0.5",
+                {"cell": "attention", "lamda": 0.5, "n_actions": 10},
+            ),
         },
         {**_SMALL, "pooling": "last", "eval_samples": 1},
         data="imdb",
