@@ -9,7 +9,11 @@ import sys
 import tarfile
 
 import pytest
+from hypothesis import settings
 
+# a busy machine takes its time: how long an example took says nothing of the code
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 if not os.environ.get("DYNAMIC_SKIP_LONG"):  # LLVM's passes take half of the time; XLA's own remain
     os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")

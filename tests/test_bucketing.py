@@ -23,7 +23,7 @@ def lengths_like_conll(n=3000):
     st.integers(1, 9),
     st.integers(0, 5),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_every_example_once_and_every_batch_full(lengths, batch_size, round_to, epoch):
     epoch = batches(lengths, batch_size, seed=4, epoch=epoch, round_to=round_to)
     assert all(len(batch.indices) == len(batch.weights) == batch_size for batch in epoch)
@@ -67,7 +67,7 @@ def test_longer_than_every_bucket():
 
 
 @given(st.lists(st.integers(1, 12), min_size=1, max_size=25), st.integers(1, 5))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_bucket_lengths_are_the_best(lengths, n_buckets):
     distinct = sorted(set(lengths))
     n = min(n_buckets, len(distinct))
@@ -91,7 +91,7 @@ def test_what_cannot_be_batched(lengths, found):
 
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=60), st.integers(1, 4), st.integers(0, 3))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_runs_are_the_epoch_s_batches_grouped_by_length(lengths, size, number):
     epoch = batches(lengths, 3, seed=4, epoch=number, round_to=2)
     made = chunks(epoch, size, seed=4, number=number)

@@ -246,7 +246,7 @@ def test_reader(name, n, tmp_path):
     read(path)  # it is valid
     seen = set()
 
-    @settings(max_examples=n, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=n, database=None, suppress_health_check=list(HealthCheck))
     @given(st.integers(0, 2**48))
     def check(seed):
         chance = random.Random(seed)
