@@ -3,9 +3,9 @@
 Made-up sentences, so that nothing is downloaded. A name is the same for persons, places and firms;
 a cue some words before or after it tells which: "voters elected , on Monday , Jordan" is a person,
 "they flew to , after a long delay , Jordan" a place. Tags are B- on a name's first word, I- on its
-others, else O.
+others, else O. The plain LSTM learns it too.
 
-    python examples/names.py    # two minutes on two cores
+    python examples/names.py    # a minute on two cores
 """
 
 import keras
@@ -35,7 +35,7 @@ random = np.random.default_rng(0)
 def clause() -> list[tuple[str, str]]:
     """Words and their tags."""
     kind, first = random.choice(list(CUES)), random.integers(2)
-    filler = f", {' '.join(random.permutation(FILLERS)[: random.integers(1, 4)])} ,"
+    filler = f", {random.choice(FILLERS)} ,"
     name = list(random.choice(NAMES, random.integers(1, 3), replace=False))
     tagged = list(zip(name, [f"B-{kind}"] + [f"I-{kind}"] * len(name), strict=False))
     cue = [(word, "O") for word in random.choice(CUES[kind][first]).split()]
@@ -124,10 +124,7 @@ def train_and_test(tagger: type, make_layer: type, **options: object) -> tuple[T
 
 
 _, of_lstm = train_and_test(Tagger, keras.layers.LSTM)
-# The agents begin near a plain LSTM (`previous_bias`).
-model, of_skips = train_and_test(
-    RewardedTagger, DynamicSkipLSTM, n_actions=5, lamda=0.5, previous_bias=2.0
-)
+model, of_skips = train_and_test(RewardedTagger, DynamicSkipLSTM, n_actions=5, lamda=0.5)
 
 # ## A sentence, tagged
 

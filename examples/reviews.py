@@ -13,7 +13,7 @@ import numpy as np
 from dynamic_skip_lstm import DynamicSkipLSTM, PolicyGradientModel
 
 N_TRAIN, N_TEST = 4_000, 1_000
-UNITS, BATCH_SIZE, EPOCHS = 48, 50, 10
+UNITS, BATCH_SIZE, EPOCHS = 48, 50, 12
 keras.utils.set_random_seed(0)
 
 # ## The data

@@ -14,7 +14,8 @@ rows with the most seeds."""
 
 
 def comparison(key: str) -> list[str]:
-    """Sentences: a table's learned connections against its LSTM, then against its random skips.
+    """Sentences: a table's learned connections against its LSTM, then against its random skips
+    (the row of these that dev chose).
 
     Without learned connections, all rows; without an LSTM, against the first row; of a tuned table
     the row of each cell that dev chose. Empty for a table without results.
@@ -32,11 +33,11 @@ def comparison(key: str) -> list[str]:
         return [f"{_name(key, base)} alone was run: there is nothing to compare it with."]
     cells = {name: read_results.cell_of(key, name) for name in others}
     learned = [name for name in others if cells[name] in ("attention", "dynamic_skip")]
-    control = next((name for name in others if cells[name] == "random_skip"), "")
+    control = selection.best_on_dev(key, "random_skip")
     # the intervals of the first stand in the table
     said = [verdict(key, name, base, metric)._replace(amount="") for name in learned or others]
     found = [f"Compared with {_name(key, base)} ({title}), {clauses(said, _SAYING)}."]
-    if learned and control:
+    if learned and control in others:
         said = [verdict(key, name, control, metric) for name in learned]
         found.append(f"Compared with {_name(key, control)}, {clauses(said, _SAYING)}.")
     return found

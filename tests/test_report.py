@@ -192,7 +192,8 @@ def test_what_a_table_shows(three_seeds):
     def write(name, *values):
         for seed, accuracy in enumerate(values):
             path = (three_seeds.parent, "cells", name, seed)
-            stand_in_results.write(*path, test_accuracy_sampled=accuracy, records=[{"epoch": 1}])
+            accuracies = dict.fromkeys(("dev_accuracy_sampled", "test_accuracy_sampled"), accuracy)
+            stand_in_results.write(*path, **accuracies, records=[{"epoch": 1}])
 
     # the table `cells` has random skips, and lstm's runs are those of numbers11
     alone = "*lstm* alone was run: there is nothing to compare it with."
@@ -238,6 +239,24 @@ def test_less_perplexity_is_better(three_seeds):
             )
     assert "*dynamic skips, K = 5, lamda 1* (2 seeds) is better." in report.markdown("lm")
     assert selection.best_on_dev("lm", "dynamic_skip") == "dynamic_skip"
+
+
+def test_the_control_is_the_random_row_that_is_best_on_dev(tmp_path, monkeypatch):
+    """The one of K = 10, which is the worse on test: nothing is chosen by that."""
+    monkeypatch.setattr(read_results, "RESULTS", tmp_path)
+    on_dev_and_test = {
+        "lstm": (0.5, 0.5),
+        "random_skip": (0.6, 0.7),
+        "random_skip_10": (0.7, 0.6),
+        "straight_through_10": (0.8, 0.8),
+    }
+    for name, (on_dev, on_test) in on_dev_and_test.items():
+        found = {"dev_accuracy_sampled": on_dev, "test_accuracy_sampled": on_test}
+        for seed in range(2):
+            stand_in_results.write(tmp_path, "imdb_last_small", name, seed, **found)
+    assert (
+        "*random skips, K = 10, lamda 0.5 (control)*" in sentences.comparison("imdb_last_small")[1]
+    )
 
 
 def test_a_row_of_one_seed_is_not_the_best_on_dev_beside_one_of_more(three_seeds):
