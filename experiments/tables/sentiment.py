@@ -70,6 +70,21 @@ _IMDB_TRIAL = {
     if name not in ("attention_lamda0.5", "dynamic_skip_lamda0.5")
 }
 
+_TEN_STATES = {
+    "straight_through_10": Row(
+        "dynamic skips, K = 10, lamda 0.5, straight-through",
+        {"estimator": "straight_through", "n_actions": 10},
+    ),
+    "random_skip_10": Row(
+        "random skips, K = 10, lamda 0.5 (control)",
+        {"cell": "random_skip", "n_actions": 10},
+    ),
+    "attention_10": Row(
+        f"{ATTENTION}, K = 10, lamda 0.5",
+        {"cell": "attention", "lamda": 0.5, "n_actions": 10},
+    ),
+}
+
 _TUNED_ROWS = {
     name: (_IMDB_ROWS | _IMDB_TRIAL)[name]
     for name in ("lstm", "random_skip_lamda0.5", "attention", "straight_through")
@@ -144,7 +159,7 @@ SENTIMENT = {
         "Sentiment, IMDB, small scale (5,000 training reviews, 200 tokens, 5 epochs): accuracy (%)",
         "Sentiment",
         ACCURACY,
-        {**without_paper(_IMDB_ROWS), **_IMDB_TRIAL},
+        {**without_paper(_IMDB_ROWS), **_IMDB_TRIAL, **_TEN_STATES},
         _SMALL,
         data="imdb",
         vectors=_WORD2VEC,
@@ -165,18 +180,7 @@ SENTIMENT = {
                 "dynamic skips, K = 3, lamda 0.5, straight-through",
                 {"estimator": "straight_through"},
             ),
-            "straight_through_10": Row(
-                "dynamic skips, K = 10, lamda 0.5, straight-through",
-                {"estimator": "straight_through", "n_actions": 10},
-            ),
-            "random_skip_10": Row(
-                "random skips, K = 10, lamda 0.5 (control)",
-                {"cell": "random_skip", "n_actions": 10},
-            ),
-            "attention_10": Row(
-                f"{ATTENTION}, K = 10, lamda 0.5",
-                {"cell": "attention", "lamda": 0.5, "n_actions": 10},
-            ),
+            **_TEN_STATES,
         },
         {**_SMALL, "pooling": "last", "eval_samples": 1},
         data="imdb",
