@@ -286,7 +286,7 @@ def test_metrics_that_are_lost_are_damage(tmp_path):
         loop.run(toy(tmp_path / "run"), lambda config: build(config, spoil_at(2)))
     (tmp_path / "run" / "metrics.jsonl").unlink()
     with pytest.raises(
-        InputError, match="metrics.jsonl: expected 2 epochs, .* found 0; delete the run"
+        InputError, match="metrics.jsonl: expected 2 epochs, .* found 0; put back a whole"
     ):
         train(toy(tmp_path / "run"))
     assert not (tmp_path / "run" / "result.json").exists()

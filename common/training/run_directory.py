@@ -27,6 +27,7 @@ try:
 except ImportError:  # Windows
     fcntl = None
 
+_AGAIN = "put back a whole copy of the file, or choose another --run_dir"
 _LOCK = ".lock"
 _OF_A_START = ("started_at", "commit", "command", "step")  # kept for each in a result
 
@@ -180,14 +181,13 @@ class RunDirectory:
                 record = None
             if not isinstance(record, dict):
                 raise InputError(
-                    f"{path}, line {number}: expected a JSON object, found {line[:40]!r}; delete"
-                    " the run"
+                    f"{path}, line {number}: expected a JSON object, found {line[:40]!r}; {_AGAIN}"
                 )
             records.append(record)
         if len(records) < (n_epochs or 0):
             raise InputError(
                 f"{path}: expected {n_epochs} epochs, those of the last checkpoint, found"
-                f" {len(records)}; delete the run"
+                f" {len(records)}; {_AGAIN}"
             )
         return records[:n_epochs]
 
