@@ -299,7 +299,7 @@ def test_epochs_that_are_missing_are_damage(left, tmp_path):
     with pytest.raises(
         InputError,
         match=(
-            f"metrics.jsonl: expected 3 epochs, those of the last checkpoint, found {left}; delete"
+            f"metrics.jsonl: expected 3 epochs, those of the last checkpoint, found {left}; put"
             " the run"
         ),
     ):
