@@ -300,7 +300,7 @@ def test_epochs_that_are_missing_are_damage(left, tmp_path):
         InputError,
         match=(
             f"metrics.jsonl: expected 3 epochs, those of the last checkpoint, found {left}; put"
-            " the run"
+            " back a whole copy"
         ),
     ):
         directory.truncate_metrics(3)
