@@ -48,7 +48,8 @@ def test_runs(name, root, monkeypatch, capsys):
 def test_as_typed_where_the_package_is_installed(name, installed, root, tmp_path):
     """Within 3 minutes of two processors, and every network with skips learns its task.
 
-    What the plain LSTM reaches in that time depends on the seed and on the processor's rounding.
+    The digits are out of the LSTM's reach. What it finds of the verdicts depends on the seed and on
+    the processor's rounding, and it finds the names.
     """
     environment = {"PYTHONPATH": str(installed), "PATH": "", "TF_CPP_MIN_LOG_LEVEL": "2"}
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -59,5 +60,7 @@ def test_as_typed_where_the_package_is_installed(name, installed, root, tmp_path
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert used.ru_utime + used.ru_stime - before.ru_utime - before.ru_stime < 2 * 180
     found = results(done.stdout)
-    assert min(value for key, value in found.items() if key != "LSTM") > 0.95
+    worst = min(value for key, value in found.items() if key != "LSTM")
+    assert worst > 0.95
+    assert worst > found["LSTM"] + 0.2 or name != "digits_to_recall"
     assert not list(tmp_path.iterdir())
