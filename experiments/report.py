@@ -32,20 +32,25 @@ BENCHMARKS = ROOT / "benchmarks" / "results"
 _RESULTS_HEAD = f"""# Results
 
 Written by `python experiments/report.py` from the files below `results/`. Each number is a mean
-over seeds ± the sample standard deviation; in brackets stands the number of the paper (Gui et
-al., AAAI 2019) or of the source named. *Sampled*: distances drawn from the agent's distribution,
-as in training; *greedy*: the most probable ones. The best epoch on dev counts; test is read once.
-Times are those of the shortest epoch and of the shortest run: the machines did other work, too.
+over seeds ± the sample standard deviation. In brackets stands, in the first table, the number of
+seeds, in the others the number of the paper (Gui et al., AAAI 2019) or of the source named.
+*Sampled*: distances drawn from the agent's distribution, as in training; *greedy*: the most
+probable ones; *mixture of 16*: the mean of the probabilities of 16 draws. *The paper's formula to
+the letter*: [RELEASE.md](RELEASE.md#the-papers-formula-to-the-letter). The rows of a table have one
+budget of epochs unless its text says otherwise; some of them still improve when it ends. The best
+epoch on dev counts; test is read once. Times are those of the shortest epoch and of the shortest
+run: the machines did other work, too. Weights are those of the first seed.
 
 {sentences.HOW_TO_READ}"""
 
 _SPEED_HEAD = """# Speed
 
-Written by `python experiments/report.py` from what `python benchmarks/speed.py` measured:
-medians. What stands in one table takes turns in one process (but for `compilation`, one after
-another, and `memory`, a process for each case), so compare within a table: those measured on
-different days differ by what else the machine did. *ours / theirs* is the median, over the
-rounds, of the first row's time divided by this row's: below 1 ours is the faster."""
+Written by `python experiments/report.py` from what `python benchmarks/speed.py` measured (for
+`gpu_step`, `run_hlo.py` of `without_tensorflow/`): medians. What stands in one table takes turns in
+one process (but for `compilation`, one after another, and `memory`, a process for each case), so
+compare within a table: those measured on different days differ by what else the machine did. *ours
+/ theirs* is the median, over the rounds, of the first row's time divided by this row's: below 1
+ours is the faster."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

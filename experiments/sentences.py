@@ -6,11 +6,13 @@ from typing import NamedTuple
 from experiments import paired, read_results, selection
 from experiments.tables import TABLES
 
-HOW_TO_READ = """A difference to another row is the mean over the seeds that both have, in square
-brackets its 95 % interval (Student's t of the pairs, each comparison by itself, so that of twenty
-rows that differ in nothing one is off zero). A row is called better or worse only where that
-interval excludes zero, which two seeds seldom allow. *Best on dev*: the best mean on dev of the
-rows with the most seeds."""
+HOW_TO_READ = """A difference to another row is the mean over the seeds that both have (a seed draws
+the training examples, too, where a small scale has a part of them), in square brackets its 95 %
+interval: Student's t of the pairs, not corrected for the number of comparisons, so that of twenty
+rows that equal the other one about one is called better or worse. A row is called so only where
+that interval excludes zero, which two seeds seldom allow; a single pair has its difference and no
+verdict. *Best on dev*: among the rows of a cell with the most seeds, the one with the best mean on
+dev."""
 
 
 def comparison(key: str) -> list[str]:
@@ -47,7 +49,7 @@ class Verdict(NamedTuple):
     """A row against another: "better", "worse", "level" or "single" (pair), and the evidence.
 
     `amount` is the difference with its interval, empty for a single pair; `pairs` says how many
-    seeds both have, or how they differ in a single one.
+    seeds both have, or the difference in a single one.
     """
 
     name: str
@@ -64,7 +66,7 @@ def verdict(key: str, name: str, other: str, metric: str) -> Verdict:
         return Verdict(label, "single", "", "no seed in common")
     way = "better" if (found.mean < 0) == read_results.lower_is_better(metric) else "worse"
     if found.pairs == 1:
-        return Verdict(label, "single", "", f"{abs(found.mean):.{decimals}f} {way}")
+        return Verdict(label, "single", "", f"{found.mean:+z.{decimals}f}")
     way = way if found.excludes_zero else "level"
     return Verdict(label, way, found.text(decimals), f"{found.pairs} seeds")
 

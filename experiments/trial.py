@@ -71,7 +71,10 @@ def text() -> list[str]:
         f" {_tables(three)}."
     )
     empty = {f"`{key}`" for key in TRIAL if not read_results.all_results(key)}
-    said.append("An empty cell was not run, is in no row, or has not two seeds in common.")
+    said.append(
+        "In `imdb_last_small` seeds were added once three had not told the best row apart."
+        " An empty cell was not run, is no row of the table, or has not two seeds in common."
+    )
     return said + ([f"Not run at all: {_tables(empty)}."] if empty else [])
 
 

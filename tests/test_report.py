@@ -127,8 +127,10 @@ def test_summary(three_seeds):
         found["records"] = [{"epoch": 1}]
         for seed in (0, 1):
             stand_in_results.write(three_seeds.parent, "cells", "random_skip", seed, **found)
-        told = "Nothing puts them above random skips in `numbers11`." in report.in_short()
-        assert told == (accuracy > 0.5)  # where dynamic skips are at 0.50 and 0.51
+        # .10 +- .06 and .20 +- .06 above; .05 below, and .05 +- .06 above
+        above = "`numbers11`" if accuracy < 0.5 else "no table"
+        told = f"Dynamic skips are above random skips in {above}. The row best on dev is in"
+        assert f"{told} {above}." in report.in_short()
     page = html_report.render()
     assert (
         "<td>Number prediction, T = 11: accuracy (%)</td><td>93.00 ± 3.61"
@@ -225,7 +227,7 @@ def test_what_a_table_shows(three_seeds):
     )
     assert sentences.comparison("cells") == [
         "Compared with *lstm* (test, sampled), with fewer than two seeds in common nothing can be"
-        f" told apart: *{straight}* (47.00 worse).",
+        f" told apart: *{straight}* (-47.00).",
         "Compared with *random_skip, lamda 1*, with fewer than two seeds in common nothing can be"
         f" told apart: *{straight}* (no seed in common).",
     ]

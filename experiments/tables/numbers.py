@@ -97,6 +97,11 @@ NUMBERS = {
             "dynamic_skip_lamda0.5": Row(
                 "dynamic skips, lamda 0.5", {"lamda": 0.5}, _numbers(87.7, 88.5)
             ),
+            "random_skip": Row(
+                "random skips, lamda 0.5 (control)",
+                {"cell": "random_skip"},
+                of="cells21/random_skip",
+            ),
             **_released(length=20, max_epochs=40),
         },
         {"preset": "paper21", **MIXTURE},
