@@ -459,8 +459,8 @@ def test_what_is_missing_is_one_line_with_its_command(three_seeds):
     others = ",".join(name for name in TABLES["numbers11"].rows if name != "lstm")
     (line,) = [line for line in text.splitlines() if line.startswith("Not run: ")]
     assert line.startswith(
-        "Not run: *attention over the K states* (paper: 72.5), *dynamic skips, lamda 1* (paper:"
-        " 80.5), "
+        "Not run: *attention over the K states, lamda 1* (paper: 72.5), *dynamic skips, lamda 1*"
+        " (paper: 80.5), "
     )
     hours = f"about {TABLES['numbers11'].hours:g} hours a run on two CPU cores."
     assert line.endswith(f"; `python experiments/run.py numbers11 --rows {others}`, {hours}")

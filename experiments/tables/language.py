@@ -38,7 +38,7 @@ _LM_ROWS = {
     "random_skip": Row(_RANDOM, {"cell": "random_skip"}),
     "fixed_skip_3": Row(FIXED_3, {"cell": "fixed_skip", "skip": 3}, _perplexity(85.3, 81.5)),
     "fixed_skip_5": Row(FIXED_5, {"cell": "fixed_skip", "skip": 5}, _perplexity(86.2, 82.0)),
-    "attention": Row(ATTENTION, {"cell": "attention"}, _perplexity(85.1, 81.4)),
+    "attention": Row(f"{ATTENTION}, lamda 1", {"cell": "attention"}, _perplexity(85.1, 81.4)),
     "dynamic_skip": Row("dynamic skips, K = 5, lamda 1", {}, _perplexity(82.5, 78.5)),
     "attention_lamda0.5": Row(f"{ATTENTION}, lamda 0.5", {"cell": "attention", "lamda": 0.5}),
 }
@@ -117,7 +117,7 @@ _CHARLM_ROWS = {
     "lstm": Row("CharLM (LSTM)", {"cell": "lstm"}, _perplexity(82.0, 78.9)),
     "fixed_skip_3": Row(FIXED_3, {"cell": "fixed_skip", "skip": 3}, _perplexity(83.6, 80.2)),
     "fixed_skip_5": Row(FIXED_5, {"cell": "fixed_skip", "skip": 5}, _perplexity(84.9, 80.9)),
-    "attention": Row(ATTENTION, {"cell": "attention"}, _perplexity(82.2, 79.0)),
+    "attention": Row(f"{ATTENTION}, lamda 1", {"cell": "attention"}, _perplexity(82.2, 79.0)),
     "dynamic_skip": Row("dynamic skips, K = 5, lamda 1", {}, _perplexity(79.9, 76.5)),
 }
 

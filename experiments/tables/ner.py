@@ -25,7 +25,7 @@ _NER_ROWS = {
     "lstm": Row("BiLSTM-CNN-CRF", {"cell": "lstm"}, {"test_f1_sampled": 91.21}, "Ma & Hovy 2016"),
     "fixed_skip_3": Row(FIXED_3, {"cell": "fixed_skip", "skip": 3}, {"test_f1_sampled": 91.14}),
     "fixed_skip_5": Row(FIXED_5, {"cell": "fixed_skip", "skip": 5}, {"test_f1_sampled": 91.16}),
-    "attention": Row(ATTENTION, {"cell": "attention"}, {"test_f1_sampled": 91.23}),
+    "attention": Row(f"{ATTENTION}, lamda 1", {"cell": "attention"}, {"test_f1_sampled": 91.23}),
     "dynamic_skip": Row("dynamic skips, K = 5, lamda 1", {}, {"test_f1_sampled": 91.56}),
     "lample": Row(
         "LSTM over characters, BiLSTM-CRF",

@@ -36,7 +36,9 @@ _IMDB_ROWS = {
     "fixed_skip_5": Row(
         FIXED_5, {"cell": "fixed_skip", "skip": 5}, {"test_accuracy_sampled": 89.3}
     ),
-    "attention": Row(ATTENTION, {"cell": "attention"}, {"test_accuracy_sampled": 89.4}),
+    "attention": Row(
+        f"{ATTENTION}, lamda 0.5", {"cell": "attention"}, {"test_accuracy_sampled": 89.4}
+    ),
     "dynamic_skip": Row("dynamic skips, K = 3, lamda 0.5", {}, {"test_accuracy_sampled": 90.1}),
     "straight_through": Row(
         "dynamic skips, K = 3, lamda 0.5, straight-through", {"estimator": "straight_through"}
