@@ -10,7 +10,7 @@ from common.layers.make_layer import auxiliary
 from common.losses import masked_mean
 from common.ops.agent import Trace
 from common.ops.mixture import by_chain, log_mean, repeated
-from common.ops.random import dropout_mask, fold
+from common.ops.random import fold, hits
 from common.training.task_model import NamedTensors
 from NER import reader
 from NER.network import Network
@@ -28,7 +28,7 @@ class NERModel(Network):
         rate = self.config.unknown_singletons
         if not rate or self.singletons is None:
             return words
-        dropped = dropout_mask(tf.shape(words), rate, seed) == 0
+        dropped = hits(tf.shape(words), rate, seed)
         return tf.where(dropped & tf.gather(self.singletons, words), reader.UNKNOWN_ID, words)
 
     def initial_state(self, batch_size: int) -> tuple:
@@ -42,7 +42,7 @@ class NERModel(Network):
         words = self.without_singletons(batch["words"], fold(seed, 5))
         inputs = words, batch["chars"], batch["lengths"], batch.get("features")
         scores, traces = self.all_scores(*inputs, training=True, seed=seed)
-        auxiliary_loss, reported = auxiliary(self.recurrent_layers)
+        auxiliary_loss, reported = auxiliary(self.recurrent_layers, batch["weights"])
         mask = _mask(batch)
         each = [self.crf.log_likelihood(one, batch["tags"], mask) for one in scores]
         log_likelihood = each[0] if len(each) == 1 else tf.add_n(each)

@@ -4,6 +4,7 @@ import dataclasses
 
 from common.config import RunConfig, cells, setting
 from common.errors import InputError
+from NumberPrediction.reader import LABEL_RULES
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -20,7 +21,7 @@ class NumberConfig(RunConfig):
     label_rule: str = setting(
         "paper",
         "which digit is the label (see produce_data.py)",
-        choices=("paper", "last_ten", "released"),
+        choices=LABEL_RULES,
     )
     data_dir: str = setting(
         "", "folder that produce_data.py wrote (empty: the same examples, generated in memory)"

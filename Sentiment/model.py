@@ -144,7 +144,7 @@ class SentimentModel(keras.Model):
             logits, (_, trace, values, _) = self.skim(*inputs, training=True, seed=seed)
         else:
             logits, trace = self(*inputs, training=True, seed=seed)
-        auxiliary_loss, reported = auxiliary([self.reader or self.recurrent])
+        auxiliary_loss, reported = auxiliary([self.reader or self.recurrent], batch["weights"])
         terms = logits, trace, batch["labels"], batch["weights"], auxiliary_loss, schedule, values
         loss, metrics = self.loss_terms(*terms)
         return loss, metrics | reported, state

@@ -38,6 +38,12 @@ ESTIMATORS = {
     "reinmax": "loss",
 }
 HISTORIES = ("carried", "window")
+
+# other cells
+ACTIVATIONS = ("tanh", "sigmoid", "relu")
+BASES = ("rnn", "lstm")
+LEAKS = ("fixed", "learned")
+VARIANTS = ("vanilla", "NIG", "NFG", "NOG", "NIAF", "NOAF", "NP", "CIFG", "FGR")
 STATE_MASKS = ("one", "per_gate")
 
 

@@ -1,8 +1,11 @@
 """The exception for unusable input, and the warning for input that is odd but usable."""
 
+import re
 import sys
 
 _LONGEST = 800  # characters
+# colours and names of a graph's nodes, with which TensorFlow's messages begin
+_DECORATION = re.compile(r"\x1b\[[\d;]*m|\{\{(?:function_)?node .*?\}\}")
 
 
 class InputError(ValueError):
@@ -23,7 +26,7 @@ def warn(message: object) -> None:
 
 
 def _one_line(message: object) -> str:
-    line = " ".join(str(message).split())
+    line = " ".join(_DECORATION.sub("", str(message)).split())
     if len(line) > _LONGEST:
         line = f"{line[: _LONGEST // 2]} ... {line[-_LONGEST // 2 :]}"
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in line)

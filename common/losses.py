@@ -88,6 +88,7 @@ def policy_gradient(
         loss = - mean_t( log pi_t(k_t) * stop_gradient(advantage_t) )
                - entropy_weight * mean_t( H(pi_t) )                           if analytic
         advantage_t = rl_weight * return_t(r) + entropy_weight * return_t(e) - baseline_t
+        baseline_t = rl_weight * the prediction, if `baseline` is one
         e_t = H(pi_t) if analytic; -log pi_t(k_t), with -1 added to its return, if sampled
 
     Args:

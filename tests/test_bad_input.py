@@ -263,6 +263,10 @@ flags
     | --data_dir has no effect here \\(the sequences are always generated\\): .*
 {NP}/train_recall.py {RUN} --preset=C --cell=lstm --skip=2
     | --skip belongs to --cell fixed_skip or --cell skip_rnn, the cell here is lstm: .*
+{NP}/train_recall.py {RUN} --cell=lstm --recurrent_init=.5
+    | --recurrent_init belongs to --cell skip_rnn, the cell here is lstm: .*
+{LM}/RL_train.py {RUN} --model=char --char_filters=,
+    | --char_filters expects whole numbers separated by commas.*, got ','
 {NP}/train_recall.py {RUN} --length=0                      | --length expects a value >= 1, got 0
 {NP}/train_recall.py {RUN} --n_train=5 --batch_size=6
     | expected at least --batch_size 6 training examples, found 5: give a smaller .*
@@ -359,7 +363,7 @@ data
 {TRAIN_LM} {RUN} --data_dir={{p}}/words/archive
     | .*simple-examples.tgz: expected a whole tar archive, found: .*; get it again
 {TRAIN_LM} {RUN} --data_dir={{p}}/data/words --load_model={{p}}/nowhere
-    | no checkpoint at .*nowhere: expected a file that training wrote
+    | no checkpoint at .*nowhere: expected a file that training wrote; give another, or .*
 {TRAIN_LM} {RUN} --data_dir={{p}}/data/words --load_model={{p}}/other.npz
     | the checkpoint is of another model: expected .* of shape .*
 {TRAIN_LM} {RUN} --data_dir={{p}}/words/gzip

@@ -122,7 +122,10 @@ def test_a_stack_holds_the_examples_of_its_batches():
         Batch(np.array([3, 1]), np.array([1.0, 1.0]), 4),
         Batch(np.array([0, 0]), np.array([1.0, 0.0]), 4),
     ]
-    made = stack(run, {"words": words, "labels": labels}, ["words"])
+    arrays = {"words": words, "labels": labels, "lengths": np.array([4, 3, 2, 1], np.int32)}
+    made = stack(run, arrays, ["words"])
+    assert made["lengths"].tolist() == [[1, 3], [4, 0]]  # nothing to read in what fills up
+    assert arrays["lengths"].tolist() == [4, 3, 2, 1]
     assert made["words"].tolist() == [
         [[30, 31, 32, 33], [10, 11, 12, 13]],
         [[0, 1, 2, 3], [0, 1, 2, 3]],

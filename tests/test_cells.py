@@ -24,6 +24,7 @@ from common.cells.skip_lstm import SkipLSTMCell, counted, n_updates
 from common.cells.skip_rnn import SkipRNNCell
 from common.cells.time_delay import TimeDelayCell
 from common.config import RunConfig
+from common.layers.fast_rnn import FastRNN
 from common.layers.fixed_skip_lstm import FixedSkipLSTM, RandomSkipLSTM
 from common.layers.make_layer import auxiliary, make_layer, run_layer
 from common.layers.update_skipping_rnn import UpdateSkippingRNN
@@ -357,6 +358,21 @@ def test_without_an_agent_the_trace_is_certain():
         layer.trace.probs[:, :-1], np.broadcast_to([0, 0, 1], (B, T - 1, 3))
     )
     assert not layer.trace.probs[:, -1].numpy().any()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: FixedSkipLSTM(H, jit_compile=False),
+        lambda: FastRNN(PeepholeLSTMCell(H)),
+        lambda: UpdateSkippingRNN(SkipLSTMCell(H)),
+    ],
+)
+def test_one_mask_for_all_rows(make):
+    """[1, T], as `keras.layers.LSTM` takes it."""
+    layer, x, mask = make(), normal((B, T, D), 1), np.arange(T)[None] < T - 2
+    layer(x)
+    np.testing.assert_allclose(layer(x, mask=mask), layer(x, mask=np.repeat(mask, B, 0)), atol=1e-6)
 
 
 def test_updates_are_counted_in_16_bits():

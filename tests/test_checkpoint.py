@@ -91,6 +91,13 @@ def test_a_damaged_one_gives_way_to_the_one_before(tmp_path, capsys):
     assert names(tmp_path) == ["checkpoint-1.npz"]
 
 
+def test_a_damaged_one_alone(tmp_path, capsys):
+    checkpoint.save(tmp_path, 1, ARRAYS).write_bytes(b"PK\x03\x04")
+    with pytest.raises(InputError, match="no usable checkpoint among the 1 in"):
+        checkpoint.load_latest(tmp_path)
+    assert "the one before" not in capsys.readouterr().err
+
+
 def test_all_damaged(tmp_path, capsys):
     for step in (1, 2):
         checkpoint.save(tmp_path, step, ARRAYS).write_bytes(b"PK\x03\x04")

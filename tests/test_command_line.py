@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import typing
+import warnings
 
 import numpy as np
 import pytest
@@ -290,6 +291,8 @@ def test_every_flag_that_names_a_file_or_a_folder_is_a_path(root):
         (["--n_actions=2.5"], "--n_actions expects a whole number, got '2.5'"),
         (["--widths=3,x"], "--widths expects whole numbers separated by commas, got '3,x'"),
         (["--widths=3,0"], "--widths expects a value >= 1, got 0"),
+        (["--widths=,"], "--widths expects whole numbers separated by commas, got ','"),
+        (["--tensorboard=maybe"], "--tensorboard expects true or false, got 'maybe'"),
         (["--limit=many"], "--limit expects a whole number or none, got 'many'"),
         (["--observation=all"], "--observation expects one of previous, mean; got 'all'"),
         (
@@ -580,6 +583,17 @@ def test_exit_status_and_line(train, status, line, capsys):
         assert left.value.code == status
     assert capsys.readouterr().err == line
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_warning_is_one_line(capsys):
+    def train(config):
+        warnings.simplefilter("default")
+        warnings.warn("odd,\nbut usable", stacklevel=1)
+
+    before = warnings.showwarning
+    main(Config, PRESETS, train, ["x"])
+    assert capsys.readouterr().err == "warning: odd, but usable\n"
+    assert warnings.showwarning is before
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -23,7 +23,7 @@ from common import files
 from common.config import RunConfig, main, setting
 from common.errors import InputError
 from common.ops.random import dropout
-from common.training import checkpoint, loop
+from common.training import checkpoint, loop, summaries
 from common.training.compiled_steps import Trainer
 from common.training.experiment import Experiment, best_epoch
 from common.training.interrupts import Interrupt
@@ -487,6 +487,27 @@ def test_a_loss_that_is_not_finite(tmp_path):
     step, arrays, _ = checkpoint.load_latest(tmp_path / "run" / "checkpoints")
     assert step == STEPS + 3 and all(np.isfinite(a).all() for a in arrays.values())
     assert len(records(tmp_path / "run")) == 1 and not (tmp_path / "run" / "result.json").exists()
+
+
+@pytest.mark.parametrize("error", [MemoryError("too many"), InputError("bad"), KeyError("a bug")])
+def test_a_start_that_fails_leaves_the_folder_free(error, tmp_path):
+    """A smaller network, say, has other flags."""
+
+    def fails(config):
+        raise error
+
+    with pytest.raises(type(error)):
+        loop.run(toy(tmp_path / "run"), fails)
+    assert not (tmp_path / "run").exists()
+
+
+def test_summaries_that_cannot_be_written_end_no_run(tmp_path, capsys):
+    path = tmp_path / "tensorboard"
+    path.write_text("in the way")
+    summaries.write(path, {"epoch": 1, "dev_error": 0.5})
+    line = capsys.readouterr().err
+    assert line.startswith(f"warning: no summaries for TensorBoard in {path} (")
+    assert line.count("\n") == 1 and line.endswith("or give --notensorboard\n")
 
 
 def test_recover_goes_back_with_half_the_learning_rate(whole, tmp_path, capsys):

@@ -2,6 +2,7 @@
 learns, Keras' manners.
 """
 
+import copy
 import itertools
 import json
 import pickle
@@ -243,6 +244,13 @@ PAIRINGS = {
     "one loss, its weight by a name": ("list", "mse", {"z": 0.5}, [ONES, TENS]),
     "fewer losses than outputs": ("list", ["mse"], None, [ONES, TENS]),
     "two losses of one output": ("one", ["mse", "mae"], [0.1, 1.0], TENS),
+    "two losses of one of a dict's": (
+        "dict",
+        {"z": "mse", "a": ["mse", "mae"]},
+        None,
+        {"z": ONES, "a": TENS},
+    ),
+    "a list of one loss": ("dict", {"z": ["mse"], "a": "mae"}, None, {"z": ONES, "a": TENS}),
 }
 
 
@@ -312,6 +320,96 @@ def test_a_layer_that_a_step_does_not_call_has_no_part_in_it():
     model.aside(X)
     history = model.fit(X, Y, B, validation_data=(X, Y), verbose=0).history
     assert history["val_entropy"][0] > 1.5 * history["entropy"][0]
+
+
+def test_each_call_of_a_layer_counts():
+    """Of three texts each, of which only one says anything, the agent learns from that one."""
+    layer, inputs = skip(), keras.Input((3, T, D))
+    x = keras.layers.Flatten()(keras.layers.TimeDistributed(layer)(inputs))
+    options = dict(baseline="none", entropy="sampled", entropy_weight=0.1)
+    model = PolicyGradientModel(inputs, keras.layers.Dense(2)(x), **options)
+    model.compile(keras.optimizers.SGD(1.0), CROSS_ENTROPY, run_eagerly=True)
+    (kernel,) = (one for one in layer.weights if one.name == "agent_input_kernel")
+    for i in range(3):
+        before = kernel.numpy()
+        texts = np.zeros((B, 3, T, D), np.float32)
+        texts[:, i] = X
+        model.fit(texts, Y, epochs=1, verbose=0)
+        assert np.abs(kernel.numpy() - before).max() > 1e-4
+    made, record = [], layer._traces.record
+    layer._traces.record = lambda trace, training: [made.append(trace), record(trace, training)]
+    shown = model.train_on_batch(texts, Y, return_dict=True)
+    value = -keras.losses.sparse_categorical_crossentropy(Y, model(texts), from_logits=True)
+    assert len(made) == 6 and np.shape(value) == (B,)  # three in training, three behind it
+    entropies = [tf.reduce_mean(trace.entropies) for trace in made[:3]]
+    assert shown["entropy"] == pytest.approx(np.mean(entropies), rel=1e-5)
+    assert layer._traces.read_all("layer", True) == [made[-1]]  # no step, no calls before
+
+
+def test_a_train_step_of_ones_own():
+    class Own(PolicyGradientModel):
+        repeats = True
+
+        def train_step(self, data):
+            x, y = self.repeat_samples(data) if self.repeats else data
+            with tf.GradientTape() as tape:
+                loss = self.compute_loss(x=x, y=y, y_pred=self(x, training=True))
+            gradients = tape.gradient(loss, self.trainable_variables)
+            self.optimizer.apply(gradients, self.trainable_variables)
+            return {"loss": loss, "rows": tf.shape(x)[0]}
+
+    inputs = keras.Input((T, D))
+    model = Own(inputs, keras.layers.Dense(2)(skip()(inputs)), n_samples=2)
+    model.compile("sgd", CROSS_ENTROPY)
+    found = model.fit(X[:3], Y[:3], verbose=0).history  # 3 is no multiple of 2
+    assert found["rows"] == [6] and np.isfinite(found["loss"]).all()
+    assert model.repeat_samples((tf.constant([1, 2]), None))[0].numpy().tolist() == [1, 1, 2, 2]
+    other = Own(inputs, keras.layers.Dense(2)(skip()(inputs)), n_samples=2)
+    other.repeats = False
+    other.compile("sgd", CROSS_ENTROPY)
+    with pytest.raises(ValueError, match=r"begin the train_step with data = self.repeat_samples"):
+        other.fit(X, Y, verbose=0)
+
+
+@keras.saving.register_keras_serializable("tests")
+class Classifier(PolicyGradientModel):
+    """That makes its network itself, as Keras' guides do."""
+
+    def __init__(self, units=4, **kwargs):
+        inputs = keras.Input((T, D))
+        h = DynamicSkipLSTM(units, n_actions=3, jit_compile=False)(inputs)
+        super().__init__(inputs, keras.layers.Dense(2)(h), **kwargs)
+        self.units = units
+
+    def get_config(self):
+        return {**super().get_config(), "units": self.units}
+
+
+def test_a_subclass_that_makes_its_network(tmp_path):
+    model = Classifier(5, n_samples=2, entropy_weight=0.1)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(loaded(X), model(X), atol=1e-6)
+    np.testing.assert_allclose(copy.deepcopy(model)(X), model(X), atol=1e-6)
+    assert loaded.agent_options == model.agent_options and loaded.units == 5
+    assert Classifier.from_config(model.get_config()).units == 5
+
+
+def test_a_distance_that_is_ruled_out():
+    """By a logit of minus infinity: its probability is 0, and so is its part of the entropy."""
+    model = classifier(entropy_weight=0.1)
+    model.compile("sgd", CROSS_ENTROPY)
+    (layer,) = model.skip_layers
+    (bias,) = (one for one in layer.weights if one.name == "action_bias")
+    bias.assign([0.0, 0.0, -np.inf])
+    model.fit(X, Y, verbose=0)
+    layer(X, training=True)
+    probs, entropies = layer.trace.probs.numpy(), layer.trace.entropies.numpy()
+    assert (probs[..., 2] == 0).all() and (layer.trace.distances.numpy() < 3).all()
+    np.testing.assert_allclose(
+        entropies, -(probs[..., :2] * np.log(probs[..., :2])).sum(-1), rtol=1e-5
+    )
+    assert all(np.isfinite(one.numpy()).all() for one in model.weights if one is not bias)
 
 
 def test_without_a_reward_a_loss_may_be_of_the_whole_batch():
@@ -547,10 +645,10 @@ def test_export(make, tmp_path):
 
 def test_copies():
     model = classifier(credit="to_go")
-    for copy in (pickle.loads(pickle.dumps(model)), type(model).from_config(model.get_config())):
-        copy.set_weights(model.get_weights())
-        assert type(copy) is type(model) and copy.agent_options == model.agent_options
-        np.testing.assert_allclose(copy(X), model(X), atol=1e-6)
+    for one in (pickle.loads(pickle.dumps(model)), type(model).from_config(model.get_config())):
+        one.set_weights(model.get_weights())
+        assert type(one) is type(model) and one.agent_options == model.agent_options
+        np.testing.assert_allclose(one(X), model(X), atol=1e-6)
 
 
 def test_layers_in_place_of_tensors():
@@ -601,6 +699,14 @@ def test_wrong_options_and_losses():
     model = classifier()
     model.compile("sgd")
     with pytest.raises(ValueError, match="No loss to compute"):
+        losses_of(model, X, Y)
+
+    class Whole(keras.losses.Loss):
+        def __call__(self, y, y_pred, sample_weight=None):
+            return tf.reduce_mean(y_pred**2)
+
+    model.compile("sgd", Whole())
+    with pytest.raises(ValueError, match="Whole.* has no `call.y_true, y_pred.`: implement it"):
         losses_of(model, X, Y)
 
 

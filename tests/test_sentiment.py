@@ -189,6 +189,24 @@ def test_other_cells(cell):
     )
 
 
+def test_what_fills_up_a_batch_costs_nothing():
+    network = make("--cell=skip_lstm", "--update_cost=.5", "--pooling=mean")
+    texts = {
+        "words": np.array([[3, 4, 5], [6, 7, 0]]),
+        "lengths": np.array([3, 2]),
+        "labels": np.array([0, 2]),
+    }
+    found = []
+    for batch_size in (2, 4):
+        (batch,) = bucketing.batches(texts["lengths"], batch_size, 0, 0, 3)
+        stacked = bucketing.stack([batch], texts, ["words"])
+        one = {name: tf.constant(a[0]) for name, a in stacked.items()}
+        loss, metrics, _ = network.training_loss(one, (), tf.constant([0, 1]), {})
+        found.append([float(loss), *(float(a) for a in metrics["updates"])])
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-6)
+    assert found[0][2] == 5  # steps
+
+
 def test_loss_by_hand():
     """Three texts, of which the last only fills up the batch."""
     rng = np.random.default_rng(1)

@@ -247,6 +247,9 @@ def test_singletons_and_a_tanh_layer():
         unknown = found[:, column] == reader.UNKNOWN_ID
         assert unknown.mean() == pytest.approx(0.3, abs=0.02)
         assert np.array_equal(found[~unknown, column], words.numpy()[~unknown, column])
+    every = NERModel(config("--preset=lample", "--unknown_singletons=1"), encoder, None, once)
+    found = every.without_singletons(words[:2], tf.constant([1, 2])).numpy()
+    assert (found[:, 1:3] == reader.UNKNOWN_ID).all() and found[0, 0] == words[0, 0]
     kernel, bias = network.hidden.get_weights()
     h = rng.normal(size=(1, 2, 8)).astype(np.float32)
     expected = network.scores(tf.constant(np.tanh(h @ kernel + bias)))

@@ -176,11 +176,12 @@ def test_a_batch_of_one_has_nothing_to_compare_with():
     for options, n_rows, expected in (
         ({}, 1, [ALONE]),
         ({}, 2, []),
-        ({"n_samples": 2}, 2, []),  # as `train_step` repeats one
+        ({"n_samples": 2}, 2, []),
         ({"baseline": "none"}, 1, []),
     ):
         model = PolicyGradientModel(inputs, outputs, **options)
         model.compile("sgd", "mse")
+        model.repeat_samples(X[:1])  # as a `train_step` does
         assert warned(lambda m=model, n=n_rows: lost(m, n)) == expected
         assert warned(lambda m=model: lost(m, 1, training=False)) == []
     rewards = tf.zeros([1, T])

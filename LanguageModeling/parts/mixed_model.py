@@ -40,7 +40,7 @@ class MixedModel(LanguageModel):
         x = self.embedding(characters)
         x = tf.concat([x, tf.cast(words.h, x.dtype)], -1)
         x = drop(self.config, x, fold(seed, 0)) if training else x
-        h, new, _ = run_layer(layer, x, state[1], training=training)
+        h, new, _ = run_layer(layer, x, state[1], training=training, seed=fold(seed, 6))
         return h, [words.state, new], words
 
     def hidden(

@@ -180,7 +180,7 @@ class SentenceVAE(keras.Model):
         how["seed"] = fold(seed, 2)
         h, _, decoder = self.decode(self.read(words, fold(seed, 3)), z, mask=mask, **how)
         layers = [*([self.encoder] if self.config.latent_size else []), self.decoder]
-        auxiliary_loss, reported = auxiliary(layers)
+        auxiliary_loss, reported = auxiliary(layers, weights)
 
         log_p = self.log_likelihood(h, words, mask)
         of_sentence, kl = tf.reduce_sum(log_p, 1), kl_to_normal(mean, log_variance)

@@ -37,6 +37,11 @@ class RecallConfig(RunConfig):
         "squared_error", "reward of the agent: minus the squared error", choices=("squared_error",)
     )
 
+    @classmethod
+    def readers(cls) -> dict[str, dict[str, list[str]]]:
+        """As of `RunConfig`."""
+        return super().readers() | {"recurrent_init": {"cell": ["skip_rnn"]}}
+
 
 # The source's versions of the cell; its sizes, its optimiser and the distribution of its inputs are
 # not stated.

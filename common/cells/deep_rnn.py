@@ -7,13 +7,11 @@ from typing import Unpack
 import keras
 import tensorflow as tf
 
-from ..choices import one_of
+from ..choices import ACTIVATIONS, one_of
 from .arguments import RecurrentArguments
 from .base import biased
 from .checks import flag, whole_number
 from .hoisted import HoistedCell, Tensors, projected
-
-ACTIVATIONS = ("tanh", "sigmoid", "relu")
 
 
 @keras.saving.register_keras_serializable(package="dynamic_skip_lstm")

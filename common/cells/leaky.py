@@ -7,11 +7,9 @@ from typing import Unpack
 import keras
 import tensorflow as tf
 
-from ..choices import one_of
+from ..choices import LEAKS, one_of
 from .arguments import Initializer, RecurrentArguments
 from .hoisted import HoistedCell, Tensors, projected
-
-LEAKS = ("fixed", "learned")
 
 
 @keras.saving.register_keras_serializable(package="dynamic_skip_lstm")

@@ -7,11 +7,10 @@ from typing import Unpack
 import keras
 import tensorflow as tf
 
-from ..choices import one_of
+from ..choices import VARIANTS, one_of
 from .arguments import RecurrentArguments
 from .hoisted import HoistedCell, Tensors, projected
 
-VARIANTS = ("vanilla", "NIG", "NFG", "NOG", "NIAF", "NOAF", "NP", "CIFG", "FGR")
 _WITHOUT = {"NIG": "i", "NFG": "f", "NOG": "o", "CIFG": "f"}  # the gate that has no weights
 
 

@@ -7,13 +7,11 @@ from typing import Unpack
 import keras
 import tensorflow as tf
 
-from ..choices import one_of
+from ..choices import BASES, one_of
 from ..ops.gates import lstm_gates
 from .arguments import RecurrentArguments
 from .checks import whole_number
 from .hoisted import HoistedCell, Tensors, projected
-
-BASES = ("rnn", "lstm")
 
 
 @keras.saving.register_keras_serializable(package="dynamic_skip_lstm")

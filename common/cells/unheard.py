@@ -34,7 +34,8 @@ EQUAL_SEEDS = (
 )
 ALONE = (
     "baseline='leave_one_out' has nothing to compare a batch of one with: the agent's gradient is"
-    " noisy. Give larger batches, or PolicyGradientModel n_samples=4, or choose baseline='none'"
+    " noisy. Give larger batches, or several samples of each example (PolicyGradientModel"
+    " n_samples=4, --train_samples 4), or choose baseline='none'"
 )
 
 

@@ -11,13 +11,17 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..choices import (
+    ACTIVATIONS,
     BASELINES,
+    BASES,
     CREDITS,
     ENTROPIES,
     ESTIMATORS,
     HISTORIES,
+    LEAKS,
     OBSERVATIONS,
     POLICY_GRADIENT,
+    VARIANTS,
 )
 from .flags import setting
 
@@ -111,7 +115,7 @@ class Objective:
         POLICY_GRADIENT.rl_weight, "weight of the policy-gradient loss", minimum=0
     )
     train_samples: int = setting(
-        1, "samples of each training example; the baseline is then the others' mean", minimum=1
+        1, "samples of each training example, which leave_one_out compares", minimum=1
     )
     entropy_weight: float = setting(
         POLICY_GRADIENT.entropy_weight, "weight of the policy's entropy", minimum=0
@@ -167,7 +171,7 @@ class SkippedUpdates:
 @options
 class TimeDelay:
     delay: int = setting(5, "delay of the second recurrent edge", minimum=2)
-    base: str = setting("rnn", "kind of unit: plain or LSTM", choices=("rnn", "lstm"))
+    base: str = setting("rnn", "kind of unit: plain or LSTM", choices=BASES)
 
 
 @options
@@ -175,7 +179,7 @@ class Leaky:
     leak: str = setting(
         "fixed",
         "time constants: drawn at random, or learned from such values",
-        choices=("fixed", "learned"),
+        choices=LEAKS,
     )
 
 
@@ -188,7 +192,7 @@ class Clockwork:
 class SkipRNN:
     skip: int | None = setting(None, "distance of the skip connection (none: no skip)", minimum=1)
     n_matrices: int = setting(1, "number of recurrent matrices, used in turn", minimum=1)
-    base: str = setting("rnn", "kind of unit: plain or LSTM", choices=("rnn", "lstm"))
+    base: str = setting("rnn", "kind of unit: plain or LSTM", choices=BASES)
 
 
 @options
@@ -196,14 +200,14 @@ class Peephole:
     variant: str = setting(
         "vanilla",
         "variant of the LSTM (Greff et al. 2015)",
-        choices=("vanilla", "NIG", "NFG", "NOG", "NIAF", "NOAF", "NP", "CIFG", "FGR"),
+        choices=VARIANTS,
     )
 
 
 @options
 class Plain:
     activation: str = setting(
-        "tanh", "function of the units (the sources: sigmoid)", choices=("tanh", "sigmoid", "relu")
+        "tanh", "function of the units (the sources: sigmoid)", choices=ACTIVATIONS
     )
 
 

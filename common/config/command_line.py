@@ -6,6 +6,7 @@ Explicit flags override the preset, the preset overrides the defaults of the cla
 import dataclasses
 import hashlib
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -163,7 +164,9 @@ def _given(
             f"unknown flag --{error.flagname}{hint(error.flagname, known)}; --help lists them"
         ) from None
     except flags.Error as error:
-        raise InputError(" ".join(str(error).split())) from None
+        if switch := re.match(r"flag --(\w+)=(.*): \('Non-boolean ", str(error)):
+            known[switch[1]].convert(switch[2])  # says it better
+        raise InputError(str(error)) from None
     given = {name: values[name].value for name in known if values[name].present}
     for name in bare:
         if not rest or name.removesuffix("...") in given:

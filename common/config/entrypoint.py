@@ -14,11 +14,12 @@ import signal
 import sys
 import threading
 import typing
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..backend import check_backend
-from ..errors import InputError
+from ..errors import InputError, warn
 from .command_line import Presets, parse
 from .quiet import quiet_tensorflow
 from .run_config import RunConfig
@@ -66,7 +67,8 @@ def main(
     _speak_utf8()
     config = None
     try:
-        with sigterm_raises():
+        with sigterm_raises(), warnings.catch_warnings():
+            warnings.showwarning = lambda message, *_, **__: warn(message)  # one line
             config = parse(config_class, presets, argv, bare)
             if isinstance(train, str):
                 check_backend()
@@ -76,7 +78,7 @@ def main(
                     train = getattr(importlib.import_module(module), name)
                 train(config)
     except InputError as error:
-        _leave(f"error: {' '.join(str(error).split())}", 2)
+        _leave(f"error: {error}", 2)
     except KeyboardInterrupt as error:
         how = ": run the same command to go on" if isinstance(config, RunConfig) else ""
         _leave(f"interrupted{how}", 143 if isinstance(error, Terminated) else 130)

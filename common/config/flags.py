@@ -154,6 +154,8 @@ def _convert(kind: Any, value: Any) -> Any:
         parts = (
             [part for part in value.split(",") if part.strip()] if isinstance(value, str) else value
         )
+        if value and not parts:  # commas alone
+            raise ValueError
         return typing.get_origin(kind)(_convert(options[0], part) for part in parts)
     if kind is bool:
         if isinstance(value, str):

@@ -107,8 +107,8 @@ class RunConfig(
     def __post_init__(self):
         """Gives the chosen options their defaults.
 
-        Raises `InputError` for an option of another cell, for a flag without effect, and for more
-        groups of units than units.
+        Raises `InputError` for an option of another cell, for a flag without effect, for flags that
+        exclude each other, and for more groups of units than units.
         """
         known = settings(type(self))
         given = {name for name, one in known.items() if getattr(self, name) is not None}

@@ -113,14 +113,18 @@ def stack(
 ) -> dict[str, np.ndarray]:
     """The examples of a chunk: arrays [N, B, ...] of the given [n, ...], and `weights` [N, B].
 
-    Arrays named in `padded`, [n, T, ...], are cut to the length of the chunk.
+    Arrays named in `padded`, [n, T, ...], are cut to the length of the chunk. `lengths` are 0 for
+    what only fills up a batch: none of its steps counts for a layer either.
     """
     indices = np.stack([batch.indices for batch in chunk])
     made = {
         name: (a[:, : chunk[0].length] if name in padded else a)[indices]
         for name, a in arrays.items()
     }
-    return made | {"weights": np.stack([batch.weights for batch in chunk])}
+    weights = np.stack([batch.weights for batch in chunk])
+    if "lengths" in made:
+        made["lengths"] *= weights.astype(made["lengths"].dtype)
+    return made | {"weights": weights}
 
 
 def epoch_chunks(

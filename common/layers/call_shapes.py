@@ -24,10 +24,15 @@ def of_call(sequences: tf.Tensor, initial_state: list | None, **of_steps: tf.Ten
     }
 
 
-def mask_of_steps(mask: tf.Tensor | None) -> tf.Tensor | None:
-    """A mask [B, T]; Keras' layers take [B, T, 1] too."""
-    extended = mask is not None and mask.shape.rank == 3 and mask.shape[2] in (1, None)
-    return mask[..., 0] if extended else mask
+def mask_of_steps(mask: tf.Tensor | None, sequences: tf.Tensor) -> tf.Tensor | None:
+    """A mask [B, T]; Keras' layers take [B, T, 1] too, and [1, T] for all rows."""
+    if mask is None:
+        return None
+    if mask.shape.rank == 3 and mask.shape[2] in (1, None):
+        mask = mask[..., 0]
+    if mask.shape.rank == 2 and mask.shape[0] == 1 and sequences.shape[0] != 1:
+        mask = tf.repeat(mask, tf.shape(sequences)[0], 0)
+    return mask
 
 
 def of_symbols(

@@ -50,8 +50,8 @@ class HoistedRNN(keras.layers.RNN):
         levels = self.levels()
         if not levels:
             return super().inner_loop(sequences, initial_state, mask, training)
-        if mask is not None:  # [B, T], or as Keras may have it, [B, T, 1] or in a list
-            mask = mask_of_steps(tf.convert_to_tensor(tf.nest.flatten(mask)[0]))
+        if mask is not None:  # Keras may have it in a list
+            mask = mask_of_steps(tf.convert_to_tensor(tf.nest.flatten(mask)[0]), sequences)
         if self.go_backwards:
             sequences = tf.reverse(sequences, [1])
             mask = None if mask is None else tf.reverse(mask, [1])

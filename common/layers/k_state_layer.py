@@ -177,7 +177,7 @@ class KStateLSTM(CellSettings, SequenceOutputs):
                 from it); default: the next of the layer's own stream, if there is something to
                 draw.
         """
-        cell, mask = self.cell, call_shapes.mask_of_steps(mask)
+        cell, mask = self.cell, call_shapes.mask_of_steps(mask, sequences)
         call_shapes.check(
             self, **call_shapes.of_call(sequences, initial_state, mask=mask, distances=distances)
         )

@@ -85,21 +85,23 @@ def run_layer(
 
 
 def auxiliary(
-    layers: Sequence[keras.layers.Layer],
+    layers: Sequence[keras.layers.Layer], weights: tf.Tensor | None = None
 ) -> tuple[tf.Tensor, dict[str, tuple[tf.Tensor, tf.Tensor]]]:
     """What layers of `make_layer` add to the task's loss, and what they report.
 
-    Of their latest call: ask right behind it.
+    Of their latest call: ask right behind it. The loss is a mean over the rows; over those of
+    weight 1 where `weights` [B] are 0 for rows without steps, which only fill up the batch.
 
     (Replicas take turns whenever something is summed over them, and a layer holds what the latest
     one left in it.) The loss is 0 and the metrics, (sum, weight) over all layers by name, are none
     unless the cell is `skip_lstm` or `skip_gru`.
     """
-    loss, metrics = (
-        tf.add_n([tf.zeros([]), *(one for layer in layers for one in layer.losses)]) / count(),
-        {},
-    )
-    for reported in [getattr(layer, "metrics_of_call", {}) for layer in layers]:
+    loss = tf.add_n([tf.zeros([]), *(one for layer in layers for one in layer.losses)]) / count()
+    of_layers, metrics = [getattr(layer, "metrics_of_call", {}) for layer in layers], {}
+    if weights is not None:
+        n_rows = total(tf.cast(tf.size(weights), weights.dtype))
+        loss *= n_rows / total(tf.reduce_sum(weights))
+    for reported in of_layers:
         for name, (value, weight) in reported.items():
             before = metrics.get(name, (0.0, 0.0))
             metrics[name] = before[0] + value, before[1] + total(weight)

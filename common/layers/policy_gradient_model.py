@@ -1,23 +1,23 @@
 """A `keras.Model` whose `fit` trains the agents of the layers in it too."""
 
-import functools
+import contextlib
+import inspect
 import warnings
 from typing import Any, Unpack
 
 import keras
 import tensorflow as tf
 
-from .. import losses, objective
+from .. import objective
 from ..cells.arguments import LayerArguments, WholeSignature
 from ..cells.checks import number, whole_number
-from ..cells.dynamic_skip import DynamicSkipLSTMCell
 from ..cells.unheard import NOBODY_LEARNS, NOT_CALLED, warn_of_equal_seeds
 from ..choices import BASELINES, CREDITS, ENTROPIES, ESTIMATORS, POLICY_GRADIENT, one_of
 from ..ops import replicas
 from ..ops.mixture import repeated
 from .dynamic_skip_lstm import DynamicSkipLSTM
 from .functional_class import check_tensors, functional_class
-from .rewards import heard_of, on_steps, rewards_of
+from .rewards import agent_of, check_cells, heard_of, rewards_of
 
 
 def _option(name: str):
@@ -52,8 +52,9 @@ class PolicyGradientModel(WholeSignature, keras.Model):
 
     `type(model).from_config(model.get_config())` is a copy without the weights;
     `keras.models.clone_model` makes a plain model, whose agents do not learn. A subclass with a
-    `call` of its own works alike. A layer that is called several times in one step learns from the
-    latest call, one that is not called in a step learns nothing in it.
+    `call` of its own works alike. A layer that is called several times in one step, as by
+    `TimeDistributed`, learns from each call; one that is not called in a step learns nothing in it.
+    A `train_step` of one's own learns from the latest call, on the rows of `repeat_samples`.
 
     Made and compiled in the scope of `tf.distribute.MirroredStrategy`, `fit` trains the weights of
     one device on the same batches where these divide evenly. Some things Keras does on each device
@@ -160,26 +161,40 @@ class PolicyGradientModel(WholeSignature, keras.Model):
             "entropy_weight": float(number("entropy_weight", entropy_weight)),
             "n_samples": whole_number("n_samples", n_samples),
         }
+        self._has_repeated = n_samples == 1
+
+    def repeat_samples(self, data: Any) -> Any:
+        """Tensors [B, ...] in any structure with `n_samples` rows in place of each, side by side.
+
+        `train_step` does so by itself.
+        """
+        self._has_repeated, n_samples = True, self.agent_options["n_samples"]
+        return tf.nest.map_structure(
+            lambda a: a if a is None or n_samples == 1 else repeated(a, n_samples), data
+        )
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """As of `keras.Model`, on `n_samples` samples of each example."""
-        self._forget_traces()
-        n_samples = self.agent_options["n_samples"]
-        if n_samples > 1:
-            data = tf.nest.map_structure(
-                lambda a: None if a is None else repeated(a, n_samples), data
-            )
-        return super().train_step(data)
+        with self._one_step():
+            return super().train_step(self.repeat_samples(data))
 
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         """As of `keras.Model`."""
-        self._forget_traces()
-        return super().test_step(data)
+        with self._one_step():
+            return super().test_step(data)
 
-    def _forget_traces(self):
-        """So that a layer that this step does not call has none."""
-        for layer in self.skip_layers:
-            layer._traces.forget()
+    @contextlib.contextmanager
+    def _one_step(self):
+        """In it each layer keeps what the agent does in all of its calls, and nothing older."""
+        layers = self._flatten_layers(include_self=False)
+        traces = [layer._traces for layer in layers if isinstance(layer, DynamicSkipLSTM)]
+        for one in traces:
+            one.begin()
+        try:
+            yield
+        finally:
+            for one in traces:
+                one.end()
 
     def compile(
         self,
@@ -225,68 +240,53 @@ class PolicyGradientModel(WholeSignature, keras.Model):
         In evaluation the agents' loss is shown, but no part of the sum.
         """
         loss = super().compute_loss(x, y, y_pred, sample_weight, training)
-        self._check_cells()
+        check_cells(self._flatten_layers(include_self=False))
         with_agent, options = self.skip_layers, self.agent_options
-        layers = heard_of(with_agent, training, options["entropy_weight"])
-        learn = {ESTIMATORS[layer.cell.estimator] for layer in layers}
-        if training and "reward" not in learn and not (layers and options["entropy_weight"]):
-            message = NOT_CALLED if with_agent and not layers else NOBODY_LEARNS
+        calls = heard_of(with_agent, training, options["entropy_weight"])
+        learn = {ESTIMATORS[layer.cell.estimator] for layer, _ in calls}
+        if training and "reward" not in learn and not (calls and options["entropy_weight"]):
+            message = NOT_CALLED if with_agent and not calls else NOBODY_LEARNS
             warnings.warn(message, stacklevel=1)
         if training:
             warn_of_equal_seeds(with_agent)
-        if not layers:
+        if not calls:
             return loss
+        if training and not self._has_repeated:
+            raise ValueError(
+                f"n_samples={options['n_samples']}, and each example is there once: begin the"
+                " train_step with data = self.repeat_samples(data)"
+            )
         rewards = []
         if "reward" in learn:
             names = getattr(self, "output_names", None)
             rewards = rewards_of(self.loss, self.loss_weights, y, y_pred, sample_weight, names)
         if not training:
-            alone = layers[0].trace.mask.shape[0] == 1  # that is no fault here
+            alone = calls[0][1].mask.shape[0] == 1  # that is no fault here
             baseline = "none" if alone else options["baseline"]
             options = {**options, "n_samples": 1, "baseline": baseline}
-        agents = {str(i): self._agent(layer, rewards, options) for i, layer in enumerate(layers)}
+        agents = {str(i): agent_of(*one, rewards, options) for i, one in enumerate(calls)}
         combined, metrics = objective.combine(loss, agents)
         n = replicas.count()  # of which each has its part of the losses
         self.agent_loss_tracker.update_state(
             n * tf.add_n([metrics[f"agent_loss_{i}"][0] for i in agents])
         )
         self.entropy_tracker.update_state(
-            n * tf.add_n([metrics[f"entropy_{i}"][0] for i in agents]) / len(layers)
+            n * tf.add_n([metrics[f"entropy_{i}"][0] for i in agents]) / len(calls)
         )
         return combined if training else loss
 
-    def _check_cells(self):
-        layers = self._flatten_layers(include_self=False)
-        with_trace = [layer.cell for layer in layers if isinstance(layer, DynamicSkipLSTM)]
-        for cell in layers:
-            asks = isinstance(cell, DynamicSkipLSTMCell) and cell.built and cell.waits_for_reward
-            if asks and not any(cell is one for one in with_trace):
-                raise ValueError(
-                    f"the agent of {cell.name} would never learn: use DynamicSkipLSTM in place of"
-                    " keras.layers.RNN"
-                )
-
-    def _agent(
-        self, layer: DynamicSkipLSTM, rewards: list[tf.Tensor], options: dict[str, Any]
-    ) -> objective.Agent:
-        """That of one layer; rewards: [B] or [B, ...] each, in the order of the sequence."""
-        trace = layer.trace
-        # then the agent has its share of the compiled loss already
-        if ESTIMATORS[layer.cell.estimator] == "loss":
-            rewards, options = [], {**options, "rl_weight": 0.0}
-        rewarded = on_steps(rewards, trace.mask, layer)
-        return objective.Agent(
-            trace, rewarded, functools.partial(losses.policy_gradient, **options)
-        )
-
     def get_config(self) -> dict:
-        """The constructor's arguments; the network in place of inputs and outputs."""
+        """The constructor's arguments; the network in place of inputs and outputs.
+
+        Without the network where a subclass makes it itself, in a constructor without these.
+        """
         config = {
             "name": self.name,
             "trainable": self.trainable,
             "dtype": keras.dtype_policies.serialize(self.dtype_policy),
         }
-        if hasattr(self, "network"):
+        takes = inspect.getfullargspec(type(self).__init__).args
+        if hasattr(self, "network") and {"inputs", "outputs"} <= {*takes}:
             config["network"] = keras.saving.serialize_keras_object(self.network)
         return {**config, **self.agent_options}
 

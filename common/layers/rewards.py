@@ -1,29 +1,56 @@
 """Rewards of agents in a Keras model: the compiled loss of each example, before it is reduced."""
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from .. import losses
+from .. import losses, objective
+from ..cells.dynamic_skip import DynamicSkipLSTMCell
+from ..choices import ESTIMATORS
+from ..ops.agent import Trace
 from ..ops.products import wide
+from .dynamic_skip_lstm import DynamicSkipLSTM
+
+
+def check_cells(layers: Sequence[keras.layers.Layer]) -> None:
+    """Raise ValueError for an agent among all layers of a model of which nobody would hear."""
+    with_trace = [layer.cell for layer in layers if isinstance(layer, DynamicSkipLSTM)]
+    for cell in layers:
+        asks = isinstance(cell, DynamicSkipLSTMCell) and cell.built and cell.waits_for_reward
+        if asks and not any(cell is one for one in with_trace):
+            raise ValueError(
+                f"the agent of {cell.name} would never learn: use DynamicSkipLSTM in place of"
+                " keras.layers.RNN"
+            )
 
 
 def heard_of(
-    layers: Sequence[keras.layers.Layer], training: bool, entropy_weight: float
-) -> list[keras.layers.Layer]:
-    """The layers with an agent that were called in a step, but for those called in a loop.
+    layers: Sequence[DynamicSkipLSTM], training: bool, entropy_weight: float
+) -> list[tuple[DynamicSkipLSTM, Trace]]:
+    """Each call of a layer with an agent in a step, with what the agent did.
 
-    Their choices have no values outside. In training that is left out where nothing of the agent's
-    loss is lost by it; elsewhere reading the trace raises the error.
+    Choices made in a loop have no values outside. In training such a call is left out where nothing
+    of the agent's loss is lost by it; elsewhere reading the trace raises the error.
     """
-    return [
-        layer
-        for layer in layers
-        if layer._traces.alive
-        or (training and layer._traces.there and (layer.cell.waits_for_reward or entropy_weight))
-    ]
+    found = []
+    for layer in layers:
+        needed = training and bool(layer.cell.waits_for_reward or entropy_weight)
+        found += [(layer, trace) for trace in layer._traces.read_all(layer.name, needed)]
+    return found
+
+
+def agent_of(
+    layer: DynamicSkipLSTM, trace: Trace, rewards: list[tf.Tensor], options: dict[str, Any]
+) -> objective.Agent:
+    """That of one call; rewards: [B] or [B, ...] each, in the order of the sequence."""
+    # then the agent has its share of the compiled loss already
+    if ESTIMATORS[layer.cell.estimator] == "loss":
+        rewards, options = [], {**options, "rl_weight": 0.0}
+    rewarded = on_steps(rewards, trace.mask, layer)
+    return objective.Agent(trace, rewarded, functools.partial(losses.policy_gradient, **options))
 
 
 def rewards_of(
@@ -41,8 +68,8 @@ def rewards_of(
     `loss`, `loss_weights`: as `compile` takes them; one for all outputs, or a structure like
     theirs, or by `output_names`. Who belongs to whom is as in Keras: a list is the outputs of a
     dict in the order of their names; weights belong to losses, whatever the outputs are; a list of
-    targets may leave out the outputs without a loss; of several losses of one output the first
-    counts.
+    targets may leave out the outputs without a loss; several losses of one output of many are
+    added, of those of an only one the first counts.
     """
     paths, predictions = zip(*keras.tree.flatten_with_path(y_pred), strict=True)
     if loss_weights is not None and keras.tree.is_nested(loss):
@@ -66,14 +93,17 @@ def rewards_of(
         targets = [None if one is None else next(given) for one in losses_of]
     else:
         targets = per_output(y)
-    rewards = [
-        -_OfEachExample(one, truth, prediction)(truth, prediction, sample)
-        * (1.0 if weight is None else weight)
-        for one, weight, truth, prediction, sample in zip(
-            losses_of, weights, targets, predictions, samples, strict=True
-        )
-        if one is not None
-    ]
+    rewards = []
+    of_outputs = zip(losses_of, weights, targets, predictions, samples, strict=True)
+    for given, weight, truth, prediction, sample in of_outputs:
+        several = keras.tree.flatten(given)
+        each = weight if _is_list(weight) else [weight] * len(several)
+        rewards += [
+            -_OfEachExample(one, truth, prediction)(truth, prediction, sample)
+            * (1.0 if weight is None else weight)
+            for one, weight in zip(several, each, strict=True)
+            if one is not None
+        ]
     if not rewards:
         raise ValueError("the agents are rewarded with the compiled loss: give compile() a loss")
     return rewards
@@ -153,7 +183,14 @@ class _OfEachExample(keras.losses.Loss):
 
     def call(self, y: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
         if isinstance(self.loss, keras.losses.Loss):
-            values = self.loss.call(y, y_pred)
+            try:
+                values = self.loss.call(y, y_pred)
+            except NotImplementedError:
+                raise ValueError(
+                    "the agents are rewarded with the loss of each example; "
+                    f"{self.given!r} has no `call(y_true, y_pred)`: implement it, in place of"
+                    " `__call__`"
+                ) from None
         else:
             values = self.loss(*same_rank(y, y_pred))
         if len(values.shape) == 0:

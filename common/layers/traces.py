@@ -1,9 +1,11 @@
-"""What the agent of a layer did in its latest call, for whoever may still read it."""
+"""What the agent of a layer did in its latest calls, for whoever may still read it."""
 
 import tensorflow as tf
 
 from ..ops import agent, replicas
 from ..ops.scratch import in_scratch_graph
+
+_Call = tuple[agent.Trace, bool]  # and whether it was one in training
 
 
 class Traces:
@@ -13,26 +15,24 @@ class Traces:
     """
 
     def __init__(self):
-        self.latest = {}
         self.heard = False
+        self._latest: dict[int, _Call] = {}
+        self._of_step: dict[int, list[_Call]] = {}  # between `begin` and `end`
 
     def record(self, trace: agent.Trace, training: bool) -> None:
-        """Keep this as the replica's latest trace, in place of the one before."""
-        self.latest[replicas.index()] = trace, training
+        """Keep this as the replica's latest trace; in a step those before it, too."""
+        self._latest[replicas.index()] = call = trace, training
+        if replicas.index() in self._of_step:
+            self._of_step[replicas.index()].append(call)
 
-    def forget(self) -> None:
-        """The replica's latest trace; until the next call there is none."""
-        self.latest.pop(replicas.index(), None)
+    def begin(self) -> None:
+        """A training step begins: forget the replica's latest trace, and keep all to come."""
+        self._latest.pop(replicas.index(), None)
+        self._of_step[replicas.index()] = []
 
-    @property
-    def there(self) -> bool:
-        """Whether the replica has a trace."""
-        return replicas.index() in self.latest
-
-    @property
-    def alive(self) -> bool:
-        """Whether that trace has values here: one made in a loop has none outside."""
-        return self.there and _alive(self.latest[replicas.index()][0].mask)
+    def end(self) -> None:
+        """The step is over: only the latest trace is kept."""
+        self._of_step.pop(replicas.index(), None)
 
     def read(self, name: str) -> agent.Trace:
         """The latest one, of the layer of that name.
@@ -40,12 +40,28 @@ class Traces:
         Raises:
             RuntimeError: there is none, or none that has values here.
         """
-        if not self.there:
+        if replicas.index() not in self._latest:
             raise RuntimeError(
                 f"{name} has no trace yet: call the layer first, with values (on a keras.Input it "
                 "computes nothing), and read the trace right after that, in the same function"
             )
-        trace, training = self.latest[replicas.index()]
+        return self._read(self._latest[replicas.index()], name)
+
+    def read_all(self, name: str, needed: bool) -> list[agent.Trace]:
+        """Those of the step, or else the latest; of calls in training, if there are any.
+
+        One made in a loop has no values outside: it is left out, unless it is `needed`.
+
+        Raises:
+            RuntimeError: a needed one has no values here.
+        """
+        latest = self._latest.get(replicas.index())
+        calls = self._of_step.get(replicas.index()) or [latest] * (latest is not None)
+        calls = [one for one in calls if one[1]] or calls
+        return [self._read(one, name) for one in calls if needed or _alive(one[0].mask)]
+
+    def _read(self, call: _Call, name: str) -> agent.Trace:
+        trace, training = call
         if not _alive(trace.mask):
             raise RuntimeError(
                 f"the trace of {name} is that of a compiled function (predict, fit, evaluate or a "

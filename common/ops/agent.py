@@ -141,5 +141,6 @@ def statistics(logits: tf.Tensor, distances: tf.Tensor) -> tuple[tf.Tensor, tf.T
     # as `tfd.Categorical` has them, in a third of its operations
     log_policy = tf.nn.log_softmax(logits)
     policy = tf.exp(log_policy)
+    log_policy = tf.where(policy > 0, log_policy, 0.0)  # a distance ruled out, by a logit of -inf
     of_chosen = -tf.nn.sparse_softmax_cross_entropy_with_logits(distances - 1, logits)
     return of_chosen, -tf.reduce_sum(policy * log_policy, -1), policy

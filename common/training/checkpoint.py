@@ -10,14 +10,13 @@ import io
 import json
 import os
 import pathlib
-import sys
 import zipfile
 from collections.abc import Mapping
 from typing import Any, BinaryIO
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, warn
 from ..files import atomic_write, read_npz, remove_temporary
 
 Checkpoint = tuple[int, dict[str, np.ndarray], dict[str, Any]]
@@ -92,7 +91,9 @@ def load(path: str | os.PathLike) -> Checkpoint:
             file.seek(0)
             return _read(file, path)
     except FileNotFoundError:
-        raise InputError(f"no checkpoint at {path}: expected a file that training wrote") from None
+        raise InputError(
+            f"no checkpoint at {path}: expected a file that training wrote{_ANEW}"
+        ) from None
     except IsADirectoryError:
         raise InputError(f"expected a checkpoint file, found a folder: {path}") from None
 
@@ -108,8 +109,8 @@ def load_latest(folder: str | os.PathLike) -> Checkpoint | None:
         try:
             return load(numbered[step])
         except InputError as error:
-            what = str(error).removesuffix(_ANEW)
-            print(f"warning: {what}; trying the one before", file=sys.stderr, flush=True)
+            before = "" if step == min(numbered) else "; trying the one before"
+            warn(f"{str(error).removesuffix(_ANEW)}{before}")
     if numbered:
         raise InputError(
             f"no usable checkpoint among the {len(numbered)} in {folder}: delete them to start anew"

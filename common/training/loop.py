@@ -74,7 +74,7 @@ def _run(
         options = experiment.steps_per_call, experiment.many_shapes
         trainer = make_trainer(experiment.model, config, experiment.optimizer, *options, strategy)
         return TrainingLoop(config, directory, experiment, trainer, workers).run()
-    except InputError:
+    except Exception:  # bad input, too little memory: the corrected command has other flags
         if workers.is_chief:
             directory.abandon()
         raise
@@ -160,11 +160,11 @@ class TrainingLoop:
                 " halves the learning rate, or try a smaller --learning_rate or --max_grad_norm in"
                 " a new --run_dir"
             ) from None
-        recoveries = [*self.state.recoveries, {"what": what, "epoch": self.state.epoch + 1}]
-        seconds_before = self.directory.seconds_before
+        recoveries, seconds_before = self.state.recoveries, self.directory.seconds_before
         self.state.resume()
         # The steps that are lost count as time taken.
-        self.state.recoveries, self.directory.seconds_before = recoveries, seconds_before
+        self.directory.seconds_before = seconds_before
+        self.state.recoveries = [*recoveries, {"what": what, "epoch": self.state.epoch + 1}]
         rate = f"learning rate times {self._rate_factor:g}"
         print(f"{what}: went back to step {self.state.step}, {rate}", flush=True)
 

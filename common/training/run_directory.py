@@ -68,7 +68,8 @@ class RunDirectory:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except FileExistsError:
-            raise InputError(f"--run_dir expects a folder, found a file: {self.path}") from None
+            what = "a file" if self.path.exists() else "a link that leads nowhere"
+            raise InputError(f"--run_dir expects a folder, found {what}: {self.path}") from None
         except (NotADirectoryError, PermissionError) as error:
             raise InputError(
                 f"--run_dir {self.path} cannot be made ({error.strerror}): choose another"

@@ -94,7 +94,7 @@ def _check_tf_config(text: str) -> None:
 class Workers:
     """The processes that train together: one, or those of a multi-worker strategy.
 
-    Only the chief writes files; all make the same decisions.
+    Only the chief writes what comes of the training; all make the same decisions.
     """
 
     def __init__(self, strategy: tf.distribute.Strategy | None):
