@@ -52,9 +52,9 @@ class PolicyGradientModel(WholeSignature, keras.Model):
 
     `type(model).from_config(model.get_config())` is a copy without the weights;
     `keras.models.clone_model` makes a plain model, whose agents do not learn. A subclass with a
-    `call` of its own works alike. A layer that is called several times in one step, as by
-    `TimeDistributed`, learns from each call; one that is not called in a step learns nothing in it.
-    A `train_step` of one's own learns from the latest call, on the rows of `repeat_samples`.
+    `call` of its own works alike. A layer that is called several times in one call of the model, as
+    by `TimeDistributed`, learns from each; one that is not called in it learns nothing. A
+    `train_step` of one's own begins with `repeat_samples` where n_samples is not 1.
 
     Made and compiled in the scope of `tf.distribute.MirroredStrategy`, `fit` trains the weights of
     one device on the same batches where these divide evenly. Some things Keras does on each device
@@ -175,26 +175,16 @@ class PolicyGradientModel(WholeSignature, keras.Model):
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """As of `keras.Model`, on `n_samples` samples of each example."""
-        with self._one_step():
-            return super().train_step(self.repeat_samples(data))
+        return super().train_step(self.repeat_samples(data))
 
-    def test_step(self, data: Any) -> dict[str, tf.Tensor]:
-        """As of `keras.Model`."""
-        with self._one_step():
-            return super().test_step(data)
-
-    @contextlib.contextmanager
-    def _one_step(self):
-        """In it each layer keeps what the agent does in all of its calls, and nothing older."""
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """As of `keras.Model`; each layer keeps what its agent does in all of its calls."""
         layers = self._flatten_layers(include_self=False)
-        traces = [layer._traces for layer in layers if isinstance(layer, DynamicSkipLSTM)]
-        for one in traces:
-            one.begin()
-        try:
-            yield
-        finally:
-            for one in traces:
-                one.end()
+        with contextlib.ExitStack() as stack:
+            for layer in layers:
+                if isinstance(layer, DynamicSkipLSTM):
+                    stack.enter_context(layer._traces.together())
+            return super().__call__(*args, **kwargs)
 
     def compile(
         self,

@@ -1,5 +1,8 @@
 """What the agent of a layer did in its latest calls, for whoever may still read it."""
 
+import contextlib
+from collections.abc import Iterator
+
 import tensorflow as tf
 
 from ..ops import agent, replicas
@@ -16,23 +19,28 @@ class Traces:
 
     def __init__(self):
         self.heard = False
-        self._latest: dict[int, _Call] = {}
-        self._of_step: dict[int, list[_Call]] = {}  # between `begin` and `end`
+        # of the latest call of the model that the layer is in, or of the layer alone
+        self._calls: dict[int, list[_Call]] = {}
+        self._within: set[int] = set()
 
     def record(self, trace: agent.Trace, training: bool) -> None:
-        """Keep this as the replica's latest trace; in a step those before it, too."""
-        self._latest[replicas.index()] = call = trace, training
-        if replicas.index() in self._of_step:
-            self._of_step[replicas.index()].append(call)
+        """Keep this as the replica's latest trace; within a model's call those before it, too."""
+        before = self._calls[replicas.index()] if replicas.index() in self._within else []
+        self._calls[replicas.index()] = [*before, (trace, training)]
 
-    def begin(self) -> None:
-        """A training step begins: forget the replica's latest trace, and keep all to come."""
-        self._latest.pop(replicas.index(), None)
-        self._of_step[replicas.index()] = []
-
-    def end(self) -> None:
-        """The step is over: only the latest trace is kept."""
-        self._of_step.pop(replicas.index(), None)
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """A call of the model: nothing older is kept, and all that the layer does in it."""
+        index = replicas.index()
+        if index in self._within:  # of a model in a model
+            yield
+            return
+        self._calls[index] = []
+        self._within.add(index)
+        try:
+            yield
+        finally:
+            self._within.discard(index)
 
     def read(self, name: str) -> agent.Trace:
         """The latest one, of the layer of that name.
@@ -40,23 +48,22 @@ class Traces:
         Raises:
             RuntimeError: there is none, or none that has values here.
         """
-        if replicas.index() not in self._latest:
+        if not self._calls.get(replicas.index()):
             raise RuntimeError(
                 f"{name} has no trace yet: call the layer first, with values (on a keras.Input it "
                 "computes nothing), and read the trace right after that, in the same function"
             )
-        return self._read(self._latest[replicas.index()], name)
+        return self._read(self._calls[replicas.index()][-1], name)
 
     def read_all(self, name: str, needed: bool) -> list[agent.Trace]:
-        """Those of the step, or else the latest; of calls in training, if there are any.
+        """Those of the model's latest call; of the layer's calls in training, if there are any.
 
         One made in a loop has no values outside: it is left out, unless it is `needed`.
 
         Raises:
             RuntimeError: a needed one has no values here.
         """
-        latest = self._latest.get(replicas.index())
-        calls = self._of_step.get(replicas.index()) or [latest] * (latest is not None)
+        calls = self._calls.get(replicas.index(), [])
         calls = [one for one in calls if one[1]] or calls
         return [self._read(one, name) for one in calls if needed or _alive(one[0].mask)]
 
