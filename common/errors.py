@@ -17,15 +17,16 @@ class InputError(ValueError):
     """
 
     def __init__(self, message: object = ""):
-        super().__init__(_one_line(message))
+        super().__init__(one_line(message))
 
 
 def warn(message: object) -> None:
     """Print one line on standard error: what is odd about the input, and how it was read."""
-    print(f"warning: {_one_line(message)}", file=sys.stderr, flush=True)
+    print(f"warning: {one_line(message)}", file=sys.stderr, flush=True)
 
 
-def _one_line(message: object) -> str:
+def one_line(message: object) -> str:
+    """The text in one line of at most about 800 characters, all of them printable."""
     line = " ".join(_DECORATION.sub("", str(message)).split())
     if len(line) > _LONGEST:
         line = f"{line[: _LONGEST // 2]} ... {line[-_LONGEST // 2 :]}"

@@ -585,6 +585,11 @@ def test_exit_status_and_line(train, status, line, capsys):
     assert signal.getsignal(signal.SIGTERM) is before
 
 
+def test_what_tensorflow_decorates_is_plain():
+    message = "calling \x1b[1mDynamicSkipLSTM.call()\x1b[0m.\n\n{{function_node __wrapped_X}} OOM"
+    assert str(InputError(message)) == "calling DynamicSkipLSTM.call(). OOM"
+
+
 def test_a_warning_is_one_line(capsys):
     def train(config):
         warnings.simplefilter("default")

@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from ..config import RunConfig, Terminated
-from ..errors import InputError
+from ..errors import InputError, one_line
 from . import summaries
 from .compiled_steps import Trainer
 from .experiment import Experiment, best_epoch
@@ -43,7 +43,7 @@ def run(config: RunConfig, build: Callable[[RunConfig], Experiment]) -> dict[str
     try:
         return _run(config, build, strategy, workers)
     except tf.errors.ResourceExhaustedError as error:
-        line = " ".join(error.message.split())[:200]
+        line = one_line(error.message)[:200]
         raise InputError(
             f"not enough memory for this network and batch ({line}): try a smaller --batch_size or"
             " --rnn_size"

@@ -5,7 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from ..errors import warn
+from ..errors import one_line, warn
 
 _SCALAR = tf.compat.v1.SummaryMetadata(
     plugin_data={"plugin_name": "scalars"}, data_class="DATA_CLASS_SCALAR"
@@ -24,7 +24,8 @@ def write(folder: pathlib.Path, record: dict[str, Any]) -> None:
                     # `tf.summary.scalar` needs TensorBoard installed; what it would write does not
                     tf.summary.write(name, tf.constant(value, tf.float32), metadata=_SCALAR)
     except tf.errors.OpError as error:
+        why = one_line(error.message)[:200]
         warn(
-            f"no summaries for TensorBoard in {folder} ({error.message[:200]}): make room there,"
-            " or give --notensorboard"
+            f"no summaries for TensorBoard in {folder} ({why}): make room there, or give"
+            " --notensorboard"
         )
