@@ -348,6 +348,27 @@ def test_each_call_of_a_layer_counts():
     assert layer._traces.read_all("layer", True) == made[6:] == [layer.trace]
 
 
+def test_each_call_of_a_layer_counts_in_a_model_that_is_built_by_its_first():
+    """Keras then calls the layers once more before, for their shapes alone."""
+
+    class Pair(PolicyGradientModel):
+        def __init__(self):
+            super().__init__(entropy_weight=0.1)
+            self.layer, self.dense = skip(), keras.layers.Dense(2)
+
+        def call(self, x, training=False):
+            both = [self.layer(one, training=training) for one in (x, -x)]
+            return self.dense(both[0] - both[1])
+
+    for eagerly in (False, True):
+        model = Pair()
+        model.compile("sgd", CROSS_ENTROPY, run_eagerly=eagerly)
+        model.fit(X, Y, verbose=0)
+        model.evaluate(X, Y, verbose=0)
+        model(X, training=True)
+        assert len(model.layer._traces.read_all("layer", True)) == 2
+
+
 def test_a_train_step_of_ones_own():
     class Own(PolicyGradientModel):
         repeats = True

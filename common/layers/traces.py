@@ -2,13 +2,18 @@
 
 import contextlib
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import tensorflow as tf
 
 from ..ops import agent, replicas
 from ..ops.scratch import in_scratch_graph
 
-_Call = tuple[agent.Trace, bool]  # and whether it was one in training
+
+class _Call(NamedTuple):
+    trace: agent.Trace
+    training: bool
+    scratch: bool  # made for its shapes alone, as where Keras builds a model before its first call
 
 
 class Traces:
@@ -26,7 +31,8 @@ class Traces:
     def record(self, trace: agent.Trace, training: bool) -> None:
         """Keep this as the replica's latest trace; within a model's call those before it, too."""
         before = self._calls[replicas.index()] if replicas.index() in self._within else []
-        self._calls[replicas.index()] = [*before, (trace, training)]
+        before = [one for one in before if not one.scratch]
+        self._calls[replicas.index()] = [*before, _Call(trace, training, in_scratch_graph())]
 
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
@@ -64,20 +70,19 @@ class Traces:
             RuntimeError: a needed one has no values here.
         """
         calls = self._calls.get(replicas.index(), [])
-        calls = [one for one in calls if one[1]] or calls
-        return [self._read(one, name) for one in calls if needed or _alive(one[0].mask)]
+        calls = [one for one in calls if one.training] or calls
+        return [self._read(one, name) for one in calls if needed or _alive(one.trace.mask)]
 
     def _read(self, call: _Call, name: str) -> agent.Trace:
-        trace, training = call
-        if not _alive(trace.mask):
+        if not _alive(call.trace.mask):
             raise RuntimeError(
                 f"the trace of {name} is that of a compiled function (predict, fit, evaluate or a "
                 "tf.function) or of a loop (tf.map_fn, tf.while_loop) and has no values outside: "
                 "read it inside, right after the call, or call the layer or its model eagerly, as "
                 "in model(x), and read it then"
             )
-        self.heard = self.heard or training
-        return trace
+        self.heard = self.heard or call.training
+        return call.trace
 
 
 def _alive(tensor: tf.Tensor):
