@@ -177,9 +177,7 @@ class TimeDelay:
 @options
 class Leaky:
     leak: str = setting(
-        "fixed",
-        "time constants: drawn at random, or learned from such values",
-        choices=LEAKS,
+        "fixed", "time constants: drawn at random, or learned from such values", choices=LEAKS
     )
 
 
@@ -197,11 +195,7 @@ class SkipRNN:
 
 @options
 class Peephole:
-    variant: str = setting(
-        "vanilla",
-        "variant of the LSTM (Greff et al. 2015)",
-        choices=VARIANTS,
-    )
+    variant: str = setting("vanilla", "variant of the LSTM (Greff et al. 2015)", choices=VARIANTS)
 
 
 @options
