@@ -1,6 +1,6 @@
 """The summary in README and page: a row with the main results of each of the paper's tables."""
 
-from experiments import read_results, selection, sentences
+from experiments import paired, read_results, selection, sentences
 from experiments.tables import SUMMARY, TABLES
 
 TITLES = (
@@ -15,36 +15,43 @@ TITLES = (
 
 
 def rows() -> list[list[str]]:
-    """For each table of SUMMARY, the values of the columns TITLES; empty if not run."""
+    """For each table of SUMMARY, the values of the columns TITLES; empty if not run.
+
+    A dynamic row's value is followed by its difference to the LSTM.
+    """
     found = []
     for key, (metric, dynamic_skip) in SUMMARY.items():
         table = TABLES[key]
         best = selection.best_on_dev(key, "dynamic_skip")
-        ours = [
-            read_results.mean_and_seeds(key, name, metric)
-            for name in ("lstm", "attention", dynamic_skip)
-        ]
+        others = [read_results.mean_and_seeds(key, name, metric) for name in ("lstm", "attention")]
         better = "the same" if best else ""
         if best not in ("", dynamic_skip):
-            better = read_results.mean_and_seeds(key, best, metric)
-            better += f": {read_results.short_label(key, best)}"
+            better = _beside_the_lstm(key, best, f": {read_results.short_label(key, best)}")
         theirs = [table.rows[name].paper.get(metric) for name in ("lstm", dynamic_skip)]
         paper = "" if None in theirs else " → ".join(map(str, theirs))
-        found.append([table.title, *ours, better, paper, f"`{key}`"])
+        ours = _beside_the_lstm(key, dynamic_skip)
+        found.append([table.title, *others, ours, better, paper, f"`{key}`"])
     return found
 
 
+def _beside_the_lstm(key: str, name: str, label: str = "") -> str:
+    """A row's value and, if both were run with two seeds or more, its difference to the LSTM."""
+    metric = SUMMARY[key][0]
+    _, _, decimals, _ = next(one for one in TABLES[key].metrics if one[0] == metric)
+    found = paired.difference(key, name, "lstm", metric)
+    difference = found.text(decimals) if found else ""
+    value = read_results.mean_and_seeds(key, name, metric) + label
+    return "; ".join(filter(None, [value, difference]))
+
+
 def text() -> str:
-    """Sentences: dynamic skips against LSTM, random skips and attention in each table.
+    """Sentences: dynamic skips against random skips and attention in each table.
 
     Of the row of the table's preset, and of the one that dev chose.
     """
     rows = {key: name for key, (_, name) in SUMMARY.items()}
     best = {key: selection.best_on_dev(key, "dynamic_skip") for key in SUMMARY}
-    others = {key: name for key, name in best.items() if name != rows[key]}
     said = {
-        "Compared with the LSTM, dynamic skips are {}.": _against_the_lstm(rows),
-        "Where dev chose another dynamic row, it is {}.": _against_the_lstm(others),
         "Dynamic skips are above random skips in {}.": _above(rows, "random_skip"),
         "The row best on dev is in {}.": _above(best, "random_skip"),
         "It is above attention in {}.": _above(best, "attention"),
@@ -65,18 +72,3 @@ def _above(rows: dict[str, str], cell: str) -> str:
     above = sentences.listed(found[True]) if found[True] else "no table"
     others = f", not shown in {sentences.listed(found[False])}" if all(found.values()) else ""
     return above + others
-
-
-def _against_the_lstm(rows: dict[str, str]) -> str:
-    """Clauses about a row of each table.
-
-    With the interval of a difference where it excludes zero, else with how many seeds it is of.
-    """
-    verdicts = []
-    for key, name in rows.items():
-        metric = SUMMARY[key][0]
-        if name and all(read_results.by_seed(key, one, metric) for one in ("lstm", name)):
-            found = sentences.verdict(key, name, "lstm", metric)
-            left_out = "pairs" if found.amount and found.way != "level" else "amount"
-            verdicts.append(found._replace(name=f"`{key}`", **{left_out: ""}))
-    return sentences.clauses(verdicts, sentences.IN_TABLES)
