@@ -1,5 +1,6 @@
 """Reads the committed results for tables and figures."""
 
+import functools
 import json
 import pathlib
 import re
@@ -58,7 +59,7 @@ def results_of(table: str, row: str) -> list[dict[str, Any]]:
 def read(path: pathlib.Path) -> dict[str, Any]:
     """The result in a file. Raises `InputError` if there is none."""
     try:
-        result, found = json.loads(path.read_bytes()), "something else"
+        result, found = _loaded(path.read_bytes()), "something else"
     except ValueError as error:
         result, found = None, str(error)
     if not isinstance(result, dict) or not isinstance(result.get("flags"), dict):
@@ -67,6 +68,9 @@ def read(path: pathlib.Path) -> dict[str, Any]:
             "remove it and run that row again"
         )
     return result
+
+
+_loaded = functools.cache(json.loads)  # a page asks for each result many times
 
 
 def is_done(table: str, row: str, seed: int, vectors: str = "") -> bool:

@@ -1,6 +1,7 @@
 """The flags of a row's runs, and how those of a stored result differ from them."""
 
 import dataclasses
+import functools
 import importlib
 import json
 import pathlib
@@ -42,12 +43,17 @@ def command(
 
 def config(table: Table, row: Row, **more: Any) -> Any:
     """All settings of a row's runs: its flags and `more`, over the task's presets and defaults."""
-    module = importlib.import_module(f"{table.task}.{table.presets}")
+    return _parsed(f"{table.task}.{table.presets}", *arguments(table, row, **more))
+
+
+@functools.cache  # a page asks for those of each result several times
+def _parsed(presets: str, *flags: str) -> Any:
+    module = importlib.import_module(presets)
     classes = [
         one for one in vars(module).values() if isinstance(one, type) and issubclass(one, RunConfig)
     ]
     (config_class,) = set(classes) - {RunConfig}
-    return parse(config_class, module.PRESETS, ["", *arguments(table, row, **more)])
+    return parse(config_class, module.PRESETS, ["", *flags])
 
 
 def differing(

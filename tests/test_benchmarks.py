@@ -10,6 +10,7 @@ import time
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers.marks import LONG
 
 from benchmarks import inference, layers, speed, systems, timing
 from benchmarks.networks import language_models, sentiment_networks, taggers
@@ -45,6 +46,7 @@ def test_operations_of_an_lstm():
     assert found["leaky"] * 4 == found["lstm"]
 
 
+@LONG
 def test_every_layer_takes_a_step(monkeypatch):
     # the others run by test_cells.py
     monkeypatch.setattr(layers, "CELLS", ("dynamic_skip", "gru"))

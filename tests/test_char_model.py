@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers.marks import LONG
 
 from common.config import main, parse
 from common.data.text import Vocabulary
@@ -232,6 +233,7 @@ def test_a_run_learns_and_keeps_the_padding_at_zero(trained):
     assert not vectors[0].any() and vectors[1:].any(1).all()
 
 
+@LONG
 def test_a_run_that_was_cut_off_ends_the_same(corpus, trained, tmp_path, monkeypatch):
     flags = config(*TINY, f"--data_dir={corpus}", f"--run_dir={tmp_path / 'run'}")
     whole, calls = Trainer.train, []

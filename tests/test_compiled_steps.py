@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers.marks import LONG
 
 from common.training.compiled_steps import Trainer
 from common.training.metrics import add, greedy_and_sampled, means
@@ -248,6 +249,7 @@ def test_greedy_and_sampled(has_agent):
     )
 
 
+@LONG
 def test_a_second_call_at_full_size():
     """TensorFlow's graph optimiser left temporary variables behind, which the next call met."""
     from benchmarks.networks import language_models

@@ -13,6 +13,7 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers.marks import LONG
 
 from benchmarks.without_tensorflow import (
     compile_for_gpu,
@@ -46,6 +47,7 @@ def made(tmp_path_factory):
     return path, config, language_model_bundle.export(config)
 
 
+@LONG
 def test_what_a_bundle_holds(made):
     path, _, modules = made
     bundle = hlo_bundle.read(path)
@@ -85,6 +87,7 @@ def jax_python() -> str:
     return python
 
 
+@LONG
 def test_jax_computes_what_tensorflow_does(made, root, tmp_path):
     path, config, _ = made
     script, options = (

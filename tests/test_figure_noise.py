@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+from helpers.marks import LONG
 
 from experiments import figure_noise, noise_in_training
 from experiments.figure_noise import NoiseConfig
@@ -20,12 +21,14 @@ def every():
         yield figure_noise.enumerate_choices(0)
 
 
+@LONG
 def test_all_choices(every):
     np.testing.assert_allclose(every.probs.sum(1), 1, atol=1e-6)
     # the gradient of a sum of probabilities, which is 1
     np.testing.assert_allclose(np.einsum("bn,bntp->bp", every.probs, every.scores), 0, atol=1e-5)
 
 
+@LONG
 @pytest.mark.parametrize("name, n_samples", [("none", 1), ("leave_one_out", 1), ("samples", 3)])
 def test_draws_are_unbiased(every, name, n_samples):
     exact = every.exact()
@@ -34,6 +37,7 @@ def test_draws_are_unbiased(every, name, n_samples):
     assert error.max() < 5 and np.abs(exact).max() > 1e-4
 
 
+@LONG
 def test_the_figure(every, tmp_path, monkeypatch):
     monkeypatch.setattr(figure_noise, "enumerate_choices", lambda seed: every)
     paths = figure_noise.draw(NoiseConfig(draws=50, networks=1, out=str(tmp_path / "n")))
@@ -56,6 +60,7 @@ def test_mean_noise_and_time_of_draws():
     assert noise_in_training.noise_of([[1.0], [-1.0]], [1])[:2] == pytest.approx((0, 2**0.5))
 
 
+@LONG
 def test_a_language_models_run(tmp_path, monkeypatch):
     """A line for each estimator, and what it was measured with."""
     texts = tiny_runs.write_texts(tmp_path / "data")

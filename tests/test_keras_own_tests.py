@@ -71,9 +71,9 @@ def sources(request, tmp_path_factory):
 @pytest.mark.parametrize(
     "name, layer",
     [
-        ("lstm_test", "FastLSTM"),
+        pytest.param("lstm_test", "FastLSTM", marks=LONG),
         ("lstm_test", "DynamicSkipLSTM"),
-        ("bidirectional_test", "DynamicSkipLSTM"),
+        pytest.param("bidirectional_test", "DynamicSkipLSTM", marks=LONG),
         pytest.param("bidirectional_test", "FastLSTM", marks=LONG),
     ],
 )

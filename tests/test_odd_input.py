@@ -9,6 +9,7 @@ import sys
 
 import pytest
 from helpers import tiny_runs
+from helpers.marks import LONG
 
 from common.data.embeddings import load_vectors
 from common.data.text import Vocabulary, read_lines, words_of
@@ -282,6 +283,7 @@ def test_documents_of_one_word(tmp_path):
     assert ner_reader.read_conll(tmp_path / "a") == [(["Rome"], ["S-LOC"], ())]
 
 
+@LONG
 def test_unseen_tags_and_sentences_of_one_word(data, tmp_path, capsys, monkeypatch):
     """A type of entity that training lacks cannot be found: it counts as missed."""
     run_dir = tiny_runs.make("NER", tmp_path / "run", data)

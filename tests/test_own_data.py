@@ -8,6 +8,7 @@ import sys
 
 import pytest
 from helpers import tiny_runs
+from helpers.marks import LONG
 
 from common.data.text import EOS, UNKNOWN
 from common.errors import InputError
@@ -241,6 +242,7 @@ def test_a_classifier_of_own_texts(tmp_path, monkeypatch, capsys):
     assert left.value.code == 2 and "of the training texts (number, p" in capsys.readouterr().err
 
 
+@LONG
 def test_a_tagger_of_own_columns(tmp_path, monkeypatch, capsys):
     parts = dict.fromkeys(("train_txt", "dev_txt", "test_txt"), GERMEVAL * 4)
     data = write(tmp_path / "data", **parts)

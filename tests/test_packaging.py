@@ -15,6 +15,7 @@ import zipfile
 import keras
 import numpy as np
 import pytest
+from helpers.marks import LONG
 
 import common
 from common import config
@@ -172,6 +173,7 @@ model.save(folder + "/theirs.keras")
 """
 
 
+@LONG
 def test_models_move_between_checkout_and_installed_package(installed, tmp_path):
     """A layer is registered under one name in both, so a file saved in one place loads in the
     other, where nothing but the package was imported."""
@@ -314,6 +316,7 @@ def test_commands_parse(command, monkeypatch):
         )
 
 
+@LONG
 def test_the_readme_s_layer_examples(monkeypatch):
     """As they are printed, one after the other, where the package is installed."""
     monkeypatch.setitem(sys.modules, "dynamic_skip_lstm", common)

@@ -12,6 +12,7 @@ import matplotlib
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers.marks import LONG
 
 import common
 from common.figures import arcs, plots
@@ -86,6 +87,7 @@ def test_letters_that_the_font_lacks_are_said_once(tmp_path, recwarn, capsys):
     assert "has no \u65e5 \u672c, drawn as boxes" in said and not len(recwarn)
 
 
+@LONG
 def test_a_matplotlibrc_changes_no_picture(tmp_path, root):
     """One in the current folder counts before all others; this one asks for LaTeX, among others."""
     made = plots.save(draw()[0], tmp_path / "plain")

@@ -301,15 +301,16 @@ def test_transformations_are_right(transformation, mode):
     close(MODES[mode](lambda: transformation(layer))(), of_keras(transformation))
 
 
+@LONG
 @pytest.mark.parametrize(
     "make, transformation, mode",
     [
         (attention, around_a_graph, "eager"),
-        pytest.param(skip, around_a_graph, "eager", marks=LONG),
-        pytest.param(attention, in_a_loop, "graph", marks=LONG),
-        pytest.param(skip, in_a_loop, "graph", marks=LONG),
-        pytest.param(attention, vectorised, "eager", marks=LONG),
-        pytest.param(skip, vectorised, "eager", marks=LONG),
+        (skip, around_a_graph, "eager"),
+        (attention, in_a_loop, "graph"),
+        (skip, in_a_loop, "graph"),
+        (attention, vectorised, "eager"),
+        (skip, vectorised, "eager"),
     ],
 )
 def test_transformations_of_a_learned_policy(make, transformation, mode):
@@ -328,7 +329,8 @@ def test_transformations_of_a_learned_policy(make, transformation, mode):
     close(run(layer, both[0], mode), run(reference, both[1], "eager"))
 
 
-@pytest.mark.parametrize("make", [skip, pytest.param(attention, marks=LONG)])
+@LONG
+@pytest.mark.parametrize("make", [skip, attention])
 def test_more_than_one_action(make):
     """Vectorised, with as many outputs as slots: wrong axes would not be seen by their lengths."""
     layer, reference, *_ = make()

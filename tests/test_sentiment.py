@@ -11,6 +11,7 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers.marks import LONG
 
 from common.config import parse
 from common.data import bucketing
@@ -335,6 +336,7 @@ def test_pretrained_vectors(data, tmp_path):
 # ----------------------------------------------------------------------------------------- resuming
 
 
+@LONG
 def test_a_run_that_was_cut_off_among_batches_of_several_shapes_ends_the_same(
     data, trained, tmp_path, monkeypatch
 ):

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers.marks import LONG
 
 from common import losses
 from common.cells.dynamic_skip import DynamicSkipLSTMCell
@@ -242,6 +243,7 @@ def test_a_trace_from_inside_a_loop_is_refused_outside_it():
         run()
 
 
+@LONG
 def test_a_model_hears_nothing_from_inside_a_loop():
     """Where the agent learns from the loss that is no fault; a reward needs the choices."""
 
@@ -277,6 +279,7 @@ def test_a_model_hears_nothing_from_inside_a_loop():
                 model.fit(x, y, verbose=0)
 
 
+@LONG
 def test_a_layer_that_was_trained_is_freed():
     """TensorFlow keeps the gradient functions of a graph for good, not the layer with them."""
     layer = DynamicSkipLSTM(4, n_actions=3)
