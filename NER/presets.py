@@ -143,7 +143,7 @@ class NERConfig(cells.flags_of([DilatedOptions]), _Model, RunConfig):
             "momentum": {"model": ["rnn", "linear"]},
         }
         of_cells = {name for cell in cells.CELLS.values() for name in cells.names(cell.options)}
-        for name in [*of_cells, "bidirectional"]:
+        for name in [*of_cells, "bidirectional", "cell", "rnn_size"]:
             found.setdefault(name, {})["model"] = ["rnn"]
         return found
 

@@ -21,10 +21,7 @@ from NER.model import NERModel
 from NER.network import SparseScores
 from NER.presets import PRESETS, NERConfig
 
-TINY = (
-    "--rnn_size=4 --word_size=3 --dropout=0 --cell=lstm --max_chars=6 --nojit_compile"
-    " --notensorboard"
-).split()
+TINY = "--word_size=3 --dropout=0 --max_chars=6 --nojit_compile --notensorboard".split()
 CLASSES = [("NNP", "I-NP"), ("VBZ", "I-VP"), ("NNP", "I-NP")]
 SENTENCES = [
     reader.Sentence(["Anna", "visits", "IBM"], ["S-PER", "O", "S-ORG"], CLASSES),
@@ -34,7 +31,9 @@ rng = np.random.default_rng(0)
 
 
 def config(*arguments) -> NERConfig:
-    return parse(NERConfig, PRESETS, ["RL_train.py", *TINY, *arguments])
+    recurrent = not {"--model=linear", "--model=idcnn", "--preset=idcnn"}.intersection(arguments)
+    layers = ["--rnn_size=4", "--cell=lstm"] if recurrent else []
+    return parse(NERConfig, PRESETS, ["RL_train.py", *TINY, *layers, *arguments])
 
 
 def encoder_of(**options) -> reader.Encoder:
@@ -336,7 +335,8 @@ def test_each_pass_of_the_convolutions_is_trained():
     [
         (["--preset=idcnn", "--lamda=.5"], "--lamda belongs to --cell"),
         (["--preset=idcnn", "--zoneout=.1,.1"], "--zoneout belongs to --model rnn, the model here"),
-        (["--model=linear", "--cell=skip_rnn", "--skip=2"], "--skip belongs to --model rnn"),
+        (["--model=linear", "--cell=skip_rnn", "--skip=2"], "--cell belongs to --model rnn"),
+        (["--preset=idcnn", "--rnn_size=30"], "--rnn_size belongs to --model rnn, the model here"),
         (["--model=idcnn", "--nobidirectional"], "--bidirectional belongs to --model rnn"),
         (["--filters=7"], "--filters belongs to --model idcnn, the model here is rnn"),
         (["--char_encoder=none", "--char_size=7"], "--char_size belongs to --char_encoder"),
