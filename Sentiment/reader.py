@@ -13,7 +13,7 @@ from common.data.generated_corpus import labelled_reviews
 from common.data.text import PADDING, UNKNOWN, Vocabulary
 from common.errors import InputError
 from common.files import seen_from
-from Sentiment import imdb, own, sst
+from Sentiment import imdb, own_texts, sst
 from Sentiment.tokens import Example, split_text
 
 DATASETS = ("imdb", "sst5", "sst2", "own")
@@ -57,7 +57,7 @@ def load(
 
     Args:
         dataset: "imdb", "sst5" (five classes), "sst2" (favourable or not, neutral texts left out)
-            or "own" (`own.read_parts`).
+            or "own" (`own_texts.read_parts`).
         data_dir: the folder with the data set as distributed (aclImdb_v1.tar.gz or aclImdb/;
             train.txt, dev.txt and test.txt or their zip), or the folder above it if it is called
             imdb or sst. A missing archive is downloaded into it. "" generates a small corpus of two
@@ -92,7 +92,7 @@ def load(
             " the path"
         )
     if dataset == "own":
-        parts, names = own.read_parts(folder, max_tokens, names)
+        parts, names = own_texts.read_parts(folder, max_tokens, names)
         if "dev" not in parts:
             parts["train"], parts["dev"] = split(parts["train"], DEV_SHARE, seed)
         if not parts["dev"]:
@@ -127,7 +127,7 @@ def _check_kind(folder: pathlib.Path, dataset: str) -> None:
         return next((folder / name for name in names if (folder / name).is_file()), None)
 
     held = {
-        "own": first(*(f"train{end}" for end in own.ENDINGS)),
+        "own": first(*(f"train{end}" for end in own_texts.ENDINGS)),
         "sst5": first("train.txt", "trees/train.txt", sst.ARCHIVE),
         "imdb": imdb.found(folder),
     }

@@ -100,6 +100,6 @@ def __dir__() -> list[str]:
 
 if __name__ != "common":
     check_backend()
-    for name in ("layers.release", "layers.fast_gru", "layers.grid_stack"):
+    for name in ("layers.released_initializers", "layers.fast_gru", "layers.grid_stack"):
         importlib.import_module(f".{name}", __name__)
     globals().update({name: __getattr__(name) for name in _HOMES})

@@ -17,7 +17,7 @@ import warnings
 
 import tensorflow as tf
 
-from .cells.unheard import ALONE
+from .cells.agent_warnings import ALONE
 from .choices import BASELINES, CREDITS, ENTROPIES, POLICY_GRADIENT, one_of
 from .ops.agent import Trace
 from .ops.replicas import count, part_of_mean, total

@@ -9,11 +9,11 @@ from ..choices import ESTIMATORS
 from ..ops import agent
 from ..ops.estimators import SURROGATES
 from ..ops.masks import Masks
+from .agent_warnings import UNDER_KERAS_RNN, warn_unless
 from .arguments import PolicyArguments
 from .history import HistoryCell
 from .policy import PolicyCell
 from .sampling import sampling
-from .unheard import UNDER_KERAS_RNN, warn_unless
 
 
 @keras.saving.register_keras_serializable(package="dynamic_skip_lstm")

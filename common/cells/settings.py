@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from ..ops.scratch import in_scratch_graph
+from ..ops.scratch_graph import in_scratch_graph
 from .arguments import WholeSignature
 
 _KERAS_OBJECTS = {

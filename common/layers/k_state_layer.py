@@ -5,12 +5,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from ..cells.agent_warnings import IN_A_MODEL, warn_unless
 from ..cells.arguments import Regularizer
 from ..cells.checks import flag, flag_or_none
 from ..cells.k_state import KStateCell
 from ..cells.keras_arguments import OF_ANY_LAYER, use_cudnn
 from ..cells.settings import check_known
-from ..cells.unheard import IN_A_MODEL, warn_unless
 from ..ops import agent
 from ..ops.gates import State
 from ..ops.products import product

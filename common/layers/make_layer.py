@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from ..ops.agent import Trace
 from ..ops.replicas import count, total
-from . import release
+from . import released_initializers
 from .fast_rnn import HoistedRNN
 from .k_state_layer import KStateLSTM
 
@@ -34,7 +34,7 @@ def make_layer(
     """
     entry, options = config.layer(cell)
     if options.pop("initializers", None):
-        kwargs |= release.initializers()
+        kwargs |= released_initializers.of_skip_cell()
     arguments = {**entry.fixed, **options, **kwargs}
     of_sequences = {"return_sequences": True, "return_state": True}
     made_of = _load(entry.made_of)

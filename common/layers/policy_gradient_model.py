@@ -9,9 +9,9 @@ import keras
 import tensorflow as tf
 
 from .. import objective
+from ..cells.agent_warnings import NOBODY_LEARNS, NOT_CALLED, warn_of_equal_seeds
 from ..cells.arguments import LayerArguments, WholeSignature
 from ..cells.checks import number, whole_number
-from ..cells.unheard import NOBODY_LEARNS, NOT_CALLED, warn_of_equal_seeds
 from ..choices import BASELINES, CREDITS, ENTROPIES, ESTIMATORS, POLICY_GRADIENT, one_of
 from ..ops import replicas
 from ..ops.mixture import repeated

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from ..ops import agent, replicas
-from ..ops.scratch import in_scratch_graph
+from ..ops.scratch_graph import in_scratch_graph
 
 
 class _Call(NamedTuple):

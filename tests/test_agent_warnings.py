@@ -11,8 +11,14 @@ import tensorflow as tf
 from helpers.marks import LONG
 
 from common import losses
+from common.cells.agent_warnings import (
+    ALONE,
+    EQUAL_SEEDS,
+    IN_A_MODEL,
+    NOBODY_LEARNS,
+    UNDER_KERAS_RNN,
+)
 from common.cells.dynamic_skip import DynamicSkipLSTMCell
-from common.cells.unheard import ALONE, EQUAL_SEEDS, IN_A_MODEL, NOBODY_LEARNS, UNDER_KERAS_RNN
 from common.layers.dynamic_skip_lstm import DynamicSkipLSTM
 from common.layers.fast_lstm import FastLSTM
 from common.layers.policy_gradient_model import PolicyGradientModel

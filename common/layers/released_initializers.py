@@ -15,7 +15,7 @@ class OrthogonalGates(keras.initializers.Initializer):
         )
 
 
-def initializers() -> dict[str, keras.initializers.Initializer]:
+def of_skip_cell() -> dict[str, keras.initializers.Initializer]:
     """The released skip cell's initializers, as arguments of `DynamicSkipLSTM`."""
     return {
         "recurrent_initializer": OrthogonalGates(),
