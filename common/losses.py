@@ -5,7 +5,7 @@ The objective is the expected return plus the entropy of the agent's choices, av
     J = E[ rl_weight * sum_t r_t + entropy_weight * sum_t H(pi_t) ] / T
 
 and `policy_gradient` is a loss whose gradient is an unbiased estimate of -dJ (Williams 1992; Gui
-et al. 2019, eq. 8-11). The paper's own estimate
+et al. 2019, "Training Methods"). The paper's own estimate
 
     grad J2 = E[ sum_t grad log pi_t(k_t) (R - sum_t log pi_t(k_t) - 1) ],   R = log p(truth)
 

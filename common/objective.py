@@ -4,9 +4,9 @@
            + sum over the agents of agent_loss(trace, reward)
            + auxiliary_loss
 
-The agents' weights get their gradient from their own term (with the straight-through estimator also
-from the task loss); all other weights from the task loss and the auxiliary loss. Every task and
-`PolicyGradientModel` uses this function.
+The agents' weights get their gradient from their own term (with the estimators straight_through and
+reinmax also from the task loss); all other weights from the task loss and the auxiliary loss. Every
+task and `PolicyGradientModel` uses this function.
 """
 
 import functools

@@ -46,11 +46,11 @@ run: the machines did other work, too. Weights are those of the first seed.
 _SPEED_HEAD = """# Speed
 
 Written by `python experiments/report.py` from what `python benchmarks/speed.py` measured (for
-`gpu_step`, `run_hlo.py` of `without_tensorflow/`): medians. What stands in one table takes turns in
-one process (but for `compilation`, one after another, and `memory`, a process for each case), so
-compare within a table: those measured on different days differ by what else the machine did. *ours
-/ theirs* is the median, over the rounds, of the first row's time divided by this row's: below 1
-ours is the faster."""
+`gpu_step`, `run_hlo.py` of `without_tensorflow/`): medians. The rows of a table took turns in one
+process (but for `compilation`, one after another, and `memory`, a process for each case), so
+compare within a table: those measured on different days differ by what else the machine did. *first
+row / this row* is the median, over the rounds, of the first row's time divided by this row's: below
+1 this row is the slower."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -154,7 +154,7 @@ def _speed_table(record: dict) -> list[str]:
                 one: {name: f"{value:.3f} ({over[one][name]:.2f})" for name, value in row.items()}
                 for one, row in cells
             }
-            return _crossed("milliseconds (ours / theirs)", found)
+            return _crossed("milliseconds (first row / this row)", found)
         if not shares:
             return _crossed("milliseconds", found)
         both = {
@@ -183,7 +183,7 @@ def _speed_table(record: dict) -> list[str]:
             [["milliseconds", *(f"{value:.1f}" for value in found.values())]],
         )
     rates = record.get("gflop_per_second", {})
-    titles = ["", "milliseconds", "ours / theirs", *(["GFLOP/s"] if rates else [])]
+    titles = ["", "milliseconds", "first row / this row", *(["GFLOP/s"] if rates else [])]
     rows = []
     for name, value in record["milliseconds"].items():
         row = [name, f"{value:.1f}", f"{record['reference_over'][name]:.2f}"]

@@ -92,11 +92,12 @@ def clauses(verdicts: Sequence[Verdict], saying: Mapping[str, str]) -> str:
     """Names, differences and seeds, grouped by verdict."""
     found = []
     for way, template in saying.items():
-        items = [
-            f"{one.name} ({', '.join(filter(None, [one.amount, one.pairs]))})"
+        evidence = {
+            one.name: ", ".join(filter(None, [one.amount, one.pairs]))
             for one in verdicts
             if one.way == way
-        ]
+        }
+        items = [f"{name} ({text})" if text else name for name, text in evidence.items()]
         if items:
             found.append(template.format(listed(items), "is" if len(items) == 1 else "are"))
     return "; ".join(found)

@@ -52,23 +52,20 @@ def text() -> str:
     rows = {key: name for key, (_, name) in SUMMARY.items()}
     best = {key: selection.best_on_dev(key, "dynamic_skip") for key in SUMMARY}
     said = {
-        "Dynamic skips are above random skips in {}.": _above(rows, "random_skip"),
-        "The row best on dev is in {}.": _above(best, "random_skip"),
-        "It is above attention in {}.": _above(best, "attention"),
+        "Compared with random skips, dynamic skips are {}.": _against(rows, "random_skip"),
+        "The row best on dev is {}.": _against(best, "random_skip"),
+        "Compared with attention, it is {}.": _against(best, "attention"),
     }
     return " ".join(template.format(one) for template, one in said.items() if one)
 
 
-def _above(rows: dict[str, str], cell: str) -> str:
-    """The tables in which a row is better than the best row of a cell on dev, and the others."""
-    found = {True: [], False: []}
+def _against(rows: dict[str, str], cell: str) -> str:
+    """Clauses about a row of each table and the best row of a cell on dev, where both were run."""
+    verdicts = []
     for key, name in rows.items():
         metric, other = SUMMARY[key][0], selection.best_on_dev(key, cell)
         if other and name and read_results.by_seed(key, name, metric):
-            way = sentences.verdict(key, name, other, metric).way
-            found[way == "better"].append(f"`{key}`")
-    if not any(found.values()):
-        return ""
-    above = sentences.listed(found[True]) if found[True] else "no table"
-    others = f", not shown in {sentences.listed(found[False])}" if all(found.values()) else ""
-    return above + others
+            found = sentences.verdict(key, name, other, metric)
+            pairs = found.pairs if found.way == "single" else ""
+            verdicts.append(found._replace(name=f"`{key}`", amount="", pairs=pairs))
+    return sentences.clauses(verdicts, sentences.IN_TABLES)

@@ -193,7 +193,7 @@ def test_tables_of_cells_and_of_ways_to_compile():
         "reference_over": {"a": 1, "b": 0.5},
         "gflop_per_second": {"a": 80, "b": 40},
     }
-    assert report._speed_table(beside)[0] == "|  | milliseconds | ours / theirs | GFLOP/s |"
+    assert report._speed_table(beside)[0] == "|  | milliseconds | first row / this row | GFLOP/s |"
     assert report._speed_table(beside)[3] == "| b | 4.0 | 0.50 | 40 |"
     assert report._speed_table(ways)[2] == "| paper | 3.1 | 10.0 | 1.0 | 9.0 |"
 
@@ -219,7 +219,7 @@ def test_one_sentence_at_a_time(monkeypatch):
     for name in ("tag", "read", "generate"):
         monkeypatch.setattr(inference, name, dict)
     lines = report._speed_table(inference.measure(3))
-    assert lines[0].startswith("| milliseconds (ours / theirs) | tagging a sentence | ")
+    assert lines[0].startswith("| milliseconds (first row / this row) | tagging a sentence | ")
     assert lines[2:] == [
         "| dynamic_skip | 3.000 (1.00) | 3.000 (1.00) | 3.000 (1.00) |",
         "| torch LSTM | 1.000 (3.00) | 1.000 (3.00) | 1.000 (3.00) |",

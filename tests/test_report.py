@@ -117,18 +117,18 @@ def test_summary(three_seeds):
     )
     assert row in report.in_short()
     for accuracy in (0.4, 0.55):
-        found = dict.fromkeys(("dev_accuracy_sampled", "test_accuracy_sampled"), accuracy)
-        found["records"] = [{"epoch": 1}]
+        metrics = dict.fromkeys(("dev_accuracy_sampled", "test_accuracy_sampled"), accuracy)
+        metrics["records"] = [{"epoch": 1}]
         for seed in (0, 1):
-            stand_in_results.write(three_seeds.parent, "cells", "random_skip", seed, **found)
+            stand_in_results.write(three_seeds.parent, "cells", "random_skip", seed, **metrics)
         # .10 +- .06 and .20 +- .06 above; .05 below, and .05 +- .06 above
-        above = "`numbers11`" if accuracy < 0.5 else "no table"
-        told = f"Dynamic skips are above random skips in {above}. The row best on dev is in"
-        assert f"{told} {above}." in report.in_short()
+        found = "better" if accuracy < 0.5 else "not told apart"
+        told = f"Compared with random skips, dynamic skips are {found} in `numbers11`. The row best"
+        assert f"{told} on dev is {found} in `numbers11`." in report.in_short()
     page = html_report.render()
     shown = "93.00 ± 3.61 (3)</td><td></td><td>50.50 ± 0.71 (2); -40.50 [-46.85, -34.15]</td>"
     assert f"<td>Number prediction, T = 11: accuracy (%)</td><td>{shown}" in page
-    assert f"above random skips in {above.replace('`', '')}" in page
+    assert f"dynamic skips are {found} in <code>numbers11</code>." in page
     assert "<small>paper: 70.4</small>" in page
     for seed in (0, 1):
         found = {

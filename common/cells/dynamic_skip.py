@@ -18,7 +18,7 @@ from .sampling import sampling
 
 @keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
 class DynamicSkipLSTMCell(HistoryCell, PolicyCell):
-    """One step of the LSTM with dynamic skip connections (Gui et al. 2019, eq. 1-7).
+    """One step of the LSTM with dynamic skip connections (Gui et al. 2019).
 
         s_t    = stop_gradient([x_t ; h_{t-1}])                      the agent's observation
         pi_t   = softmax(W2 tanh(W1 s_t + b1) + b2)                  over the distances 1..K

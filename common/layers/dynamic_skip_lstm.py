@@ -40,7 +40,15 @@ class DynamicSkipLSTM(KStateLSTM):
     distances, so that two of them agree, unless `greedy=False`.
 
     Args:
-        units ... greedy: as for `DynamicSkipLSTMCell`, which holds the weights (`layer.cell`).
+        units: H.
+        n_actions: K, how many past states the agent chooses from.
+        lamda: weight of the chosen state against the previous one, in [0, 1].
+        agent_units, observation: what the agent is and sees, as for `DynamicSkipLSTMCell`, the
+            cell with the weights (`layer.cell`).
+        history: "carried", the K past states go on from one call to the next, or "window", they
+            begin empty in each; as for `HistoryCell`.
+        estimator: of the agent's gradient: "policy_gradient", "straight_through" or "reinmax".
+        greedy: without `training=True` take the most probable distances; False: draw them.
         return_sequences, return_state, return_trace, stateful, unroll, jit_compile and the like: as
             for `KStateLSTM`.
         dropout, recurrent_dropout, layer_norm, initializers and the like: as for `KStateCell`;

@@ -25,9 +25,10 @@ _OLDER = (
 
 @keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
 class FastLSTM(KStateLSTM):
-    """`keras.layers.LSTM`, faster.
+    """`keras.layers.LSTM` by the method of the layers with skips, faster where they are large.
 
-    Projections are hoisted out of the loop, each weight's gradient is one product.
+    Projections are hoisted out of the loop, each weight's gradient is one product
+    (benchmarks/RESULTS.md has times beside Keras' own).
 
         z_t      = W x_t + U h_{t-1} + b
         h_t, c_t = LSTM gates of z_t and c_{t-1}          `gates.lstm_gates`

@@ -47,8 +47,9 @@ class PolicyGradientModel(WholeSignature, keras.Model):
     The reward is the negative loss of the truth: with a cross-entropy its log-likelihood (Gui et
     al. 2019). It stands at the last step of each sequence or, where the layer returns its T steps
     and the loss has T values, at those, masked ones too where the loss counts them; sample weights
-    and masks count as in the loss. An agent's weights learn from their own loss alone, all others
-    from the compiled loss alone.
+    and masks count as in the loss. An agent's weights learn from their own loss alone (with
+    `estimator="straight_through"` or "reinmax" from the compiled one and their entropy), all others
+    from the compiled loss and `model.losses` alone.
 
     `type(model).from_config(model.get_config())` is a copy without the weights;
     `keras.models.clone_model` makes a plain model, whose agents do not learn. A subclass with a

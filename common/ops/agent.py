@@ -4,7 +4,7 @@
     pi_t = softmax(W2 tanh(W1 s_t + b1) + b2)                    over K distances, [B, K]
     k_t  ~ Categorical(pi_t),  k_t in {1..K}                     "take the state of step t - k_t"
 
-(Gui et al. 2019, eq. 1-3.) W1 is kept in two parts, for the input and for the state, so that the
+(Gui et al. 2019.) W1 is kept in two parts, for the input and for the state, so that the
 input's part is one product for a whole sequence. Pure functions of tensors; the weights belong to
 the cell. This is the only file that touches TensorFlow Probability.
 """

@@ -159,7 +159,7 @@ def _full_note() -> str:
         f"Preset medium, Zaremba's schedule: {here['max_epochs']} epochs, the learning rate "
         f"divided by 1.2 after each from epoch {here['decay_after']} on; products in bfloat16, "
         f"their sums in float32; {_FULL_HOURS} hours of training steps on two CPU cores. "
-        "Without --preset, LanguageModeling/RL_train.py follows the release: up to "
+        "Without --preset, LanguageModeling/RL_train.py has the release's schedule: up to "
         f"{default.max_epochs} epochs in float32, the rate divided by 1.2 when the perplexity on "
         f"valid falls by less than {default.decay_when:g}; up to {hours:.1f} hours. "
         "The runs on a GPU, six side by side, are of what TensorFlow compiled, run by JAX "

@@ -59,8 +59,8 @@ ACCURACY = (
     ("test_accuracy_mixture16", MIXED, 2, 100.0),
 )
 LSTM, ATTENTION = "LSTM", "attention over the K states"
-# The paper's formula (eq. 4 to 6): each step has the whole reward, nothing is subtracted from it,
-# and the entropy counts in full, as sampled.
+# The paper's formula (see common/losses.py): each step has the whole reward, nothing is subtracted
+# from it, and the entropy counts in full, as sampled.
 LITERAL = {
     "credit": "total",
     "baseline": "none",
