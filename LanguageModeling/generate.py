@@ -16,7 +16,7 @@ import numpy as np
 # directory.
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from common.config import main, setting  # noqa: E402
+from common.config import main, setting, settings  # noqa: E402
 from common.data.text import EOS, Vocabulary, words_of  # noqa: E402
 from common.errors import InputError  # noqa: E402
 from LanguageModeling.vae.presets import is_vae  # noqa: E402
@@ -114,6 +114,13 @@ def sentences(config: GenerateConfig) -> list[list[str]]:
         raise InputError('--between expects two sentences, such as --between "a b" "c d"; got one')
     for name in [name for name in ("prompt", "picture", "rating") if getattr(config, name)]:
         raise InputError(f"--{name} belongs to a language model's run, not a VAE's: leave it out")
+    known = settings(GenerateConfig)
+    for name in ("temperature", "seed"):
+        if config.between and getattr(config, name) != known[name].default:
+            raise InputError(
+                f"--{name} has no effect with --between, where each word is the most probable one:"
+                " leave it out"
+            )
     from LanguageModeling import reader
     from LanguageModeling.vae import experiment as vae_experiment
 

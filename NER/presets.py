@@ -148,6 +148,11 @@ class NERConfig(cells.flags_of([DilatedOptions]), _Model, RunConfig):
         return found
 
     @property
+    def unread(self) -> set[str]:
+        """As of `RunConfig`; the tanh layer below the scores has --rnn_size units, too."""
+        return super().unread - ({"rnn_size"} if self.scores == "tanh" else set())
+
+    @property
     def has_agent(self) -> bool:
         """As of `RunConfig`."""
         return self.model == "rnn" and super().has_agent

@@ -15,7 +15,7 @@ SPLITS = ("train", "dev", "test")
 LABEL_RULES = ("paper", "last_ten", "released")
 
 # The columns that the released produce_data.py writes: 100 digits, then the index, then the label.
-_RELEASED_DIGITS, _RELEASED_OFFSET = 100, 90
+_RELEASED_DIGITS = 100
 
 
 @dataclasses.dataclass(frozen=True)

@@ -65,9 +65,9 @@ class JumpReader(keras.layers.Layer):
         self,
         x: tf.Tensor,
         lengths: tf.Tensor,
+        seed: tf.Tensor,
         training: bool = False,
         greedy: bool = False,
-        seed: tf.Tensor | None = None,
         choices: tf.Tensor | None = None,
     ) -> Skimmed:
         """x [B, T, D], lengths [B]. `choices` [B, N-1] int, as in a trace, are replayed."""
@@ -86,7 +86,7 @@ class JumpReader(keras.layers.Layer):
             places = first[:, None] + tf.range(reads)
             real = reading[:, None] & (places < lengths[:, None])
             words = tf.gather(x, tf.minimum(places, tf.shape(x)[1] - 1), batch_dims=1)
-            how = {"training": training, "seed": None if seed is None else fold(seed, i + 1)}
+            how = {"training": training, "seed": fold(seed, i + 1)}
             outputs, state, _ = run_layer(self.layer, words, state, real, **how)
             for name, pair in getattr(self.layer, "metrics_of_call", {}).items():
                 before = reported.get(name, (0.0, 0.0))

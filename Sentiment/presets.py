@@ -6,6 +6,8 @@ from common.choices import BASELINES, POLICY_GRADIENT
 from common.config import RunConfig, cells, setting
 from common.errors import InputError
 
+DATASETS = ("imdb", "sst5", "sst2", "own")
+
 
 @cells.options
 class JumpOptions:
@@ -38,7 +40,7 @@ class SentimentConfig(cells.flags_of([JumpOptions]), _Model, RunConfig):
     dataset: str = setting(
         "imdb",
         "data set: IMDB, SST with five classes or two, or your own texts",
-        choices=("imdb", "sst5", "sst2", "own"),
+        choices=DATASETS,
     )
     data_dir: str = setting(
         "",

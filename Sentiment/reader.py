@@ -14,9 +14,9 @@ from common.data.text import PADDING, UNKNOWN, Vocabulary
 from common.errors import InputError
 from common.files import seen_from
 from Sentiment import imdb, own_texts, sst
+from Sentiment.presets import DATASETS
 from Sentiment.tokens import Example, split_text
 
-DATASETS = ("imdb", "sst5", "sst2", "own")
 DEV_SHARE = 0.15
 GENERATED = (4000, 400, 400)
 

@@ -66,15 +66,20 @@ def norms(probe: Probe) -> np.ndarray:
     """
     import tensorflow as tf
 
-    cell, n_steps = probe.layer.cell, probe.inputs.shape[1]
+    from common.layers.fixed_skip_lstm import RandomSkipLSTM
+
+    cell, n_steps, distances = probe.layer.cell, probe.inputs.shape[1], probe.distances
+    if isinstance(probe.layer, RandomSkipLSTM):  # one for each step, where its cell has one for all
+        probe.layer(probe.inputs)
+        distances = probe.layer.trace.distances
     states, h, nudges = cell.get_initial_state(batch_size=tf.shape(probe.inputs)[0]), None, []
     states = list(states) if isinstance(states, list | tuple) else [states]
     with tf.GradientTape() as tape:
         for t in range(n_steps):
-            if probe.distances is None:
+            if distances is None:
                 h, states = cell(probe.inputs[:, t], states)
             else:
-                h, states = cell.step(probe.inputs[:, t], states, probe.distances[:, t])
+                h, states = cell.step(probe.inputs[:, t], states, distances[:, t])
             states = list(states) if isinstance(states, list | tuple) else [states]
             places = _places(h, states)
             nudge = tf.zeros_like(h)

@@ -146,7 +146,7 @@ def draw(config: HighwayConfig) -> list[pathlib.Path]:
     errors, deepest = [], None
     x, labels = digits(2000, config.seed + 1)
     for kind in kinds:
-        for number, depth in enumerate(config.depths):
+        for number, depth in enumerate(sorted(config.depths)):
             model, losses, rate = train(kind, depth, config)
             epochs = range(1, len(losses) + 1)
             style = {"color": f"C{number}", "ls": ("--", "-", ":")[kinds.index(kind)]}

@@ -1,4 +1,4 @@
-"""The four tasks by name: the only place in `experiments/` that lists them.
+"""The four tasks by name.
 
 Each is a folder with the same modules: `presets`, `model`, `experiment` and `inspection`.
 """

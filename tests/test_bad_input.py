@@ -287,6 +287,10 @@ flags
     | --temperature expects a value >= 0, got -1.0
 {LM}/VAE_train.py {RUN} --annealing=linear --annealing_slope=1
     | --annealing_slope belongs to --annealing sigmoid, the annealing here is linear: .*
+{LM}/VAE_train.py {RUN} --latent_size=0 --annealing=none
+    | --annealing has no effect with --latent_size 0 .*: leave one of them out
+{LM}/VAE_train.py {RUN} --latent_size=0 --nolatent_input
+    | --latent_input has no effect with --latent_size 0 .*: leave one of them out
 {LM}/VAE_train.py {RUN} --word_keep=2                      | --word_keep expects a value .*
 {LM}/VAE_train.py {RUN} --estimator=marginal --cell=dynamic_skip
     | --estimator expects one of policy_gradient, straight_through, reinmax; .*

@@ -375,6 +375,15 @@ def test_one_mask_for_all_rows(make):
     np.testing.assert_allclose(layer(x, mask=mask), layer(x, mask=np.repeat(mask, B, 0)), atol=1e-6)
 
 
+def test_updates_are_shared_among_the_steps_of_all_rows_where_one_mask_is_of_all():
+    layer, x = make(("skip_lstm", {"update_cost": 0.3})), tf.constant(normal((B, T, D), 1))
+    found = []
+    for rows in (1, B):
+        layer(x, mask=tf.repeat(tf.constant([[True, True, False, True]]), rows, 0))
+        found.append([float(a) for a in layer.metrics_of_call["updates"]])
+    assert found[0] == found[1] and found[0][1] == 3 * B
+
+
 def test_updates_are_counted_in_16_bits():
     """More of them than bfloat16 can count, one by one; each with its gradient."""
     layer = UpdateSkippingRNN(

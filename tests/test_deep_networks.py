@@ -45,6 +45,18 @@ def test_highway_is_its_equation(block):
         np.testing.assert_allclose(compiled(layer)(tf.constant(x)), expected, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("dtype", ["float64", "mixed_bfloat16"])
+def test_highway_has_the_precision_that_it_is_given(dtype):
+    x = numbers(4, 6)
+    layer = Highway(6, 2, "tanh", dtype=dtype)
+    found = layer(x)
+    plain = Highway(6, 2, "tanh")
+    plain.build(x.shape)
+    plain.set_weights(layer.get_weights())
+    assert found.dtype == layer.compute_dtype == layer.gate.compute_dtype
+    np.testing.assert_allclose(tf.cast(found, tf.float32), plain(x), atol=0.03)
+
+
 def test_shut_gates_are_the_identity_and_open_ones_a_dense_layer(tmp_path):
     x = numbers(4, 6)
     layer = with_random_weights(Highway(6, 2), x)

@@ -100,10 +100,31 @@ def test_a_file_begins_at_zero_states_and_the_model_keeps_its_own():
     for v, state in zip(layer.states, states, strict=True):
         np.testing.assert_array_equal(v, state)
         assert state.any()
+    with pytest.raises(ValueError, match="keeps the states of a batch of 1; received a batch of 2"):
+        deployment._of_zero_states(model, numbers(2, 4, 3))
+    for v, state in zip(layer.states, states, strict=True):
+        np.testing.assert_array_equal(v, state)
+
+
+def test_what_a_file_is_compared_on_is_of_the_model_s_batch():
+    for shape, expected in (((4, 7, 3), (4, 7, 3)), ((None, None, 3), (1, deployment._ANY, 3))):
+        assert deployment._example(keras.Input(batch_shape=shape)).shape == expected
 
 
 def of(layer):
     return keras.Sequential([keras.Input([7, 3]), layer])
+
+
+def of_window(around=lambda layer: layer, n_states=2, **options):
+    """A model of a layer whose past begins anew with each sequence, given states."""
+    layer = around(common.DynamicSkipLSTM(4, n_actions=3, history="window", **options))
+    x, states = keras.Input([7, 3]), [keras.Input([4]) for _ in range(n_states)]
+    return keras.Model([x, *states], layer(x, initial_state=states))
+
+
+def stateful_window():
+    layer = common.DynamicSkipLSTM(4, n_actions=3, history="window", stateful=True)
+    return keras.Sequential([keras.Input(batch_shape=[2, 7, 3]), layer])
 
 
 class Subclass(keras.Model):
@@ -116,6 +137,9 @@ class Subclass(keras.Model):
         (Subclass, "functional model that is built, received Subclass"),
         (lambda: keras.Sequential([L.Dense(2)]), "is built, received Sequential"),
         (lambda: of(common.DynamicSkipLSTM(4, greedy=False)), "with greedy=False: set greedy=True"),
+        (stateful_window, "is given, returns or keeps its states"),
+        (of_window, "is given, returns or keeps its states"),
+        (lambda: of_window(L.Bidirectional, 4), "is given, returns or keeps its states"),
     ],
 )
 def test_what_cannot_go_step_by_step(make, message):
@@ -126,7 +150,7 @@ def test_what_cannot_go_step_by_step(make, message):
 def test_states_of_another_shape_are_refused():
     x = keras.Input([7, 3])
     layer = common.DynamicSkipLSTM(4, history="window", return_state=True)
-    with pytest.raises(ValueError, match='history="carried" where a layer returns its states'):
+    with pytest.raises(ValueError, match='history="carried" where a layer is given, returns'):
         common.step_by_step(keras.Model(x, layer(x)))
 
 

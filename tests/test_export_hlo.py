@@ -242,6 +242,18 @@ def test_differences():
     )
 
 
+@pytest.mark.parametrize(
+    "flags",
+    "--preset=mixed --output=suffix --topics=2 --load_model=runs/a --train_samples=2"
+    " --entropy_decay=.5 --preset=reviews".split(),
+)
+def test_what_a_bundle_has_not_is_refused(flags, tmp_path):
+    config = parse(ExportConfig, PRESETS, ["export_hlo.py", flags, f"--out={tmp_path / 'a.zip'}"])
+    with pytest.raises(InputError, match=r"expects \S+ .*here, got .*: a bundle has no other"):
+        language_model_bundle.export(config)
+    assert not list(tmp_path.iterdir())
+
+
 def test_what_is_no_bundle(tmp_path):
     (tmp_path / "text.zip").write_text("no zip")
     for name in ("text.zip", "absent.zip"):

@@ -20,6 +20,7 @@ from common.cells.dynamic_skip import DynamicSkipLSTMCell
 from common.config import parse
 from common.errors import InputError
 from common.layers.fast_lstm import FastLSTM
+from common.layers.fixed_skip_lstm import RandomSkipLSTM
 from experiments import (
     connections_page,
     figure_distances,
@@ -251,6 +252,21 @@ def test_gradients_of_runs(tiny, tmp_path):
         caption.endswith("NumberPrediction, generated data, preset paper, H = 4, up to 1 epochs.")
         and "same 10 dev texts" in caption
     )
+
+
+def test_gradients_through_random_distances_are_those_of_the_layer(monkeypatch):
+    """One distance for each step, where its cell alone has one for all."""
+    layer = RandomSkipLSTM(4, n_actions=3, return_sequences=True)
+    x = tf.constant(np.random.default_rng(0).normal(size=[2, 6, 3]), tf.float32)
+    expected, outputs = layer(x)[:, -1], []
+    assert len(set(layer.trace.distances[0].numpy())) > 1
+
+    def kept(h):
+        outputs.append(h)
+        return tf.reduce_sum(h, 1)
+
+    figure_gradients.norms(figure_gradients.Probe(layer, x, None, kept))
+    np.testing.assert_allclose(outputs[0], expected, atol=1e-6)
 
 
 def test_gradients_before_training(tiny, tmp_path):

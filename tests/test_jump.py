@@ -66,6 +66,14 @@ def test_what_is_read(network):
     np.testing.assert_allclose(found.h, outputs[:, -1], atol=1e-5)
 
 
+def test_its_agent_has_a_reward_whatever_estimator_a_preset_gave():
+    """The preset best learns straight through, which --model jump does not read."""
+    flags = "a --preset=best --model=jump --cell=lstm --train_samples=3".split()
+    config = parse(SentimentConfig, PRESETS, flags)
+    assert config.estimator == "straight_through" and config.n_train_samples == 3
+    assert (config.agent_options["rl_weight"], config.agent_options["n_samples"]) == (1.0, 3)
+
+
 def test_without_jumps_it_is_the_whole_text_and_with_one_round_its_beginning(network):
     inputs = tf.constant(WORDS), tf.constant(LENGTHS)
     steps = [

@@ -349,5 +349,7 @@ def test_each_pass_of_the_convolutions_is_trained():
 def test_flags_that_do_not_go_together(arguments, message):
     with pytest.raises(InputError, match=message):
         config(*arguments)
+    tanh = parse(NERConfig, PRESETS, "a --preset=idcnn --scores=tanh --rnn_size=30".split())
+    assert tanh.rnn_size == 30  # of the layer below the scores
     stored = config("--model=idcnn")  # with the defaults of its cell, which nothing reads
     assert from_dict(NERConfig, dataclasses.asdict(stored)) == stored

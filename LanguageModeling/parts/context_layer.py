@@ -11,8 +11,6 @@ from common.layers.make_layer import make_layer
 from common.ops.softmax import masked_softmax
 from LanguageModeling.presets import LanguageConfig
 
-CELLS = ("lstm", "gru", "rnn")
-
 
 class ContextCell(keras.layers.Layer):
     """One step of a recurrence over the sentences of documents (Ji et al. 2015).

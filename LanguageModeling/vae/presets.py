@@ -3,8 +3,10 @@
 import dataclasses
 import math
 import pathlib
+from collections.abc import Iterable
 
 from common.config import RunConfig, cells, setting
+from common.errors import InputError
 from common.training.run_flags import read_flags
 
 
@@ -80,6 +82,17 @@ class VAEConfig(cells.flags_of([Sigmoid]), _Annealing, RunConfig):
         "reward of the agents: log p(word), and less the KL that of the encoder",
         choices=("log_likelihood",),
     )
+
+    def check_read(self, given: Iterable[str]) -> None:
+        """As of `RunConfig`; settings of sentences' vectors are read where there are any."""
+        super().check_read(given)
+        of_vectors = {"latent_input", "highway_layers", "kl_weight", "annealing"}
+        of_vectors |= {*cells.names(Sigmoid)}
+        for name in sorted(of_vectors.intersection(given) if not self.latent_size else ()):
+            raise InputError(
+                f"--{name} has no effect with --latent_size 0 (sentences have no vectors): leave"
+                " one of them out"
+            )
 
     @property
     def is_random(self) -> bool:

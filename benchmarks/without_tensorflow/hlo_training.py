@@ -96,7 +96,7 @@ def train(
     """Train with the preset's learning rates, select on valid, test once.
 
     Resumes a run in `folder`, which gets a checkpoint every `every` seconds and in the end
-    `checkpoints/best.npz`, which `--load_model` of LanguageModeling/RL_train.py takes.
+    `best.npz`, which `--load_model` of LanguageModeling/RL_train.py takes.
     """
     network.begin(seed)
     records: list[dict] = []

@@ -39,6 +39,7 @@ def export(config: ExportConfig) -> dict[str, Module]:
 
     Raises `InputError` for flags or a text that cannot be used.
     """
+    refuse_what_is_not_exported(config)
     given, config = config, dataclasses.replace(config, jit_compile=True)
     tf.config.experimental.enable_tensor_float_32_execution(config.tf32)
     set_precision(config)
@@ -46,7 +47,8 @@ def export(config: ExportConfig) -> dict[str, Module]:
     model = LanguageModel(config, n_words, spellings)
     if config.model == "char":
         model.embedding.distinct = False  # XLA wants to know how many there are
-    trainer = make_trainer(model, config, keras.optimizers.SGD(config.learning_rate))
+    optimizer = keras.optimizers.SGD(config.learning_rate, weight_decay=config.weight_decay or None)
+    trainer = make_trainer(model, config, optimizer)
     variables = {  # named as in a checkpoint
         f"variable/{i}/{v.path.split('/', 1)[-1]}": v
         for i, v in enumerate([*model.variables, *trainer.optimizer.variables])
@@ -104,6 +106,18 @@ def export(config: ExportConfig) -> dict[str, Module]:
         )
     print(f"{config.out}: {os.path.getsize(config.out) / 1e3:.0f} kB", flush=True)
     return modules
+
+
+def refuse_what_is_not_exported(config: ExportConfig) -> None:
+    """Raises `InputError` for what a run has beyond words, network and learning rate."""
+    kept = {"model": ("word", "char"), "output": ("plain",), "condition": ("none",)}
+    kept |= {"topics": (0,), "load_model": ("",), "train_samples": (1,), "entropy_decay": (1,)}
+    for name, values in kept.items():
+        if getattr(config, name) not in values:
+            raise InputError(
+                f"--{name} expects {' or '.join(map(str, values)) or 'nothing'} here, got"
+                f" {getattr(config, name)}: a bundle has no other; leave it out"
+            )
 
 
 def read_texts(config: ExportConfig) -> tuple[dict[str, np.ndarray], int, Spellings | None]:

@@ -226,12 +226,17 @@ class RunConfig(
         options = {name: getattr(self, name) for name in cells.names(cells.Objective)}
         options["n_samples"] = options.pop("train_samples")
         del options["entropy_decay"], options["reward"]
-        if ESTIMATORS[self.estimator] == "reward":
+        if self._has_reward:
             return options
         default = {
             name: getattr(POLICY_GRADIENT, name) for name in ("credit", "discount", "baseline")
         }
         return options | default | {"rl_weight": 0.0, "n_samples": 1}
+
+    @property
+    def _has_reward(self) -> bool:
+        """Whether agents have one; one that reads no --estimator, which a preset gave, has."""
+        return "estimator" in self.unread or ESTIMATORS[self.estimator] == "reward"
 
     def faded(self, epoch: int) -> dict[str, float]:
         """The entropy's weight in an epoch, for the schedule; {} where it is always the same."""
@@ -242,8 +247,7 @@ class RunConfig(
     @property
     def n_train_samples(self) -> int:
         """Samples of each example in training; 1 without an agent that has a reward."""
-        from_reward = self.has_agent and ESTIMATORS[self.estimator] == "reward"
-        return self.train_samples if from_reward else 1
+        return self.train_samples if self.has_agent and self._has_reward else 1
 
 
 def with_defaults(config_class: type, flags: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from ..cells.checks import whole_number
+from ..errors import one_line
 from ..files import atomic_write
 from .fast_rnn import HoistedRNN
 from .k_state_layer import KStateLSTM
@@ -65,12 +66,15 @@ def step_by_step(model: keras.Model) -> keras.Model:
     return made
 
 
-def _of_steps(layer: keras.layers.Layer) -> keras.layers.Layer:
-    """Another layer like this one."""
+def _of_steps(layer: keras.layers.Layer, given_states: bool = False) -> keras.layers.Layer:
+    """Another layer like this one. `given_states`: around it there is one that hands them on."""
+    calls = [node.arguments.kwargs for node in layer._inbound_nodes]
+    given_states |= any(call.get("initial_state") is not None for call in calls)
     if isinstance(layer, keras.Model):
         return step_by_step(layer)
     if isinstance(layer, keras.layers.Bidirectional):
-        both = _of_steps(layer.forward_layer), _of_steps(layer.backward_layer)
+        inside = layer.forward_layer, layer.backward_layer
+        both = [_of_steps(one, given_states) for one in inside]
         kept = {"merge_mode": layer.merge_mode, **_kept(layer)}
         return keras.layers.Bidirectional(both[0], backward_layer=both[1], **kept)
     if isinstance(layer, keras.layers.TimeDistributed):
@@ -92,10 +96,12 @@ def _of_steps(layer: keras.layers.Layer) -> keras.layers.Layer:
             "expected layers that draw no random numbers at inference, received"
             f" {layer.name!r} with greedy=False: set greedy=True"
         )
-    if layer.return_state and list(layer.state_size) != list(cell.state_size):
+    seen = layer.return_state or layer.stateful or given_states
+    if seen and list(layer.state_size) != list(cell.state_size):
         raise ValueError(
-            'expected history="carried" where a layer returns its states, received'
-            f" history={cell.history!r} in {layer.name!r}: make the model without return_state"
+            'expected history="carried" where a layer is given, returns or keeps its states,'
+            f" received history={cell.history!r} in {layer.name!r}: make the model without"
+            " initial_state, return_state and stateful"
         )
     return _under_keras(layer)
 
@@ -166,7 +172,7 @@ def export(model: keras.Model, path: str | os.PathLike, batch_size: int = 1) -> 
             by_name = dict(zip(names, keras.tree.flatten(examples), strict=True))
             found = run(file, by_name, expected)
         except Exception as error:  # of a dozen kinds
-            reason = " ".join(str(error).split())[:300]
+            reason = one_line(error)[:300]
             raise ValueError(
                 f"expected a model that converts to {path.suffix}, found: {reason}; save what the"
                 " converter knows, or a SavedModel with model.export(folder)"
@@ -189,10 +195,11 @@ def _of_zero_states(model: keras.Model, inputs: Any) -> Any:
     kept = [(v, v.numpy()) for layer in layers for v in keras.tree.flatten(layer.states)]
     for variable, value in kept:
         variable.assign(np.zeros_like(value))
-    outputs = model(inputs, training=False)
-    for variable, value in kept:
-        variable.assign(value)
-    return outputs
+    try:
+        return model(inputs, training=False)
+    finally:
+        for variable, value in kept:
+            variable.assign(value)
 
 
 def _inputs(model: keras.Model) -> Any:
@@ -202,7 +209,8 @@ def _inputs(model: keras.Model) -> Any:
 
 def _example(wanted: keras.KerasTensor) -> np.ndarray:
     """Numbers for an input: normal ones, or 0 and 1 where it wants whole numbers."""
-    size, random = [n or _ANY for n in (1, *wanted.shape[1:])], np.random.default_rng(0)
+    size = [wanted.shape[0] or 1, *(n or _ANY for n in wanted.shape[1:])]
+    random = np.random.default_rng(0)
     dtype = tf.as_dtype(wanted.dtype)
     if dtype == tf.string:
         raise ValueError(

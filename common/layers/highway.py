@@ -69,12 +69,14 @@ class Highway(Settings, keras.layers.Layer):
             "sigmoid",
             kernel_initializer=fresh(self.kernel_initializer),
             bias_initializer=keras.initializers.Constant(gate_bias),
+            dtype=self.dtype_policy,
             name="gate",
         )
         self.transform = keras.layers.Dense(
             self.units,
             activation,
             kernel_initializer=fresh(self.kernel_initializer),
+            dtype=self.dtype_policy,
             name="transform",
         )
         self.settle()

@@ -49,11 +49,11 @@ class HoistedRecurrence(TwoLoops):
 
     Args:
         step: see `cells.hoisted.Level`.
-        delay: K. jit_compile: as for `TwoLoops`.
+        delay: K.
     """
 
-    def __init__(self, step: Callable, delay: int = 1, jit_compile: bool | None = None):
-        super().__init__(jit_compile)
+    def __init__(self, step: Callable, delay: int = 1):
+        super().__init__()
         self.step, self.delay = step, delay
 
     def __call__(self, inputs: Inputs) -> list[tf.Tensor]:

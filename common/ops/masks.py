@@ -68,6 +68,3 @@ class Masks(NamedTuple):
         if self.held is None:
             return adjoint
         return plus(adjoint, State(*(a * b for a, b in zip(self.held, d, strict=True))))
-
-
-NO_MASKS = Masks()

@@ -49,17 +49,14 @@ class Recurrence(TwoLoops):
     Args:
         n_actions: K. lamda: share of what the policy chooses; the previous state has the rest.
         n_seen: how many past h the policy's observation is the mean of, 1 or K.
-        jit_compile: as for `TwoLoops`.
 
     With `unroll` the steps are copies of each other in place of a loop.
     """
 
     unroll = False
 
-    def __init__(
-        self, n_actions: int, lamda: float, n_seen: int = 1, jit_compile: bool | None = True
-    ):
-        super().__init__(jit_compile)
+    def __init__(self, n_actions: int, lamda: float, n_seen: int = 1):
+        super().__init__()
         self.n_actions, self.lamda, self.n_seen = n_actions, lamda, n_seen
 
     # ------------------------------------------------------------------------ what a policy is

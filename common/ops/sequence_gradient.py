@@ -56,18 +56,17 @@ class TwoLoops:
 
     A subclass has them: `_forward_loop(xla, *tensors)` and `_backward_loop(xla, *tensors)`.
 
-    Args:
-        jit_compile: compile both with XLA, whatever the caller; None: as `compiles` says.
+    `jit_compile`: compile both with XLA, whatever the caller; None: as `compiles` says.
 
     Without `one_length` a graph may be one of many, each made for the length of some data: all of
     them share their loops, without XLA unless `jit_compile` or the caller asks for it, or it runs
     over a data set.
     """
 
+    jit_compile: bool | None = None
     one_length = True
 
-    def __init__(self, jit_compile: bool | None):
-        self.jit_compile = jit_compile
+    def __init__(self):
         self._forward, self._backward = compiled(self._forward_loop), compiled(self._backward_loop)
 
     def declare(self, shape: Sequence[int | None], jit_compile: bool | None, slower: bool) -> None:

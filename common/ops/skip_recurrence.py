@@ -14,7 +14,7 @@ from . import agent
 from .estimators import Surrogate
 from .gates import Norm, State
 from .loops import empty
-from .masks import NO_MASKS, Masks
+from .masks import Masks
 from .products import product
 from .recurrence import Kept, Recurrence
 
@@ -62,11 +62,10 @@ class SkipRecurrence(Recurrence):
         n_actions: int,
         lamda: float,
         n_seen: int = 1,
-        jit_compile: bool | None = True,
         surrogate: Surrogate | None = None,
         window: bool = False,
     ):
-        super().__init__(n_actions, lamda, n_seen, jit_compile)
+        super().__init__(n_actions, lamda, n_seen)
         self.surrogate, self.window = surrogate, window
 
     def __call__(
@@ -74,9 +73,9 @@ class SkipRecurrence(Recurrence):
         projected: tf.Tensor,
         recurrent_kernel: tf.Tensor,
         past: State,
-        norm: Norm | None = None,
-        masks: Masks = NO_MASKS,
-        choice: Choice | None = None,
+        norm: Norm | None,
+        masks: Masks,
+        choice: Choice | None,
     ) -> tuple[State, tf.Tensor]:
         """The states of all steps [K + T, B, H], and the distances [T, B] int32.
 
@@ -101,13 +100,20 @@ class SkipRecurrence(Recurrence):
             empty = tf.zeros_like(states.h)
             empty = tf.repeat(empty, self.n_actions - 1, 0)
             started = State(*(tf.concat([empty, a], 0) for a in states))
-            rest = choice and choice.at(slice(1, None))
-            later_masks = masks.at(slice(1, None))
+            # TensorFlow cannot stack the results of no steps where it does not know their shape:
+            # then the one step that there is comes once more, and is cut off.
+            n_steps = projected.shape[0] or tf.shape(projected)[0]
+            rest = slice(1 if isinstance(n_steps, int) else tf.minimum(1, n_steps - 1), None)
             states, later = self._chosen(
-                projected[1:], recurrent_kernel, started, norm, later_masks, rest
+                projected[rest],
+                recurrent_kernel,
+                started,
+                norm,
+                masks.at(rest),
+                choice and choice.at(rest),
             )
-            states = State(*(a[self.n_actions - 1 :] for a in states))
-            distances = tf.concat([distances, later], 0)
+            states = State(*(a[self.n_actions - 1 :][:n_steps] for a in states))
+            distances = tf.concat([distances, later], 0)[:n_steps]
         pad = [[self.n_actions - 1, 0], [0, 0], [0, 0]]
         padded = (tf.pad(a[None], pad) for a in before)
         return State(*(tf.concat(pair, 0) for pair in zip(padded, states, strict=True))), distances

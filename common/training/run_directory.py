@@ -129,14 +129,20 @@ class RunDirectory:
             return
         lock = open(self.path / _LOCK, "wb")  # noqa: SIM115
         weakref.finalize(self, lock.close)
-        try:
-            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (BlockingIOError, PermissionError):
-            raise InputError(
-                f"another process runs in {self.path}: wait for it, or choose another --run_dir"
-            ) from None
-        except OSError:  # a file system without locks
-            pass
+        for attempt in range(2):
+            try:
+                fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except (BlockingIOError, PermissionError):
+                if attempt:
+                    raise InputError(
+                        f"another process runs in {self.path}: wait for it, or choose another"
+                        " --run_dir"
+                    ) from None
+                time.sleep(0.1)  # `experiments/run.py` holds it for a moment to see if it is free
+            except OSError:  # a file system without locks
+                pass
+            else:
+                return
 
     @property
     def seconds(self) -> float:
