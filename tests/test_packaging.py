@@ -317,8 +317,10 @@ def test_commands_parse(command, monkeypatch):
 
 
 @LONG
-def test_the_readme_s_layer_examples(monkeypatch):
-    """As they are printed, one after the other, where the package is installed."""
+def test_the_readme_s_layer_examples(monkeypatch, tmp_path):
+    """As they are printed, one after the other, where the package is installed; then, as the text
+    says, the connections of a few rows.
+    """
     monkeypatch.setitem(sys.modules, "dynamic_skip_lstm", common)
     straight_through, by_reward = re.findall(
         r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL
@@ -332,6 +334,9 @@ def test_the_readme_s_layer_examples(monkeypatch):
         values["model"].history.history["accuracy"][-1] > 0.5
         and "agent_loss" in values["model"].history.history
     )
+    values["model"](values["inputs"][:3])
+    paths = common.draw_connections(values["layer"].trace, tmp_path / "connections")
+    assert len(paths) == 9  # three files for each row
 
 
 def test_the_readme_is_short():
