@@ -218,16 +218,15 @@ def build(config: LanguageConfig) -> Experiment:
 def load(run_dir: str, checkpoint_file: str = "", **changes: Any) -> Trained:
     """Flags, network and vocabulary of a run; see `load_run`."""
 
-    def make(config: LanguageConfig) -> LanguageModel:
-        found = ()
+    def make(config: LanguageConfig) -> tuple[LanguageModel, Vocabulary]:
+        vocabulary, found = Vocabulary.load(pathlib.Path(run_dir, VOCABULARY)), ()
         if config.output == "suffix":
             found = suffixes.decoded(Vocabulary.load(pathlib.Path(run_dir, suffixes.FILE)))
         if config.model == "mixed":
             found = Vocabulary.load(pathlib.Path(run_dir, word_tree.FILE))
-        return make_model(config, Vocabulary.load(pathlib.Path(run_dir, VOCABULARY)), found)
+        return make_model(config, vocabulary, found), vocabulary
 
-    config, model = load_run(run_dir, LanguageConfig, make, checkpoint_file, **changes)
-    vocabulary = Vocabulary.load(pathlib.Path(run_dir, VOCABULARY))
+    config, model, vocabulary = load_run(run_dir, LanguageConfig, make, checkpoint_file, **changes)
     return Trained(config, make_trainer(model, config), vocabulary)
 
 

@@ -218,15 +218,13 @@ def build(config: NERConfig) -> Experiment:
 def load(run_dir: str, checkpoint_file: str = "", **changes: Any) -> Trained:
     """Flags, network and encoder of a run; see `load_run`."""
 
-    encoders = []
+    def make(config: NERConfig) -> tuple[NERModel, reader.Encoder]:
+        encoder = reader.Encoder.load(pathlib.Path(run_dir, ENCODER))
+        return NERModel(config, encoder), encoder
 
-    def make(config: NERConfig) -> NERModel:  # called once the run is known to be one
-        encoders.append(reader.Encoder.load(pathlib.Path(run_dir, ENCODER)))
-        return NERModel(config, encoders[0])
-
-    config, model = load_run(run_dir, NERConfig, make, checkpoint_file, **changes)
+    config, model, encoder = load_run(run_dir, NERConfig, make, checkpoint_file, **changes)
     trainer = make_trainer(model, config, None, STEPS_PER_CALL, many_shapes=True)
-    return Trained(config, trainer, encoders[0])
+    return Trained(config, trainer, encoder)
 
 
 def train(config: NERConfig) -> None:

@@ -76,7 +76,11 @@ def load(run_dir: str, checkpoint_file: str = "", **changes: Any) -> Trained:
 
     See `load_run`.
     """
-    config, model = load_run(run_dir, NumberConfig, NumberModel, checkpoint_file, **changes)
+
+    def make(config: NumberConfig) -> tuple[NumberModel, None]:
+        return NumberModel(config), None
+
+    config, model, _ = load_run(run_dir, NumberConfig, make, checkpoint_file, **changes)
     return Trained(config, make_trainer(model, config))
 
 

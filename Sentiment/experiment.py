@@ -180,15 +180,13 @@ def class_names(config: SentimentConfig, run_dir: str) -> tuple[str, ...]:
 def load(run_dir: str, checkpoint_file: str = "", **changes: Any) -> Trained:
     """Flags, network and vocabulary of a run; see `load_run`."""
 
-    vocabularies = []
+    def make(config: SentimentConfig) -> tuple[SentimentModel, Vocabulary]:
+        vocabulary = Vocabulary.load(pathlib.Path(run_dir, VOCABULARY))
+        return make_model(config, vocabulary, len(class_names(config, run_dir))), vocabulary
 
-    def make(config: SentimentConfig) -> SentimentModel:  # called once the run is known to be one
-        vocabularies.append(Vocabulary.load(pathlib.Path(run_dir, VOCABULARY)))
-        return make_model(config, vocabularies[0], len(class_names(config, run_dir)))
-
-    config, model = load_run(run_dir, SentimentConfig, make, checkpoint_file, **changes)
+    config, model, vocabulary = load_run(run_dir, SentimentConfig, make, checkpoint_file, **changes)
     trainer = make_trainer(model, config, None, STEPS_PER_CALL, many_shapes=True)
-    return Trained(config, trainer, vocabularies[0])
+    return Trained(config, trainer, vocabulary)
 
 
 def train(config: SentimentConfig) -> None:

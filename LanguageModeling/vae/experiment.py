@@ -140,15 +140,14 @@ def build(config: VAEConfig) -> Experiment:
 
 def load(run_dir: str, checkpoint_file: str = "", **changes: Any) -> Trained:
     """Flags, network and vocabulary of a run; see `load_run`."""
-    vocabularies = []
 
-    def make(config: VAEConfig) -> SentenceVAE:  # called once the run is known to be one
-        vocabularies.append(Vocabulary.load(pathlib.Path(run_dir, VOCABULARY)))
-        return make_model(config, vocabularies[0])
+    def make(config: VAEConfig) -> tuple[SentenceVAE, Vocabulary]:
+        vocabulary = Vocabulary.load(pathlib.Path(run_dir, VOCABULARY))
+        return make_model(config, vocabulary), vocabulary
 
-    config, model = load_run(run_dir, VAEConfig, make, checkpoint_file, **changes)
+    config, model, vocabulary = load_run(run_dir, VAEConfig, make, checkpoint_file, **changes)
     trainer = make_trainer(model, config, None, STEPS_PER_CALL, many_shapes=True)
-    return Trained(config, trainer, vocabularies[0])
+    return Trained(config, trainer, vocabulary)
 
 
 def homotopy(model: SentenceVAE, first: np.ndarray, last: np.ndarray, n: int = 6) -> np.ndarray:

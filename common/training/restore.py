@@ -35,10 +35,12 @@ def load_run(
     make_model: Callable,
     checkpoint_file: str = "",
     **changes: Any,
-) -> tuple[Any, keras.Model]:
-    """The flags and the model of a run, with the weights of its best epoch or of `checkpoint_file`.
+) -> tuple[Any, keras.Model, Any]:
+    """Flags, model and encoder of a run, with the weights of its best epoch or `checkpoint_file`.
 
-    `make_model` makes a model from the flags. `changes`: flags other than the run's; None for its.
+    `make_model` makes a model from the flags, and returns it with what encodes its inputs, or None;
+    it is called once the run is known to be one. `changes`: flags other than the run's; None for
+    the run's.
 
     Raises:
         InputError: no run there, no intact checkpoint, or one of another model; a change that it
@@ -60,9 +62,9 @@ def load_run(
         )
     _, arrays, _ = checkpoint.load(checkpoint_file or best)
     set_precision(config)
-    model = make_model(config)
+    model, encoder = make_model(config)
     restore(model.variables, arrays)
-    return config, model
+    return config, model, encoder
 
 
 def keep_encoder(encoder: Any, run_dir: str | os.PathLike, name: str) -> None:
