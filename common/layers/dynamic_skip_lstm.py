@@ -19,7 +19,7 @@ from .k_state_layer import KStateLSTM
 class DynamicSkipLSTM(KStateLSTM):
     """LSTM with dynamic skip connections (Gui et al. 2019).
 
-    `keras.layers.RNN(DynamicSkipLSTMCell(...))`, several times faster:
+    `keras.layers.RNN(DynamicSkipLSTMCell(...))`, faster and in less memory:
 
         s_t    = stop_gradient([x_t ; h_{t-1}])
         pi_t   = softmax(W2 tanh(W1 s_t + b1) + b2),   k_t ~ Categorical(pi_t) in {1..K}
