@@ -12,7 +12,7 @@ from .k_state_layer import KStateLSTM
 
 @keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
 class FixedSkipLSTM(KStateLSTM):
-    """`keras.layers.RNN(FixedSkipLSTMCell(...))`, several times faster.
+    """`keras.layers.RNN(FixedSkipLSTMCell(...))`, faster and in less memory.
 
     Each step connects to the state of `skip` steps ago.
 
@@ -40,7 +40,7 @@ class FixedSkipLSTM(KStateLSTM):
 
 @keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
 class RandomSkipLSTM(KStateLSTM):
-    """`keras.layers.RNN(RandomSkipLSTMCell(...))`, several times faster.
+    """`keras.layers.RNN(RandomSkipLSTMCell(...))`, faster and in less memory.
 
     Each step connects to a random one of its K past states.
 
