@@ -72,15 +72,14 @@ def norms(probe: Probe) -> np.ndarray:
     if isinstance(probe.layer, RandomSkipLSTM):  # one for each step, where its cell has one for all
         probe.layer(probe.inputs)
         distances = probe.layer.trace.distances
-    states, h, nudges = cell.get_initial_state(batch_size=tf.shape(probe.inputs)[0]), None, []
-    states = list(states) if isinstance(states, list | tuple) else [states]
+    states, nudges = cell.get_initial_state(batch_size=tf.shape(probe.inputs)[0]), []
     with tf.GradientTape() as tape:
         for t in range(n_steps):
             if distances is None:
                 h, states = cell(probe.inputs[:, t], states)
             else:
                 h, states = cell.step(probe.inputs[:, t], states, distances[:, t])
-            states = list(states) if isinstance(states, list | tuple) else [states]
+            states = tf.nest.flatten(states)
             places = _places(h, states)
             nudge = tf.zeros_like(h)
             tape.watch(nudge)

@@ -1,6 +1,6 @@
 """The summary in README and page: a row with the main results of each of the paper's tables."""
 
-from experiments import paired, read_results, selection, sentences
+from experiments import read_results, selection, sentences
 from experiments.tables import SUMMARY, TABLES
 
 TITLES = (
@@ -37,11 +37,8 @@ def rows() -> list[list[str]]:
 def _beside_the_lstm(key: str, name: str, label: str = "") -> str:
     """A row's value and, if both were run with two seeds or more, its difference to the LSTM."""
     metric = SUMMARY[key][0]
-    _, _, decimals, _ = next(one for one in TABLES[key].metrics if one[0] == metric)
-    found = paired.difference(key, name, "lstm", metric)
-    difference = found.text(decimals) if found else ""
     value = read_results.mean_and_seeds(key, name, metric) + label
-    return "; ".join(filter(None, [value, difference]))
+    return "; ".join(filter(None, [value, sentences.verdict(key, name, "lstm", metric).amount]))
 
 
 def text() -> str:

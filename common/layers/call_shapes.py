@@ -35,6 +35,13 @@ def mask_of_steps(mask: tf.Tensor | None, sequences: tf.Tensor) -> tf.Tensor | N
     return mask
 
 
+def mask_of_loop(mask: tf.Tensor | list | None, sequences: tf.Tensor) -> tf.Tensor | None:
+    """The same in the loop of `keras.layers.RNN`, where Keras may have it in a list."""
+    if mask is None:
+        return None
+    return mask_of_steps(tf.convert_to_tensor(tf.nest.flatten(mask)[0]), sequences)
+
+
 def of_symbols(
     sequences: tuple, initial_state: list | tuple | None, **of_steps: tuple | None
 ) -> dict:

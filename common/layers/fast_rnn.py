@@ -12,7 +12,7 @@ from ..cells.settings import Settings
 from ..ops.hoisted import HoistedRecurrence, Inputs
 from ..ops.products import wide
 from ..ops.sequence_gradient import slow_in_xla
-from .call_shapes import mask_of_steps
+from .call_shapes import mask_of_loop
 from .compaction import Compaction
 
 
@@ -50,8 +50,7 @@ class HoistedRNN(keras.layers.RNN):
         levels = self.levels()
         if not levels:
             return super().inner_loop(sequences, initial_state, mask, training)
-        if mask is not None:  # Keras may have it in a list
-            mask = mask_of_steps(tf.convert_to_tensor(tf.nest.flatten(mask)[0]), sequences)
+        mask = mask_of_loop(mask, sequences)
         if self.go_backwards:
             sequences = tf.reverse(sequences, [1])
             mask = None if mask is None else tf.reverse(mask, [1])

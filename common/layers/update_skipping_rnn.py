@@ -8,7 +8,7 @@ import tensorflow as tf
 from ..cells.arguments import RNNArguments
 from ..cells.checks import price
 from ..cells.skip_lstm import UpdateSkippingCell, n_updates
-from .call_shapes import mask_of_steps
+from .call_shapes import mask_of_loop
 from .fast_rnn import FastRNN
 
 
@@ -74,8 +74,7 @@ class UpdateSkippingRNN(FastRNN):
     ) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
         """`FastRNN`'s loop, the count starting anew."""
         self.hold()
-        if mask is not None:
-            mask = mask_of_steps(tf.convert_to_tensor(tf.nest.flatten(mask)[0]), sequences)
+        mask = mask_of_loop(mask, sequences)
         *rest, count = initial_state
         last, outputs, states = super().inner_loop(
             sequences, [*rest, tf.zeros_like(count)], mask, training
