@@ -2,6 +2,7 @@
 
 from experiments.tables.table import (
     ATTENTION,
+    CONTROL,
     FIXED_3,
     FIXED_5,
     MIXED,
@@ -84,7 +85,7 @@ _TUNED_ROWS = {
     name: (_NER_ROWS | trial(5))[name]
     for name in (
         "lstm",
-        "random_skip_lamda0.5",
+        CONTROL,
         "attention_lamda0.5",
         "straight_through_lamda0.5",
     )
@@ -136,7 +137,7 @@ NER = {
         "Named-entity recognition, CoNLL-2003: F1 (%)",
         "NER",
         _F1,
-        _NER_ROWS,
+        {**_NER_ROWS, CONTROL: trial(5)[CONTROL]},
         {"preset": "paper", **MIXTURE},
         data="conll2003",
         vectors=_GLOVE,

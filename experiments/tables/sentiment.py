@@ -3,6 +3,7 @@
 from experiments.tables.table import (
     ACCURACY,
     ATTENTION,
+    CONTROL,
     FIXED_3,
     FIXED_5,
     LSTM,
@@ -89,7 +90,7 @@ _TEN_STATES = {
 
 _TUNED_ROWS = {
     name: (_IMDB_ROWS | _IMDB_TRIAL)[name]
-    for name in ("lstm", "random_skip_lamda0.5", "attention", "straight_through")
+    for name in ("lstm", CONTROL, "attention", "straight_through")
 }
 
 _WORD2VEC = "embeddings/googlenews_w2v_300d_8000w.npz"
@@ -214,7 +215,7 @@ SENTIMENT = {
         "Sentiment, IMDB: accuracy (%)",
         "Sentiment",
         ACCURACY,
-        _IMDB_ROWS,
+        {**_IMDB_ROWS, CONTROL: _IMDB_TRIAL[CONTROL]},
         {"preset": "paper", "dataset": "imdb", **MIXTURE},
         data="imdb",
         vectors=_WORD2VEC,

@@ -70,6 +70,7 @@ LITERAL = {
     "entropy_decay": 1.0,
 }
 FIXED_3, FIXED_5 = "fixed skip 3", "fixed skip 5"
+CONTROL = "random_skip_lamda0.5"  # name of the row of a trial that controls learned connections
 
 
 def trial(n_actions: int) -> dict[str, Row]:
@@ -82,7 +83,7 @@ def trial(n_actions: int) -> dict[str, Row]:
         "lstm_mc_dropout": Row(
             "LSTM, masks of dropout in the mixture (control)", {"cell": "lstm", "mc_dropout": True}
         ),
-        "random_skip_lamda0.5": Row(
+        CONTROL: Row(
             f"random skips, {connections} (control)", {"cell": "random_skip", "lamda": 0.5}
         ),
         "attention_lamda0.5": Row(f"{ATTENTION}, lamda 0.5", {"cell": "attention", "lamda": 0.5}),
