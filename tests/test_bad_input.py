@@ -14,6 +14,7 @@ import sys
 import numpy as np
 import pytest
 from helpers import tiny_runs
+from helpers.marks import LONG
 
 from common.training import checkpoint
 
@@ -700,7 +701,10 @@ def test_data_that_has_changed(train, data, file, place, tmp_path, capsys, monke
     assert {key for key in after if after[key] != before.get(key)} == {"flags.json"}
 
 
-@pytest.mark.parametrize("task, data", [(LM, "words"), (NER, "tags"), (SENT, "trees")])
+@pytest.mark.parametrize(
+    "task, data",
+    [(LM, "words"), pytest.param(NER, "tags", marks=LONG), pytest.param(SENT, "trees", marks=LONG)],
+)
 def test_data_that_has_moved(task, data, place, tmp_path, capsys, monkeypatch):
     """A run whose data are not where its flags say, seen from here, is evaluated with --data_dir,
     as its error says.

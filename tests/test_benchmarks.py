@@ -146,6 +146,7 @@ def results(tmp_path, monkeypatch):
     return tmp_path
 
 
+@LONG
 def test_results_are_written_and_shown(results, monkeypatch):
     monkeypatch.setattr(report, "BENCHMARKS", results)
     text = report.speed()

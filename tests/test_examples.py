@@ -8,7 +8,7 @@ import sys
 
 import pytest
 import tensorflow as tf
-from helpers.marks import LONG
+from helpers.marks import LONG, long_but
 
 import common
 
@@ -26,7 +26,7 @@ def results(printed: str) -> dict[str, float]:
 
 
 @pytest.mark.filterwarnings("ignore:Even though the `tf.config")
-@pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.parametrize("name", long_but(EXAMPLES[:1], EXAMPLES))
 def test_runs(name, root, monkeypatch, capsys):
     source = (root / "examples" / f"{name}.py").read_text(encoding="utf-8")
     changes = 0

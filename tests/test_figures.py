@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from helpers import stand_in_results, tiny_runs
+from helpers.marks import LONG
 
 from common.cells.dynamic_skip import DynamicSkipLSTMCell
 from common.config import parse
@@ -269,6 +270,7 @@ def test_gradients_through_random_distances_are_those_of_the_layer(monkeypatch):
     np.testing.assert_allclose(outputs[0], expected, atol=1e-6)
 
 
+@LONG
 def test_gradients_before_training(tiny, tmp_path):
     """These runs were not trained; an LSTM that forgets half at each step reaches less far back."""
     runs = []

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers.marks import long_but
 
 from common.config import parse
 from common.data.text import Vocabulary
@@ -279,7 +280,7 @@ def test_weights_can_be_taken_from_another_run(trained, corpus, tmp_path):
         )
 
 
-@pytest.mark.parametrize("model", ["word", "char"])
+@pytest.mark.parametrize("model", long_but(["word"], ["word", "char"]))
 def test_weights_of_a_run_with_other_words_are_refused(model, corpus, tmp_path, monkeypatch):
     """Of as many, which fit: in a run's folder and for its checkpoints, of which only copies
     elsewhere say nothing.

@@ -18,6 +18,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers.marks import LONG
 
 from common import files
 from common.config import RunConfig, main, setting
@@ -200,6 +201,7 @@ def whole(tmp_path_factory):
 # ------------------------------------------------------------------------------ cut off and gone on
 
 
+@LONG
 def test_signals_end_a_process_that_goes_on_later(root, whole, tmp_path):
     """SIGTERM in the second epoch, then to the end; bit for bit."""
     run_dir = tmp_path / "run"

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers.marks import LONG
 
 from common.config import parse
 from common.data import bucketing
@@ -134,6 +135,7 @@ def test_weights_of_the_paper_s_network():
     ) + 2 * direction + n_tags * 401 + n_tags * (n_tags + 2)
 
 
+@LONG
 def test_a_plain_lstm_with_other_flags(data, tmp_path):
     flags = ["--cell=lstm", "--scheme=BIO", "--notrain_vectors", "--max_train_steps=2"]
     found = loop.run(
@@ -436,6 +438,7 @@ def test_brackets():
     assert tagging.bracketed(words, tags) == "[PER Anna Smith] left [ORG Siemens] ."
 
 
+@LONG
 def test_all_scripts_from_another_directory(root, trained, data, tmp_path, monkeypatch, capsys):
     def script(name, *arguments, typed=""):
         """What a script prints; in this process, since starting TensorFlow takes longest."""

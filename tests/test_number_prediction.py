@@ -10,6 +10,7 @@ import xml.etree.ElementTree
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers.marks import long_but
 
 from common.config import parse
 from common.data import bucketing
@@ -86,7 +87,7 @@ def test_the_last_step_looks_where_the_index_points(learned):
     assert (np.argmax(found.last_step, 1) == 9 - np.arange(10)).mean() >= 0.7
 
 
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", long_but(("paper", "released"), PRESETS))
 def test_presets(preset, tmp_path):
     made = train(tmp_path / "run", *TINY, f"--preset={preset}", "--max_train_steps=3")
     assert made["epochs"] == 1 and made["flags"]["preset"] == preset

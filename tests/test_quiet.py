@@ -9,6 +9,7 @@ import sys
 
 import pytest
 from helpers import tiny_runs
+from helpers.marks import LONG
 
 from common.config import quiet
 
@@ -89,6 +90,7 @@ def test_what_is_kept():
     assert everything.stdout == b""
 
 
+@LONG
 def test_a_run_begins_with_its_own_words(tmp_path):
     arguments = tiny_runs.arguments("NumberPrediction", tmp_path)
     done = run(

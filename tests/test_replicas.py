@@ -14,15 +14,13 @@ from common.ops import replicas
 from common.training.strategy import Workers, _cluster
 
 
+@LONG
 @pytest.mark.parametrize(
     "tasks",
     [
         "words",
-        pytest.param(
-            "numbers tags texts mixed numbers_random_skip numbers_skip_lstm tags_skip_lstm"
-            " texts_skip_lstm fit fit_masked",
-            marks=LONG,
-        ),
+        "numbers tags texts mixed numbers_random_skip numbers_skip_lstm tags_skip_lstm"
+        " texts_skip_lstm fit fit_masked",
     ],
 )
 def test_two_devices_train_the_weights_of_one(tasks, root, tmp_path):

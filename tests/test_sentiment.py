@@ -368,6 +368,7 @@ def test_a_run_that_was_cut_off_among_batches_of_several_shapes_ends_the_same(
 # -------------------------------------------------------------------------------------------- tools
 
 
+@LONG
 def test_all_scripts_from_another_directory(root, trained, data, tmp_path, monkeypatch, capsys):
     def script(name, *arguments, typed=""):
         """What a script prints; in this process, since starting TensorFlow takes longest."""
