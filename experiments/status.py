@@ -1,11 +1,11 @@
 """The state of every table: finished and running runs, and the hours left."""
 
-import json
 import pathlib
 import statistics
 from collections.abc import Callable, Sequence
 
 from common.training.provenance import hardware
+from common.training.run_directory import RunDirectory
 from experiments import launchers, paired, read_results, selection, tables
 from experiments.tables import TABLES
 
@@ -105,13 +105,7 @@ def _finished(name: str, row: str) -> list[dict]:
 
 def _hours_spent(run_dir: pathlib.Path) -> float:
     """Hours of the epochs that a run has finished."""
-    path = run_dir / "metrics.jsonl"
-    if not path.exists():
-        return 0.0
-    whole = [
-        line for line in path.read_bytes().splitlines(keepends=True) if line.endswith(b"\n")
-    ]  # one may be half-written
-    return sum(json.loads(line).get("seconds", 0.0) for line in whole) / 3600
+    return sum(one.get("seconds", 0.0) for one in RunDirectory(run_dir).read_metrics()) / 3600
 
 
 def table(name: str) -> str:

@@ -71,6 +71,19 @@ def test_what_is_committed_is_what_the_results_say():
     assert report.SPEED.read_text(encoding="utf-8") == report.speed(), again
 
 
+def test_numbers_in_prose_are_those_of_the_results():
+    """README and RELEASE.md say in a sentence how far the paper's formula and the preset get."""
+    literal, preset = (
+        read_results.mean_and_seeds("numbers11", name, "test_accuracy_sampled").rpartition(" (")[0]
+        for name in ("literal_lamda0.5", "dynamic_skip_lamda0.5")
+    )
+    release = (report.RESULTS.parent / "RELEASE.md").read_text(encoding="utf-8")
+    assert f"it reaches {literal.replace(' 0.', ' .')} %" in release
+    assert f"and the preset {preset.partition(' ')[0]} (" in release
+    readme = report.README.read_text(encoding="utf-8")
+    assert f"reaches {float(literal.partition(' ')[0]):.1f} at T = 11" in readme
+
+
 def test_the_page_is_written_where_it_is_asked_for(three_seeds, tmp_path, capsys):
     path = tmp_path / "new" / "page.html"
     report.run(report.ReportConfig(html=True, out=str(path)))

@@ -288,6 +288,9 @@ def test_every_table_is_listed(own_tables, capsys, monkeypatch, file, lock):
     assert lines["all"] == ["1", "1", "2", "0", "3.5"]  # recall's run is one of numbers11
     other.stdin.close()
     other.wait()
+    metrics.write_text('{"seconds"\n{"seconds": 800.0}\n')
+    with pytest.raises(InputError, match="b-seed0/metrics.jsonl, line 1: expected a JSON object"):
+        experiments.run_tables(listed)
     metrics.unlink()
     # then by the table
     monkeypatch.setattr(

@@ -24,7 +24,7 @@ from common.ops.random import fold
 from common.training.compiled_steps import EVALUATE, TRAIN, Trainer
 from common.training.make_trainer import count_weights, make_trainer, set_precision
 from common.training.provenance import describe_start
-from common.training.restore import arrays_of
+from common.training.restore import by_name
 from common.training.task_model import NamedTensors
 from LanguageModeling import reader
 from LanguageModeling.model import LanguageModel
@@ -50,8 +50,7 @@ def export(config: ExportConfig) -> dict[str, Module]:
         model.embedding.distinct = False  # XLA wants to know how many there are
     optimizer = keras.optimizers.SGD(config.learning_rate, weight_decay=config.weight_decay or None)
     trainer = make_trainer(model, config, optimizer)
-    every = [*model.variables, *trainer.optimizer.variables]
-    variables = dict(zip(arrays_of(every), every, strict=True))
+    variables = by_name([*model.variables, *trainer.optimizer.variables])
     functions = programs(config, trainer, texts)
     modules = {
         name: hlo_module.make_module(*program, variables, name)

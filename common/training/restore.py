@@ -83,10 +83,10 @@ def keep_encoder(encoder: Any, run_dir: str | os.PathLike, name: str) -> None:
     encoder.save(path)
 
 
-def arrays_of(variables: list) -> dict[str, np.ndarray]:
+def by_name(variables: list) -> dict[str, Any]:
     """Variables by their names in a checkpoint: `variable/PLACE/PATH`."""
     # Without the first part of the path, a name that Keras numbers within a process.
-    return {f"variable/{i}/{v.path.split('/', 1)[-1]}": v.numpy() for i, v in enumerate(variables)}
+    return {f"variable/{i}/{v.path.split('/', 1)[-1]}": v for i, v in enumerate(variables)}
 
 
 def restore(variables: list, arrays: dict[str, np.ndarray]) -> None:

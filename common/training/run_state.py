@@ -13,7 +13,7 @@ from . import checkpoint
 from .compiled_steps import Trainer
 from .experiment import Experiment, Records
 from .metrics import add
-from .restore import arrays_of, restore
+from .restore import by_name, restore
 from .run_directory import RunDirectory
 from .strategy import Workers
 
@@ -90,7 +90,7 @@ class RunState:
 
     def _arrays(self) -> dict[str, np.ndarray]:
         """The weights, the optimizer's variables and what is carried, by name in the checkpoint."""
-        arrays = arrays_of(self.variables)
+        arrays = {name: v.numpy() for name, v in by_name(self.variables).items()}
         # NumPy has no bfloat16: stored in 32 bits, which loses nothing either way.
         carried = [
             a if a.dtype != tf.bfloat16 else tf.cast(a, tf.float32)
