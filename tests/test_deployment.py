@@ -30,7 +30,7 @@ def numbers(*shape):
     return np.random.default_rng(1).normal(size=shape).astype(np.float32)
 
 
-def test_step_by_step():
+def test_step_by_step(tmp_path):
     """All kinds of layers, in other models and both directions, with masks and states."""
     keras.utils.set_random_seed(0)
     h = keras.Input([None, 6])
@@ -55,6 +55,10 @@ def test_step_by_step():
     assert not any(isinstance(one, KStateLSTM) for one in made._flatten_layers())
     inputs = np.array([[3, 1, 4, 1, 5, 0, 0], [2, 7, 1, 8, 2, 8, 1]])
     for ours, theirs in zip(model(inputs), made(inputs), strict=True):
+        assert theirs.numpy() == pytest.approx(ours.numpy(), abs=1e-6)
+    made.save(tmp_path / "made.keras")
+    again = keras.models.load_model(tmp_path / "made.keras")(inputs)
+    for ours, theirs in zip(made(inputs), again, strict=True):
         assert theirs.numpy() == pytest.approx(ours.numpy(), abs=1e-6)
     assert len(made.losses) == 1 and len(made.trainable_weights) == len(model.trainable_weights)
     for weight in made.weights:  # it has weights of its own
@@ -127,6 +131,20 @@ def stateful_window():
     return keras.Sequential([keras.Input(batch_shape=[2, 7, 3]), layer])
 
 
+def called(*args, **kwargs):
+    """A model in which a layer is called with more than sequences."""
+    x, distances = keras.Input([7, 3]), keras.Input([7], dtype="int32")
+    given = {name: distances if name == "distances" else value for name, value in kwargs.items()}
+    skips = common.DynamicSkipLSTM(4, n_actions=3, history="window")
+    return keras.Model([x, distances], skips(x, *args, **given))
+
+
+def given_without_a_name():
+    x, h, c = keras.Input([7, 3]), keras.Input([4]), keras.Input([4])
+    skips = common.DynamicSkipLSTM(4, n_actions=3, history="window")
+    return keras.Model([x, h, c], skips(x, [h, c]))
+
+
 class Subclass(keras.Model):
     """Whose layers nobody can see."""
 
@@ -140,11 +158,21 @@ class Subclass(keras.Model):
         (stateful_window, "is given, returns or keeps its states"),
         (of_window, "is given, returns or keeps its states"),
         (lambda: of_window(L.Bidirectional, 4), "is given, returns or keeps its states"),
+        (given_without_a_name, "is given, returns or keeps its states"),
+        (lambda: called(distances=None), "received 'dynamic_skip_lstm.*' with distances: make"),
+        (lambda: called(greedy=True), "received 'dynamic_skip_lstm.*' with greedy: make"),
+        (lambda: of(common.RandomSkipLSTM(4)), "'random_skip_lstm.*', which draws a distance for"),
+        (lambda: of(L.Bidirectional(common.RandomSkipLSTM(4))), "which draws a distance for each"),
     ],
 )
 def test_what_cannot_go_step_by_step(make, message):
     with pytest.raises(ValueError, match=message):
         common.step_by_step(make())
+
+
+def test_of_one_state_nothing_is_drawn():
+    model, x = of(common.RandomSkipLSTM(4, n_actions=1)), numbers(2, 7, 3)
+    assert common.step_by_step(model)(x).numpy() == pytest.approx(model(x).numpy(), abs=1e-6)
 
 
 def test_states_of_another_shape_are_refused():
@@ -211,6 +239,20 @@ def test_an_unrolled_layer_goes_to_tflite_as_keras_has_it(tmp_path):
     assert found == pytest.approx(model(x).numpy(), abs=1e-6)
 
 
+def test_outputs_may_be_true_or_false(tmp_path):
+    x = keras.Input([4, 3])
+    model = keras.Model(x, L.Dense(2)(x) > 0)
+    common.export(model, tmp_path / "m.tflite")
+    assert (tmp_path / "m.tflite").exists()
+
+
+class Draws(L.Layer):
+    """With an operation that no converter knows."""
+
+    def call(self, x):
+        return x + tf.random.stateless_uniform(tf.shape(x), [1, 2])
+
+
 @pytest.mark.filterwarnings("ignore:In the future `np.object`:FutureWarning:keras")
 def test_onnx(model, tmp_path):
     reason = "no ONNX here: make extra-export, then python -m pytest --last-skipped"
@@ -222,14 +264,14 @@ def test_onnx(model, tmp_path):
         x = numbers(*shape)
         (found,) = session.run(None, {session.get_inputs()[0].name: x})
         assert found == pytest.approx(model(x).numpy(), abs=1e-6)
-    with pytest.raises(ValueError, match=r"converts to \.onnx, found: .*StatelessRandomUniformInt"):
-        common.export(of(common.RandomSkipLSTM(4)), tmp_path / "other.onnx")
+    with pytest.raises(ValueError, match=r"converts to \.onnx, found: .*StatelessRandom"):
+        common.export(of(Draws()), tmp_path / "other.onnx")
     assert not (tmp_path / "other.onnx").exists()
 
 
 def test_nothing_is_written_where_a_file_would_be_wrong(model, monkeypatch, tmp_path):
     with pytest.raises(ValueError, match=r"converts to \.tflite, found: .*StatelessRandomGetKey"):
-        common.export(of(common.RandomSkipLSTM(4)), tmp_path / "a.tflite")
+        common.export(of(Draws()), tmp_path / "a.tflite")
     monkeypatch.setattr(deployment, "_convert", lambda model, file, size: file.write_bytes(b"x"))
     monkeypatch.setattr(deployment, "_run_tflite", lambda *_: [np.full([1, 2], np.nan)])
     with pytest.raises(ValueError, match="computes what the model does, found a difference of nan"):

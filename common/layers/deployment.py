@@ -5,6 +5,7 @@ cells under `keras.layers.RNN` compute the same, of operations that both know: `
 that change. A SavedModel needs none of this: `model.export(folder)`, Keras' own, writes one.
 """
 
+import inspect
 import logging
 import os
 import pathlib
@@ -17,6 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from ..cells.checks import whole_number
+from ..cells.random_skip import RandomSkipLSTMCell
 from ..errors import one_line
 from ..files import atomic_write
 from .fast_rnn import HoistedRNN
@@ -47,7 +49,7 @@ def step_by_step(model: keras.Model) -> keras.Model:
 
     Raises:
         ValueError: another kind of model; a layer whose inference is random, whose states have
-            other shapes than its cell's, or that returns its connections.
+            other shapes than its cell's, that is given distances or returns its connections.
 
     Example:
         ```python
@@ -68,8 +70,8 @@ def step_by_step(model: keras.Model) -> keras.Model:
 
 def _of_steps(layer: keras.layers.Layer, given_states: bool = False) -> keras.layers.Layer:
     """Another layer like this one. `given_states`: around it there is one that hands them on."""
-    calls = [node.arguments.kwargs for node in layer._inbound_nodes]
-    given_states |= any(call.get("initial_state") is not None for call in calls)
+    given = {name for node in layer._inbound_nodes for name in _arguments(layer, node)}
+    given_states |= "initial_state" in given
     if isinstance(layer, keras.Model):
         return step_by_step(layer)
     if isinstance(layer, keras.layers.Bidirectional):
@@ -91,10 +93,22 @@ def _of_steps(layer: keras.layers.Layer, given_states: bool = False) -> keras.la
             f"expected layers without return_trace=True, received {layer.name!r}: make the model"
             " without the connections, and give it the weights"
         )
+    for name in sorted(given & {"distances", "greedy", "seed"}):
+        raise ValueError(
+            "expected layers that are called with sequences, states and masks, received"
+            f" {layer.name!r} with {name}: make the model without it, so that the most probable"
+            " distances are taken"
+        )
     if cell.draws(training=False):
         raise ValueError(
             "expected layers that draw no random numbers at inference, received"
             f" {layer.name!r} with greedy=False: set greedy=True"
+        )
+    if isinstance(cell, RandomSkipLSTMCell) and cell.n_actions > 1:
+        raise ValueError(
+            "expected layers whose cells compute the same, received"
+            f" {layer.name!r}, which draws a distance for each step where its cell draws one for"
+            " all: model.export(folder) writes a SavedModel"
         )
     seen = layer.return_state or layer.stateful or given_states
     if seen and list(layer.state_size) != list(cell.state_size):
@@ -104,6 +118,15 @@ def _of_steps(layer: keras.layers.Layer, given_states: bool = False) -> keras.la
             " initial_state, return_state and stateful"
         )
     return _under_keras(layer)
+
+
+def _arguments(layer: keras.layers.Layer, node: Any) -> set[str]:
+    """What a layer is called with in a functional model, by name."""
+    given = node.arguments
+    if not isinstance(layer, keras.layers.RNN | keras.layers.Bidirectional):
+        return {*given.kwargs}
+    bound = inspect.signature(layer.call).bind_partial(*given.args, **given.kwargs).arguments
+    return {name for name, value in bound.items() if value is not None}
 
 
 def _kept(layer: keras.layers.Layer) -> dict:
@@ -179,7 +202,7 @@ def export(model: keras.Model, path: str | os.PathLike, batch_size: int = 1) -> 
             ) from error
         for one, other in zip(keras.tree.flatten(expected), found, strict=True):
             one = one.numpy()
-            difference = np.abs(one - other).max()
+            difference = np.abs(np.subtract(one, other, dtype=np.float64)).max()
             largest = np.abs(one).max(initial=1, where=np.isfinite(one))
             if not difference <= _TOLERANCE * largest:
                 raise ValueError(
