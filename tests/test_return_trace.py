@@ -78,3 +78,19 @@ def test_its_log_probabilities_train_an_agent(xla):
         return tape.gradient(loss, [w.value for w in skip.trainable_variables[3:]])
 
     assert all(np.abs(g).max() > 0 for g in gradients(X))
+
+
+def test_another_call_at_the_same_time_changes_nothing(monkeypatch):
+    """As where threads serve one model: `layer.trace` is the latest call's, the output its own."""
+    skip = layer(DynamicSkipLSTM)
+    expected, other = skip(X)[1]["probs"], skip(X[::-1])[1]["probs"]
+    theirs, record = skip.trace, skip._traces.record
+    assert not np.array_equal(expected, other)
+
+    def between(trace, training, **named):
+        record(trace, training, **named)
+        record(theirs, training, **named)
+
+    monkeypatch.setattr(skip._traces, "record", between)
+    np.testing.assert_array_equal(skip(X)[1]["probs"], expected)
+    np.testing.assert_array_equal(skip.trace.probs, other)

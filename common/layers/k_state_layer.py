@@ -204,7 +204,8 @@ class KStateLSTM(CellSettings, SequenceOutputs):
 
         past = self._read_states(initial_state)
         states, entries = self._recur(x, past, distances, greedy, training, seed)
-        self._traces.record(self._record(entries, order), training)
+        trace = self._record(entries, order)
+        self._traces.record(trace, training, heard=self.return_trace)
         if training and cell.waits_for_reward:
             states = State(*warn_unless(self._traces, IN_A_MODEL, states))
         final_state = self._write_states(states, order)
@@ -218,7 +219,7 @@ class KStateLSTM(CellSettings, SequenceOutputs):
             outputs = order.spread(outputs, hold=not self.zero_output_for_mask)
         found = [outputs if self.return_sequences else outputs[:, -1]]
         found += final_state if self.return_state else []
-        found += [self.trace.entries()] if self.return_trace else []
+        found += [trace.entries()] if self.return_trace else []
         return tuple(found) if len(found) > 1 else found[0]
 
     def _make_recurrence(self) -> Recurrence:

@@ -19,7 +19,7 @@ class _Call(NamedTuple):
 class Traces:
     """By replica, because these take turns, each with tensors of its own.
 
-    `heard` says whether anybody has ever read the trace of a call in training.
+    `heard` says whether anybody has ever read the trace of a call in training, or was given it.
     """
 
     def __init__(self):
@@ -28,8 +28,9 @@ class Traces:
         self._calls: dict[int, list[_Call]] = {}
         self._within: set[int] = set()
 
-    def record(self, trace: agent.Trace, training: bool) -> None:
+    def record(self, trace: agent.Trace, training: bool, heard: bool = False) -> None:
         """Keep this as the replica's latest trace; within a model's call those before it, too."""
+        self.heard = self.heard or (training and heard)
         before = self._calls[replicas.index()] if replicas.index() in self._within else []
         before = [one for one in before if not one.scratch]
         self._calls[replicas.index()] = [*before, _Call(trace, training, in_scratch_graph())]
