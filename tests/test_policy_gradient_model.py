@@ -337,7 +337,10 @@ def test_each_call_of_a_layer_counts():
         model.fit(texts, Y, epochs=1, verbose=0)
         assert np.abs(kernel.numpy() - before).max() > 1e-4
     made, record = [], layer._traces.record
-    layer._traces.record = lambda trace, training: [made.append(trace), record(trace, training)]
+    layer._traces.record = lambda trace, *a, **named: [
+        made.append(trace),
+        record(trace, *a, **named),
+    ]
     shown = model.train_on_batch(texts, Y, return_dict=True)
     value = -keras.losses.sparse_categorical_crossentropy(Y, model(texts), from_logits=True)
     assert len(made) == 6 and np.shape(value) == (B,)  # three in training, three behind it
@@ -731,6 +734,33 @@ def test_wrong_options_and_losses():
     model.compile("sgd", Whole())
     with pytest.raises(ValueError, match="Whole.* has no `call.y_true, y_pred.`: implement it"):
         losses_of(model, X, Y)
+
+
+@pytest.mark.parametrize("eagerly", [False, True])
+def test_a_number_under_the_name_of_the_agents_own_is_refused(eagerly):
+    """Keras would show one of the two, and callbacks would follow it."""
+    model = classifier()
+    mine = keras.metrics.SparseCategoricalCrossentropy("entropy", from_logits=True)
+    model.compile("sgd", CROSS_ENTROPY, metrics=[mine], run_eagerly=eagerly)
+    with pytest.raises(ValueError, match="entropy is what the agents' own is called in the logs"):
+        model.evaluate(X, Y, verbose=0)
+    inputs = keras.Input([T, D])
+    heads = {name: keras.layers.Dense(2)(skip()(inputs)) for name in ("agent", "other")}
+    model = PolicyGradientModel(inputs, heads)
+    model.compile("sgd", dict.fromkeys(heads, CROSS_ENTROPY), run_eagerly=eagerly)
+    with pytest.raises(ValueError, match="agent_loss is what the agents' own is called"):
+        model.fit(X, dict.fromkeys(heads, Y), verbose=0)
+
+
+@pytest.mark.parametrize("eagerly", [False, True])
+def test_rows_that_are_no_examples(eagerly):
+    """A layer over sequences that are folded into the batch has no loss for each of them."""
+    inputs = keras.Input([2, T, D])
+    each = skip()(keras.ops.reshape(inputs, [-1, T, D]))
+    model = PolicyGradientModel(inputs, keras.layers.Dense(2)(keras.ops.reshape(each, [-1, 2 * H])))
+    model.compile("sgd", CROSS_ENTROPY, run_eagerly=eagerly, jit_compile=False)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="call the layer through keras.layers"):
+        model.fit(np.stack([X, X], 1), Y, verbose=0)
 
 
 # All that Keras has, classes and functions, once each; no losses, not of such labels, not without

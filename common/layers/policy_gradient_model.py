@@ -17,7 +17,7 @@ from ..ops import replicas
 from ..ops.mixture import repeated
 from .dynamic_skip_lstm import DynamicSkipLSTM
 from .functional_class import check_tensors, functional_class
-from .rewards import agent_of, check_cells, heard_of, rewards_of
+from .rewards import agent_of, check_cells, check_names, heard_of, rewards_of
 
 
 def _option(name: str):
@@ -80,8 +80,9 @@ class PolicyGradientModel(WholeSignature, keras.Model):
 
     Raises:
         ValueError: an unknown option; other inputs and outputs than tensors; a compiled loss that
-            gives no value for each example; a `DynamicSkipLSTMCell` whose agent would never learn,
-            because it is not that of a `DynamicSkipLSTM`.
+            gives no value for each example; a metric called agent_loss or entropy; a
+            `DynamicSkipLSTMCell` whose agent would never learn, because it is not that of a
+            `DynamicSkipLSTM`.
 
     Example:
         ```python
@@ -198,6 +199,11 @@ class PolicyGradientModel(WholeSignature, keras.Model):
         """As `keras.Model.compile`."""
         super().compile(optimizer, loss, loss_weights, *args, **kwargs)
         self.loss_weights = loss_weights
+
+    def get_metrics_result(self) -> dict[str, tf.Tensor]:
+        """As of `keras.Model`."""
+        check_names(self.metrics, [self.agent_loss_tracker, self.entropy_tracker])
+        return super().get_metrics_result()
 
     def compile_from_config(self, config: dict) -> None:
         """Compile as the saved model was.

@@ -14,6 +14,12 @@ from ..ops.agent import Trace
 from ..ops.products import wide
 from .dynamic_skip_lstm import DynamicSkipLSTM
 
+_OTHER_ROWS = (
+    "the loss has another number of values than {} has sequences, so that its agent has no rewards:"
+    " call the layer through keras.layers.TimeDistributed in place of a reshape before it, or give"
+    ' it estimator="straight_through"'
+)
+
 
 def check_cells(layers: Sequence[keras.layers.Layer]) -> None:
     """Raise ValueError for an agent among all layers of a model of which nobody would hear."""
@@ -25,6 +31,18 @@ def check_cells(layers: Sequence[keras.layers.Layer]) -> None:
                 f"the agent of {cell.name} would never learn: use DynamicSkipLSTM in place of"
                 " keras.layers.RNN"
             )
+
+
+def check_names(metrics: Sequence[keras.metrics.Metric], own: list[keras.metrics.Metric]) -> None:
+    """Raise ValueError for a metric that is shown under the name of one of the agents' own."""
+    for metric in (one for one in metrics if not any(one is mine for mine in own)):
+        found = metric.result()  # of those that were compiled, by name
+        for name in found if isinstance(found, dict) else [metric.name]:
+            if name in [mine.name for mine in own]:
+                raise ValueError(
+                    f"{name} is what the agents' own is called in the logs: give this metric, or"
+                    " the output whose loss it is, another name"
+                )
 
 
 def heard_of(
@@ -150,7 +168,11 @@ def on_steps(rewards: list[tf.Tensor], mask: tf.Tensor, layer: keras.layers.RNN)
     for reward in rewards:
         reward = tf.cast(reward, mask.dtype)
         summed = tf.reduce_sum(reward, list(range(1, reward.shape.rank)))
-        at_last = losses.at_last_step(summed, mask)
+        same = tf.debugging.assert_equal(
+            tf.shape(summed)[0], tf.shape(mask)[0], _OTHER_ROWS.format(layer.name)
+        )
+        with tf.control_dependencies([] if same is None else [same]):
+            at_last = losses.at_last_step(tf.identity(summed), mask)
         if layer.return_sequences and reward.shape.is_compatible_with(mask.shape):
             # the graph may not know the length: both ways need a shape
             n, n_steps = tf.shape(reward)[1], tf.shape(mask)[1]
