@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers.marks import long_but
 
 from common.cells.attention import AttentionSkipLSTMCell
 from common.layers.attention_skip_lstm import AttentionSkipLSTM
@@ -61,7 +62,9 @@ CASES = [
 
 
 @pytest.mark.parametrize(
-    "case", CASES, ids=lambda c: "-".join(str(one) for one in (*c[:3], c.mode))
+    "case",
+    long_but([*CASES[:2], *CASES[3:5], CASES[6]], CASES),
+    ids=lambda c: "-".join(str(one) for one in (*c[:3], c.mode)),
 )
 def test_the_layer_is_the_cell(case):
     names = ("n_actions", "lamda", "observation", "layer_norm")

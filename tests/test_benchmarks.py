@@ -10,7 +10,7 @@ import time
 import numpy as np
 import pytest
 import tensorflow as tf
-from helpers.marks import LONG
+from helpers.marks import LONG, long_but
 
 from benchmarks import inference, layers, speed, systems, timing
 from benchmarks.networks import language_models, sentiment_networks, taggers
@@ -94,7 +94,7 @@ NETWORKS = {  # whose model is made where, and a tiny size without dropout
 }
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", long_but(list(NETWORKS)[1:], NETWORKS))
 def test_their_network_is_ours(name, monkeypatch):
     """With the same weights and without dropout it has the same loss, of padded texts too."""
     networks, model_class, flags = NETWORKS[name]

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from helpers.marks import LONG
+from helpers.marks import LONG, long_but
 
 from common.config import main, parse
 from common.data.text import Vocabulary
@@ -266,7 +266,7 @@ def test_text_from_a_run(trained, capsys):
     assert "<-" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("cell", ["lstm", "dynamic_skip", "attention"])
+@pytest.mark.parametrize("cell", long_but(["dynamic_skip"], ["lstm", "dynamic_skip", "attention"]))
 def test_every_weight_has_a_gradient(cell):
     vocabulary = Vocabulary(("<eos>", "the", "cat", "sees", "a", "dog"))
     model = lm_experiment.make_model(config(*TINY, f"--cell={cell}"), vocabulary)

@@ -11,6 +11,7 @@ import subprocess
 import keras
 import numpy as np
 import pytest
+from helpers.marks import long_but
 
 from common.config import from_dict
 from common.data.text import EOS, PADDING, UNKNOWN, Vocabulary
@@ -94,7 +95,7 @@ TEXTS = {
 }
 
 
-@pytest.mark.parametrize("task", TEXTS)
+@pytest.mark.parametrize("task", long_but(["NumberPrediction", "NER"], TEXTS))
 def test_every_text_is_read_as_if_alone(networks, task):
     network = networks(task)
     tokens = [network.tokenise(text) for text in TEXTS[task]]

@@ -224,6 +224,7 @@ def test_tflite(model, tmp_path):
         common.export(model, tmp_path / "other.tflite", batch_size=0)
 
 
+@LONG
 def test_an_unrolled_layer_goes_to_tflite_as_keras_has_it(tmp_path):
     """By `model.export`, of the built-in operations alone."""
     x = keras.Input([3, 3])

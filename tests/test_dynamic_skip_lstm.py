@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers.marks import LONG, long_but
 from oracles import numpy_skip_lstm as oracle
 
 from common.cells.dynamic_skip import DynamicSkipLSTMCell
@@ -126,12 +127,16 @@ CASES = [
 # Each of the framework's modes, each observation and history, K above T, with the estimator that
 # gives the agent the task's gradient too.
 STRAIGHT_THROUGH = [(CASES[n], "straight_through") for n in (3, 4, 7, 9, 10)]
+RARER = [(CASES[n], "policy_gradient") for n in (3, 5, 6)] + STRAIGHT_THROUGH[-1:]
 WIDE = [(CASES[n], "policy_gradient") for n in (1, 2, 8)] + STRAIGHT_THROUGH
 
 
 @pytest.mark.parametrize(
     "case, estimator",
-    [(case, "policy_gradient") for case in CASES] + STRAIGHT_THROUGH,
+    [
+        pytest.param(*one, marks=LONG if one in RARER else ())
+        for one in [(case, "policy_gradient") for case in CASES] + STRAIGHT_THROUGH
+    ],
     ids=lambda c: c if isinstance(c, str) else "-".join(str(one) for one in (*c[:4], c.mode)),
 )
 def test_layer_equals_numpy(case, estimator):
@@ -308,7 +313,9 @@ def test_what_an_agent_learns_from_in_any_model(estimator):
         }
 
 
-@pytest.mark.parametrize("case", [CASES[3], CASES[8]], ids=["carried", "window"])
+@pytest.mark.parametrize(
+    "case", long_but([CASES[3]], [CASES[3], CASES[8]]), ids=["carried", "window"]
+)
 def test_layer_equals_cell(case):
     """The two faces, each with the framework's gradient of its own: `cell.step` under
     keras.layers.RNN, and the layer.
@@ -378,7 +385,9 @@ def test_layer_equals_cell(case):
 
 @pytest.mark.parametrize(
     "case",
-    [("none", False), ("padded", False), ("padded", True)],
+    long_but(
+        [("none", False), ("padded", False)], [("none", False), ("padded", False), ("padded", True)]
+    ),
     ids=["plain", "masked", "backwards"],
 )
 def test_one_action_and_no_skip_are_keras_lstm(case):

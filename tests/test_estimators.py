@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers.marks import LONG
 
 from common.choices import ESTIMATORS
 from common.layers.dynamic_skip_lstm import DynamicSkipLSTM
@@ -79,7 +80,9 @@ def test_mean_over_all_draws(name, exact):
         ("eager", {"lamda": 0.4}),
         ("graph", {"observation": "mean", "lamda": 0.7}),
         ("xla", {"history": "window"}),
-        ("xla", {"layer_norm": True, "observation": "mean", "history": "window"}),
+        pytest.param(
+            "xla", {"layer_norm": True, "observation": "mean", "history": "window"}, marks=LONG
+        ),
     ],
 )
 def test_the_layer_s_gradient_is_the_cell_s(name, mode, options):

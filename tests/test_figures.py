@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from helpers import stand_in_results, tiny_runs
-from helpers.marks import LONG
+from helpers.marks import LONG, long_but
 
 from common.cells.dynamic_skip import DynamicSkipLSTMCell
 from common.config import parse
@@ -296,7 +296,7 @@ def test_gradients_before_training(tiny, tmp_path):
     assert f"; {ratio:.{0 if ratio >= 10 else 1}f} times {without}." in caption
 
 
-@pytest.mark.parametrize("task", ["LanguageModeling", "NER"])
+@pytest.mark.parametrize("task", long_but(["NER"], ["LanguageModeling", "NER"]))
 def test_gradients_of_a_run_that_reads_words(tiny, tmp_path, task):
     config = figure_gradients.GradientsConfig(
         runs=[tiny(task)], steps=3, n_texts=2, out=str(tmp_path / "g")
@@ -307,7 +307,9 @@ def test_gradients_of_a_run_that_reads_words(tiny, tmp_path, task):
     ) == pytest.approx(1)
 
 
-@pytest.mark.parametrize("other", [("LanguageModeling",), ("NumberPrediction", "--n_dev=9")])
+@pytest.mark.parametrize(
+    "other", [pytest.param(("LanguageModeling",), marks=LONG), ("NumberPrediction", "--n_dev=9")]
+)
 def test_gradients_of_runs_that_read_other_texts_are_refused(tiny, tmp_path, other):
     config = figure_gradients.GradientsConfig(
         runs=[tiny("NumberPrediction"), tiny(*other)], steps=3, out=str(tmp_path / "g")
@@ -319,6 +321,7 @@ def test_gradients_of_runs_that_read_other_texts_are_refused(tiny, tmp_path, oth
     assert not list(tmp_path.iterdir())
 
 
+@LONG
 def test_where_a_run_looks_and_how_far_its_words_go(tiny, tmp_path):
     numbers = figure_numbers.draw(
         figure_numbers.NumbersConfig(run_dir=tiny("NumberPrediction"), out=str(tmp_path / "n"))

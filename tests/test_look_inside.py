@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import pytest
 from helpers import tiny_runs
+from helpers.marks import LONG
 
 from common import AttentionSkipLSTM, DynamicSkipLSTM, FastLSTM
 from common.errors import InputError
@@ -154,6 +155,7 @@ def test_a_cell_that_counts_is_found_and_gates_that_saturate():
     assert shut.max() == 0 and opened.tolist() == [[0, 1, 0], [0, 1, 0], [0, 0, 0]]
 
 
+@LONG
 def test_a_run_is_read_as_it_is_evaluated_and_drawn(monkeypatch, tmp_path):
     text = "".join(chr(i) for i in range(32, 127)) + "\nf(a, 'b') # c\n" * 20
     (tmp_path / "words").mkdir()

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from helpers import tiny_runs
+from helpers.marks import LONG
 
 from common import objective
 from common.config import parse
@@ -133,6 +134,7 @@ def readings() -> tuple[MixedModel, np.ndarray, list[tuple], Callable]:
     return model, rows, [tuple(a.numpy() for a in one) for one in found], graph
 
 
+@LONG
 def test_both_levels_step_by_step(readings):
     """And with Q = 0 two models that do not meet."""
     model, rows, found, graph = readings

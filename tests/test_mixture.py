@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from helpers import tiny_runs
+from helpers.marks import LONG
 
 import NER.experiment
 import NumberPrediction.experiment
@@ -196,7 +197,12 @@ def test_chains_that_agree_are_one(made, task):
 
 
 @pytest.mark.parametrize(
-    "cell, expected", [("dynamic_skip", True), ("random_skip", True), ("lstm", False)]
+    "cell, expected",
+    [
+        ("dynamic_skip", True),
+        pytest.param("random_skip", True, marks=LONG),
+        pytest.param("lstm", False, marks=LONG),
+    ],
 )
 def test_the_final_evaluation_mixes_what_is_random(cell, expected, tmp_path):
     config_class, presets, build = tiny_runs.entrypoint("NumberPrediction")

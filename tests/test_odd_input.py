@@ -237,6 +237,7 @@ def test_a_home_that_cannot_be_written_is_no_news(root, tmp_path):
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
 
+@LONG
 def test_very_long_lines(tmp_path):
     """A million words on a line, a word of a million letters, a sentence of 100,000 words, a tree
     of 5,000 levels.

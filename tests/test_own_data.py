@@ -256,6 +256,7 @@ def test_a_tagger_of_own_columns(tmp_path, monkeypatch, capsys):
     assert "Anna" in script(monkeypatch, capsys, "NER/tag.py", *flags)
 
 
+@LONG
 def test_a_language_model_of_characters(tmp_path, monkeypatch, capsys):
     text = "He said: No.\nShe did not.\n" * 6
     parts = ("train_txt", "valid_txt", "test_txt")

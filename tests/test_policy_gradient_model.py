@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers.marks import LONG
 
 from common import losses
 from common.cells.attention import AttentionSkipLSTMCell
@@ -504,7 +505,8 @@ def test_an_agent_learns():
 
 
 @pytest.mark.parametrize(
-    "jit_compile, dtype, batch_size", [(True, "float64", B), (False, "mixed_bfloat16", 4)]
+    "jit_compile, dtype, batch_size",
+    [(True, "float64", B), pytest.param(False, "mixed_bfloat16", 4, marks=LONG)],
 )
 def test_fit(jit_compile, dtype, batch_size):
     """What is shown; without XLA also with a last batch that is smaller."""

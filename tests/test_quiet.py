@@ -118,6 +118,7 @@ main(Config, None, work, ["x"])
 """
 
 
+@LONG
 def test_an_error_of_tensorflow_is_seen_though_it_ends_the_process():
     program = PROGRAM.format(
         plain=False, then="tf.function(lambda: tf.constant(1.0) + 2, jit_compile=True)()"

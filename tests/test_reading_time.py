@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers.marks import LONG
 
 from common.config import parse
 from common.data.text import PADDING, UNKNOWN, Vocabulary
@@ -93,6 +94,7 @@ def test_limits(pooling):
     pooling.gain.assign(1.0), pooling.mix.assign(0.0)
 
 
+@LONG
 def test_a_run_and_what_is_loaded_of_it(tmp_path, monkeypatch):
     """Gain and mix learn; the features are those of the training texts, with the run's weights."""
     texts = [("so good , yes", "good"), ("so bad . no", "bad")] * 6

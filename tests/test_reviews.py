@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from helpers import tiny_runs
+from helpers.marks import LONG
 
 from common.config import parse
 from common.data.text import Vocabulary
@@ -121,6 +122,7 @@ def test_the_classifier_is_bayes_on_a_corpus_of_two_classes():
     assert classifier.accuracies(trainer, tokens, "label") == {"accuracy": right}
 
 
+@LONG
 def test_a_run_begins_with_the_weights_of_one_without_classes(imdb, tmp_path, capsys, monkeypatch):
     """And as that one, whatever the class; evaluation and generation."""
     once = functools.cache(experiment.load)

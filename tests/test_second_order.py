@@ -388,6 +388,7 @@ def test_products_and_the_softmax(mode):
 # ---------------------------------------------------------------------------------------- compiling
 
 
+@LONG
 def test_many_lengths_are_not_compiled_one_by_one(monkeypatch):
     """Eagerly, or in a graph for any length, nothing is; what was called before changes no bit.
 

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers.marks import LONG
 
 from common.config import parse
 from common.errors import InputError
@@ -152,6 +153,7 @@ def test_annealing():
         config("--annealing=linear", "--annealing_slope=1")
 
 
+@LONG
 def test_without_the_kl_it_is_an_autoencoder():
     """That learns sentences by heart from which the decoder reads nothing but z."""
     wide = "--cell=rnn", "--rnn_size=14"

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers.marks import LONG
 
 from common.config import from_dict, parse
 from common.data.text import Vocabulary
@@ -233,6 +234,7 @@ def test_shapes_of_words():
     assert compiled(layer)(tf.constant(ids)).shape == (9, 5)
 
 
+@LONG
 def test_singletons_and_a_tanh_layer():
     encoder = encoder_of()
     train = [*SENTENCES, reader.Sentence(["Anna", "left"], ["S-PER", "O"])]
