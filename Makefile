@@ -32,9 +32,10 @@ demo: install
 test: install
 	$(RUN) -m pytest -q -n auto $(FLAGS)
 
-# The packages of an extra of pyproject.toml: make extra-ray
+# The packages of an extra of pyproject.toml: make extra-ray. Where one has to be built, as seqeval,
+# an old pip needs the flag to get what building it takes.
 extra-%: install
-	$(RUN) -m pip install --quiet $$($(RUN) -c 'import tomllib; \
+	$(RUN) -m pip install --quiet --use-pep517 $$($(RUN) -c 'import tomllib; \
 	print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["$*"])')
 
 docs: extra-docs
