@@ -131,18 +131,21 @@ def stateful_window():
     return keras.Sequential([keras.Input(batch_shape=[2, 7, 3]), layer])
 
 
-def called(*args, **kwargs):
+def called(*inputs, **kwargs):
     """A model in which a layer is called with more than sequences."""
-    x, distances = keras.Input([7, 3]), keras.Input([7], dtype="int32")
-    given = {name: distances if name == "distances" else value for name, value in kwargs.items()}
-    skips = common.DynamicSkipLSTM(4, n_actions=3, history="window")
-    return keras.Model([x, distances], skips(x, *args, **given))
+    x, skips = keras.Input([7, 3]), common.DynamicSkipLSTM(4, n_actions=3, history="window")
+    return keras.Model([x, *inputs], skips(x, **kwargs))
+
+
+def replayed():
+    distances = keras.Input([7], dtype="int32")
+    return called(distances, distances=distances)
 
 
 def given_without_a_name():
-    x, h, c = keras.Input([7, 3]), keras.Input([4]), keras.Input([4])
+    x, states = keras.Input([7, 3]), [keras.Input([4]), keras.Input([4])]
     skips = common.DynamicSkipLSTM(4, n_actions=3, history="window")
-    return keras.Model([x, h, c], skips(x, [h, c]))
+    return keras.Model([x, *states], skips(x, states))
 
 
 class Subclass(keras.Model):
@@ -159,7 +162,7 @@ class Subclass(keras.Model):
         (of_window, "is given, returns or keeps its states"),
         (lambda: of_window(L.Bidirectional, 4), "is given, returns or keeps its states"),
         (given_without_a_name, "is given, returns or keeps its states"),
-        (lambda: called(distances=None), "received 'dynamic_skip_lstm.*' with distances: make"),
+        (replayed, "received 'dynamic_skip_lstm.*' with distances: make"),
         (lambda: called(greedy=True), "received 'dynamic_skip_lstm.*' with greedy: make"),
         (lambda: of(common.RandomSkipLSTM(4)), "'random_skip_lstm.*', which draws a distance for"),
         (lambda: of(L.Bidirectional(common.RandomSkipLSTM(4))), "which draws a distance for each"),
@@ -251,7 +254,8 @@ class Draws(L.Layer):
     """With an operation that no converter knows."""
 
     def call(self, x):
-        return x + tf.random.stateless_uniform(tf.shape(x), [1, 2])
+        drawn = tf.random.stateless_uniform(tf.shape(x), [1, 2], 1, 5, tf.int32)
+        return x + tf.cast(drawn, x.dtype)
 
 
 @pytest.mark.filterwarnings("ignore:In the future `np.object`:FutureWarning:keras")
@@ -265,7 +269,7 @@ def test_onnx(model, tmp_path):
         x = numbers(*shape)
         (found,) = session.run(None, {session.get_inputs()[0].name: x})
         assert found == pytest.approx(model(x).numpy(), abs=1e-6)
-    with pytest.raises(ValueError, match=r"converts to \.onnx, found: .*StatelessRandom"):
+    with pytest.raises(ValueError, match=r"converts to \.onnx, found: .*StatelessRandomUniformInt"):
         common.export(of(Draws()), tmp_path / "other.onnx")
     assert not (tmp_path / "other.onnx").exists()
 
