@@ -84,6 +84,14 @@ def installed(built, tmp_path_factory) -> pathlib.Path:
     return target
 
 
+@pytest.hookimpl(tryfirst=True)  # before the fixtures of a whole file are made
+def pytest_runtest_setup(item):
+    """Every test draws the same first weights each time: how far rounding reaches is no chance."""
+    import keras  # not before the environment is set
+
+    keras.utils.set_random_seed(int(os.environ.get("DYNAMIC_SKIP_SEED", 0)))
+
+
 # A run remembers what it skipped, so that this can be run alone once all that it wants is there.
 
 

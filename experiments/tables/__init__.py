@@ -49,6 +49,7 @@ TRIAL = (
     "imdb",
     "lm_small",
     "lm_small_dropout",
+    "lm_tuned_small",
     "lm",
     "charlm_small",
 )

@@ -1,18 +1,21 @@
-"""Language modelling: the Penn Treebank by words and by characters, and figure 5."""
+"""Language modelling: the Penn Treebank by words, and figure 5."""
 
 import json
 import pathlib
 
 from experiments.tables.table import (
     ATTENTION,
+    CONTROL,
     FIXED_3,
     FIXED_5,
     LSTM,
     MIXED,
     MIXTURE,
+    TUNED_NOTE,
     Row,
     Table,
     trial,
+    tuned,
     without_paper,
 )
 from LanguageModeling.presets import PRESETS, LanguageConfig
@@ -20,26 +23,27 @@ from LanguageModeling.presets import PRESETS, LanguageConfig
 _STEP = pathlib.Path(__file__).resolve().parents[2] / "benchmarks" / "results" / "step.json"
 _WINDOWS = 929_589 // 20 // 35  # of the training text: its tokens, in 20 streams, 35 at a time
 
-_PERPLEXITY = (
+PERPLEXITY = (
     ("valid_perplexity", "valid, sampled", 1, 1.0),
     ("test_perplexity", "test, sampled", 1, 1.0),
     ("test_perplexity_greedy", "test, greedy", 1, 1.0),
     ("test_perplexity_mixture16", MIXED, 1, 1.0),
 )
-_RANDOM = "random skips, K = 5 (control)"
+_RANDOM = "random skips, K = 5, lamda 1 (control)"
 
 
-def _perplexity(valid: float, test: float) -> dict[str, float]:
+def perplexity(valid: float, test: float) -> dict[str, float]:
+    """The numbers of a paper."""
     return {"valid_perplexity": valid, "test_perplexity": test}
 
 
 _LM_ROWS = {
-    "lstm": Row(LSTM, {"cell": "lstm"}, _perplexity(86.2, 82.7)),
+    "lstm": Row(LSTM, {"cell": "lstm"}, perplexity(86.2, 82.7)),
     "random_skip": Row(_RANDOM, {"cell": "random_skip"}),
-    "fixed_skip_3": Row(FIXED_3, {"cell": "fixed_skip", "skip": 3}, _perplexity(85.3, 81.5)),
-    "fixed_skip_5": Row(FIXED_5, {"cell": "fixed_skip", "skip": 5}, _perplexity(86.2, 82.0)),
-    "attention": Row(f"{ATTENTION}, lamda 1", {"cell": "attention"}, _perplexity(85.1, 81.4)),
-    "dynamic_skip": Row("dynamic skips, K = 5, lamda 1", {}, _perplexity(82.5, 78.5)),
+    "fixed_skip_3": Row(FIXED_3, {"cell": "fixed_skip", "skip": 3}, perplexity(85.3, 81.5)),
+    "fixed_skip_5": Row(FIXED_5, {"cell": "fixed_skip", "skip": 5}, perplexity(86.2, 82.0)),
+    "attention": Row(f"{ATTENTION}, lamda 1", {"cell": "attention"}, perplexity(85.1, 81.4)),
+    "dynamic_skip": Row("dynamic skips, K = 5, lamda 1", {}, perplexity(82.5, 78.5)),
     "attention_lamda0.5": Row(f"{ATTENTION}, lamda 0.5", {"cell": "attention", "lamda": 0.5}),
 }
 
@@ -50,6 +54,20 @@ def _straight_through(entropy_weight: float) -> dict[str, Row]:
         "straight_through_lamda0.5": Row("dynamic skips, K = 5, lamda 0.5, straight-through", flags)
     }
 
+
+_DROPOUT_ROWS = {
+    "lstm": Row(LSTM, {"cell": "lstm"}),
+    **{
+        name: row
+        for name, row in trial(5).items()
+        if name not in ("literal_lamda0.5", "samples_lamda0.5")
+    },
+    **_straight_through(0.02),
+}
+_TUNED_ROWS = {
+    name: _DROPOUT_ROWS[name]
+    for name in ("lstm", CONTROL, "attention_lamda0.5", "straight_through_lamda0.5")
+}
 
 # Other systems. Those that are published at another size than the table's are quoted.
 _DEEP = {"cell": "deep_rnn", "activation": "sigmoid", "deep_output": True, "rnn_layers": 1}
@@ -69,19 +87,19 @@ _SYSTEMS = {
     "lstm_variational": Row(
         "variational LSTM, masks for each gate",
         {"cell": "lstm", "preset": "variational", "state_masks": "per_gate"},
-        _perplexity(81.9, 79.7),
+        perplexity(81.9, 79.7),
         "Gal & Ghahramani 2016",
     ),
     "lstm_variational_zoneout": Row(
         "variational LSTM with zoneout",
         {"cell": "lstm", "preset": "variational", **_ZONEOUT},
-        _perplexity(84.4, 80.6),
+        perplexity(84.4, 80.6),
         "Merity et al. 2017",
     ),
     "lstm_modern": Row(
         "LSTM, preset modern",
         {"cell": "lstm", **_MODERN},
-        _perplexity(61.2, 58.8),
+        perplexity(61.2, 58.8),
         "Merity et al. 2018, their program",
     ),
     "dynamic_skip_modern": Row("dynamic skips, K = 5, preset modern", _MODERN),
@@ -111,15 +129,6 @@ def _small_systems() -> dict[str, Row]:
         if flags is not gates:
             rows[f"dynamic_skip_{name}"] = Row(f"dynamic skips, K = 5, lamda 1, {label}", flags)
     return rows
-
-
-_CHARLM_ROWS = {
-    "lstm": Row("CharLM (LSTM)", {"cell": "lstm"}, _perplexity(82.0, 78.9)),
-    "fixed_skip_3": Row(FIXED_3, {"cell": "fixed_skip", "skip": 3}, _perplexity(83.6, 80.2)),
-    "fixed_skip_5": Row(FIXED_5, {"cell": "fixed_skip", "skip": 5}, _perplexity(84.9, 80.9)),
-    "attention": Row(f"{ATTENTION}, lamda 1", {"cell": "attention"}, _perplexity(82.2, 79.0)),
-    "dynamic_skip": Row("dynamic skips, K = 5, lamda 1", {}, _perplexity(79.9, 76.5)),
-}
 
 
 def _sweep(source: str = "") -> dict[str, Row]:
@@ -171,7 +180,7 @@ LANGUAGE = {
     "lm_small": Table(
         "Language modelling, PTB, 2 x 200: perplexity",
         "LanguageModeling",
-        _PERPLEXITY,
+        PERPLEXITY,
         {
             **without_paper(_LM_ROWS),
             **_straight_through(0.02),
@@ -189,20 +198,13 @@ LANGUAGE = {
         data="ptb",
         hours=0.8,
     ),
-    # A trial of estimators with the dropout that is best for the LSTM, so that connections that
-    # merely regularise gain nothing.
+    # A trial of estimators with dropout, so that connections that merely regularise gain nothing.
     "lm_small_dropout": Table(
         "Language modelling, PTB, small scale, dropout 0.2: perplexity",
         "LanguageModeling",
-        _PERPLEXITY,
+        PERPLEXITY,
         {
-            "lstm": Row(LSTM, {"cell": "lstm"}),
-            **{
-                name: row
-                for name, row in trial(5).items()
-                if name not in ("literal_lamda0.5", "samples_lamda0.5")
-            },
-            **_straight_through(0.02),
+            **_DROPOUT_ROWS,
             # Level with straight-through, whose mixture is better, in 1.7 times the time of a step.
             "marginal_lamda0.5": Row(
                 "dynamic skips, K = 5, lamda 0.5, likelihood averaged over each step's distances "
@@ -215,10 +217,21 @@ LANGUAGE = {
         data="ptb",
         hours=0.8,
     ),
+    "lm_tuned_small": Table(
+        "Language modelling, PTB, small scale, dropout chosen on valid for each row: perplexity",
+        "LanguageModeling",
+        PERPLEXITY,
+        tuned(_TUNED_ROWS, {"dropout": (0.2, 0.1, 0.3)}, of="lm_small_dropout"),
+        {"preset": "small", **MIXTURE},
+        data="ptb",
+        hours=0.8,
+        note=TUNED_NOTE,
+        tuned=True,
+    ),
     "lm_small_systems": Table(
         "Language modelling, PTB, small scale, other systems and regularisation: perplexity",
         "LanguageModeling",
-        _PERPLEXITY,
+        PERPLEXITY,
         _small_systems(),
         {"preset": "small", **MIXTURE},
         data="ptb",
@@ -227,10 +240,15 @@ LANGUAGE = {
     "lm": Table(
         "Language modelling, PTB, 2 x 650: perplexity",
         "LanguageModeling",
-        _PERPLEXITY,
+        PERPLEXITY,
         # The loss is a sum over the 35 steps of a window, 20 at the small scale: the entropy has
         # the same weight against one step.
-        {**_LM_ROWS, **_straight_through(0.02 * 35 / 20), **_SYSTEMS},
+        {
+            **_LM_ROWS,
+            CONTROL: trial(5)[CONTROL],
+            **_straight_through(0.02 * 35 / 20),
+            **_SYSTEMS,
+        },
         _FULL,
         data="ptb",
         hours=_FULL_HOURS,
@@ -239,7 +257,7 @@ LANGUAGE = {
     "lm_sweep_generated": Table(
         "Perplexity against K and lamda (figure 5), generated corpus (2 x 48, 20 steps, 4 epochs)",
         "LanguageModeling",
-        _PERPLEXITY,
+        PERPLEXITY,
         _sweep(),
         {"preset": "small", "rnn_size": 48, "agent_units": 20, "max_epochs": 4, **MIXTURE},
         hours=0.02,
@@ -247,7 +265,7 @@ LANGUAGE = {
     "lm_sweep_small": Table(
         "Perplexity against K and lamda (figure 5), PTB, small scale",
         "LanguageModeling",
-        _PERPLEXITY,
+        PERPLEXITY,
         _sweep("lm_small"),
         {"preset": "small", **MIXTURE},
         data="ptb",
@@ -257,30 +275,11 @@ LANGUAGE = {
     "lm_sweep": Table(
         "Perplexity against K and lamda (figure 5), PTB, 2 x 650",
         "LanguageModeling",
-        _PERPLEXITY,
+        PERPLEXITY,
         _sweep("lm"),
         _FULL,
         data="ptb",
         hours=_FULL_HOURS,
         seeds=1,
-    ),
-    "charlm_small": Table(
-        "Language modelling from characters, PTB, small scale: perplexity",
-        "LanguageModeling",
-        _PERPLEXITY,
-        without_paper(_CHARLM_ROWS),
-        {"preset": "char_small", **MIXTURE},
-        data="ptb",
-        hours=1.0,
-        seeds=1,
-    ),
-    "charlm": Table(
-        "Language modelling from characters, PTB, 2 x 650: perplexity",
-        "LanguageModeling",
-        _PERPLEXITY,
-        _CHARLM_ROWS,
-        {"preset": "char", **MIXTURE},
-        data="ptb",
-        hours=5.0,
     ),
 }

@@ -92,7 +92,7 @@ NUMBERS = {
             # At lamda 1 and equal odds no step follows the one before it, and nothing is learned:
             # the agent begins near a plain LSTM.
             "dynamic_skip_lamda1": Row(
-                "dynamic skips, lamda 1",
+                "dynamic skips, lamda 1, beginning near an LSTM",
                 {"lamda": 1.0, "previous_bias": 3.0, "entropy_weight": 0.003},
                 _numbers(77.6, 77.7),
             ),

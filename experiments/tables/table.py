@@ -114,17 +114,17 @@ def tuned(
 ) -> dict[str, Row]:
     """Each row with each combination of a grid's values, by flag.
 
-    The first values are the preset's; the table named by `of` has those runs.
+    The table named by `of` has the runs with the first values.
     """
     found = {}
     for (name, row), values in itertools.product(rows.items(), itertools.product(*grid.values())):
         flags = dict(zip(grid, values, strict=True))
         said = ", ".join(f"{flag.replace('_', ' ')} {value}" for flag, value in flags.items())
-        preset = all(value == grid[flag][0] for flag, value in flags.items())
+        first = all(value == grid[flag][0] for flag, value in flags.items())
         found["_".join([name, *map(str, values)])] = Row(
             f"{row.label}, {said}",
             {**row.flags, **flags},
-            of=f"{of}/{name}" if of and preset else "",
+            of=f"{of}/{name}" if of and first else "",
         )
     return found
 
