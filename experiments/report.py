@@ -33,13 +33,14 @@ _RESULTS_HEAD = f"""# Results
 
 Written by `python experiments/report.py` from the files below `results/`. Each number is a mean
 over seeds ± the sample standard deviation. In brackets stands, in the first table, the number of
-seeds, in the others the number of the paper (Gui et al., AAAI 2019) or of the source named.
-*Sampled*: distances drawn from the agent's distribution, as in training; *greedy*: the most
-probable ones; *mixture of 16*: the mean of the probabilities of 16 draws. *The paper's formula to
-the letter*: [RELEASE.md](RELEASE.md#the-papers-formula-to-the-letter). The rows of a table have one
-budget of epochs unless its text says otherwise; some of them still improve when it ends. The best
-epoch on dev counts; test is read once. Times are those of the shortest epoch and of the shortest
-run: the machines did other work, too. Weights are those of the first seed.
+seeds, in the others the number of the paper (Gui et al., AAAI 2019) or of the source named, behind
+a row's name the flags in which a result differs from what the row's command runs now. *Sampled*:
+distances drawn from the agent's distribution, as in training; *greedy*: the most probable ones;
+*mixture of 16*: the mean of the probabilities of 16 draws. *The paper's formula to the letter*:
+[RELEASE.md](RELEASE.md#the-papers-formula-to-the-letter). The rows of a table have one budget of
+epochs unless its text says otherwise; some of them still improve when it ends. The best epoch on
+dev counts; test is read once. Times are those of the shortest epoch and of the shortest run: the
+machines did other work, too. Weights are those of the first seed.
 
 {sentences.HOW_TO_READ}"""
 

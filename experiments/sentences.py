@@ -71,6 +71,14 @@ def verdict(key: str, name: str, other: str, metric: str) -> Verdict:
     return Verdict(label, way, found.text(decimals), f"{found.pairs} seeds")
 
 
+def other_lamda(key: str, name: str, other: str) -> str:
+    """Says that random skips, `other`, were run at another lamda than the row; else empty."""
+    if read_results.cell_of(key, other) != "random_skip":
+        return ""
+    ours, theirs = (read_results.results_of(key, one)[0]["flags"]["lamda"] for one in (name, other))
+    return f"lamda {ours:g} against {theirs:g}" if ours != theirs else ""
+
+
 _SAYING = {
     "better": "{0} {1} better",
     "worse": "{0} {1} worse",

@@ -42,27 +42,23 @@ def _beside_the_lstm(key: str, name: str, label: str = "") -> str:
 
 
 def text() -> str:
-    """Sentences: dynamic skips against random skips and attention in each table.
-
-    Of the row of the table's preset, and of the one that dev chose.
-    """
-    rows = {key: name for key, (_, name) in SUMMARY.items()}
-    best = {key: selection.best_on_dev(key, "dynamic_skip") for key in SUMMARY}
+    """Sentences: the dynamic row best on dev against random skips and attention in each table."""
     said = {
-        "Compared with random skips, dynamic skips are {}.": _against(rows, "random_skip"),
-        "The row best on dev is {}.": _against(best, "random_skip"),
-        "Compared with attention, it is {}.": _against(best, "attention"),
+        "Compared with random skips, the dynamic row best on dev is {}.": _against("random_skip"),
+        "Compared with attention, it is {}.": _against("attention"),
     }
     return " ".join(template.format(one) for template, one in said.items() if one)
 
 
-def _against(rows: dict[str, str], cell: str) -> str:
-    """Clauses about a row of each table and the best row of a cell on dev, where both were run."""
+def _against(cell: str) -> str:
+    """Clauses about the best dynamic row of each table and that of a cell, where both were run."""
     verdicts = []
-    for key, name in rows.items():
-        metric, other = SUMMARY[key][0], selection.best_on_dev(key, cell)
+    for key, (metric, _) in SUMMARY.items():
+        name, other = (selection.best_on_dev(key, one) for one in ("dynamic_skip", cell))
         if other and name and read_results.by_seed(key, name, metric):
             found = sentences.verdict(key, name, other, metric)
-            pairs = found.pairs if found.way == "single" else ""
+            said = [found.pairs if found.way == "single" else ""]
+            said.append(sentences.other_lamda(key, name, other))
+            pairs = ", ".join(filter(None, said))
             verdicts.append(found._replace(name=f"`{key}`", amount="", pairs=pairs))
     return sentences.clauses(verdicts, sentences.IN_TABLES)

@@ -91,5 +91,6 @@ def _verdicts(other: Callable[[str, str], str]) -> list[sentences.Verdict]:
         best, name = selection.best_on_dev(key, "dynamic_skip"), other(key, metric)
         if best and name:
             verdict = sentences.verdict(key, best, name, metric)
-            found.append(verdict._replace(name=f"`{key}`", amount=""))
+            pairs = ", ".join(filter(None, [verdict.pairs, sentences.other_lamda(key, best, name)]))
+            found.append(verdict._replace(name=f"`{key}`", amount="", pairs=pairs))
     return found

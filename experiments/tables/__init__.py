@@ -49,7 +49,6 @@ TRIAL = (
     "imdb",
     "lm_small",
     "lm_small_dropout",
-    "lm_tuned_small",
     "lm",
     "charlm_small",
 )

@@ -171,8 +171,9 @@ def _full_note() -> str:
         "Without --preset, LanguageModeling/RL_train.py has the release's schedule: up to "
         f"{default.max_epochs} epochs in float32, the rate divided by 1.2 when the perplexity on "
         f"valid falls by less than {default.decay_when:g}; up to {hours:.1f} hours. "
-        "The runs on a GPU, six side by side, are of what TensorFlow compiled, run by JAX "
-        "([how](../benchmarks/without_tensorflow/README.md))."
+        "The runs on a GPU, six side by side, so that their times say little "
+        "([steps alone](../benchmarks/RESULTS.md#gpu_step)), are of what TensorFlow compiled, run "
+        "by JAX ([how](../benchmarks/without_tensorflow/README.md))."
     )
 
 
