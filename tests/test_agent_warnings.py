@@ -1,6 +1,7 @@
 """One warning of an agent that is trained and would never learn; who may read what it did."""
 
 import gc
+import itertools
 import warnings
 import weakref
 
@@ -321,6 +322,24 @@ def test_the_two_directions_of_one_seed_choose_independently():
     bias = both.forward_layer.cell._policy.action_bias.value
     found = tape.gradient(gain, bias)
     assert float(found[0]) == pytest.approx(0.125, abs=0.01)
+
+
+def test_one_direction_s_choices_do_not_depend_on_the_other_s_masks():
+    """Each distance is as frequent where a unit of the forward layer's input was dropped."""
+    odds = {"agent_initializer": "zeros"}  # equal ones
+    layer = DynamicSkipLSTM(2, n_actions=3, seed=1, dropout=0.5, jit_compile=False, **odds)
+    both = keras.layers.Bidirectional(layer)
+    both.build([None, 3, 3])
+    masks, cell = [], both.forward_layer.cell
+    as_it_is = cell.input_mask
+    cell.input_mask = lambda *given: masks.append(as_it_is(*given)) or masks[-1]
+    both(tf.ones([2000, 3, 3]), training=True)
+    (mask,), trace = masks, both.backward_layer.trace
+    for k, unit in itertools.product((1, 2, 3), range(3)):
+        chosen = trace.distances[:, 0] == k
+        dropped = tf.cast(mask[:, unit], tf.bool)
+        apart = [tf.reduce_mean(tf.cast(chosen[one], tf.float32)) for one in (dropped, ~dropped)]
+        assert abs(apart[0] - apart[1]) < 0.12  # five deviations
 
 
 def test_equal_seeds_of_two_layers_are_told():

@@ -244,6 +244,17 @@ def test_layer_saves_loads_and_stays_float32(tmp_path):
     np.testing.assert_array_equal(keras.models.load_model(tmp_path / "model.keras")(inputs), tags)
 
 
+def test_tags_are_whole_numbers_for_the_layers_behind():
+    """Before there are values, too, whatever the dtype policy."""
+    for policy in ("float32", "mixed_bfloat16"):
+        scores = keras.Input([5, 3])
+        tags = crf.CRF(["a", "b", "c"], dtype=policy)(scores)
+        assert tags.dtype == "int32" and tags.shape == (None, 5)
+        model = keras.Model(scores, keras.layers.Embedding(3, 2)(tags))
+        assert model(np.ones([2, 5, 3])).shape == (2, 5, 2)
+    assert crf.CRF(["a", "b"])(np.ones([2, 5, 2])).dtype == tf.int32
+
+
 def test_layer_names_the_shape_it_wants():
     with pytest.raises(ValueError, match=r"expects scores \[B, T, 2\].*received shape"):
         crf.CRF(["O", "B-X"])(np.zeros((1, 4, 3), "float32"))

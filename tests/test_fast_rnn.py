@@ -219,6 +219,13 @@ class Doubled(LeakyCell):
         return 2 * output, states
 
 
+def test_unroll_is_for_good():
+    layer = FastRNN(PeepholeLSTMCell(4), unroll=True)
+    layer(np.ones([2, 5, 3]))
+    with pytest.raises(AttributeError, match="unroll of .* is True for good"):
+        layer.unroll = False
+
+
 def test_where_keras_own_loop_runs():
     """A cell of another kind or with a `call` of its own, steps written out, recurrent dropout."""
     assert FastRNN(keras.layers.LSTMCell(H)).levels() == []

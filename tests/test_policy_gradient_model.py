@@ -6,6 +6,7 @@ import copy
 import itertools
 import json
 import pickle
+import warnings
 import zipfile
 
 import keras
@@ -15,9 +16,11 @@ import tensorflow as tf
 from helpers.marks import LONG
 
 from common import losses
+from common.cells.agent_warnings import NOT_CALLED
 from common.cells.attention import AttentionSkipLSTMCell
 from common.cells.dynamic_skip import DynamicSkipLSTMCell
 from common.cells.random_skip import RandomSkipLSTMCell
+from common.choices import ESTIMATORS
 from common.layers.dynamic_skip_lstm import DynamicSkipLSTM
 from common.layers.policy_gradient_model import PolicyGradientModel
 from common.layers.rewards import on_steps, rewards_of
@@ -422,6 +425,44 @@ def test_a_subclass_that_makes_its_network(tmp_path):
     assert Classifier.from_config(model.get_config()).units == 5
 
 
+@pytest.mark.parametrize("how", [{"greedy": True}, {"training": False}])
+def test_choices_that_were_not_drawn_have_no_reward(how):
+    """The most probable distances are no sample of the policy: the agent keeps its weights."""
+
+    class Mode(PolicyGradientModel):
+        def __init__(self):
+            super().__init__()
+            self.layer, self.dense = skip(), keras.layers.Dense(2)
+
+        def call(self, x, training=False):
+            return self.dense(self.layer(x, **{"training": training, **how}))
+
+    model = Mode()
+    model.compile(keras.optimizers.SGD(0.1), CROSS_ENTROPY)
+    before = model(X) is not None and [one.numpy() for one in model.layer.weights]
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        model.fit(X, Y, verbose=0)
+    assert NOT_CALLED in [str(one.message) for one in found]
+    same = [(one.numpy() == a).all() for one, a in zip(model.layer.weights, before, strict=True)]
+    of_agent = [one.name.startswith(("agent", "action")) for one in model.layer.weights]
+    assert same == of_agent and sum(same) == 5
+    assert model.evaluate(X, Y, verbose=0, return_dict=True)["entropy"] > 0
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_gradients_where_a_distance_is_ruled_out(estimator):
+    layer = skip(estimator=estimator)
+    layer.build([None, T, D])
+    (bias,) = (one for one in layer.weights if one.name == "action_bias")
+    bias.assign([0.0, 0.0, -np.inf])
+    with tf.GradientTape() as tape:
+        found = tf.reduce_sum(layer(tf.constant(X), training=True) ** 2)
+        found += losses.policy_gradient(layer.trace, tf.constant(X[..., 0]))
+    gradients = tape.gradient(found, layer.trainable_weights)
+    assert all(np.isfinite(one).all() for one in gradients) and np.abs(gradients[-2]).max() > 0
+
+
 def test_a_distance_that_is_ruled_out():
     """By a logit of minus infinity: its probability is 0, and so is its part of the entropy."""
     model = classifier(entropy_weight=0.1)
@@ -455,7 +496,7 @@ def test_the_network_learns_as_without_the_agent():
     (layer,) = model.skip_layers
     dense = model.network.layers[-1]
     with tf.GradientTape(persistent=True) as tape:
-        prediction = dense(layer(X, distances=distances))
+        prediction = dense(layer(X, distances=distances, training=True))
         total = model.compute_loss(X, tf.constant(Y), prediction)
         plain = model.compute_loss(X, tf.constant(Y), prediction, training=False)
         agent_loss = losses.policy_gradient(

@@ -20,7 +20,7 @@ from common.training.strategy import Workers, _cluster
     [
         "words",
         "numbers tags texts mixed numbers_random_skip numbers_skip_lstm tags_skip_lstm"
-        " texts_skip_lstm fit fit_masked",
+        " texts_skip_lstm fit fit_masked fit_cell",
     ],
 )
 def test_two_devices_train_the_weights_of_one(tasks, root, tmp_path):

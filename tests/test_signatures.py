@@ -96,6 +96,18 @@ def test_arguments_are_those_of_the_configuration(name):
         getattr(layer, argument)
 
 
+def test_what_a_subclass_has_to_give_cannot_be_saved(tmp_path):
+    """With one line and at once, not where the file is read."""
+    for cell in (common.KStateCell(4), common.HistoryCell(4)):
+        model = keras.Sequential([keras.Input([5, 3]), keras.layers.RNN(cell)])
+        with pytest.raises(TypeError, match=f"{type(cell).__name__} chooses nothing and cannot be"):
+            model.save(tmp_path / "model.keras")
+    model = keras.Sequential([keras.Input([5, 3]), keras.layers.RNN(common.PolicyCell(4))])
+    model.save(tmp_path / "model.keras")
+    x, loaded = np.ones([2, 5, 3]), keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(loaded(x), model(x))
+
+
 @pytest.mark.parametrize("name", [name for name in CLASSES if name not in ABSTRACT])
 def test_a_setting_takes_effect_or_is_refused(name):
     layer, kept = made(name), {*LayerArguments.__annotations__, "inputs", "outputs", "cell"}

@@ -25,8 +25,9 @@ NOBODY_LEARNS = (
     "estimator='policy_gradient'"
 )
 NOT_CALLED = (
-    "no layer with an agent was called in this training step, or only in a tf.function that had"
-    " been traced before: none of them learns. Call them in the model's call, without a tf.function"
+    "no layer with an agent drew its distances in this training step, or only in a tf.function that"
+    " had been traced before: none of them learns. Call them in the model's call, without a"
+    " tf.function, training=False or greedy=True"
 )
 EQUAL_SEEDS = (
     "several layers with an agent have seed={seed}: they draw the same numbers, so that their"

@@ -287,5 +287,11 @@ class KStateCell(Dropping, Settings, keras.layers.Layer):
         return tf.reshape(tf.transpose(slots, [1, 0, 2]), [-1, self.n_actions * self.units])
 
     def get_config(self) -> dict:
-        """The constructor's arguments."""
+        """The constructor's arguments. Raises TypeError where some are given by position alone."""
+        arguments = inspect.signature(type(self)).parameters.values()
+        if any(one.kind is one.POSITIONAL_ONLY for one in arguments):
+            raise TypeError(
+                f"{type(self).__name__} chooses nothing and cannot be saved: use a subclass that "
+                "takes what it hands on"
+            )
         return {**super().get_config(), **self.taken()}

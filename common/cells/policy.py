@@ -2,6 +2,7 @@
 
 from typing import Unpack
 
+import keras
 import tensorflow as tf
 
 from ..ops import agent
@@ -10,6 +11,7 @@ from .base import fresh, with_block
 from .k_state import KStateCell
 
 
+@keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
 class PolicyCell(KStateCell):
     """A `KStateCell` with a policy over its K past states.
 

@@ -41,8 +41,9 @@ class CellSettings(Settings):
     def new_seed(self) -> tf.Tensor:
         """The next seed of the cell's stream, another one in each direction, int32 [2].
 
-        `Bidirectional` gives both directions one `seed`; policy gradient asks for choices that do
-        not depend on each other. Raises ValueError where what is drawn would be drawn anew.
+        `Bidirectional` gives both directions one `seed`; policy gradient asks for choices that
+        depend neither on each other nor on the other direction's masks. Raises ValueError where
+        what is drawn would be drawn anew.
         """
         if getattr(getattr(self, "_remat_mode", None), "mode", None) is not None:
             raise ValueError(
@@ -50,7 +51,8 @@ class CellSettings(Settings):
                 " the gradient: make the layer outside of that scope"
             )
         seed = self.cell.new_seed()
-        return tf.cast(fold(seed, 1), tf.int32) if self.go_backwards else seed
+        # a mask is folded in from 1 on (`Dropping`)
+        return tf.cast(fold(seed, 0), tf.int32) if self.go_backwards else seed
 
     def get_config(self) -> dict:
         """The constructor's arguments."""

@@ -10,7 +10,7 @@ network is Lample et al. (2016), "Neural Architectures for Named Entity Recognit
 """
 
 from collections.abc import Callable, Sequence
-from typing import Unpack
+from typing import Any, Unpack
 
 import keras
 import numpy as np
@@ -171,8 +171,7 @@ def viterbi(
     alphas = _forward(emissions, transitions, start, mask, tf.reduce_max)
     final = alphas[-1] + end  # padding repeats alpha, so this is the last real step of every row
     steps = emissions.shape[1] or tf.shape(emissions)[1]
-    into = tf.transpose(transitions)
-    inside = tf.transpose(mask)
+    into, inside = tf.transpose(transitions), tf.transpose(mask)
     tag = tf.argmax(final, axis=-1, output_type=tf.int32)
     tags = tf.TensorArray(tf.int32, size=steps, element_shape=tag.shape).write(steps - 1, tag)
 
@@ -280,6 +279,9 @@ class CRF(Settings, keras.layers.Layer):
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
         return tuple(input_shape[:-1])
+
+    def compute_output_spec(self, emissions: Any, mask: Any = None) -> keras.KerasTensor:
+        return keras.KerasTensor(self.compute_output_shape(emissions.shape), "int32")
 
     def get_config(self) -> dict:
         return {**super().get_config(), "tags": list(self.tags), "scheme": self.scheme}

@@ -132,7 +132,7 @@ class FastRNN(Settings, HoistedRNN):
     ):
         super().__init__(cell, **kwargs)
         self.take(jit_compile=jit_compile)
-        self.settle()
+        self.settle("unroll")
 
     def get_config(self) -> dict:
         """The constructor's arguments."""

@@ -205,7 +205,8 @@ class KStateLSTM(CellSettings, SequenceOutputs):
         past = self._read_states(initial_state)
         states, entries = self._recur(x, past, distances, greedy, training, seed)
         trace = self._record(entries, order)
-        self._traces.record(trace, training, heard=self.return_trace)
+        mode = distances is None and cell.has_agent and cell.is_greedy(training, greedy)
+        self._traces.record(trace, training, drawn=not mode, heard=self.return_trace)
         if training and cell.waits_for_reward:
             states = State(*warn_unless(self._traces, IN_A_MODEL, states))
         final_state = self._write_states(states, order)

@@ -55,8 +55,10 @@ def heard_of(
     """
     found = []
     for layer in layers:
+        rewarded = training and layer.cell.waits_for_reward
         needed = training and bool(layer.cell.waits_for_reward or entropy_weight)
-        found += [(layer, trace) for trace in layer._traces.read_all(layer.name, needed)]
+        traces = layer._traces.read_all(layer.name, needed, rewarded)
+        found += [(layer, trace) for trace in traces]
     return found
 
 

@@ -13,6 +13,7 @@ from ..ops.scratch_graph import in_scratch_graph
 class _Call(NamedTuple):
     trace: agent.Trace
     training: bool
+    drawn: bool  # or given; not the most probable distances
     scratch: bool  # made for its shapes alone, as where Keras builds a model before its first call
 
 
@@ -28,12 +29,13 @@ class Traces:
         self._calls: dict[int, list[_Call]] = {}
         self._within: set[int] = set()
 
-    def record(self, trace: agent.Trace, training: bool, heard: bool = False) -> None:
+    def record(self, trace: agent.Trace, training: bool, drawn: bool, heard: bool = False) -> None:
         """Keep this as the replica's latest trace; within a model's call those before it, too."""
         self.heard = self.heard or (training and heard)
         before = self._calls[replicas.index()] if replicas.index() in self._within else []
         before = [one for one in before if not one.scratch]
-        self._calls[replicas.index()] = [*before, _Call(trace, training, in_scratch_graph())]
+        call = _Call(trace, training, drawn, in_scratch_graph())
+        self._calls[replicas.index()] = [*before, call]
 
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
@@ -62,16 +64,18 @@ class Traces:
             )
         return self._read(self._calls[replicas.index()][-1], name)
 
-    def read_all(self, name: str, needed: bool) -> list[agent.Trace]:
+    def read_all(self, name: str, needed: bool, rewarded: bool = False) -> list[agent.Trace]:
         """Those of the model's latest call; of the layer's calls in training, if there are any.
 
-        One made in a loop has no values outside: it is left out, unless it is `needed`.
+        `rewarded`: only those that drew, of whose choices alone a reward tells anything. One made
+        in a loop has no values outside: it is left out, unless it is `needed`.
 
         Raises:
             RuntimeError: a needed one has no values here.
         """
         calls = self._calls.get(replicas.index(), [])
         calls = [one for one in calls if one.training] or calls
+        calls = [one for one in calls if one.drawn or not rewarded]
         return [self._read(one, name) for one in calls if needed or _alive(one.trace.mask)]
 
     def _read(self, call: _Call, name: str) -> agent.Trace:

@@ -70,14 +70,17 @@ def logits(projected: tf.Tensor, h: tf.Tensor, weights: AgentWeights) -> tf.Tens
 
 
 def sample(logits: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Distances 1..K drawn from the policy: [..., K] -> [...] int32.
+    """Distances 1..K drawn from the policy: [B, K] -> [B] int32.
 
     `seed`: int32 [2], stateless.
     """
     # Its import takes half a second. Layers, and so commands, draw by `gumbel_noise` instead.
     import tensorflow_probability as tfp
 
-    return tfp.distributions.Categorical(logits=logits).sample(seed=seed) + 1
+    n = replicas.count()  # a row's numbers depend on its place in the whole batch
+    whole = logits if n == 1 else tf.tile(logits, [n, 1])
+    policy = tfp.distributions.Categorical(logits=whole)
+    return replicas.rows(lambda _: policy.sample(seed=seed), tf.shape(logits)[:-1]) + 1
 
 
 def greedy(logits: tf.Tensor) -> tf.Tensor:

@@ -32,7 +32,9 @@ def reinmax(logits: tf.Tensor, distances: tf.Tensor) -> tf.Tensor:
     """
     pi = tf.nn.softmax(logits)
     halfway = (tf.one_hot(distances - 1, logits.shape[-1], dtype=pi.dtype) + pi) / 2
-    moving = tf.nn.softmax(logits + tf.stop_gradient(tf.math.log(halfway) - logits))
+    # of a distance that a logit of -inf rules out, -inf less -inf is no number
+    shift = tf.where(tf.math.is_finite(logits), tf.math.log(halfway) - logits, 0.0)
+    moving = tf.nn.softmax(logits + tf.stop_gradient(shift))
     return 2 * moving - pi / 2
 
 

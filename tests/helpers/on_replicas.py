@@ -16,6 +16,7 @@ import keras  # noqa: E402
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
+from common.cells.dynamic_skip import DynamicSkipLSTMCell  # noqa: E402
 from common.layers.dynamic_skip_lstm import DynamicSkipLSTM  # noqa: E402
 from common.layers.policy_gradient_model import PolicyGradientModel  # noqa: E402
 from common.training.experiment import Experiment  # noqa: E402
@@ -94,9 +95,10 @@ def trained(
 
 
 def fitted(
-    masked: bool, strategy: tf.distribute.Strategy | None, epochs: int = STEPS // 5
+    task: str, strategy: tf.distribute.Strategy | None, epochs: int = STEPS // 5
 ) -> tuple[list[np.ndarray], dict[str, float]]:
     """The same of a model of one's own and its `fit`, five steps in an epoch."""
+    masked, step_by_step = task == "fit_masked", task == "fit_cell"
     random = np.random.default_rng(0)
     words = random.integers(1, 30, (40, 7)) * (
         np.arange(7) < (random.integers(1, 8, (40, 1)) if masked else 7)
@@ -116,11 +118,19 @@ def fitted(
         )
         inputs = keras.Input([7], dtype="int32")
         x = keras.layers.Embedding(30, 5, mask_zero=masked)(inputs)
-        outputs = keras.layers.Dense(30, activation="softmax")(
-            (keras.layers.Bidirectional(layer) if masked else layer)(x)
+        if step_by_step:
+            cell = DynamicSkipLSTMCell(6, 3, agent_units=4, estimator="straight_through", seed=1)
+            hidden = keras.layers.RNN(cell, return_sequences=True)(x)
+        else:
+            hidden = (keras.layers.Bidirectional(layer) if masked else layer)(x)
+        outputs = keras.layers.Dense(30, activation="softmax")(hidden)
+        model = (
+            keras.Model(inputs, outputs)
+            if step_by_step
+            else PolicyGradientModel(
+                inputs, outputs, entropy_weight=0.1, n_samples=2 if masked else 1
+            )
         )
-        n_samples = 2 if masked else 1
-        model = PolicyGradientModel(inputs, outputs, entropy_weight=0.1, n_samples=n_samples)
         loss = keras.losses.SparseCategoricalCrossentropy(reduction="sum" if masked else "mean")
         model.compile(
             keras.optimizers.SGD(0.01 if masked else 0.5, momentum=0.9), loss, metrics=["accuracy"]
@@ -142,11 +152,10 @@ def main(tasks: list[str], run_dir: str) -> None:
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     for task in tasks:
         if task.startswith("fit"):
-            masked = task == "fit_masked"
             start, (one, metrics), (two, metrics_two) = (
-                fitted(masked, None, 0)[0],
-                fitted(masked, None),
-                fitted(masked, strategy),
+                fitted(task, None, 0)[0],
+                fitted(task, None),
+                fitted(task, strategy),
             )
         else:
             start = [v.numpy() for v in experiment_of(task, run_dir)[1].model.trainable_variables]
