@@ -53,6 +53,8 @@ def evaluate(config: EvaluateConfig) -> dict[str, float]:
     from LanguageModeling import experiment
     from LanguageModeling.vae import experiment as vae_experiment
 
+    if config.text and config.data_dir:
+        raise InputError("--text is read in place of a split of --data_dir: leave one of them out")
     vae = is_vae(config.run_dir)
     if vae and config.streams:
         raise InputError("--streams belongs to a language model, this run is a VAE's: leave it out")

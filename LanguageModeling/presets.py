@@ -115,6 +115,11 @@ class LanguageConfig(
         super().__post_init__()
         check(self)
 
+    @classmethod
+    def readers(cls) -> dict[str, dict[str, list[Any]]]:
+        """As of `RunConfig`."""
+        return super().readers() | {"decay_when": {"decay_after": [0]}}
+
     @property
     def draws_masks(self) -> bool:
         """As of `RunConfig`."""

@@ -12,6 +12,7 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from common.config import main, setting  # noqa: E402
+from common.errors import InputError  # noqa: E402
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -43,6 +44,9 @@ def evaluate(config: EvaluateConfig) -> dict[str, float]:
 
     Raises `InputError` for a run, a checkpoint or data that cannot be used.
     """
+    if config.file and config.data_dir:
+        raise InputError("--file is read in place of a split of --data_dir: leave one of them out")
+
     # imports TensorFlow, so only after the flags were read
     from common.training.metrics import random_and_mixed
     from NER import experiment

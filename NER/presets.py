@@ -10,11 +10,11 @@ from NER.features import MOST_FEATURES
 
 
 def check_columns(columns: Sequence[int]) -> None:
-    """Raises `InputError` unless there are two."""
-    if len(columns) != 2:
+    """Raises `InputError` unless there are two different ones."""
+    if len(columns) != 2 or len({*columns}) != 2:
         raise InputError(
             "--columns expects two numbers, the columns of words and of tags, such as 1,4; got"
-            f" {len(columns)}"
+            f" {','.join(map(str, columns))}"
         )
 
 

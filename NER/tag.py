@@ -61,6 +61,9 @@ def tag(config: TagConfig) -> None:
             "--output needs the gold tags of a file: give --file in CoNLL-2003's format too"
         )
 
+    if config.columns and not config.file:
+        raise InputError("--columns are those of a --file, standard input has none: leave them out")
+
     from NER import experiment  # imports TensorFlow, so only after the flags were read
 
     run_config, trainer, encoder = experiment.load(config.run_dir, config.checkpoint)

@@ -62,7 +62,8 @@ class NumberConfig(RunConfig):
         """As of `RunConfig`; the released loss has the weights and the return of the release."""
         found, others = super().readers(), ["log_likelihood", "sign"]
         names = {*cells.names(cells.Objective)} - {"reward", "train_samples"}
-        return found | {name: found[name] | {"reward": others} for name in names}
+        generated = dict.fromkeys(["n_train", "n_dev", "n_test"], {"data_dir": [""]})
+        return found | {name: found[name] | {"reward": others} for name in names} | generated
 
 
 # T = 21, where the label lies two hops back. A higher rate and an entropy that fades: without

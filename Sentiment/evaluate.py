@@ -58,6 +58,11 @@ def evaluate(config: EvaluateConfig) -> dict[str, float]:
             f" {corpus.classes}"
         )
     examples = getattr(corpus, config.split)
+    if not examples:
+        raise InputError(
+            f"--data_dir expects {config.split}.tsv or {config.split}.jsonl, found neither: add it,"
+            " or give another --split"
+        )
     print(f"{config.run_dir}: {len(examples)} texts of {config.split}")
     data, n_chains = reader.encode(examples, vocabulary), run_config.n_chains
     metrics = experiment.evaluate(trainer, data, config.split, run_config.n_buckets, n_chains)

@@ -22,7 +22,8 @@ def read_parts(
     """The examples of each part that is there, and the names of the classes.
 
     Args:
-      folder: has PART.tsv or PART.jsonl of the three `PARTS`, of which "dev" may be missing. A TSV
+      folder: has PART.tsv or PART.jsonl of the three `PARTS`, of which "dev" may be missing, and
+        where the classes are known all but one. A TSV
         file's first line names its columns, `text` and `label` among them; nothing is quoted. A
         line of JSON is an object with these two. A label is a text or a whole number.
       max_tokens: of a longer text the last so many tokens are kept.
@@ -32,7 +33,9 @@ def read_parts(
     Raises:
       InputError: for a file that is missing or not of this form, with the line.
     """
-    files = {part: _file(folder, part) for part in PARTS}
+    files = {part: _file(folder, part, bool(classes)) for part in PARTS}
+    if not any(files.values()):
+        raise InputError(f"{folder}: expected a part such as test.tsv, found none; add it")
     rows = {part: list(_rows(path)) for part, path in files.items() if path}
     if not classes:
         found = {label for _, _, label in rows["train"]}
@@ -68,13 +71,24 @@ def read_parts(
     return parts, tuple(classes)
 
 
-def _file(folder: pathlib.Path, part: str) -> pathlib.Path | None:
-    """The file of a part; None for a "dev" that is not there."""
+def read_texts(path: str | pathlib.Path) -> list[str]:
+    """The texts of a file: of a TSV or JSON-lines file its `text`, elsewhere its lines.
+
+    A label is not needed. Raises `InputError` for a file that is missing or not of this form.
+    """
+    path = pathlib.Path(path)
+    if path.suffix not in ENDINGS:
+        return read_lines(path)
+    return [text for _, text in _rows(path, (TEXT,))]
+
+
+def _file(folder: pathlib.Path, part: str, optional: bool) -> pathlib.Path | None:
+    """The file of a part; None for one that is not there and is "dev", or `optional`."""
     names = [f"{part}{ending}" for ending in ENDINGS]
     found = [folder / name for name in names if (folder / name).is_file()]
     if len(found) == 2:
         raise InputError(f"{folder}: expected {names[0]} or {names[1]}, found both; remove one")
-    if found or part == "dev":
+    if found or optional or part == "dev":
         return found[0] if found else None
     packed = still_packed(folder, *names)
     raise InputError(
@@ -83,46 +97,47 @@ def _file(folder: pathlib.Path, part: str) -> pathlib.Path | None:
     )
 
 
-def _rows(path: pathlib.Path) -> Iterator[tuple[int, str, str]]:
-    """Line number, text and label of each line that is not empty."""
+def _rows(path: pathlib.Path, names: Sequence[str] = (TEXT, LABEL)) -> Iterator[tuple]:
+    """The line number, and what is asked for by `names`, of each line that is not empty."""
     lines = enumerate(read_lines(path), 1)
-    read, n_rows = _of_json, 0
+    read, n_rows = functools.partial(_of_json, names), 0
     if path.suffix == ".tsv":
         columns = next(lines)[1].split("\t")
-        for name in (TEXT, LABEL):
+        for name in names:
             if columns.count(name) != 1:
                 raise InputError(
-                    f"{path}:1: expected a first line that names the columns, {TEXT} and {LABEL}"
-                    f" among them, found {' '.join(columns)[:60]!r}; write it so"
+                    f"{path}:1: expected a first line that names the columns,"
+                    f" {' and '.join(names)} among them, found {' '.join(columns)[:60]!r}; write"
+                    " it so"
                 )
-        read = functools.partial(_of_columns, columns)
+        read = functools.partial(_of_columns, columns, names)
     for number, line in lines:
         if not line.strip(" "):
             continue
         try:
-            text, label = map(_checked, (TEXT, LABEL), read(line))
+            found = [_checked(*one) for one in zip(names, read(line), strict=True)]
         except ValueError as error:
             raise InputError(f"{path}:{number}: {error}; repair the line") from None
         n_rows += 1
-        yield number, text, label
+        yield number, *found
     if not n_rows:
         raise InputError(f"{path}: expected labelled texts, found none; add some")
 
 
-def _of_columns(columns: Sequence[str], line: str) -> tuple[str, str]:
+def _of_columns(columns: Sequence[str], names: Sequence[str], line: str) -> list[str]:
     cells = line.split("\t")
     if len(cells) != len(columns):
         raise ValueError(
             f"expected {len(columns)} columns between tabs, as in the first line, found"
             f" {len(cells)}"
         )
-    return cells[columns.index(TEXT)], cells[columns.index(LABEL)]
+    return [cells[columns.index(name)] for name in names]
 
 
-def _of_json(line: str) -> tuple[object, object]:
+def _of_json(names: Sequence[str], line: str) -> list[object]:
     try:
         found = json.loads(line)
-        return found[TEXT], found[LABEL]
+        return [found[name] for name in names]
     except (ValueError, KeyError, TypeError, RecursionError):
         raise ValueError(f"expected JSON such as {_JSON}, found {line[:60]!r}") from None
 

@@ -22,7 +22,11 @@ class PredictConfig:
 
     run_dir: str = setting("", "folder of the run", path=True)
     checkpoint: str = setting("", "checkpoint file (empty: the best epoch of the run)", path=True)
-    file: str = setting("", "text file with a text per line (empty: standard input)", path=True)
+    file: str = setting(
+        "",
+        "text file with a text per line, or .tsv or .jsonl with texts (empty: standard input)",
+        path=True,
+    )
     connections: bool = setting(True, "also print the connections of each word")
     picture: str = setting(
         "", "picture file of the first text's connections, without extension", path="stem"
@@ -36,9 +40,9 @@ def predict(config: PredictConfig) -> None:
 
     Raises `InputError` for a run, a checkpoint or a file that cannot be used.
     """
-    from common.data.text import read_lines
     from Sentiment import (
         experiment,  # imports TensorFlow, so only after the flags were read
+        own_texts,
         reader,
     )
 
@@ -46,7 +50,7 @@ def predict(config: PredictConfig) -> None:
     trainer.seed = config.seed
     classes = experiment.class_names(run_config, config.run_dir)
     picture = config.picture
-    for number, line in enumerate(read_lines(config.file) if config.file else sys.stdin):
+    for number, line in enumerate(own_texts.read_texts(config.file) if config.file else sys.stdin):
         words = reader.split_text(line, run_config.dataset, run_config.max_tokens)
         if not words:
             print(flush=True)  # one line of output per line of input

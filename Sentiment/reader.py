@@ -68,7 +68,8 @@ def load(
         phrases: SST only: train on every different phrase of the training trees, not only on the
             sentences.
         cache_dir: where to store IMDB's tokens, which take a while to make; "" for no cache.
-        names: of the classes of own data, where they are known.
+        names: of the classes of own data, where they are known: a part may then be missing, and
+            is empty.
 
     Raises:
         InputError: if the files are missing, not of their format, or incomplete.
@@ -92,14 +93,16 @@ def load(
             " the path"
         )
     if dataset == "own":
+        known = bool(names)
         parts, names = own_texts.read_parts(folder, max_tokens, names)
-        if "dev" not in parts:
+        if "train" in parts and "dev" not in parts:
             parts["train"], parts["dev"] = split(parts["train"], DEV_SHARE, seed)
-        if not parts["dev"]:
+        if not known and not parts["dev"]:
             raise InputError(
                 f"{folder}: expected enough training texts to keep {DEV_SHARE:.0%} of each class to"
                 " validate, found too few; add dev.tsv or dev.jsonl"
             )
+        parts = {part: parts.get(part, []) for part in own_texts.PARTS}
         return Corpus(**parts, classes=len(names), names=names)
     _check_kind(folder, dataset)
     if dataset == "imdb":

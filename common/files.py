@@ -1,5 +1,6 @@
 """Files: atomic writes, JSON, `.npz`, and words for messages about files that are missing."""
 
+import contextlib
 import io
 import json
 import math
@@ -7,7 +8,7 @@ import os
 import pathlib
 import secrets
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -69,7 +70,7 @@ def atomic_write(
             shutil.copymode(target, temporary)
         os.replace(temporary, target)
     except BaseException as error:
-        if isinstance(error, OSError) and error.filename == str(temporary):
+        if isinstance(error, OSError) and error.filename in (None, str(temporary)):
             error.filename = str(path)  # the name that the user knows
         temporary.unlink(missing_ok=True)
         raise
@@ -175,9 +176,20 @@ def sync_folder(folder: str | os.PathLike) -> None:
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        with naming(folder):
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def naming(path: str | os.PathLike) -> Iterator[None]:
+    """Errors of the system name this file, also where they name none, as a full disk's."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
 
 
 def is_temporary(name: str) -> bool:

@@ -311,9 +311,21 @@ flags
     | --phrases belongs to --dataset sst5 or sst2, the data set here is own: .*
 {NER}/RL_train.py {RUN} --columns=1
     | --columns expects two numbers, .* such as 1,4; got 1
+{NER}/tag.py --run_dir={{p}}/{NER} --columns=1,2
+    | --columns are those of a --file, standard input has none: leave them out
+{NER}/evaluate.py --run_dir={{p}}/{NER} --file={{p}}/x --data_dir={{p}}
+    | --file is read in place of a split of --data_dir: leave one of them out
+{LM}/evaluate.py --run_dir={{p}}/{LM} --text={{p}}/x --data_dir={{p}}
+    | --text is read in place of a split of --data_dir: leave one of them out
+{NER}/RL_train.py {RUN} --columns=2,2
+    | --columns expects two numbers, .* such as 1,4; got 2,2
+{NP}/RL_train.py {RUN} --data_dir={{p}} --n_train=7
+    | --n_train belongs to runs without --data_dir, the data_dir here is .*: leave it out, or .*
+{LM}/RL_train.py {RUN} --preset=small --decay_when=5
+    | --decay_when belongs to --decay_after 0, the decay_after here is 4: leave it out, or .*
 {NER}/RL_train.py {RUN} --columns=0,2                      | --columns expects a value >= 1, got 0
-{NER}/tag.py --run_dir={{p}}/{NER} --columns=1,2,3
-    | --columns expects two numbers, .* such as 1,4; got 3
+{NER}/tag.py --run_dir={{p}}/{NER} --file={{p}}/x --columns=1,2,3
+    | --columns expects two numbers, .* such as 1,4; got 1,2,3
 {LM}/RL_train.py {RUN} --tokens=letters
     | --tokens expects one of spaces, words, characters; got 'letters'
 experiments/run.py --rows=lstm                             | --rows expects a table beside it: .*
@@ -326,15 +338,15 @@ experiments/run.py numbers11 --shard=2/2
 experiments/run.py numbers11 --seeds=0                     | --seeds expects a value >= 1, got 0
 
 data
-{TRAIN_NP} {RUN} --data_dir={{p}}/nowhere
+{NP}/RL_train.py {SMALL} {RUN} --data_dir={{p}}/nowhere
     | .*train.npz: expected number data, found no file; run python .*produce_data.py.*
-{TRAIN_NP} {RUN} --data_dir={{p}}/numbers/missing
+{NP}/RL_train.py {SMALL} {RUN} --data_dir={{p}}/numbers/missing
     | .*train.npz: expected number data, found no file; .*
-{TRAIN_NP} {RUN} --data_dir={{p}}/numbers/empty
+{NP}/RL_train.py {SMALL} {RUN} --data_dir={{p}}/numbers/empty
     | .*train.npz: expected number data, found a broken file .*
-{TRAIN_NP} {RUN} --data_dir={{p}}/numbers/text
+{NP}/RL_train.py {SMALL} {RUN} --data_dir={{p}}/numbers/text
     | .*train.npz: expected number data, found a broken file .*
-{TRAIN_NP} {RUN} --data_dir={{p}}/numbers/cut
+{NP}/RL_train.py {SMALL} {RUN} --data_dir={{p}}/numbers/cut
     | .*train.npz: expected number data, found a broken file .*
 {TRAIN_NP} {RUN} --n_train=9
     | expected at least --batch_size 10 training examples, found 9: give a smaller .*

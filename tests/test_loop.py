@@ -9,6 +9,7 @@ import dataclasses
 import errno
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -407,8 +408,27 @@ def test_a_finished_run_is_left_alone(whole, capsys):
     before = times()
     found = loop.run(toy(whole), build)
     assert found == json.loads((whole / "result.json").read_text())
-    assert "finished before" in capsys.readouterr().out
+    assert capsys.readouterr().out == f"finished before: {whole / 'result.json'}\n"
+    loop.run(dataclasses.replace(toy(whole), eval_samples=4), build)
+    told = f"{whole / 'result.json'} (with --eval_samples 1: evaluate.py --samples measures others)"
+    assert capsys.readouterr().out == f"finished before: {told}\n"
     assert times() == before
+
+
+def test_other_training_data_are_told(tmp_path, monkeypatch):
+    """Of a run that goes on; checkpoints of before data were looked at go on as they did."""
+
+    def changed(epoch, batches):
+        batches["y"][0, 0] += 1
+        return batches
+
+    run_dir = tmp_path / "run"
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        kill_at(patch, 20)
+        train(toy(run_dir))
+    with pytest.raises(InputError, match=r"training data are others now .* give those of then"):
+        loop.run(toy(run_dir), lambda config: build(config, changed))
+    train(toy(run_dir))
 
 
 def test_max_train_steps(whole, tmp_path):
@@ -451,10 +471,9 @@ def test_a_full_disk(place, whole, tmp_path, monkeypatch, capsys):
         with pytest.raises(SystemExit) as left:
             main(ToyConfig, {"paper": {}}, train, argv)
     assert left.value.code == 2
-    assert (
-        capsys.readouterr().err
-        == "error: No space left on device; make room, then run the same command again\n"
-    )
+    where = rf"{re.escape(str(run_dir))}(/flags.json|/metrics.jsonl|/checkpoints(/[\w-]+\.npz)?)?"
+    told = f"error: No space left on device: {where}; make room, then run the same command again\n"
+    assert re.fullmatch(told, capsys.readouterr().err)
     assert not list(run_dir.rglob("*.tmp")) and not (run_dir / "result.json").exists()
     assert checkpoint.load_latest(run_dir / "checkpoints")[0] == max(saved_steps(run_dir)) > 0
     train(toy(run_dir))

@@ -234,6 +234,25 @@ def test_a_classifier_of_own_texts(tmp_path, monkeypatch, capsys):
     words = said.split()
     assert words[:6:2] == ["number", "person", "place"]
     assert sum(map(float, words[1:6:2])) == pytest.approx(1, abs=0.01)
+    # a file of texts is read by its columns, with labels or without
+    for name, text in (
+        ("a.tsv", "text\twho wrote it\nHow many?\tAnna\nWhere?\tBo\n"),
+        ("a.jsonl", '{"text": "How many?", "label": "x"}\n{"text": "Where?"}\n'),
+        ("a.txt", "How many?\nWhere?\n"),
+    ):
+        (tmp_path / name).write_text(text)
+        said = script(*of_run, f"--file={tmp_path / name}", "--noconnections")
+        assert [line.split()[6:] for line in said.splitlines()] == [
+            ["how", "many", "?"],
+            ["where", "?"],
+        ]
+    # other texts to evaluate need not lie beside others
+    alone = write(tmp_path / "alone", test_tsv=tsv(ROWS))
+    evaluate = monkeypatch, capsys, "Sentiment/evaluate.py", f"--run_dir={run}"
+    assert "3 texts of test\n" in script(*evaluate, f"--data_dir={alone}")
+    with pytest.raises(SystemExit):
+        script(*evaluate, f"--data_dir={alone}", "--split=dev")
+    assert "expects dev.tsv or dev.jsonl, found neither: add it" in capsys.readouterr().err
     # other data have other classes, or the same in another order of appearance
     write(tmp_path / "other", train_tsv=tsv([("x", "no")] * 7), test_tsv=tsv([("x", "no")] * 7))
     with pytest.raises(SystemExit) as left:

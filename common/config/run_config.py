@@ -174,7 +174,10 @@ class RunConfig(
         for name in sorted(self.unread.intersection(given) - _WITH_ANY_CELL):
             for chooser, values in self.readers().get(name, {}).items():
                 if (chosen := getattr(self, chooser)) not in values:
-                    to = " or ".join(f"--{chooser} {value}" for value in values)
+                    to = " or ".join(
+                        f"--{chooser} {value}" if value != "" else f"runs without --{chooser}"
+                        for value in values
+                    )
                     raise InputError(
                         f"--{name} belongs to {to}, the {chooser} here is {chosen}: "
                         f"leave it out, or change the {chooser}"

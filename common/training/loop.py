@@ -25,6 +25,7 @@ from .make_trainer import count_weights, make_trainer, set_precision
 from .metrics import means
 from .progress import Progress
 from .run_directory import RunDirectory
+from .run_flags import evaluated_with
 from .run_state import RunState
 from .strategy import LOST, Workers, begin_again, make_strategy
 
@@ -57,15 +58,14 @@ def run(config: RunConfig, build: Callable[[RunConfig], Experiment]) -> dict[str
 def _run(
     config: RunConfig, build: Callable, strategy: tf.distribute.Strategy | None, workers: Workers
 ) -> dict[str, Any]:
-    if strategy is not None and config.batch_size % strategy.num_replicas_in_sync:
-        n = strategy.num_replicas_in_sync
+    if strategy is not None and config.batch_size % (n := strategy.num_replicas_in_sync):
         raise InputError(
             f"--batch_size {config.batch_size} cannot be divided among {n} devices: choose a"
             f" multiple of {n}"
         )
     directory = _open(config, workers)
     if directory.result is not None:
-        print(f"finished before: {directory.path / 'result.json'}")
+        print(f"finished before: {directory.path / 'result.json'}{evaluated_with(config)}")
         return directory.result
     set_precision(config)
     try:
@@ -133,8 +133,7 @@ class TrainingLoop:
         except FloatingPointError as error:
             raise InputError(
                 f"{error}, with the weights of the best epoch, which stay in"
-                f" {self.directory.checkpoints / 'best.npz'}: try a smaller --learning_rate or"
-                " --max_grad_norm in a new --run_dir"
+                f" {self.directory.checkpoints / 'best.npz'}: try {_smaller(self.config)}"
             ) from None
 
     def _begins_another(self) -> bool:
@@ -149,16 +148,12 @@ class TrainingLoop:
         done = len(self.state.recoveries)
         if done >= self.config.recover:
             tried = f" after {done} recoveries" if done else ""
-            saved = any(self.directory.checkpoints.glob("checkpoint-*.npz"))
-            kept = (
-                f"the last good checkpoint stays in {self.directory.checkpoints}"
-                if saved
-                else "no checkpoint was written yet"
-            )
+            kept = "no checkpoint was written yet"
+            if any(self.directory.checkpoints.glob("checkpoint-*.npz")):
+                kept = f"the last good checkpoint stays in {self.directory.checkpoints}"
             raise InputError(
                 f"{what}{tried}; {kept}: --recover {done + 3} with the same flags goes back and"
-                " halves the learning rate, or try a smaller --learning_rate or --max_grad_norm in"
-                " a new --run_dir"
+                f" halves the learning rate, or try {_smaller(self.config)}"
             ) from None
         recoveries, seconds_before = self.state.recoveries, self.directory.seconds_before
         self.state.resume()
@@ -265,8 +260,8 @@ class TrainingLoop:
         self.state.save()
         if self.workers.is_chief:
             shown = [f"{n} {v:.5g}" for n, v in record.items() if n.startswith(("dev", "valid"))]
-            seconds = f"({record['seconds']:.1f} s)"
-            print(f"epoch {self.state.epoch}: {'  '.join(shown)}  {seconds}", flush=True)
+            shown.append(f"({record['seconds']:.1f} s)")
+            print(f"epoch {self.state.epoch}: {'  '.join(shown)}", flush=True)
 
     def _finish(self) -> dict[str, Any]:
         records = self.state.records
@@ -294,6 +289,11 @@ class TrainingLoop:
         print("  ".join(shown), flush=True)
         print(f"result: {self.directory.path / 'result.json'}", flush=True)
         return self.directory.result
+
+
+def _smaller(config: RunConfig) -> str:
+    norm = "a smaller --max_grad_norm" if config.max_grad_norm else "a --max_grad_norm of 5"
+    return f"a smaller --learning_rate or {norm} in a new --run_dir"
 
 
 def _length(chunk: dict[str, np.ndarray]) -> int:

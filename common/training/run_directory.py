@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..errors import InputError
-from ..files import atomic_write, is_hidden, is_temporary, remove_temporary, to_json
+from ..files import atomic_write, is_hidden, is_temporary, naming, remove_temporary, to_json
 from .provenance import describe_start, now, peak_memory_mib
 from .run_flags import check_same_run, read_flags, read_object, task_of
 
@@ -154,7 +154,8 @@ class RunDirectory:
 
         To be called before the checkpoint of that epoch is saved.
         """
-        with open(self.path / "metrics.jsonl", "a", encoding="utf-8") as file:
+        path = self.path / "metrics.jsonl"
+        with naming(path), open(path, "a", encoding="utf-8") as file:
             file.write(to_json(record) + "\n")
             file.flush()
             os.fsync(file.fileno())

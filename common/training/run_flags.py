@@ -113,3 +113,11 @@ def check_same_run(path: pathlib.Path, stored: Mapping[str, Any], config: Any) -
             f"{path} belongs to other flags ({'; '.join(differing)}): give those, or another"
             " --run_dir"
         )
+
+
+def evaluated_with(config: Any) -> str:
+    """What the finished run of a config was evaluated with, if that asks for something else now."""
+    flags, names = read_flags(pathlib.Path(config.run_dir))["flags"], ("eval_samples", "mc_dropout")
+    other = [name for name in names if flags.get(name) not in (None, getattr(config, name, None))]
+    had = ", ".join(f"--{name} {flags[name]}" for name in other)
+    return f" (with {had}: evaluate.py --samples measures others)" if other else ""

@@ -1,5 +1,7 @@
 """The state of a run: what a checkpoint holds, and how an interrupted run resumes from it."""
 
+import functools
+import hashlib
 import json
 import time
 from typing import Any
@@ -85,6 +87,7 @@ class RunState:
             "epoch_seconds": self.epoch_seconds,
             "seconds": self.directory.seconds,
             "recoveries": self.recoveries,
+            "data": self._data,
         }
         checkpoint.save(self.directory.checkpoints, self.step, arrays, meta, name)
 
@@ -98,8 +101,22 @@ class RunState:
         ]
         return arrays | {f"state/{i}": a.numpy() for i, a in enumerate(carried)}
 
+    @functools.cached_property
+    def _data(self) -> str:
+        """A digest of the first epoch's batches: of the training data, as they are read."""
+        found = hashlib.sha256()
+        for chunk in self.experiment.train_batches(0):
+            for name in sorted(chunk):
+                array = np.ascontiguousarray(chunk[name])
+                found.update(f"{name} {array.dtype} {array.shape}".encode())
+                found.update(array.data)
+        return found.hexdigest()
+
     def resume(self) -> bool:
-        """Resume from the last intact checkpoint; false if there is none."""
+        """Resume from the last intact checkpoint; false if there is none.
+
+        Raises `InputError` if the training data are others than when the run began.
+        """
         found = (
             checkpoint.load_latest(self.directory.checkpoints)
             if self.directory.checkpoints.is_dir()
@@ -117,6 +134,11 @@ class RunState:
                 self.directory.truncate_metrics(0)
             return False
         self.step, arrays, meta = found
+        if meta.get("data", self._data) != self._data:
+            raise InputError(
+                f"{self.directory.path}: the training data are others now than when this run began:"
+                " give those of then, or another --run_dir"
+            )
         with self.trainer.scope():
             restore(self.variables, arrays)
         start = map(tf.convert_to_tensor, tf.nest.flatten(self.carried))
