@@ -8,20 +8,6 @@ from ..cells.arguments import KStateLSTMArguments
 from ..cells.plain_lstm import PlainLSTMCell
 from .k_state_layer import KStateLSTM
 
-# What files of the layer hold that were written when it was a DynamicSkipLSTM with one action.
-_OLDER = (
-    "n_actions",
-    "lamda",
-    "agent_units",
-    "observation",
-    "history",
-    "agent_initializer",
-    "agent_bias_initializer",
-    "previous_bias",
-    "greedy",
-    "estimator",
-)
-
 
 @keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
 class FastLSTM(KStateLSTM):
@@ -57,8 +43,3 @@ class FastLSTM(KStateLSTM):
 
     def __init__(self, units: int, **kwargs: Unpack[KStateLSTMArguments]):
         super().__init__(units, **kwargs)
-
-    @classmethod
-    def from_config(cls, config: dict) -> "FastLSTM":
-        """The layer of a `get_config()`."""
-        return cls(**{name: value for name, value in config.items() if name not in _OLDER})
