@@ -19,10 +19,10 @@ class RandomSkipLSTMCell(HistoryCell):
         h~, c~   = lamda (h, c)_{t-k_t} + (1 - lamda) (h, c)_{t-1}
         h_t, c_t = LSTM(x_t, h~, c~)
 
-    At inference the draws are always the same, those of `seed`, so that two evaluations agree (in
-    batches of the same size). The cell by itself does not know which step it is at: there each
-    sequence keeps one distance for all steps, where `RandomSkipLSTM`, much faster, has one for each
-    step.
+    At inference the draws are always the same, those of `seed` (of 0 without one), so that two
+    evaluations agree (in batches of the same size). The cell by itself does not know which step it
+    is at: there each sequence keeps one distance for all steps, where `RandomSkipLSTM`, much
+    faster, has one for each step.
 
     Weights and states: as for `KStateCell`.
 

@@ -41,8 +41,8 @@ class KStateLSTM(CellSettings, SequenceOutputs):
     activations than tanh and sigmoid, cuDNN. Under the name `recurrent_dropout` there is another
     method than in Keras, which `KStateCell` describes; Keras' own is `state_dropout`.
 
-    All arguments are attributes. Dropout rates, `greedy`, `return_sequences`,
-    `return_state`, `go_backwards` and `zero_output_for_mask` can be set until a compiled function
+    All arguments are attributes. Dropout rates, `greedy`, `return_sequences`, `return_state`,
+    `return_trace`, `go_backwards` and `zero_output_for_mask` can be set until a compiled function
     (of `fit`, of `predict`) holds them, the others never: that is an error.
 
     Gradients are right to any order, also vectorised (`jacobian`, `batch_jacobian`), and in forward

@@ -46,8 +46,8 @@ def lstm_gates(
         h' = sigmoid(o) * tanh(c')
 
     With `norm`, each gate's pre-activations and the c' inside the last tanh are layer-normalised
-    over the H units. `candidate_mask` m is a
-    dropout mask on the candidate: recurrent dropout without memory loss (Semeniuta et al. 2016).
+    over the H units. `candidate_mask` m is a dropout mask on the candidate: recurrent dropout
+    without memory loss (Semeniuta et al. 2016).
 
     Args:
         z: pre-activations [B, 4H]. c: cell state [B, H]. candidate_mask: [B, H].

@@ -144,8 +144,8 @@ def fitted(
 
 
 def main(tasks: list[str], run_dir: str) -> None:
-    """Print a line for each task: the largest difference of a weight, of a metric, and how far
-    training moved the weights.
+    """Print a line for each task: the largest difference of a weight, of a metric (relative to it
+    where it is above 1), and how far training moved the weights.
     """
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
@@ -165,7 +165,8 @@ def main(tasks: list[str], run_dir: str) -> None:
             )
         apart = max(np.abs(a - b).max() for a, b in zip(one, two, strict=True))
         moved = max(np.abs(a - b).max() for a, b in zip(one, start, strict=False))
-        metric = max(abs(metrics[name] - metrics_two[name]) for name in metrics)
+        # a loss is a sum, of large numbers too
+        metric = max(abs(a - metrics_two[n]) / max(abs(a), 1) for n, a in metrics.items())
         assert metrics.keys() == metrics_two.keys()
         print(f"{task} weights {apart:.3g} metrics {metric:.3g} moved {moved:.3g}", flush=True)
 
