@@ -204,7 +204,7 @@ def test_what_fills_up_a_batch_costs_nothing():
         one = {name: tf.constant(a[0]) for name, a in stacked.items()}
         loss, metrics, _ = network.training_loss(one, (), tf.constant([0, 1]), {})
         found.append([float(loss), *(float(a) for a in metrics["updates"])])
-    np.testing.assert_allclose(found[0], found[1], rtol=1e-6)
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-5)
     assert found[0][2] == 5  # steps
 
 
