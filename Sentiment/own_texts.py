@@ -23,9 +23,9 @@ def read_parts(
 
     Args:
       folder: has PART.tsv or PART.jsonl of the three `PARTS`, of which "dev" may be missing, and
-        where the classes are known all but one. A TSV
-        file's first line names its columns, `text` and `label` among them; nothing is quoted. A
-        line of JSON is an object with these two. A label is a text or a whole number.
+        where the classes are known all but one. A TSV file's first line names its columns, `text`
+        and `label` among them; nothing is quoted. A line of JSON is an object with these two. A
+        label is a text or a whole number.
       max_tokens: of a longer text the last so many tokens are kept.
       classes: their names, in order, if they are known; else those of the training texts, in the
         order of the numbers, if all are numbers, or of the alphabet.

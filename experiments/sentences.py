@@ -71,7 +71,15 @@ def verdict(key: str, name: str, other: str, metric: str) -> Verdict:
     return Verdict(label, way, found.text(decimals), f"{found.pairs} seeds")
 
 
-def other_lamda(key: str, name: str, other: str) -> str:
+def of_table(key: str, name: str, other: str, metric: str, with_seeds: bool = True) -> Verdict:
+    """The same under the table's name, without the difference; of a single pair that, anyway."""
+    found = verdict(key, name, other, metric)
+    seeds = found.pairs if with_seeds or found.way == "single" else ""
+    pairs = ", ".join(filter(None, [seeds, _other_lamda(key, name, other)]))
+    return found._replace(name=f"`{key}`", amount="", pairs=pairs)
+
+
+def _other_lamda(key: str, name: str, other: str) -> str:
     """Says that random skips, `other`, were run at another lamda than the row; else empty."""
     if read_results.cell_of(key, other) != "random_skip":
         return ""

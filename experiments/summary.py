@@ -56,9 +56,5 @@ def _against(cell: str) -> str:
     for key, (metric, _) in SUMMARY.items():
         name, other = (selection.best_on_dev(key, one) for one in ("dynamic_skip", cell))
         if other and name and read_results.by_seed(key, name, metric):
-            found = sentences.verdict(key, name, other, metric)
-            said = [found.pairs if found.way == "single" else ""]
-            said.append(sentences.other_lamda(key, name, other))
-            pairs = ", ".join(filter(None, said))
-            verdicts.append(found._replace(name=f"`{key}`", amount="", pairs=pairs))
+            verdicts.append(sentences.of_table(key, name, other, metric, with_seeds=False))
     return sentences.clauses(verdicts, sentences.IN_TABLES)

@@ -90,7 +90,5 @@ def _verdicts(other: Callable[[str, str], str]) -> list[sentences.Verdict]:
         metric, *_ = read_results.test_metric(key)
         best, name = selection.best_on_dev(key, "dynamic_skip"), other(key, metric)
         if best and name:
-            verdict = sentences.verdict(key, best, name, metric)
-            pairs = ", ".join(filter(None, [verdict.pairs, sentences.other_lamda(key, best, name)]))
-            found.append(verdict._replace(name=f"`{key}`", amount="", pairs=pairs))
+            found.append(sentences.of_table(key, best, name, metric))
     return found

@@ -118,6 +118,6 @@ def check_same_run(path: pathlib.Path, stored: Mapping[str, Any], config: Any) -
 def evaluated_with(config: Any) -> str:
     """What the finished run of a config was evaluated with, if that asks for something else now."""
     flags, names = read_flags(pathlib.Path(config.run_dir))["flags"], ("eval_samples", "mc_dropout")
-    other = [name for name in names if flags.get(name) not in (None, getattr(config, name, None))]
+    other = [name for name in names if flags.get(name) not in (None, getattr(config, name))]
     had = ", ".join(f"--{name} {flags[name]}" for name in other)
     return f" (with {had}: evaluate.py --samples measures others)" if other else ""
