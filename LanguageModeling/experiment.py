@@ -206,9 +206,7 @@ def build(config: LanguageConfig) -> Experiment:
         ),
         train_batches=lambda epoch: [{"words": words, "targets": targets}],
         initial_state=model.initial_state(config.batch_size * config.n_train_samples),
-        schedule=lambda epoch, records: (
-            {"learning_rate": learning_rate(config, records)} | config.faded(epoch)
-        ),
+        schedule=lambda epoch, records: config.schedule(epoch, learning_rate(config, records)),
         evaluate=measure,
         monitor="-valid_perplexity",
         tokens_per_epoch=targets.size,

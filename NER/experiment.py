@@ -197,9 +197,8 @@ def build(config: NERConfig) -> Experiment:
         train_batches=lambda epoch: bucketing.epoch_chunks(
             *packed, config.batch_size, STEPS_PER_CALL, config.seed, epoch
         ),
-        schedule=lambda epoch, records: (
-            {"learning_rate": config.learning_rate / (1 + config.learning_rate_decay * epoch)}
-            | config.faded(epoch)
+        schedule=lambda epoch, records: config.schedule(
+            epoch, config.learning_rate / (1 + config.learning_rate_decay * epoch)
         ),
         evaluate=dev_then_both(
             lambda trainer, split, n: evaluate(

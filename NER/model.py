@@ -31,10 +31,6 @@ class NERModel(Network):
         dropped = hits(tf.shape(words), rate, seed)
         return tf.where(dropped & tf.gather(self.singletons, words), reader.UNKNOWN_ID, words)
 
-    def initial_state(self, batch_size: int) -> tuple:
-        """(): no state is carried from batch to batch."""
-        return ()
-
     def training_loss(
         self, batch: NamedTensors, state: Any, seed: tf.Tensor, schedule: NamedTensors
     ) -> tuple[tf.Tensor, dict, object]:

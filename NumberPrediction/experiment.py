@@ -60,9 +60,7 @@ def build(config: NumberConfig) -> Experiment:
         train_batches=lambda epoch: [
             bucketing.shuffled(train_arrays, config.batch_size, config.seed, epoch)
         ],
-        schedule=lambda epoch, records: (
-            {"learning_rate": config.learning_rate} | config.faded(epoch)
-        ),
+        schedule=lambda epoch, records: config.schedule(epoch),
         evaluate=dev_then_both(
             lambda trainer, split, n: evaluate(trainer, getattr(data, split), split, n),
             config.n_chains,

@@ -48,10 +48,6 @@ class NumberModel(keras.Model):
         )
         return tf.cast(self.classifier(outputs[:, -1]), tf.float32), trace
 
-    def initial_state(self, batch_size: int) -> tuple:
-        """(): no state is carried from batch to batch."""
-        return ()
-
     def training_loss(
         self, batch: NamedTensors, state: Any, seed: tf.Tensor, schedule: NamedTensors
     ) -> tuple[tf.Tensor, dict, object]:

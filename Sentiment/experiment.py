@@ -155,9 +155,7 @@ def build(config: SentimentConfig) -> Experiment:
         train_batches=lambda epoch: bucketing.epoch_chunks(
             *packed, config.batch_size, STEPS_PER_CALL, config.seed, epoch
         ),
-        schedule=lambda epoch, records: (
-            {"learning_rate": config.learning_rate} | config.faded(epoch)
-        ),
+        schedule=lambda epoch, records: config.schedule(epoch),
         evaluate=dev_then_both(
             lambda trainer, split, n: evaluate(trainer, data[split], split, config.n_buckets, n),
             config.n_chains,

@@ -131,10 +131,6 @@ class SentimentModel(keras.Model):
         h = dropout(skimmed.h, self.config.dropout if training else 0.0, fold(seed, 1))
         return tf.cast(self.classifier(h), tf.float32), skimmed
 
-    def initial_state(self, batch_size: int) -> tuple:
-        """(): no state is carried from batch to batch."""
-        return ()
-
     def training_loss(
         self, batch: NamedTensors, state: Any, seed: tf.Tensor, schedule: NamedTensors
     ) -> tuple[tf.Tensor, dict, object]:

@@ -37,12 +37,12 @@ if TYPE_CHECKING:  # for editors and type checkers, which do not run `__getattr_
     from .layers.fast_lstm import FastLSTM as FastLSTM
     from .layers.fast_rnn import FastRNN as FastRNN
     from .layers.fixed_skip_lstm import FixedSkipLSTM as FixedSkipLSTM
-    from .layers.fixed_skip_lstm import RandomSkipLSTM as RandomSkipLSTM
     from .layers.highway import Highway as Highway
     from .layers.k_state_layer import KStateLSTM as KStateLSTM
     from .layers.lstm_weights import copy_lstm_weights as copy_lstm_weights
     from .layers.lstm_weights import initial_state_from_lstm as initial_state_from_lstm
     from .layers.policy_gradient_model import PolicyGradientModel as PolicyGradientModel
+    from .layers.random_skip_lstm import RandomSkipLSTM as RandomSkipLSTM
     from .layers.sampled_predictions import predict_sampled as predict_sampled
     from .layers.update_skipping_rnn import UpdateSkippingRNN as UpdateSkippingRNN
 
@@ -70,7 +70,7 @@ _HOMES = {
     "PeepholeLSTMCell": "cells.peephole_lstm",
     "PolicyCell": "cells.policy",
     "PolicyGradientModel": "layers.policy_gradient_model",
-    "RandomSkipLSTM": "layers.fixed_skip_lstm",
+    "RandomSkipLSTM": "layers.random_skip_lstm",
     "RandomSkipLSTMCell": "cells.random_skip",
     "SkipGRUCell": "cells.skip_gru",
     "SkipLSTMCell": "cells.skip_lstm",

@@ -9,19 +9,24 @@ et al. 2019, "Training Methods"). The paper's own estimate
 
     grad J2 = E[ sum_t grad log pi_t(k_t) (R - sum_t log pi_t(k_t) - 1) ],   R = log p(truth)
 
-is `credit="total", entropy="sampled"` with both weights 1. The other options have the same
-expectation and less variance.
+is `credit="total", baseline="none", entropy="sampled"` with both weights 1, but for the mean over
+steps. The other options have the same expectation and less variance.
 """
 
 import warnings
 
 import tensorflow as tf
 
-from .cells.agent_warnings import ALONE
 from .choices import BASELINES, CREDITS, ENTROPIES, POLICY_GRADIENT, one_of
 from .ops.agent import Trace
 from .ops.replicas import count, part_of_mean, total
 from .ops.shapes import expect
+
+ALONE = (
+    "baseline='leave_one_out' has nothing to compare a batch of one with: the agent's gradient is"
+    " noisy. Give larger batches, or several samples of each example (PolicyGradientModel"
+    " n_samples=4, --train_samples 4), or choose baseline='none'"
+)
 
 
 def masked_mean(a: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:

@@ -66,7 +66,7 @@ def norms(probe: Probe) -> np.ndarray:
     """
     import tensorflow as tf
 
-    from common.layers.fixed_skip_lstm import RandomSkipLSTM
+    from common.layers.random_skip_lstm import RandomSkipLSTM
 
     cell, n_steps, distances = probe.layer.cell, probe.inputs.shape[1], probe.distances
     if isinstance(probe.layer, RandomSkipLSTM):  # one for each step, where its cell has one for all

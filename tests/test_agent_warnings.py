@@ -13,7 +13,6 @@ from helpers.marks import LONG
 
 from common import losses
 from common.cells.agent_warnings import (
-    ALONE,
     EQUAL_SEEDS,
     IN_A_MODEL,
     NOBODY_LEARNS,
@@ -182,7 +181,7 @@ def test_a_batch_of_one_has_nothing_to_compare_with():
     layer, inputs = skip(), keras.Input((T, D))
     outputs = keras.layers.Dense(1)(layer(inputs))
     for options, n_rows, expected in (
-        ({}, 1, [ALONE]),
+        ({}, 1, [losses.ALONE]),
         ({}, 2, []),
         ({"n_samples": 2}, 2, []),
         ({"baseline": "none"}, 1, []),
@@ -193,7 +192,7 @@ def test_a_batch_of_one_has_nothing_to_compare_with():
         assert warned(lambda m=model, n=n_rows: lost(m, n)) == expected
         assert warned(lambda m=model: lost(m, 1, training=False)) == []
     rewards = tf.zeros([1, T])
-    assert warned(lambda: losses.policy_gradient(layer.trace, rewards)) == [ALONE]
+    assert warned(lambda: losses.policy_gradient(layer.trace, rewards)) == [losses.ALONE]
 
 
 # ---------------------------------------------------------------------------------------- the trace

@@ -121,7 +121,7 @@ def test_their_network_is_ours(name, monkeypatch):
     if "lengths" in batch:
         batch["words"][1, 2], batch["lengths"][1] = 0, 2
     batch = {key: tf.constant(array) for key, array in batch.items()}
-    state = ours.initial_state(2)
+    state = ours.initial_state(2) if hasattr(ours, "initial_state") else ()
     loss, _, _ = ours.training_loss(batch, state, tf.zeros(2, tf.int32), {"learning_rate": 0.0})
     per_step = 3 if name == "variational LSTM" else 1  # its loss is a sum over the steps
     assert np.isclose(loss / per_step, theirs.loss(batch), rtol=1e-5)

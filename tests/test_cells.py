@@ -26,8 +26,9 @@ from common.cells.skip_rnn import SkipRNNCell
 from common.cells.time_delay import TimeDelayCell
 from common.config import RunConfig
 from common.layers.fast_rnn import FastRNN
-from common.layers.fixed_skip_lstm import FixedSkipLSTM, RandomSkipLSTM
+from common.layers.fixed_skip_lstm import FixedSkipLSTM
 from common.layers.make_layer import auxiliary, make_layer, run_layer
+from common.layers.random_skip_lstm import RandomSkipLSTM
 from common.layers.update_skipping_rnn import UpdateSkippingRNN
 
 # Keras' own, where it saves

@@ -144,8 +144,8 @@ def test_second_derivatives(name):
 
 
 def test_a_jacobian_is_row_by_row_the_gradient():
-    """Vectorised, over the outputs; with buffers that is right where `vectorised` is imported."""
-    assert loops.vectorised  # by whatever has buffers, not by one of the layers
+    """Vectorised, over the outputs; with buffers that is right where `pfor_patches` is imported."""
+    assert loops.pfor_patches  # by whatever has buffers, not by one of the layers
     layer, x = pair("time_delay")[0], tf.constant(normal((2, 4, D), 1))
     with tf.GradientTape(persistent=True) as tape:
         tape.watch(x)

@@ -21,7 +21,7 @@ from common.cells.dynamic_skip import DynamicSkipLSTMCell
 from common.config import parse
 from common.errors import InputError
 from common.layers.fast_lstm import FastLSTM
-from common.layers.fixed_skip_lstm import RandomSkipLSTM
+from common.layers.random_skip_lstm import RandomSkipLSTM
 from experiments import (
     connections_page,
     figure_distances,

@@ -11,7 +11,8 @@ from common.cells.random_skip import RandomSkipLSTMCell
 from common.layers.attention_skip_lstm import AttentionSkipLSTM
 from common.layers.dynamic_skip_lstm import DynamicSkipLSTM
 from common.layers.fast_lstm import FastLSTM
-from common.layers.fixed_skip_lstm import FixedSkipLSTM, RandomSkipLSTM
+from common.layers.fixed_skip_lstm import FixedSkipLSTM
+from common.layers.random_skip_lstm import RandomSkipLSTM
 
 B, T, D, H, K = 40, 6, 3, 4, 3
 X = np.random.default_rng(0).normal(size=(B, T, D)).astype(np.float32)

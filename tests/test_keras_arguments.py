@@ -1,6 +1,8 @@
 """Arguments of keras.layers.LSTM: taken as Keras takes them, or refused where they are given."""
 
+import itertools
 import re
+import sys
 
 import keras
 import numpy as np
@@ -15,10 +17,12 @@ from common.cells.leaky import LeakyCell
 from common.cells.skip_lstm import SkipLSTMCell
 from common.layers.attention_skip_lstm import AttentionSkipLSTM
 from common.layers.dynamic_skip_lstm import DynamicSkipLSTM
+from common.layers.fast_gru import FastGRU
 from common.layers.fast_lstm import FastLSTM
 from common.layers.fast_rnn import FastRNN
-from common.layers.fixed_skip_lstm import FixedSkipLSTM, RandomSkipLSTM
+from common.layers.fixed_skip_lstm import FixedSkipLSTM
 from common.layers.policy_gradient_model import PolicyGradientModel
+from common.layers.random_skip_lstm import RandomSkipLSTM
 from common.layers.update_skipping_rnn import UpdateSkippingRNN
 
 B, T, D, H = 2, 5, 3, 4
@@ -315,6 +319,62 @@ def test_what_is_refused_before_there_are_values():
 def test_a_single_tensor_is_no_initial_state():
     with pytest.raises(ValueError, match="initial_state must be tensors of shapes"):
         fast()(X, initial_state=tf.zeros([B, H]))
+
+
+LAYERS = {
+    "dynamic_skip": lambda **o: DynamicSkipLSTM(H, n_actions=3, greedy=True, **o),
+    "attention": lambda **o: AttentionSkipLSTM(H, n_actions=3, **o),
+    "fixed_skip": lambda **o: FixedSkipLSTM(H, skip=2, **o),
+    "fast_lstm": lambda **o: FastLSTM(H, **o),
+    "fast_gru": lambda **o: FastGRU(H, **o),
+    "hoisted": lambda **o: FastRNN(LeakyCell(H), **o),
+    "not_hoisted": lambda **o: FastRNN(keras.layers.LSTMCell(H), **o),
+    "update_skipping": lambda **o: UpdateSkippingRNN(SkipLSTMCell(H), **o),
+}
+
+
+@pytest.mark.parametrize(
+    "name, compiled",
+    [*((name, None) for name in LAYERS), *itertools.product(("fast_lstm", "hoisted"), (0, 1))],
+)
+def test_the_mask_of_the_sequences_holds_beside_states_too(name, compiled):
+    """Keras hands it on only where the call has one tensor."""
+    layer = LAYERS[name](return_sequences=True, jit_compile=bool(compiled))
+    words = tf.constant([[1, 2, 3, 0, 0], [4, 5, 6, 7, 8]])
+    embedding = keras.layers.Embedding(9, D, mask_zero=True)
+    states = layer.get_initial_state(len(words))
+
+    def call(words, **given):
+        return layer(embedding(words), **given)
+
+    wanted = call(words, mask=embedding.compute_mask(words), initial_state=states)
+    inputs = keras.Input((T,), dtype="int32")
+    given = [keras.Input(a.shape[1:]) for a in states]
+    model = keras.Model(
+        [inputs, *given], layer(embedding(inputs), initial_state=given if given[1:] else given[0])
+    )
+    if compiled is not None:
+        call, model = (tf.function(f, jit_compile=bool(compiled)) for f in (call, model))
+    for found in (call(words, initial_state=states), model([words, *states])):
+        np.testing.assert_allclose(found, wanted, atol=1e-6)
+    without = layer(tf.identity(embedding(words)), initial_state=states)
+    assert not np.allclose(without, wanted, atol=1e-4)
+
+
+def test_the_mask_of_the_sequences_holds_beside_a_seed_and_distances():
+    layer = DynamicSkipLSTM(H, n_actions=3, return_sequences=True)
+    words = np.array([[1, 2, 3, 0, 0], [4, 5, 6, 7, 8]])
+    embedding = keras.layers.Embedding(9, D, mask_zero=True)
+    for given in ({"seed": tf.constant([0, 1])}, {"distances": tf.ones([2, T], tf.int32)}):
+        layer(embedding(words), training=True, **given)
+        np.testing.assert_array_equal(layer.trace.mask, words > 0)
+
+
+@pytest.mark.parametrize("name", [n for n in LAYERS if n not in ("fast_gru", "not_hoisted")])
+def test_units_may_be_a_number_of_numpy(name, monkeypatch):
+    monkeypatch.setattr(sys.modules[__name__], "H", np.int64(H))
+    layer = LAYERS[name]()
+    assert layer(X).shape == (B, H) and type(layer.cell.units) is int
 
 
 def test_another_batch_size_of_a_stateful_layer():

@@ -106,7 +106,7 @@ def test_every_task_comes_through_it(task, calls, tmp_path):
     constant = {"learning_rate": 1.0}
     if task == "NumberPrediction":  # it has the weight in its schedule also where that is constant
         constant["entropy_weight"] = 2.0
-    assert model.config.faded(2) == {}
+    assert model.config.schedule(2) == {"learning_rate": model.config.learning_rate}
     np.testing.assert_allclose(loss, loss_and_metrics(constant)[0], rtol=1e-6)
 
 

@@ -127,9 +127,7 @@ def build(config: VAEConfig) -> Experiment:
         model=model,
         optimizer=keras.optimizers.Adam(config.learning_rate),
         train_batches=train_batches,
-        schedule=lambda epoch, records: (
-            {"learning_rate": config.learning_rate} | config.faded(epoch)
-        ),
+        schedule=lambda epoch, records: config.schedule(epoch),
         evaluate=measure,
         monitor="-valid_nll",
         tokens_per_epoch=int(train["lengths"].sum()),

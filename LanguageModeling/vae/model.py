@@ -164,10 +164,6 @@ class SentenceVAE(keras.Model):
         """log p(word) [B, T] in nats of h [B, T, H]; 0 where the mask is false."""
         return tf.where(mask, log_likelihood(self.softmax, h, words), 0.0)
 
-    def initial_state(self, batch_size: int) -> tuple:
-        """(): no state is carried from batch to batch."""
-        return ()
-
     def training_loss(
         self, batch: NamedTensors, state: Any, seed: tf.Tensor, schedule: NamedTensors
     ) -> tuple[tf.Tensor, dict, object]:

@@ -46,9 +46,7 @@ def build(config: RecallConfig) -> Experiment:
         train_batches=lambda epoch: [
             bucketing.shuffled(train_arrays, config.batch_size, config.seed, epoch)
         ],
-        schedule=lambda epoch, records: (
-            {"learning_rate": config.learning_rate} | config.faded(epoch)
-        ),
+        schedule=lambda epoch, records: config.schedule(epoch),
         evaluate=lambda trainer, split: evaluate(trainer, *data[split], split),
         monitor="-dev_mse_sampled",
     )

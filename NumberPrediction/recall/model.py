@@ -47,10 +47,6 @@ class RecallModel(keras.Model):
         )
         return tf.cast(self.output_layer(outputs[:, -1])[:, 0], tf.float32), trace
 
-    def initial_state(self, batch_size: int) -> tuple:
-        """(): no state is carried from batch to batch."""
-        return ()
-
     def training_loss(
         self, batch: NamedTensors, state: Any, seed: tf.Tensor, schedule: NamedTensors
     ) -> tuple[tf.Tensor, dict, object]:

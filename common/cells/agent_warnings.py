@@ -33,11 +33,6 @@ EQUAL_SEEDS = (
     "several layers with an agent have seed={seed}: they draw the same numbers, so that their"
     " choices depend on each other and the agents' gradient is biased. Give each another seed"
 )
-ALONE = (
-    "baseline='leave_one_out' has nothing to compare a batch of one with: the agent's gradient is"
-    " noisy. Give larger batches, or several samples of each example (PolicyGradientModel"
-    " n_samples=4, --train_samples 4), or choose baseline='none'"
-)
 
 
 def warn_of_equal_seeds(layers: Sequence[keras.layers.Layer]) -> None:

@@ -126,22 +126,16 @@ class DynamicSkipLSTMCell(HistoryCell, PolicyCell):
         """
         if distances is not None:
             distances, x = agent.checked(distances, self.n_actions, x)
-        return self._step(x, states, distances, masks, logits)
-
-    def _step(
-        self,
-        x: tf.Tensor,
-        states: list,
-        distances: tf.Tensor | None,
-        masks: Masks | None,
-        logits: tf.Tensor | None,
-    ):
-        weights = self.one_hot(distances, states[0].dtype)
-        surrogate = SURROGATES.get(self.estimator)
-        if logits is not None and surrogate is not None:
-            mixed = surrogate(logits, distances)
-            weights += tf.cast(mixed - tf.stop_gradient(mixed), weights.dtype)
+        weights = self._weights(distances, logits, states[0].dtype)
         return self.weighted_step(x, states, weights, masks)
+
+    def _weights(self, distances: tf.Tensor | None, logits: tf.Tensor | None, dtype: tf.DType):
+        """As of `one_hot`, with the estimator's gradient for the logits [B, K]."""
+        weights, surrogate = self.one_hot(distances, dtype), SURROGATES.get(self.estimator)
+        if logits is None or surrogate is None:
+            return weights
+        mixed = surrogate(logits, distances)
+        return weights + tf.cast(mixed - tf.stop_gradient(mixed), dtype)
 
     def call(
         self, inputs: tf.Tensor, states: list[tf.Tensor], training: bool = False
@@ -155,7 +149,8 @@ class DynamicSkipLSTMCell(HistoryCell, PolicyCell):
         greedy = self.is_greedy(training)
         distances = agent.greedy(logits) if greedy else agent.sample(logits, seed)
         inputs, masks = self.drop(inputs, training, seed)
-        h, states = self._step(inputs, states, distances, masks, logits)
+        weights = self._weights(distances, logits, inputs.dtype)
+        h, states = self.weighted_step(inputs, states, weights, masks)
         if training and self.waits_for_reward:
             h, *states = warn_unless(None, UNDER_KERAS_RNN, [h, *states])
         return h, states

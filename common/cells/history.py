@@ -43,5 +43,5 @@ class HistoryCell(KStateCell):
         super().__init__(units, n_actions, lamda, **kwargs)
         self.take(history=history)
         if history == "window":
-            self.state_size = [*self.state_size, units, units]
+            self.state_size = [*self.state_size, self.units, self.units]
         self.settle()

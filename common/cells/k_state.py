@@ -12,16 +12,15 @@ from ..ops import agent
 from ..ops.gates import Norm, State
 from ..ops.masks import Masks
 from ..ops.products import by_blocks, wide
-from .arguments import Constraint, Initializer, LayerArguments, Regularizer
-from .base import fresh, with_block
+from .arguments import Constraint, Initializer, LayerArguments, RecurrentArguments, Regularizer
+from .base import RecurrentCell, fresh, with_block
 from .checks import OF_A_SKIP_CELL
 from .dropping import Dropping
 from .keras_arguments import OF_THE_CELL
 from .sampling import next_seed, sampling
-from .settings import Settings
 
 
-class KStateCell(Dropping, Settings, keras.layers.Layer):
+class KStateCell(Dropping, RecurrentCell):
     """An LSTM step from a mix of its K past states, whose weights a subclass chooses.
 
         h~, c~   = lamda sum_k w_t(k) (h, c)_{t-k} + (1 - lamda) (h, c)_{t-1}
@@ -91,9 +90,6 @@ class KStateCell(Dropping, Settings, keras.layers.Layer):
         *,
         forget_bias: float = 1.0,
         layer_norm: bool = False,
-        kernel_initializer: Initializer = "glorot_uniform",
-        recurrent_initializer: Initializer = "orthogonal",
-        bias_initializer: Initializer = "zeros",
         kernel_regularizer: Regularizer = None,
         recurrent_regularizer: Regularizer = None,
         bias_regularizer: Regularizer = None,
@@ -107,22 +103,17 @@ class KStateCell(Dropping, Settings, keras.layers.Layer):
         weight_dropout: float = 0.0,
         zoneout: Sequence[float] = (0.0, 0.0),
         seed: int | None = None,
-        use_bias: bool = True,
         unit_forget_bias: bool = True,
         activation: Initializer = "tanh",
         recurrent_activation: Initializer = "sigmoid",
         implementation: int = 2,
-        **kwargs: Unpack[LayerArguments],
+        **kwargs: Unpack[RecurrentArguments],
     ):
-        super().__init__(**kwargs)
+        super().__init__(units, **kwargs)
         self.n_actions, self.lamda = n_actions, lamda
         self.take(
-            units=units,
             forget_bias=forget_bias,
             layer_norm=layer_norm,
-            kernel_initializer=kernel_initializer,
-            recurrent_initializer=recurrent_initializer,
-            bias_initializer=bias_initializer,
             kernel_regularizer=kernel_regularizer,
             recurrent_regularizer=recurrent_regularizer,
             bias_regularizer=bias_regularizer,
@@ -136,10 +127,9 @@ class KStateCell(Dropping, Settings, keras.layers.Layer):
             weight_dropout=weight_dropout,
             zoneout=zoneout,
             seed=seed,
-            use_bias=use_bias,
             unit_forget_bias=unit_forget_bias,
         )
-        if forget_bias != 1 and not (unit_forget_bias and (use_bias or layer_norm)):
+        if forget_bias != 1 and not (unit_forget_bias and (self.use_bias or layer_norm)):
             raise ValueError(
                 "forget_bias must be left at 1 with unit_forget_bias=False or without a bias;"
                 f" received {forget_bias!r}"
@@ -147,7 +137,7 @@ class KStateCell(Dropping, Settings, keras.layers.Layer):
         self.activation, self.recurrent_activation = activation, recurrent_activation
         self.implementation = implementation
         self.seed_generator = keras.random.SeedGenerator(seed)
-        self.state_size, self.output_size = [n_actions * units] * 2, units
+        self.state_size = [self.n_actions * self.units] * 2
         self.settle("n_actions", "lamda", *OF_THE_CELL)
 
     @classmethod
@@ -276,10 +266,6 @@ class KStateCell(Dropping, Settings, keras.layers.Layer):
         inputs, masks = self.drop(inputs, training, seed)
         return self.weighted_step(inputs, states, self.one_hot(distances, inputs.dtype), masks)
 
-    def get_initial_state(self, batch_size: int | tf.Tensor | None = None) -> list[tf.Tensor]:
-        """Zero states."""
-        return [tf.zeros([batch_size, size], self.compute_dtype) for size in self.state_size]
-
     def _slots(self, flat: tf.Tensor):  # [B, K * H] -> [K, B, H]
         return tf.transpose(tf.reshape(flat, [-1, self.n_actions, self.units]), [1, 0, 2])
 
@@ -294,4 +280,4 @@ class KStateCell(Dropping, Settings, keras.layers.Layer):
                 f"{type(self).__name__} chooses nothing and cannot be saved: use a subclass that "
                 "takes what it hands on"
             )
-        return {**super().get_config(), **self.taken()}
+        return super().get_config()

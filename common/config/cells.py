@@ -256,7 +256,7 @@ CELLS: Mapping[str, Cell] = {
     # As Cho et al. 2014: the reset gate before the product.
     "gru": Cell(".layers.fast_gru:FastGRU", fixed={"reset_after": False}),
     "fixed_skip": Cell(".layers.fixed_skip_lstm:FixedSkipLSTM", FixedSkip),
-    "random_skip": Cell(".layers.fixed_skip_lstm:RandomSkipLSTM", RandomSkip, random=True),
+    "random_skip": Cell(".layers.random_skip_lstm:RandomSkipLSTM", RandomSkip, random=True),
     "attention": Cell(".layers.attention_skip_lstm:AttentionSkipLSTM", Attention),
     "skip_lstm": Cell(".cells.skip_lstm:SkipLSTMCell", SkippedUpdates, runs_in=_UPDATES),
     "skip_gru": Cell(".cells.skip_gru:SkipGRUCell", SkippedUpdates, runs_in=_UPDATES),

@@ -241,11 +241,12 @@ class RunConfig(
         """Whether agents have one; one that reads no --estimator, which a preset gave, has."""
         return "estimator" in self.unread or ESTIMATORS[self.estimator] == "reward"
 
-    def faded(self, epoch: int) -> dict[str, float]:
-        """The entropy's weight in an epoch, for the schedule; {} where it is always the same."""
+    def schedule(self, epoch: int, learning_rate: float | None = None) -> dict[str, float]:
+        """What changes from epoch to epoch: the learning rate, if given; the entropy's weight."""
+        found = {"learning_rate": self.learning_rate if learning_rate is None else learning_rate}
         if self.entropy_decay == 1:
-            return {}
-        return {"entropy_weight": self.entropy_weight * self.entropy_decay**epoch}
+            return found
+        return found | {"entropy_weight": self.entropy_weight * self.entropy_decay**epoch}
 
     @property
     def n_train_samples(self) -> int:

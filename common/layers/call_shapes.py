@@ -24,22 +24,21 @@ def of_call(sequences: tf.Tensor, initial_state: list | None, **of_steps: tf.Ten
     }
 
 
-def mask_of_steps(mask: tf.Tensor | None, sequences: tf.Tensor) -> tf.Tensor | None:
-    """A mask [B, T]; Keras' layers take [B, T, 1] too, and [1, T] for all rows."""
+def mask_of_steps(mask: tf.Tensor | list | None, sequences: tf.Tensor) -> tf.Tensor | None:
+    """A mask [B, T], by default the one that Keras attached to the sequences.
+
+    Keras' layers take [B, T, 1] too, [1, T] for all rows, and a list of one.
+    """
+    # Keras hands it on by itself, but not where a call has a second tensor: states, seed, distances
+    mask = getattr(sequences, "_keras_mask", None) if mask is None else mask
     if mask is None:
         return None
+    mask = tf.convert_to_tensor(tf.nest.flatten(mask)[0])
     if mask.shape.rank == 3 and mask.shape[2] in (1, None):
         mask = mask[..., 0]
     if mask.shape.rank == 2 and mask.shape[0] == 1 and sequences.shape[0] != 1:
         mask = tf.repeat(mask, tf.shape(sequences)[0], 0)
     return mask
-
-
-def mask_of_loop(mask: tf.Tensor | list | None, sequences: tf.Tensor) -> tf.Tensor | None:
-    """The same in the loop of `keras.layers.RNN`, where Keras may have it in a list."""
-    if mask is None:
-        return None
-    return mask_of_steps(tf.convert_to_tensor(tf.nest.flatten(mask)[0]), sequences)
 
 
 def of_symbols(

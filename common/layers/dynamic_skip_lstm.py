@@ -11,7 +11,7 @@ from ..ops import agent
 from ..ops.estimators import SURROGATES
 from ..ops.gates import State
 from ..ops.recurrence import Recurrence
-from ..ops.skip_recurrence import Agent, Choice, SkipRecurrence
+from ..ops.skip_recurrence import Choice, Policy, SkipRecurrence
 from .k_state_layer import KStateLSTM
 
 
@@ -118,7 +118,7 @@ class DynamicSkipLSTM(KStateLSTM):
             noise = tf.cast(noise, cell.wide_dtype)
         weights = cell.wide_weights
         projected = agent.project(tf.cast(x, cell.wide_dtype), weights)
-        return Choice(distances, Agent(projected, weights), noise)
+        return Choice(distances, Policy(projected, weights), noise)
 
     def _entries(self, choice: Choice | None, states: State, distances: tf.Tensor) -> tuple:
         """The agent once more, all steps in one pass, now with its gradient."""

@@ -12,7 +12,7 @@ from ..cells.settings import Settings
 from ..ops.hoisted import HoistedRecurrence, Inputs
 from ..ops.products import wide
 from ..ops.sequence_gradient import slow_in_xla
-from .call_shapes import mask_of_loop
+from .call_shapes import mask_of_steps
 from .compaction import Compaction
 
 
@@ -39,6 +39,17 @@ class HoistedRNN(keras.layers.RNN):
         for one in self._recurrences:
             one.declare(sequences_shape, self.jit_compile, slower)
 
+    def call(
+        self,
+        sequences: tf.Tensor,
+        initial_state: Any = None,
+        mask: tf.Tensor | list | None = None,
+        training: bool = False,
+    ) -> tf.Tensor | tuple[tf.Tensor, ...]:
+        """As of `keras.layers.RNN`, which forgets the sequences' own mask beside states."""
+        mask = mask_of_steps(mask, sequences)
+        return super().call(sequences, initial_state, mask, training)
+
     def inner_loop(
         self,
         sequences: tf.Tensor,
@@ -50,7 +61,6 @@ class HoistedRNN(keras.layers.RNN):
         levels = self.levels()
         if not levels:
             return super().inner_loop(sequences, initial_state, mask, training)
-        mask = mask_of_loop(mask, sequences)
         if self.go_backwards:
             sequences = tf.reverse(sequences, [1])
             mask = None if mask is None else tf.reverse(mask, [1])

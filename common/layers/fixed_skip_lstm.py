@@ -1,4 +1,4 @@
-"""LSTMs with fixed and with random skip connections over whole sequences."""
+"""An LSTM with fixed skip connections over whole sequences."""
 
 from typing import Unpack
 
@@ -6,7 +6,6 @@ import keras
 
 from ..cells.arguments import HistoryLSTMArguments
 from ..cells.fixed_skip import FixedSkipLSTMCell
-from ..cells.random_skip import RandomSkipLSTMCell
 from .k_state_layer import KStateLSTM
 
 
@@ -36,36 +35,3 @@ class FixedSkipLSTM(KStateLSTM):
         self, units: int, skip: int = 3, lamda: float = 1.0, **kwargs: Unpack[HistoryLSTMArguments]
     ):
         super().__init__(units, skip, lamda, **kwargs)
-
-
-@keras.saving.register_keras_serializable(package="dynamic_skip_lstm")
-class RandomSkipLSTM(KStateLSTM):
-    """`keras.layers.RNN(RandomSkipLSTMCell(...))`, faster and in less memory.
-
-    Each step connects to a random one of its K past states.
-
-    Args:
-        units ... lamda: as for `RandomSkipLSTMCell`.
-        seed: decides the draws.
-        The rest as for `KStateLSTM`, `HistoryCell` and `KStateCell`.
-
-    Raises:
-        ValueError: see `RandomSkipLSTMCell` and `KStateLSTM`.
-
-    Example:
-        ```python
-        x = keras.random.normal([2, 5, 4])
-        h = RandomSkipLSTM(8, n_actions=3)(x)  # [2, 8]
-        ```
-    """
-
-    cell_class = RandomSkipLSTMCell
-
-    def __init__(
-        self,
-        units: int,
-        n_actions: int = 5,
-        lamda: float = 1.0,
-        **kwargs: Unpack[HistoryLSTMArguments],
-    ):
-        super().__init__(units, n_actions, lamda, **kwargs)

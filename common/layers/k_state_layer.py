@@ -131,7 +131,7 @@ class KStateLSTM(CellSettings, SequenceOutputs):
         self.input_spec = keras.layers.InputSpec(ndim=3)
         self.jit_compile, self.use_cudnn, self.return_trace = jit_compile, use_cudnn, return_trace
         self._n_slots = 1 if cell.history == "window" else cell.n_actions
-        self.state_size = [self._n_slots * units] * 2
+        self.state_size = [self._n_slots * cell.units] * 2
         self.recurrence = self._make_recurrence()
         self.recurrence.unroll = unroll
         self._traces = Traces()
@@ -205,8 +205,8 @@ class KStateLSTM(CellSettings, SequenceOutputs):
         past = self._read_states(initial_state)
         states, entries = self._recur(x, past, distances, greedy, training, seed)
         trace = self._record(entries, order)
-        mode = distances is None and cell.has_agent and cell.is_greedy(training, greedy)
-        self._traces.record(trace, training, drawn=not mode, heard=self.return_trace)
+        drawn = distances is not None or not cell.has_agent or not cell.is_greedy(training, greedy)
+        self._traces.record(trace, training, drawn=drawn, heard=self.return_trace)
         if training and cell.waits_for_reward:
             states = State(*warn_unless(self._traces, IN_A_MODEL, states))
         final_state = self._write_states(states, order)

@@ -8,7 +8,6 @@ import tensorflow as tf
 from ..cells.arguments import RNNArguments
 from ..cells.checks import price
 from ..cells.skip_lstm import UpdateSkippingCell, n_updates
-from .call_shapes import mask_of_loop
 from .fast_rnn import FastRNN
 
 
@@ -74,7 +73,6 @@ class UpdateSkippingRNN(FastRNN):
     ) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
         """`FastRNN`'s loop, the count starting anew."""
         self.hold()
-        mask = mask_of_loop(mask, sequences)
         *rest, count = initial_state
         last, outputs, states = super().inner_loop(
             sequences, [*rest, tf.zeros_like(count)], mask, training

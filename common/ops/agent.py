@@ -64,9 +64,10 @@ def logits(projected: tf.Tensor, h: tf.Tensor, weights: AgentWeights) -> tf.Tens
 
     No gradient reaches h.
     """
-    expect("[..., A] [..., H] [H, A] [A, K]", projected, h, *weights[1:2], weights.action_kernel)
-    hidden = tf.tanh(projected + product(tf.stop_gradient(h), weights.recurrent_kernel))
-    return product(hidden, weights.action_kernel) + weights.action_bias
+    _, recurrent_kernel, _, action_kernel, action_bias = weights
+    expect("[..., A] [..., H] [H, A] [A, K]", projected, h, recurrent_kernel, action_kernel)
+    hidden = tf.tanh(projected + product(tf.stop_gradient(h), recurrent_kernel))
+    return product(hidden, action_kernel) + action_bias
 
 
 def sample(logits: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from . import vectorised  # noqa: F401  (what differentiates a buffer row by row is right with it)
+from . import pfor_patches  # noqa: F401  (what differentiates a buffer row by row is right with it)
 
 
 def loop(n_steps: tf.Tensor | int, step: Callable, start: tuple) -> tuple:

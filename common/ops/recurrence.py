@@ -86,8 +86,11 @@ class Recurrence(TwoLoops):
         """dL/dpolicy, in its structure."""
         raise NotImplementedError
 
-    def _mixed(self, t_of: tuple, of_all: tuple, given: tuple, window: list) -> list[tf.Tensor]:
-        """The weights [B] of the distances 1..K in one step, as TensorFlow differentiates them."""
+    def _mixed(self, policy: tuple | None, chosen: tuple, window: list) -> list[tf.Tensor]:
+        """The weights [B] of the distances 1..K in one step, as TensorFlow differentiates them.
+
+        policy, chosen: those of the step. window: its K past states (h, c), oldest first.
+        """
         raise NotImplementedError
 
     # ---------------------------------------------------------------------------- both loops
@@ -255,7 +258,8 @@ class Recurrence(TwoLoops):
         """A step as TensorFlow alone differentiates it. For `second_order`."""
         (projected, policy_input), (kernel, norm, policy_weights) = own, of_all
         masks, chosen = fixed
-        weights = self._mixed((policy_input,), policy_weights, chosen, window)
+        policy = None if policy_input is None else (policy_input, *policy_weights)
+        weights = self._mixed(policy, chosen, window)
         h, c = (
             tf.add_n([w[:, None] * a for w, a in zip(weights, b, strict=True)])
             for b in zip(*reversed(window), strict=True)

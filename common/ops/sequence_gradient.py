@@ -124,7 +124,7 @@ def differentiable(
     n_given = n_inputs + len(present(fixed))
 
     # No tape may look inside either function: it would ask for the gradients of what it replaces.
-    # All tensors that either needs are its arguments: see `vectorised.py`.
+    # All tensors that either needs are its arguments: see `pfor_patches.py`.
     @custom_gradient
     def run(*tensors: tf.Tensor):
         stopped = [tf.stop_gradient(a) for a in tensors]
@@ -167,7 +167,7 @@ def differentiable(
 
 
 def custom_gradient(function: Callable) -> Callable:
-    """`tf.custom_gradient` of a function of tensors alone, which `vectorised.py` keeps."""
+    """`tf.custom_gradient` of a function of tensors alone, which `pfor_patches.py` keeps."""
     run = tf.custom_gradient(function)
 
     @functools.wraps(function)

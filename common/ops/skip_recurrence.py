@@ -19,7 +19,7 @@ from .products import product
 from .recurrence import Kept, Recurrence
 
 
-class Agent(NamedTuple):
+class Policy(NamedTuple):
     """The agent over a sequence."""
 
     projected: tf.Tensor  # [T, B, A] the input's part of its hidden layer, `agent.project`
@@ -30,7 +30,7 @@ class Choice(NamedTuple):
     """How each step chooses its distance: by `distances` where given, else by the agent."""
 
     distances: tf.Tensor | None = None  # [T, B] int32, 1..K, as `agent.checked` leaves them
-    agent: Agent | None = None
+    agent: Policy | None = None
     noise: tf.Tensor | None = None  # [T, B, K] Gumbel noise for a sample; None: the most probable
 
     def at(self, steps: int | slice) -> "Choice":
@@ -46,7 +46,7 @@ class SkipRecurrence(Recurrence):
     """Runs the recurrence over a sequence.
 
     Args:
-        n_actions, lamda, n_seen, jit_compile: as for `Recurrence`.
+        n_actions, lamda, n_seen: as for `Recurrence`.
         surrogate: of an estimator that learns from the task's loss, `estimators.SURROGATES`: the
             agent has the gradient of surrogate(logits, k) for the upstream gradient
 
@@ -97,9 +97,8 @@ class SkipRecurrence(Recurrence):
         if choice is not None:
             distances = self._choose(choice.at(0), before.h)[None]
         if projected.shape[0] != 1:
-            empty = tf.zeros_like(states.h)
-            empty = tf.repeat(empty, self.n_actions - 1, 0)
-            started = State(*(tf.concat([empty, a], 0) for a in states))
+            zeros = tf.repeat(tf.zeros_like(states.h), self.n_actions - 1, 0)
+            started = State(*(tf.concat([zeros, a], 0) for a in states))
             # TensorFlow cannot stack the results of no steps where it does not know their shape:
             # then the one step that there is comes once more, and is cut off.
             n_steps = projected.shape[0] or tf.shape(projected)[0]
@@ -145,7 +144,7 @@ class SkipRecurrence(Recurrence):
 
     # ---------------------------------------------------------------------------- the policy
 
-    def _arrays(self, n_steps: tf.Tensor, batch: int | None, policy: Agent | None):
+    def _arrays(self, n_steps: tf.Tensor, batch: int | None, policy: Policy | None):
         return [empty(n_steps, tf.int32, [batch])]
 
     def _connect(
@@ -153,7 +152,7 @@ class SkipRecurrence(Recurrence):
         t: tf.Tensor,
         latest: State,
         read: Callable,
-        policy: Agent | None,
+        policy: Policy | None,
         given: Choice | None,
     ):
         rows = tf.range(tf.shape(latest.h)[0])
@@ -182,7 +181,7 @@ class SkipRecurrence(Recurrence):
         chosen = tf.one_hot(distances - 1, self.n_actions, axis=1, dtype=states.h.dtype)
         return self._weights(chosen), connected
 
-    def _d_policy(self, kept: Kept, policy: Agent | None, adjoints: State, written: list):
+    def _d_policy(self, kept: Kept, policy: Policy | None, adjoints: State, written: list):
         if policy is None:
             return None
         products = [
@@ -203,13 +202,14 @@ class SkipRecurrence(Recurrence):
             mixed, policy, self.lamda * tf.stack(products, -1), unconnected_gradients="zero"
         )
 
-    def _mixed(self, t_of: tuple, of_all: tuple | None, given: tuple, window: list):
-        (distances,) = given
+    def _mixed(self, policy: tuple | None, chosen: tuple, window: list):
+        (distances,) = chosen
         dtype = window[-1][0].dtype
-        chosen = tf.one_hot(distances - 1, self.n_actions, axis=0, dtype=dtype)
-        weights = tf.unstack(self._weights(chosen))
-        if of_all is not None:
-            logits = agent.logits(*t_of, self._seen_in(window), *of_all)
+        one_hot = tf.one_hot(distances - 1, self.n_actions, axis=0, dtype=dtype)
+        weights = tf.unstack(self._weights(one_hot))
+        if policy is not None:
+            projected, agent_weights = policy
+            logits = agent.logits(projected, self._seen_in(window), agent_weights)
             mixed = self.surrogate(logits, distances)
             change = tf.unstack(self.lamda * (mixed - tf.stop_gradient(mixed)), axis=1)
             weights = [a + b for a, b in zip(weights, change, strict=True)]

@@ -115,8 +115,8 @@ class AttentionRecurrence(Recurrence):
             tf.reduce_sum(d_logits, [0, 1]),
         )
 
-    def _mixed(self, t_of: tuple, of_all: tuple, given: tuple, window: list):
-        probs, _ = self._attend(*t_of, of_all, self._seen_in(window))
+    def _mixed(self, policy: tuple, chosen: tuple, window: list):
+        probs, _ = self._attend(policy[0], policy[1:], self._seen_in(window))
         # No transpose: in a loop, XLA cannot compile the gradient of its gradient.
         weights = self.lamda * probs + (1 - self.lamda) * tf.one_hot(
             0, self.n_actions, dtype=probs.dtype

@@ -26,7 +26,7 @@ class RunState:
     Attributes:
         epoch: number of finished epochs.
         step: number of steps in the whole run. step_in_epoch: in this epoch.
-        carried: what the model carries from batch to batch (`TaskModel.initial_state`).
+        carried: what the model carries from batch to batch (`Experiment.initial_state`).
         totals: sums of the metrics in this epoch. epoch_seconds: the time it took so far.
         records: one for each finished epoch.
         recoveries: one for each return to a checkpoint after a NaN or Inf.

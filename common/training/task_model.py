@@ -12,13 +12,11 @@ NamedTensors = dict[str, tf.Tensor]  # by name
 class TaskModel(Protocol):
     """A built `keras.Model` with these methods; `infer` only where the task needs it.
 
-    `batch` is a dict of tensors. `seed`, int32 [2], determines every random number of a step. On R
-    replicas each computes the loss of its B / R rows, as its share of the whole batch's mean
-    (`common/ops/replicas.py`).
+    `batch` is a dict of tensors. `state` is carried from batch to batch, and begins as
+    `Experiment.initial_state`: () for none. `seed`, int32 [2], determines every random number of a
+    step. On R replicas each computes the loss of its B / R rows, as its share of the whole batch's
+    mean (`common/ops/replicas.py`).
     """
-
-    def initial_state(self, batch_size: int) -> Any:
-        """The state that is carried from batch to batch; () for none."""
 
     def training_loss(
         self, batch: NamedTensors, state: Any, seed: tf.Tensor, schedule: NamedTensors
