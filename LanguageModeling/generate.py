@@ -167,6 +167,9 @@ def continue_text(
     """`ids` [N] followed by `n_words` sampled ones, and the distance at each word.
 
     Distances are [N + n_words], None without an agent. `given`: the class, if words have one.
+
+    A network with --history window connects within a call alone: it reads the text as one window,
+    anew for each word.
     """
     import tensorflow as tf
 
@@ -176,15 +179,20 @@ def continue_text(
         lambda word, state, step_seed: model(word, state, seed=step_seed), autograph=False
     )
     total = len(ids) + n_words
+    window = getattr(model.config, "history", "carried") == "window"
     for position in range(total):
-        word = ids[position] if given is None else [ids[position], given]
-        logits, state, trace = step(
-            tf.constant([[word]], tf.int32), state, tf.constant([seed, position], tf.int32)
+        begin, place = (0, position) if window else (position, 0)
+        words = np.zeros(total if window else 1, np.int32)  # what is to come changes nothing
+        words[: place + 1] = ids[begin : position + 1]
+        words = words if given is None else np.stack([words, np.full_like(words, given)], -1)
+        logits, after, trace = step(
+            tf.constant(words[None]), state, tf.constant([seed, begin], tf.int32)
         )
+        state = state if window else after
         if trace is not None:
-            distances.append(int(trace.distances[0, 0]))
+            distances.append(int(trace.distances[0, place]))
         if position + 1 == len(ids) < total:
-            scores = logits[0, 0].numpy().astype(np.float64)
+            scores = logits[0, place].numpy().astype(np.float64)
             # the largest of scores + T * Gumbel noise is a draw at temperature T
             noise = random.gumbel(size=scores.shape) * temperature
             ids.append(int(np.argmax(scores + noise)))

@@ -82,7 +82,9 @@ class LanguageConfig(
         1 / 1.2, "factor on the learning rate when it decays", minimum=0, maximum=1
     )
     decay_when: float = setting(
-        1.0, "decay when the validation perplexity improves on the best by less than this"
+        1.0,
+        "decay after an epoch whose validation perplexity is not this much lower than that of the"
+        " last epoch without decay",
     )
     decay_after: int = setting(
         0, "decay after every epoch from this one on (0: use --decay_when)", minimum=0

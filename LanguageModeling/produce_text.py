@@ -20,7 +20,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from common.config import main, setting  # noqa: E402
 from common.errors import InputError  # noqa: E402
-from common.files import atomic_write, make_folder  # noqa: E402
+from common.files import write_data  # noqa: E402
 from LanguageModeling.reader import SPLITS  # noqa: E402
 
 # Tests, what was installed later, and files that are tables rather than programs.
@@ -56,10 +56,9 @@ def programs() -> Iterator[str]:
 def produce(config: TextConfig) -> pathlib.Path:
     """Write the three texts, whole files one after the other, and return their folder.
 
-    Raises `InputError` where the library has too few, or the folder cannot be made.
+    Raises `InputError` where the library has too few, or the folder has other texts.
     """
-    folder, found = pathlib.Path(config.data_dir), programs()
-    make_folder(folder)
+    folder, found, contents, said = pathlib.Path(config.data_dir), programs(), {}, []
     for split in SPLITS:
         texts: list[str] = []
         while (n := sum(map(len, texts))) < config.characters * _SHARES[split]:
@@ -70,8 +69,10 @@ def produce(config: TextConfig) -> pathlib.Path:
                 )
             texts.append(text)
         path = folder / f"{split}.txt"
-        atomic_write(path, "".join(texts))
-        print(f"{path}: {n:,} characters of {len(texts)} files")
+        contents[path] = "".join(texts).encode()
+        said.append(f"{path}: {n:,} characters of {len(texts)} files")
+    write_data(contents)
+    print("\n".join(said))
     return folder
 
 

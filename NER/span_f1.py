@@ -5,11 +5,12 @@ entity (Tjong Kim Sang & De Meulder 2003, "Introduction to the CoNLL-2003 Shared
 """
 
 import os
+import pathlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from common.files import atomic_write
+from common.files import atomic_write, make_folder
 
 Span = tuple[str, int, int]
 """Type, first token, one past the last token."""
@@ -119,4 +120,5 @@ def write_conll(
     for words, truth, guess in zip(sentences, gold, predicted, strict=True):
         columns = [to_tags(spans(tags), len(words), "BIO") for tags in (truth, guess)]
         lines += [" ".join(row) for row in zip(words, *columns, strict=True)] + [""]
+    make_folder(pathlib.Path(path).parent)
     atomic_write(path, "".join(line + "\n" for line in lines))

@@ -4,6 +4,7 @@ echo "Anna Smith left Siemens for Rome." | python NER/tag.py --run_dir RUN
 """
 
 import dataclasses
+import os
 import pathlib
 import sys
 import types
@@ -41,7 +42,7 @@ class TagConfig:
     output: str = setting(
         "",
         "with --file: output file of words, gold and predicted tags, for conlleval",
-        path=True,
+        path="output",
     )
     connections: bool = setting(True, "also print the connections of each word")
     picture: str = setting(
@@ -60,7 +61,11 @@ def tag(config: TagConfig) -> None:
         raise InputError(
             "--output needs the gold tags of a file: give --file in CoNLL-2003's format too"
         )
-
+    if config.output and os.path.realpath(config.output) == os.path.realpath(config.file):
+        raise InputError(
+            f"--output {config.output} is the --file that is read, which it would replace: name"
+            " another"
+        )
     if config.columns and not config.file:
         raise InputError("--columns are those of a --file, standard input has none: leave them out")
 

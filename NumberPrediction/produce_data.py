@@ -8,6 +8,7 @@ rules and reads the files.
 """
 
 import dataclasses
+import io
 import json
 import pathlib
 import sys
@@ -19,7 +20,7 @@ import numpy as np
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from common.config import main, setting  # noqa: E402
-from common.files import atomic_write, make_folder  # noqa: E402
+from common.files import write_data  # noqa: E402
 from NumberPrediction.reader import LABEL_RULES, SPLITS, generate  # noqa: E402
 
 
@@ -46,8 +47,12 @@ class ProduceConfig:
 
 
 def produce(config: ProduceConfig) -> pathlib.Path:
-    """Write the three files, each atomically, and return their folder."""
+    """Write the three files and return their folder.
+
+    Raises `InputError` for settings that no data have, or where the folder has other data.
+    """
     folder = pathlib.Path(config.data_dir or f"data/numbers-{config.length}-{config.label_rule}")
+    contents, said = {}, []
     sizes = dict(zip(SPLITS, (config.n_train, config.n_dev, config.n_test), strict=True))
     for split, n in sizes.items():
         numbers, labels = generate(config.length, config.label_rule, n, config.seed, split)
@@ -59,13 +64,15 @@ def produce(config: ProduceConfig) -> pathlib.Path:
             "split": split,
         }
         arrays = {"numbers": numbers, "labels": labels, "settings": np.array(json.dumps(settings))}
-        make_folder(folder)
-        path = folder / f"{split}.npz"
-        atomic_write(path, lambda file, arrays=arrays: np.savez(file, **arrays))
-        print(
+        path, file = folder / f"{split}.npz", io.BytesIO()
+        np.savez(file, **arrays)
+        contents[path] = file.getvalue()
+        said.append(
             f"{path}: {n} examples of {numbers.shape[1]} inputs, label rule {config.label_rule},"
             f" seed {config.seed}"
         )
+    write_data(contents)
+    print("\n".join(said))
     return folder
 
 

@@ -181,7 +181,8 @@ def _read(path: pathlib.Path, length: int, label_rule: str) -> Examples:
         found = settings["length"], settings["label_rule"]
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(
-            f"{path}: expected number data, found a broken file ({error}); run {produce}"
+            f"{path}: expected number data, found a broken file ({error}); delete it and run"
+            f" {produce}"
         ) from None
     if found != (length, label_rule):
         raise InputError(

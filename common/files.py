@@ -100,6 +100,34 @@ def make_folder(folder: pathlib.Path) -> None:
         ) from None
 
 
+def check_writable(path: str | os.PathLike) -> None:
+    """Raise `InputError` where a file of that name cannot be made; nothing is made yet."""
+    folder = pathlib.Path(os.path.abspath(path)).parent
+    while not folder.exists():
+        folder = folder.parent
+    if not folder.is_dir():
+        raise InputError(f"{folder}: expected a folder, found a file in its way; name another")
+    if not os.access(folder, os.W_OK):
+        raise InputError(f"{folder}: expected a folder to write to; name another, or give access")
+
+
+def write_data(contents: Mapping[pathlib.Path, bytes]) -> None:
+    """Write the files of a data set, each atomically, into folders that are made.
+
+    Raises `InputError`, and writes nothing, if one of them is there with other content: data that
+    somebody else wrote, or that runs were trained on.
+    """
+    for path, data in contents.items():
+        if path.is_file() and path.read_bytes() != data:
+            raise InputError(
+                f"{path}: expected no file, or the one that would be written, found another; name"
+                " another --data_dir, or delete it"
+            )
+    for path, data in contents.items():
+        make_folder(path.parent)
+        atomic_write(path, data)
+
+
 def still_packed(folder: str | os.PathLike, *stems: str) -> str:
     """For an error about missing files: names the archives in the folder that are still packed.
 
@@ -137,6 +165,22 @@ def to_json(value: Any, indent: int | None = None) -> str:
     NaN and infinities become null, NumPy scalars and arrays become numbers and lists.
     """
     return json.dumps(_plain(value), indent=indent, allow_nan=False, ensure_ascii=False)
+
+
+def read_object(path: pathlib.Path, do: str, *keys: str, loads: Callable = json.loads) -> dict:
+    """The JSON object in a file.
+
+    Raises `InputError` if it is damaged, or lacks one of `keys`; `do`: what to do then.
+    """
+    try:
+        value = loads(path.read_bytes())
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise InputError(f"{path} is damaged (expected a JSON object): {do}")
+    if missing := [key for key in keys if key not in value]:
+        raise InputError(f"{path} is damaged ({', '.join(missing)} missing): {do}")
+    return value
 
 
 def _plain(value: Any) -> Any:

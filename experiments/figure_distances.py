@@ -54,6 +54,11 @@ def draw(config: DistancesConfig) -> list[pathlib.Path]:
         raise InputError(
             "expected a run that reads words, found digits: see NumberPrediction/show_skips.py"
         )
+    if getattr(network.config, "tokens", "words") != "words":
+        raise InputError(
+            f"{config.run_dir}: expected a run that reads words, found --tokens"
+            f" {network.config.tokens}: name another; experiments/look_inside.py is for such runs"
+        )
     texts = (
         [network.tokenise(line) for line in read_lines(config.file)]
         if config.file
@@ -95,7 +100,8 @@ def write(
     """Write the histograms of one direction of reading."""
     if not found:
         raise InputError(
-            f"expected classes of at least {_FEWEST} words, found none: give more --n_texts"
+            f"expected classes of at least {_FEWEST} words, found none: give more --n_texts, or a"
+            " longer --file"
         )
     rows = -(-len(found) // _COLUMNS)
     figure, axes = plots.figure(9, 0.9 + 1.9 * rows, columns=_COLUMNS, rows=rows, share=True)

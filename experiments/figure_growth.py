@@ -6,7 +6,6 @@ The numbers are those that benchmarks/speed.py measured.
 """
 
 import dataclasses
-import json
 import pathlib
 import re
 import sys
@@ -18,6 +17,7 @@ sys.path.insert(0, str(ROOT))
 from common.config import main, setting  # noqa: E402
 from common.errors import InputError  # noqa: E402
 from common.figures import plots  # noqa: E402
+from common.files import read_object  # noqa: E402
 from experiments import figure_files  # noqa: E402
 
 _PARTS = {"length": "T", "batch": "B", "units": "H", "actions": "K"}
@@ -42,7 +42,8 @@ def _read(folder: str, part: str) -> dict:
             f"expected {path}, found none: python benchmarks/speed.py --parts"
             f" {','.join([*_PARTS, 'memory'])}"
         )
-    return json.loads(path.read_bytes())
+    measured = "mib" if part == "memory" else "milliseconds_at"
+    return read_object(path, "measure that part again", measured)
 
 
 def draw(config: GrowthConfig) -> list[pathlib.Path]:

@@ -150,7 +150,7 @@ def draw(config: HighwayConfig) -> list[pathlib.Path]:
             model, losses, rate = train(kind, depth, config)
             epochs = range(1, len(losses) + 1)
             style = {"color": f"C{number}", "ls": ("--", "-", ":")[kinds.index(kind)]}
-            axes[0].plot(epochs, losses, label=f"{kind}, {depth}", **style)
+            axes[0].plot(epochs, losses, label=f"{kind}, {depth} layers", **style)
             row = [kind] * len(losses), [depth] * len(losses), [rate] * len(losses), epochs, losses
             for column, values in zip(columns.values(), row, strict=True):
                 column += list(values)
@@ -178,13 +178,14 @@ def draw(config: HighwayConfig) -> list[pathlib.Path]:
         (axes[4], gates[:, 0], "gates for one image", (0, None)),
         (axes[5], outputs[:, 0], "outputs for that image", (None, None)),
     ):
+        ends = (-0.5, values.shape[1] - 0.5, len(values) + 1.5, 1.5)  # the first layer is plain
         image = ax.imshow(
-            values, aspect="auto", cmap="viridis", vmin=limits[0], vmax=limits[1], origin="upper"
+            values, aspect="auto", cmap="viridis", vmin=limits[0], vmax=limits[1], extent=ends
         )
         ax.figure.colorbar(image, ax=ax, shrink=0.8)
         ax.set_title(title)
         ax.set_xlabel("unit")
-        ax.set_ylabel("highway layer")
+        ax.set_ylabel("layer")
     depth = max(config.depths)
     caption = (
         f"Networks on {config.n_train:,} generated digits of {_SIZE} x {_SIZE} dots, the best of"

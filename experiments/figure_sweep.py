@@ -66,7 +66,7 @@ def draw(config: SweepConfig) -> list[pathlib.Path]:
             f"expected results of {config.table}, found none: python experiments/run.py"
             f" {config.table}"
         )
-    figure, axes = plots.figure(9, 3.8, columns=2)
+    figure, axes = plots.figure(9, 3.8, columns=2, share="y")
     columns: dict[str, list] = {
         "against": [],
         "value": [],
@@ -109,7 +109,7 @@ def draw(config: SweepConfig) -> list[pathlib.Path]:
     caption = (
         f"{tables.TABLES[config.table].title}: the number of states to choose from, and the weight"
         " of the chosen one. K = 1 and lamda = 0 are the LSTM; elsewhere distances are sampled."
-        f" {' or '.join(map(str, seeds))} seed(s) a point; bars: standard deviation."
+        f" Seeds of a point: {' or '.join(map(str, seeds))}; bars: standard deviation."
         f"{lacks}"
     )
     title = tables.TABLES[config.table].title

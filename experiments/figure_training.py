@@ -63,6 +63,11 @@ def draw(config: TrainingConfig) -> list[pathlib.Path]:
                 f"--rows expects some of {', '.join(known)}; got {row!r}{hint(row, known)}"
             )
     found = agents(config.table, config.rows)
+    if not found and any(read_results.results_of(config.table, row) for row in known):
+        raise InputError(
+            f"expected rows with an agent in {config.table}, found results of others alone: name"
+            " another table, or other --rows"
+        )
     if not found:
         raise InputError(
             f"expected results of rows with an agent in {config.table}, found none: python"

@@ -1,13 +1,13 @@
 """Renders all tables, learning curves and figures as one HTML page, to read or print."""
 
 import html
-import json
 import pathlib
 import re
 import shlex
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from common.files import read_object
 from experiments import (
     charts,
     paired,
@@ -118,8 +118,9 @@ def render() -> str:
 
 def figures() -> list[tuple[pathlib.Path, dict[str, str]]]:
     """The committed pictures, each with title, caption and command from NAME.json."""
+    do = "restore it, or draw that figure again"
     return [
-        (path.with_suffix(".svg"), json.loads(path.read_bytes()))
+        (path.with_suffix(".svg"), read_object(path, do, "title", "caption", "command"))
         for path in sorted(FIGURES.glob("[!.]*.json"))
     ]
 

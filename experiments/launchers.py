@@ -80,6 +80,7 @@ def run_all(
                 future.result()
         except BaseException:
             stopping.set()
+            print("waiting for the runs that are on to save and stop", flush=True)
             getattr(launch, "stop", lambda: None)()
             raise
     return failed

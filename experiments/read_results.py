@@ -8,7 +8,7 @@ import statistics
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from common.errors import InputError
+from common.files import read_object
 from experiments import row_flags, tables
 from experiments.tables import TABLES, Row, Table
 
@@ -58,19 +58,11 @@ def results_of(table: str, row: str) -> list[dict[str, Any]]:
 
 def read(path: pathlib.Path) -> dict[str, Any]:
     """The result in a file. Raises `InputError` if there is none."""
-    try:
-        result, found = _loaded(path.read_bytes()), "something else"
-    except ValueError as error:
-        result, found = None, str(error)
-    if not isinstance(result, dict) or not isinstance(result.get("flags"), dict):
-        raise InputError(
-            f"{path}: expected the result of a run as JSON, found {found}; "
-            "remove it and run that row again"
-        )
-    return result
+    return read_object(path, "remove it and run that row again", *_KEYS, loads=_loads)
 
 
-_loaded = functools.cache(json.loads)  # a page asks for each result many times
+_KEYS = ("flags", "seed", "records", "epochs", "versions", "hardware", "commit", "wall_seconds")
+_loads = functools.cache(json.loads)  # a page asks for each result many times
 
 
 def is_done(table: str, row: str, seed: int, vectors: str = "") -> bool:

@@ -7,7 +7,6 @@ one of them disagrees with the results. With --html, a page with learning curves
 """
 
 import dataclasses
-import json
 import pathlib
 import re
 import statistics
@@ -20,7 +19,8 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.speed import PARTS  # noqa: E402
 from common.config import main, setting  # noqa: E402
-from common.files import atomic_write  # noqa: E402
+from common.errors import InputError  # noqa: E402
+from common.files import atomic_write, read_object  # noqa: E402
 from experiments import html_report, paired, read_results, sentences, summary, trial  # noqa: E402
 from experiments.tables import TABLES  # noqa: E402
 
@@ -124,7 +124,8 @@ def results() -> str:
 def speed() -> str:
     """The text of benchmarks/RESULTS.md."""
     paths = [BENCHMARKS / f"{part}.json" for part in (*PARTS, "gpu_step")]
-    records = [json.loads(path.read_bytes()) for path in paths if path.exists()]
+    do = "restore it, or measure that part again"
+    records = [read_object(path, do, "part", "title", *_SITTING) for path in paths if path.exists()]
     made = {record["part"]: _sitting(record) for record in records}
     most = statistics.mode(made.values())
     parts = [_SPEED_HEAD, most]
@@ -133,6 +134,9 @@ def speed() -> str:
         parts += [f"## {record['part']}", f"**{title}**", "\n".join(_speed_table(record))]
         parts += [] if made[record["part"]] == most else [made[record["part"]]]
     return "\n\n".join(parts) + "\n"
+
+
+_SITTING = ("started_at", "commit", "versions", "hardware")
 
 
 def _sitting(record: dict) -> str:
@@ -219,11 +223,15 @@ def render() -> None:
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             atomic_write(path, text)
             print(f"rendered: {path}")
+        else:
+            print(f"up to date: {path}")
 
 
 def run(config: ReportConfig) -> None:
     """Render the tables, or the page."""
     if not config.html:
+        if config.out != ReportConfig.out:
+            raise InputError("--out is the file of --html: give that too, or leave it out")
         return render()
     path = pathlib.Path(config.out)
     path.parent.mkdir(parents=True, exist_ok=True)

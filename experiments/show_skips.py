@@ -55,6 +55,11 @@ def show(config: ShowConfig) -> list[pathlib.Path]:
 
     Raises `InputError` for a run without connections.
     """
+    for name in ("samples", "max_megabytes", "seed"):
+        if not config.html and getattr(config, name) != getattr(ShowConfig, name):
+            raise InputError(
+                f"--{name} is of the page that --html writes: give that too, or leave it out"
+            )
     from experiments import connections  # imports TensorFlow, so only after the flags were read
 
     network = connections.load(config.run_dir)

@@ -214,6 +214,10 @@ def test_the_text_is_the_same_each_time(tmp_path, monkeypatch):
     ]
     assert texts[0] == texts[1] and set(texts[0]) == {"train.txt", "valid.txt", "test.txt"}
     assert len(texts[0]["train.txt"]) >= 4500 and "".join(texts[0].values()).isascii()
+    (tmp_path / "a" / "test.txt").write_text("another corpus")
+    with pytest.raises(InputError, match=r"test\.txt: .*found another; name another --data_dir"):
+        produce_text.produce(few)
+    assert (tmp_path / "a" / "test.txt").read_text() == "another corpus"
     monkeypatch.setattr(produce_text, "programs", lambda: iter(["x = 1\n"]))
     with pytest.raises(InputError, match="its train text would have 6: ask for fewer"):
         produce_text.produce(few)

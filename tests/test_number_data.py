@@ -149,6 +149,18 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path):
             assert {member.date_time for member in file.infolist()} == {(1980, 1, 1, 0, 0, 0)}
 
 
+def test_other_data_are_not_replaced(tmp_path):
+    """Nothing is written; what would be written as it is may be there."""
+    produce_data.produce(small(tmp_path))
+    (tmp_path / "train.npz").unlink()
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(InputError, match=r"dev\.npz: .*found another; name another --data_dir"):
+        produce_data.produce(small(tmp_path, seed=1))
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    produce_data.produce(small(tmp_path))
+    assert before.items() < {path.name: path.read_bytes() for path in tmp_path.iterdir()}.items()
+
+
 def rewrite(folder, **changes):
     path = folder / "dev.npz"
     with np.load(path) as file:

@@ -18,6 +18,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent.parent))
 
 from benchmarks.without_tensorflow import hlo_bundle  # noqa: E402
+from common.errors import InputError  # noqa: E402
 
 # What the CUDA runtime says of an NVIDIA H200, as a `GpuTargetConfigProto` of XLA.
 H200 = """
@@ -189,4 +190,8 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ..errors import InputError
+from ..files import check_writable
 
 _ENDINGS = (".png", ".svg", ".csv", ".json", ".html")  # of a figure's files
 
@@ -30,7 +31,8 @@ def setting(
     `affects_result=False` marks flags that may change when a run resumes. `path=True` marks file
     and folder names: `~` is expanded, and data/x, ./data/x and data/x/ are equal. `path="stem"`
     marks the common name of files with different extensions, which is given without one: an
-    extension is removed. A subclass that declares the field again, with `setting` or a bare
+    extension is removed. `path="output"` marks a file. Either is refused, before any work, where it
+    cannot be written. A subclass that declares the field again, with `setting` or a bare
     default, inherits what it does not give.
     """
     given = {
@@ -101,6 +103,8 @@ class Setting:
             )
         if self.path == "stem" and os.path.splitext(value)[1].lower() in _ENDINGS:
             value = os.path.splitext(value)[0]
+        if self.path in ("stem", "output") and value:
+            check_writable(value)
         for one in value if isinstance(value, list | tuple) else [value]:
             self._check(one)
         return value

@@ -38,12 +38,13 @@ def figure(
     height: float,
     columns: int = 1,
     rows: int = 1,
-    share: bool = False,
+    share: bool | str = False,
     **gridspec: Any,
 ) -> tuple["Figure", list["Axes"]]:
     """A figure of that size in inches, and its axes, row by row.
 
-    With `share`, all axes have the same limits, and only the outer ones have tick labels.
+    With `share`, all axes have the same limits (with "y" vertically), and only the outer ones have
+    tick labels.
     `gridspec`: as for `Figure.subplots`, e.g. width_ratios.
     """
     import matplotlib
@@ -54,9 +55,8 @@ def figure(
     matplotlib.rcdefaults()  # whatever a `matplotlibrc` in the current folder or the home says
     matplotlib.rcParams.update(_STYLE)
     made = Figure(figsize=(width, height), layout="constrained")
-    axes = made.subplots(
-        rows, columns, squeeze=False, sharex=share, sharey=share, gridspec_kw=gridspec or None
-    )
+    both, gridspec = {"sharex": share is True, "sharey": bool(share)}, gridspec or None
+    axes = made.subplots(rows, columns, squeeze=False, **both, gridspec_kw=gridspec)
     return made, list(axes.flat)
 
 

@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from ..ops.mixture import repeated
 from ..ops.random import fold
-from .metrics import MOST_METRICS, add, as_rows
+from .metrics import MOST_METRICS, add, as_rows, with_loss
 from .task_model import NamedTensors, TaskModel
 from .tf_compile import compiled, leave_sums_whole
 
@@ -199,7 +199,7 @@ class Trainer:
             self.optimizer.apply_gradients(
                 zip(gradients, self.model.trainable_variables, strict=True)
             )
-            metrics = {**metrics, "loss": (loss, 1.0), "gradient_norm": (norm, 1.0)}
+            metrics = {**with_loss(metrics, loss), "gradient_norm": (norm, 1.0)}
             bad = tf.where(tf.math.is_finite(loss) & tf.math.is_finite(norm), bad, i)
             return i + 1, bad, state, totals + as_rows(metrics, names)
 

@@ -87,6 +87,12 @@ def classification_metrics(
     return metrics | chain_loss
 
 
+def with_loss(metrics: dict[str, tuple], loss: tf.Tensor) -> dict[str, tuple]:
+    """The metrics and the `loss`, which counts in an epoch's mean as `task_loss` in it does."""
+    _, weight = metrics.get("task_loss", (loss, 1.0))
+    return {**metrics, "loss": (loss * weight, weight)}
+
+
 def as_rows(metrics: dict[str, tuple], names: list[str]) -> tf.Tensor:
     """The (total, weight) pairs as rows [MOST_METRICS, 2], filled up with zeros.
 

@@ -13,6 +13,7 @@ import tensorflow as tf
 from ..ops import replicas
 from ..ops.random import fold
 from .compiled_steps import Trainer
+from .metrics import with_loss
 from .task_model import NamedTensors, TaskModel
 
 
@@ -99,7 +100,7 @@ class ReplicatedTrainer(Trainer):
         self.optimizer.apply_gradients(
             zip([g * share for g in gradients], self.model.trainable_variables, strict=True)
         )
-        metrics = {**metrics, "loss": (loss, 1.0)}
+        metrics = with_loss(metrics, loss)
         values = replicas.total(
             tf.stack([tf.cast(value, tf.float32) for value, _ in metrics.values()])
         )

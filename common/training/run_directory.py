@@ -18,9 +18,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..errors import InputError
-from ..files import atomic_write, is_hidden, is_temporary, naming, remove_temporary, to_json
+from ..files import (
+    atomic_write,
+    is_hidden,
+    is_temporary,
+    naming,
+    read_object,
+    remove_temporary,
+    to_json,
+)
 from .provenance import describe_start, now, peak_memory_mib
-from .run_flags import check_same_run, read_flags, read_object, task_of
+from .run_flags import check_same_run, read_flags, task_of
 
 try:
     import fcntl

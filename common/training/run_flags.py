@@ -9,7 +9,7 @@ from typing import Any
 
 from ..config import from_dict, of_today, settings
 from ..errors import InputError
-from ..files import to_json
+from ..files import read_object, to_json
 
 
 def load_config(path: str | os.PathLike, config_class: type) -> Any:
@@ -46,20 +46,6 @@ def task_of(config: Any) -> str | None:
 _ANEW = "delete the folder, or choose another --run_dir"
 
 
-def read_object(path: pathlib.Path, do: str = _ANEW) -> dict[str, Any]:
-    """The JSON object in a file of a run's folder; raises `InputError` if it is damaged.
-
-    `do`: what to do then.
-    """
-    try:
-        value = json.loads(path.read_bytes())
-    except ValueError:
-        value = None
-    if not isinstance(value, dict):
-        raise InputError(f"{path} is damaged (expected a JSON object): {do}")
-    return value
-
-
 def read_flags(path: pathlib.Path) -> dict[str, Any]:
     """The content of a run's flags.json; raises `InputError` if it is absent or damaged."""
     file = path / "flags.json"
@@ -67,7 +53,7 @@ def read_flags(path: pathlib.Path) -> dict[str, Any]:
         raise InputError(
             f"no run in {path}: expected the folder that training wrote, with a flags.json"
         )
-    stored = read_object(file)
+    stored = read_object(file, _ANEW)
     starts = stored.get("starts")
     if not (
         isinstance(stored.get("flags"), dict)
