@@ -92,7 +92,8 @@ def generate(config: GenerateConfig) -> tuple[list[str], np.ndarray]:
     if config.picture:
         title = (
             f"Connections of {run_config.cell}, K = {run_config.n_actions}, lamda"
-            f" {run_config.lamda:g}: each word to the state it took"
+            f" {run_config.lamda:g}: each word to the state it took;"
+            f" {arcs.LEFT_OUT}"
         )
         for path in arcs.draw(words, distances, config.picture, title):
             print(path)

@@ -110,7 +110,7 @@ def tag(config: TagConfig) -> None:
             if picture:
                 title = (
                     f"Connections, K = {run_config.n_actions}, lamda {run_config.lamda:g}: each"
-                    " word to the state it took"
+                    f" word to the state it took; {arcs.LEFT_OUT}"
                 )
                 for path in draw(sentence.words, *_directions(tagged, i), picture, title):
                     print(path)

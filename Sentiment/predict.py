@@ -74,7 +74,8 @@ def predict(config: PredictConfig) -> None:
         if picture:
             title = (
                 f"Connections, K = {run_config.n_actions}, lamda {run_config.lamda:g}: each word to"
-                " the state it took"
+                " the state it took;"
+                f" {arcs.LEFT_OUT}"
             )
             for path in arcs.draw(words, found.distances[0], picture, title):
                 print(path)

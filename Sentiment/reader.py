@@ -140,7 +140,7 @@ def _check_kind(folder: pathlib.Path, dataset: str) -> None:
     if others and not held[asked] and not below[asked].is_dir():
         raise InputError(
             f"{folder}: expected the data of --dataset {dataset}, found {held[others[0]].name};"
-            f" give another folder, or a run or --dataset of {others[0]}"
+            f" give another folder, or train with --dataset {others[0]}"
         )
 
 

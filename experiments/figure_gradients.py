@@ -33,7 +33,9 @@ class GradientsConfig:
     """Draw the norm of dL_T / dh_t over the steps t, for the networks of some runs of one task."""
 
     runs: list[str] = setting([], "folders of the runs, separated by commas", path=True)
-    steps: int = setting(20, "T, the step of the loss", minimum=2)
+    steps: int | None = setting(
+        None, "T, the step of the loss (none: 20, of number prediction the last)", minimum=2
+    )
     n_texts: int = setting(200, "number of dev texts, the first with T steps", minimum=1)
     untrained: bool = setting(
         False, "beside it, before training: as the runs began, and with a forget gate's bias of 0"
@@ -195,7 +197,7 @@ def draw(config: GradientsConfig) -> list[pathlib.Path]:
         )
     all_flags, values, read = [], [], {}
     for run_dir in config.runs:
-        flags, asked, found = panels(run_dir, config.steps, config.n_texts, config.untrained)
+        flags, asked, found = panels(run_dir, config.steps or 20, config.n_texts, config.untrained)
         n_texts, n_steps = asked.inputs.shape[:2]
         data = pathlib.Path(flags.data_dir).name if flags.data_dir else "generated data"
         read[f"{flags.task}, {data}, {n_texts} dev texts of {n_steps} steps"] = run_dir
@@ -207,6 +209,11 @@ def draw(config: GradientsConfig) -> list[pathlib.Path]:
             )
         all_flags.append(flags)
         values.append(found)
+    if config.steps not in (None, n_steps):
+        raise InputError(
+            f"--steps {config.steps} has no effect on {run_dir}, whose loss is at step"
+            f" {n_steps}: leave it out"
+        )
     titles, n_panels = list(values[0]), len(values[0])
     figure, axes = plots.figure(7 if n_panels == 1 else 4 * n_panels, 4.4, n_panels, share=True)
     columns = {"panel": [], "run": [], "step": [], "norm": []}

@@ -48,6 +48,13 @@ def draw(config: LookConfig) -> list[pathlib.Path]:
             raise InputError(
                 f"{run} reads another text than {config.runs[0]}: give runs of one --data_dir"
             )
+    names = [one.name for one in found]
+    found = [  # two seeds, two lamdas
+        one._replace(name=f"{one.name}, {pathlib.Path(run).name}")
+        if names.count(one.name) > 1
+        else one
+        for run, one in zip(config.runs, found, strict=True)
+    ]
     stem = pathlib.Path(config.out or pathlib.Path(config.runs[0], "look"))
     paths = pictures.write(found, stem)
     for path in paths:

@@ -61,7 +61,7 @@ def read(path: pathlib.Path) -> dict[str, Any]:
     return read_object(path, "remove it and run that row again", *_KEYS, loads=_loads)
 
 
-_KEYS = ("flags", "seed", "records", "epochs", "versions", "hardware", "commit", "wall_seconds")
+_KEYS = ("flags", "seed", "records", "hardware")
 _loads = functools.cache(json.loads)  # a page asks for each result many times
 
 

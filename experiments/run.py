@@ -89,6 +89,8 @@ def chosen(config: RunTableConfig) -> list[RunTableConfig]:
             raise InputError(
                 f"--table expects one of {', '.join(TABLES)}; got {name!r}{hint(name, TABLES)}"
             )
+    if names and config.vectors and not any(TABLES[name].vectors for name in names):
+        raise InputError(f"--vectors has no effect on {', '.join(names)}: leave it out")
     return [
         dataclasses.replace(config, table=tables.at_scale(name, config.scale), scale="full")
         for name in names

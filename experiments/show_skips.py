@@ -98,11 +98,8 @@ def draw(reading: "Reading", caption: str, stem: pathlib.Path) -> list[pathlib.P
     """The arcs of one reading, and the connections as text on standard output."""
     print(arcs.as_text(reading.words, reading.distances) + "\n")
     direction = f", {reading.name}, in the order of reading" if reading.name else ""
-    text = (
-        f"Each word and the one whose state it took{direction}; not drawn: the previous word, and"
-        " states before the text. "
-    )
-    text += f"The longer, the darker. Most probable distances. {caption}."
+    text = f"Each word and the one whose state it took{direction}; {arcs.LEFT_OUT}."
+    text += f" Most probable distances. {caption}."
     paths = arcs.draw(reading.words, reading.distances, stem, text)
     title = "Connections: " + textwrap.shorten(
         " ".join(word for word in reading.words if word != EOS), 50, placeholder=" ..."

@@ -101,6 +101,7 @@ def place(tmp_path_factory):
     files = {
         "empty": b"",
         "file": b"mine\n",
+        "speed/length.json": b"{}",
         "cut.npz": whole[:-100],
         "flipped.npz": whole[:90] + b"?" + whole[91:],
         "latin.txt": b"the cat\nthe caf\xe9 sleeps\n",
@@ -122,6 +123,7 @@ def place(tmp_path_factory):
         "counts.conll": b"1 Anna O O\n2 left O O\n",
         "._a.txt": b"\0\5\x16\7\0",
     }
+    (folder / "speed").mkdir()
     for name, content in files.items():
         (folder / name).write_bytes(content)
     other_network(folder / "other.npz")
@@ -432,11 +434,11 @@ data
 {TRAIN_SENT} {RUN} --dataset=own --data_dir={{p}}/data/trees
     | .*trees: expected train.tsv or train.jsonl, found neither; add it
 {TRAIN_SENT} {RUN} --dataset=imdb --data_dir={{p}}/data/trees
-    | .*trees: expected the data of --dataset imdb, found train.txt; give --dataset sst5, or .*
+    | .*trees: expected the data of --dataset imdb, found train.txt; give another folder.*
 {TRAIN_SENT} {RUN} --dataset=imdb --data_dir={{p}}/texts/short
-    | .*short: expected the data of --dataset imdb, found train.tsv; give --dataset own, or .*
+    | .*short: expected the data of --dataset imdb, found train.tsv; give another folder.*
 {TRAIN_SENT} {RUN} --dataset=sst2 --data_dir={{p}}/texts/short
-    | .*short: expected the data of --dataset sst2, found train.tsv; give --dataset own, or .*
+    | .*short: expected the data of --dataset sst2, found train.tsv; give another folder.*
 {TRAIN_SENT} {RUN} --dataset=own --data_dir={{p}}/texts/columns
     | .*train.tsv:1: expected a first line that names the columns, .*; write it so
 {TRAIN_SENT} {RUN} --dataset=own --data_dir={{p}}/texts/latin
@@ -520,7 +522,7 @@ experiments/show_skips.py {{p}}/plain
 {NP}/show_skips.py --run_dir={{p}}/plain
     | expected a run whose network chooses where to look, found one with --cell lstm .*
 {NP}/show_skips.py --run_dir={{p}}/{NP} --out={{p}}/file/in
-    | (File exists|Not a directory): .*file; name another file or folder
+    | .*file: expected a folder, found a file in its way; name another
 {LM}/evaluate.py --run_dir={{p}}/{LM} --text={{p}}/nowhere
     | .*nowhere: expected a text file, found nothing there; check the path
 {LM}/evaluate.py --run_dir={{p}}/{LM} --text={{p}}/folder
@@ -561,6 +563,10 @@ experiments/look_inside.py {{p}}/{NER}
     | .*nowhere: expected a text file, found nothing there; check the path
 {NER}/tag.py --run_dir={{p}}/{NER} --file={{p}}/tag.conll --output={{new}}
     | .*tag.conll:2: expected an entity tag .*; repair the line, or say with .*
+{NER}/tag.py --run_dir={{p}}/{NER} --file={{p}}/tag.conll --output={{p}}/file/in
+    | .*file: expected a folder, found a file in its way; name another
+{NER}/tag.py --run_dir={{p}}/{NER} --file={{p}}/tag.conll --output={{p}}/./tag.conll
+    | --output .*tag.conll is the --file that is read, which it would replace: name another
 {NER}/tag.py --run_dir={{p}}/encoder_damaged
     | .*encoder.json: expected what Encoder.save wrote, but .*; train the model again
 {NER}/tag.py --run_dir={{p}}/nowhere
@@ -570,6 +576,20 @@ experiments/look_inside.py {{p}}/{NER}
 experiments/figure_gradients.py {{p}}/{NP} --steps 1       | --steps expects a value >= 2, got 1
 experiments/figure_training.py numbers11 --rows dynamc
     | --rows expects some of .*; got 'dynamc'.*
+experiments/figure_training.py recall
+    | expected rows with an agent in recall, found results of others alone: name another .*
+experiments/figure_gradients.py {{p}}/{NP} --steps 12
+    | --steps 12 has no effect on .*, whose loss is at step 11: leave it out
+experiments/figure_highway.py --out={{p}}/file/in
+    | .*file: expected a folder, found a file in its way; name another
+experiments/figure_growth.py --results={{p}}/speed --out={{new}}
+    | .*length.json is damaged \\(milliseconds_at missing\\): measure that part again
+experiments/report.py --out={{new}}
+    | --out is the file of --html: give that too, or leave it out
+experiments/run.py lm ner_features --vectors {{p}}/file
+    | --vectors has no effect on lm, ner_features: leave it out
+experiments/show_skips.py {{p}}/{NP} --samples 7
+    | --samples is of the page that --html writes: give that too, or leave it out
 experiments/figure_gradients.py {{p}}/nowhere --steps 10
     | no run in .*nowhere: expected the folder that training wrote, .*
 {SENT}/evaluate.py --run_dir={{p}}/{LM}

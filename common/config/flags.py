@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ..errors import InputError
-from ..files import check_writable
 
 _ENDINGS = (".png", ".svg", ".csv", ".json", ".html")  # of a figure's files
 
@@ -104,6 +103,8 @@ class Setting:
         if self.path == "stem" and os.path.splitext(value)[1].lower() in _ENDINGS:
             value = os.path.splitext(value)[0]
         if self.path in ("stem", "output") and value:
+            from ..files import check_writable  # NumPy is slow to import
+
             check_writable(value)
         for one in value if isinstance(value, list | tuple) else [value]:
             self._check(one)

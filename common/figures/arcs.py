@@ -8,7 +8,10 @@ import numpy as np
 
 from . import plots
 
-_WIDTH, _INCHES_A_LETTER = 11.0, 0.085
+LEFT_OUT = (  # for a caption
+    "not drawn: the previous one, and states before the beginning. The longer, the darker"
+)
+_WIDTH, _NARROWEST, _INCHES_A_LETTER = 11.0, 5.0, 0.085
 _LONGEST = 60  # letters of a word that are drawn
 
 
@@ -17,7 +20,7 @@ def as_text(words: Sequence[str], distances: Sequence[int]) -> str:
 
     `-` if that lies before the beginning.
     """
-    words = [plots.drawable(word) for word in words]
+    words = [_shown(word) for word in words]
     width = max(map(len, words))
     lines = []
     for i, (word, distance) in enumerate(zip(words, distances, strict=True)):
@@ -37,7 +40,7 @@ def draw(
     """
     from matplotlib.patches import Arc
 
-    shown = [plots.drawable(word) for word in words]
+    shown = [_shown(word) for word in words]
     shown = [word if len(word) <= _LONGEST else f"{word[:_LONGEST]}..." for word in shown]
     x, line, place = np.zeros(len(words)), np.zeros(len(words), int), 0.0
     for i, word in enumerate(shown):
@@ -45,20 +48,21 @@ def draw(
         if place + width > _WIDTH:
             place, line[i:] = 0.0, line[i] + 1
         x[i], place = place + width / 2, place + width
+    width = min(max(place, _NARROWEST), _WIDTH) if line[-1] == 0 else _WIDTH
     longest = max(distances)
-    figure, (axes,) = plots.figure(_WIDTH + 0.5, 0.75 + 1.25 * (line[-1] + 1))
-    y = -1.3 * line
+    figure, (axes,) = plots.figure(width + 0.5, 0.75 + 1.25 * (line[-1] + 1))
+    y, n_arcs = -1.3 * line, 0
     for i, (word, distance) in enumerate(zip(shown, distances, strict=True)):
         axes.text(x[i], y[i], word, parse_math=False, ha="center", va="top", fontsize=9)
         source = i - distance
         if distance == 1 or source < 0:
             continue
-        shade = _shade(distance, longest)
+        shade, n_arcs = _shade(distance, longest), n_arcs + 1
         if line[source] == line[i]:
-            width = x[i] - x[source]
+            chord = x[i] - x[source]
             middle, height = (x[i] + x[source]) / 2, 0.25 + 0.7 * distance / longest
             axes.add_patch(
-                Arc((middle, y[i] + 0.05), width, height, theta2=180, color=shade, lw=1.3)
+                Arc((middle, y[i] + 0.05), chord, height, theta2=180, color=shade, lw=1.3)
             )
             axes.plot([x[i]], [y[i] + 0.05], marker="v", color=shade, ms=4)
         else:  # the connection comes from the line above
@@ -85,7 +89,10 @@ def draw(
                 bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8},
                 **label,
             )
-    axes.set_xlim(0, _WIDTH)
+    if not n_arcs:
+        says = {"ha": "center", "va": "center", "fontsize": 9, "color": "0.5", "style": "italic"}
+        axes.text(width / 2, 0.35, "no connection to a step before the previous one", **says)
+    axes.set_xlim(0, width)
     axes.set_ylim(y[-1] - 0.3, 0.65)
     axes.axis("off")
     plots.caption(figure, caption)
@@ -97,6 +104,11 @@ def draw(
         "source_position": sources,
     }
     return [*plots.save(figure, stem), plots.write_csv(f"{stem}.csv", rows)]
+
+
+def _shown(word: str) -> str:
+    """A word as it is written; a blank, which a text by characters has, as a visible one."""
+    return plots.drawable(word) if word.strip() else "\u2423" * len(word)
 
 
 def _shade(distance: int, longest: int) -> tuple[float, float, float]:

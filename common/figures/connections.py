@@ -9,10 +9,7 @@ import numpy as np
 
 from . import arcs
 
-_CAPTION = (
-    "Each step and the one whose state it took; not drawn: the previous step, and states before"
-    " the sequence. The longer, the darker."
-)
+_CAPTION = f"Each step and the one whose state it took; {arcs.LEFT_OUT}."
 _WRITTEN = (".png", ".svg", ".csv")
 
 

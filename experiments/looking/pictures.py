@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from common.errors import warn
 from common.figures import plots
 from experiments import figure_files
 from experiments.looking import closings, errors, ngrams, reading, structure
@@ -33,8 +34,13 @@ def write(found: Sequence[Reading], stem: pathlib.Path) -> list[pathlib.Path]:
     of_text = structure.of(text)
     paths = saturation(found, what, stem) + cells(found, of_text, what, stem)
     paths += not_predicted(found, what, stem)
-    if any(one.layers[-1].probs.shape[1] > 1 for one in found):
-        paths += connections(found, of_text, what, stem)
+    with_states = [one for one in found if one.layers[-1].probs.shape[1] > 1]
+    closed = np.array(list(text))[of_text.opening >= 0]
+    pairs = [pair for pair, closing in _PAIRS.items() if np.isin(closed, list(closing)).any()]
+    if with_states and pairs:
+        paths += connections(with_states, pairs, of_text, what, stem)
+    elif with_states:
+        warn("the text has no brackets or quotes that close: no picture of what connects to them")
     return paths
 
 
@@ -100,7 +106,13 @@ def cells(
     found: Sequence[Reading], of_text: structure.Structure, what: str, stem: pathlib.Path
 ) -> list[pathlib.Path]:
     """The cell that follows each target best, of each run, and the text with the first run's."""
-    targets = structure.TARGETS
+    n = min(len(one.p) for one in found)
+    halves = slice(n // 2), slice(n // 2, n)  # a target that never changes has no correlation
+    targets = [
+        target
+        for target in structure.TARGETS
+        if all(np.ptp(np.asarray(getattr(of_text, target)[half], int)) for half in halves)
+    ]
     heights = [1.8, *[1.0] * len(targets)]
     rows = 1 + len(targets)
     figure, axes = plots.figure(9, 1.3 + sum(heights), rows=rows, height_ratios=heights)
@@ -218,12 +230,15 @@ def _from_start(p: np.ndarray) -> np.ndarray:
 
 
 def connections(
-    found: Sequence[Reading], of_text: structure.Structure, what: str, stem: pathlib.Path
+    found: Sequence[Reading],
+    pairs: Sequence[str],
+    of_text: structure.Structure,
+    what: str,
+    stem: pathlib.Path,
 ) -> list[pathlib.Path]:
     """What closing characters connect to, by where they were opened."""
-    found = [one for one in found if one.layers[-1].probs.shape[1] > 1]
     figure, axes = plots.figure(
-        9, 0.9 + 2.5 * len(found), columns=len(_PAIRS), rows=len(found), share=True
+        9, 0.9 + 2.5 * len(found), columns=len(pairs), rows=len(found), share=True
     )
     rows = ("opened there", "opened elsewhere", "any character")
     columns: dict[str, list] = {name: [] for name in ("run", "pair", "steps", "distance", "weight")}
@@ -231,9 +246,9 @@ def connections(
         probs = one.layers[-1].probs
         opening = of_text.opening[: len(probs)]
         letters = np.array(list(one.text[: len(probs)]))
-        for place, (pair, closing) in enumerate(_PAIRS.items()):
-            ax = axes[len(_PAIRS) * number + place]
-            got = closings.measure(probs, opening, np.isin(letters, list(closing)))
+        for place, pair in enumerate(pairs):
+            ax = axes[len(pairs) * number + place]
+            got = closings.measure(probs, opening, np.isin(letters, list(_PAIRS[pair])))
             distances = np.arange(1, probs.shape[1] + 1)
             for row, (name, weights) in enumerate(zip(rows, got.by_distance, strict=True)):
                 ax.plot(distances, weights, "os^"[row] + "-", ms=4, color=f"C{row}", label=name)
