@@ -161,6 +161,12 @@ def test_words_stand_for_flags(arguments, expected):
     assert (config.out, config.text, config.greedy) == expected
 
 
+def test_the_help_shows_the_words(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        command_line.parse(Tool, None, ["tool.py", "--help"], bare=["out", "text..."])
+    assert capsys.readouterr().out.startswith("usage: python tool.py [OUT] [TEXT ...] [--flag")
+
+
 def test_more_words_than_flags_are_refused():
     with pytest.raises(InputError, match="expected flags .*found 'b.txt'"):
         command_line.parse(Tool, None, ["tool.py", "a.txt", "b.txt"], bare=["out"])

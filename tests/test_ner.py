@@ -4,6 +4,7 @@ script of the folder.
 
 import io
 import json
+import re
 import runpy
 import sys
 
@@ -42,8 +43,8 @@ def config(*arguments) -> NERConfig:
     return parse(NERConfig, PRESETS, ["RL_train.py", *TINY, *arguments])
 
 
-def write_data(folder, n_train=40, n_dev=12, n_test=12):
-    """A corpus in the format of CoNLL-2003."""
+def write_data(folder, n_train=43, n_dev=12, n_test=12):
+    """A corpus in the format of CoNLL-2003, its last batch smaller than the others."""
     folder.mkdir()
     for i, (name, n) in enumerate(
         (("eng.train", n_train), ("eng.testa", n_dev), ("eng.testb", n_test))
@@ -96,7 +97,7 @@ def test_a_run_and_its_result(trained):
     )
     assert last["train_task_loss"] < 0.8 * first["train_task_loss"]
     assert (first["learning_rate"], last["learning_rate"]) == (0.015, pytest.approx(0.015 / 1.05))
-    assert first["step"] == 4 and last["step"] == 8
+    assert first["step"] == 5 and last["step"] == 10
 
 
 def test_weights_of_the_paper_s_network():
@@ -133,6 +134,15 @@ def test_weights_of_the_paper_s_network():
     assert count_weights(made) == vectors + 30 * (
         3 * 30 + 1
     ) + 2 * direction + n_tags * 401 + n_tags * (n_tags + 2)
+
+
+def test_the_loss_of_an_epoch_is_the_sum_of_its_terms(trained):
+    """All are means over the sentences: the last batch has fewer than the others."""
+    for line in (trained / "metrics.jsonl").read_text().splitlines():
+        record = json.loads(line)
+        terms = [v for k, v in record.items() if re.match("train_(task|agent)_loss", k)]
+        assert len(terms) == 3
+        assert record["train_loss"] == pytest.approx(sum(terms), rel=1e-5)
 
 
 @LONG

@@ -57,7 +57,7 @@ def parse(
         full = not asked.isdisjoint({"--helpfull", "-helpfull"})
         line = [word for word in argv if word not in asked]
         config, why = (None, "") if full else _chosen(config_class, presets, line)
-        print(help_text(config_class, presets, argv[0], config))
+        print(help_text(config_class, presets, argv[0], config, bare))
         if why:
             print(f"\nthese are the flags of the defaults, because {why}")
         raise SystemExit(0)

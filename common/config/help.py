@@ -13,12 +13,16 @@ Presets = Mapping[str, Mapping[str, Any]]
 
 
 def help_text(
-    config_class: type, presets: Presets | None = None, program: str = "PROGRAM", config: Any = None
+    config_class: type,
+    presets: Presets | None = None,
+    program: str = "PROGRAM",
+    config: Any = None,
+    bare: Sequence[str] = (),
 ) -> str:
     """A row for every flag, with its default as it is typed, and the presets.
 
     Args:
-        config_class, presets: as for `parse`. program: the script's name.
+        config_class, presets, bare: as for `parse`. program: the script's name.
         config: only flags that apply to it are shown, with its values as their defaults, and the
             names of the presets. None: all flags are shown, each with the cells or the like that it
             belongs to, and what the presets are.
@@ -27,7 +31,9 @@ def help_text(
     width = max(40, min(110, shutil.get_terminal_size((110, 24)).columns))
     paragraph = " ".join((config_class.__doc__ or "").split("\n\n")[0].split())
     summary = textwrap.wrap(paragraph, width)
-    lines = [f"usage: python {program} [--flag=value ...]", "", *summary, ""]
+    words = [f"[{name.upper().replace('...', ' ...')}]" for name in bare]
+    usage = " ".join(["usage: python", program, *words, "[--flag=value ...]"])
+    lines = [usage, "", *summary, ""]
     hidden = {*getattr(config_class, "without_effect", {})}
     if isinstance(config, RunConfig):
         hidden |= config.unread
