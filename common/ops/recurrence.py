@@ -20,6 +20,9 @@ Both loops read K slots of their buffers and write one; nothing is shifted or sc
 read they gather, and the latest state is carried beside the buffers: XLA fuses a plain slice into
 whatever uses it, also behind the write, and would then copy the whole buffer at every step. h and c
 have a buffer each, because XLA computes what is concatenated one number at a time.
+
+How TensorFlow is told of this gradient, and of its gradient, is in `sequence_gradient.py`,
+`second_order.py` and `pfor_patches.py`, none of which the method needs to be understood.
 """
 
 from collections.abc import Callable

@@ -126,13 +126,16 @@ class SkipRecurrence(Recurrence):
         masks: Masks,
         choice: Choice | None,
     ):
-        learned = None
+        policy = None
         if choice is not None and choice.agent is not None:
-            learned, fixed = choice.agent, None
+            # Here the estimators part: a surrogate lets the task's gradient into the agent, as a
+            # policy; without one the agent only chooses, and learns from its loss (`losses.py`).
             if self.surrogate is None:
-                learned, fixed = None, tf.nest.map_structure(tf.stop_gradient, choice.agent)
+                fixed = tf.nest.map_structure(tf.stop_gradient, choice.agent)
+            else:
+                policy, fixed = choice.agent, None
             choice = choice._replace(agent=fixed)
-        return self._run(projected, recurrent_kernel, past, norm, masks, learned, choice)
+        return self._run(projected, recurrent_kernel, past, norm, masks, policy, choice)
 
     def seen(self, h: tf.Tensor) -> tf.Tensor:
         """What the agent saw at all steps [T, B, H], of all states h [K + T, B, H]."""
@@ -178,8 +181,8 @@ class SkipRecurrence(Recurrence):
         at = tf.stack([slots, tf.broadcast_to(tf.range(batch), [n_steps, batch])], -1)
         latest = State(*(a[self.n_actions - 1 : -1] for a in states))
         connected = self._mix(State(*(tf.gather_nd(a, at) for a in states)), latest)
-        chosen = tf.one_hot(distances - 1, self.n_actions, axis=1, dtype=states.h.dtype)
-        return self._weights(chosen), connected
+        one_hot = tf.one_hot(distances - 1, self.n_actions, axis=1, dtype=states.h.dtype)
+        return self._weights(one_hot), connected
 
     def _d_policy(self, kept: Kept, policy: Policy | None, adjoints: State, written: list):
         if policy is None:
