@@ -54,10 +54,10 @@ def draw(config: DistancesConfig) -> list[pathlib.Path]:
         raise InputError(
             "expected a run that reads words, found digits: see NumberPrediction/show_skips.py"
         )
-    if getattr(network.config, "tokens", "words") != "words":
+    if getattr(network.config, "tokens", "") == "characters":
         raise InputError(
-            f"{config.run_dir}: expected a run that reads words, found --tokens"
-            f" {network.config.tokens}: name another; experiments/look_inside.py is for such runs"
+            f"{config.run_dir}: expected a run that reads words, found --tokens characters: name"
+            " another; experiments/look_inside.py is for such runs"
         )
     texts = (
         [network.tokenise(line) for line in read_lines(config.file)]

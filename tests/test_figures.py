@@ -334,12 +334,14 @@ def test_where_a_run_looks_and_how_far_its_words_go(tiny, tmp_path):
     )
     rows = list(csv.DictReader(distances[2].read_text().splitlines()))
     assert {row["distance"] for row in rows if row["class"] == "determiner"} == {"1", "2", "3"}
-    with pytest.raises(InputError, match="expected a run that reads words, found digits"):
-        figure_distances.draw(
-            figure_distances.DistancesConfig(
-                run_dir=tiny("NumberPrediction"), out=str(tmp_path / "e")
+    for run, found in (
+        (tiny("NumberPrediction"), "digits"),
+        (tiny("LanguageModeling", "--tokens=characters"), "--tokens characters"),
+    ):
+        with pytest.raises(InputError, match=f"expected a run that reads words, found {found}"):
+            figure_distances.draw(
+                figure_distances.DistancesConfig(run_dir=run, out=str(tmp_path / "e"))
             )
-        )
 
 
 @pytest.fixture(scope="module")
