@@ -138,6 +138,7 @@ NER = {
         data="conll2003",
         vectors=_GLOVE,
         hours=0.1,
+        seeds=5,
         note=f"{TUNED_NOTE} {_GLOVE_NOTE}",
         tuned=True,
     ),
