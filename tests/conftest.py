@@ -1,4 +1,4 @@
-"""Paths and data for the whole suite, and `--last-skipped`."""
+"""Paths and data for the whole suite."""
 
 import gc
 import os
@@ -9,6 +9,11 @@ import sys
 import tarfile
 
 import pytest
+from helpers.last_skipped import (  # noqa: F401  (pytest finds its hooks here)
+    pytest_addoption,
+    pytest_collection_modifyitems,
+    pytest_configure,
+)
 from hypothesis import settings
 
 # a busy machine takes its time: how long an example took says nothing of the code
@@ -23,7 +28,6 @@ if not os.environ.get("DYNAMIC_SKIP_LONG"):
     )
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
-_SKIPPED = "last_skipped"  # in pytest's cache
 
 
 @pytest.fixture(scope="session")
@@ -92,44 +96,7 @@ def pytest_runtest_setup(item):
     keras.utils.set_random_seed(int(os.environ.get("DYNAMIC_SKIP_SEED", 0)))
 
 
-# A run remembers what it skipped, so that this can be run alone once all that it wants is there.
-
-
-def pytest_addoption(parser):
-    parser.addoption(
-        "--last-skipped", action="store_true", help="only the tests that the last run skipped"
-    )
-
-
 def pytest_collection_finish(session):
     gc.collect()
     gc.freeze()  # what was imported stays: not to be searched again after every few graphs
     gc.set_threshold(20_000, 20, 20)
-
-
-def pytest_configure(config):
-    if not hasattr(config, "workerinput"):  # the process that hears of all tests
-        config.pluginmanager.register(_Skipped(config))
-
-
-class _Skipped:
-    def __init__(self, config):
-        self.config, self.names = config, []
-
-    def pytest_runtest_logreport(self, report):
-        if report.skipped and not hasattr(report, "wasxfail"):
-            self.names.append(report.nodeid)
-
-    def pytest_sessionfinish(self, session, exitstatus):
-        if hasattr(self.config, "cache") and not self.config.option.collectonly:
-            self.config.cache.set(_SKIPPED, self.names)
-        if self.config.option.last_skipped and exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
-            session.exitstatus = pytest.ExitCode.OK  # there was nothing to catch up on
-
-
-def pytest_collection_modifyitems(config, items):
-    if config.option.last_skipped:
-        names = set(config.cache.get(_SKIPPED, []))
-        chosen = [item for item in items if item.nodeid in names]
-        config.hook.pytest_deselected(items=[item for item in items if item.nodeid not in names])
-        items[:] = chosen

@@ -1,4 +1,4 @@
-"""`--last-skipped` of tests/conftest.py."""
+"""`--last-skipped` of tests/helpers/last_skipped.py."""
 
 import subprocess
 import sys
@@ -18,13 +18,18 @@ def test_now():
 
 def test_what_was_skipped_runs_alone(root, tmp_path):
     """And is then no longer among the skipped; with nothing to run, all is well."""
-    (tmp_path / "conftest.py").write_text((root / "tests" / "conftest.py").read_text())
+    plugin = root / "tests" / "helpers" / "last_skipped.py"
+    (tmp_path / "conftest.py").write_text(plugin.read_text())
     (tmp_path / "test_a.py").write_text(_TESTS)
 
     def run(*arguments, **environment):
         command = [sys.executable, "-m", "pytest", "-q", "--rootdir", tmp_path, *arguments]
         done = subprocess.run(
-            command, cwd=tmp_path, env={"PATH": "", **environment}, capture_output=True, text=True
+            command,
+            cwd=tmp_path,
+            env={"PATH": "", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", **environment},
+            capture_output=True,
+            text=True,
         )
         assert done.returncode == 0, done.stdout
         return done.stdout.splitlines()[-1]
