@@ -19,10 +19,10 @@ import numpy as np
 # A plain checkout is not installed: let the script find `common` from any directory.
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from common.config import main, setting, settings  # noqa: E402
+from common.config import main, setting  # noqa: E402
 from common.errors import InputError  # noqa: E402
 from common.figures import plots  # noqa: E402
-from experiments import figure_files  # noqa: E402
+from experiments import figure_files, run_labels  # noqa: E402
 
 WITHOUT_BIAS = "before training, forget gate's bias 0"
 _MARKERS = "osD^vP*X"
@@ -218,7 +218,7 @@ def draw(config: GradientsConfig) -> list[pathlib.Path]:
     figure, axes = plots.figure(7 if n_panels == 1 else 4 * n_panels, 4.4, n_panels, share=True)
     columns = {"panel": [], "run": [], "step": [], "norm": []}
     steps = np.arange(1, n_steps + 1)
-    names, common = describe(all_flags)
+    names, common = run_labels.describe(all_flags)
     for one, title in zip(axes, titles, strict=True):
         for marker, name, rows in zip(_MARKERS * len(names), names, values, strict=False):
             row = rows[title]
@@ -256,51 +256,6 @@ def draw(config: GradientsConfig) -> list[pathlib.Path]:
     for path in paths:
         print(path)
     return paths
-
-
-def describe(all_flags: list[Any]) -> tuple[list[str], list[str]]:
-    """The names of runs, and the flags that all have in common.
-
-    A name is the cell, K and lamda if it has them, and other flags in which the runs differ.
-    """
-    known = settings(type(all_flags[0]))
-    free = {
-        "cell",
-        "n_actions",
-        "lamda",
-        "data_dir",
-        *(name for name, one in known.items() if not one.affects_result),
-    }
-    differing = [
-        name
-        for name in known
-        if name not in free and len({str(getattr(flags, name)) for flags in all_flags}) > 1
-    ]
-    names = []
-    for flags in all_flags:
-        parts = [flags.cell]
-        if flags.cell in ("dynamic_skip", "attention", "random_skip"):
-            parts.append(f"K = {flags.n_actions}")
-        if flags.cell in ("dynamic_skip", "attention", "random_skip", "fixed_skip"):
-            parts.append(f"lamda {flags.lamda:g}")
-        parts += [
-            f"{name} {getattr(flags, name)}"
-            for name in differing
-            if getattr(flags, name) not in (None, "")
-        ]
-        names.append(", ".join(parts))
-    first = all_flags[0]
-    said = [("preset", f"preset {first.preset}"), ("rnn_size", f"H = {first.rnn_size}")]
-    said += [("max_epochs", _extent(first))] if "max_train_examples" not in differing else []
-    return names, [
-        text for name, text in [*said, ("seed", f"seed {first.seed}")] if name not in differing
-    ]
-
-
-def _extent(flags: Any) -> str:
-    """How long the runs were trained."""
-    limit = getattr(flags, "max_train_examples", 0)
-    return f"up to {flags.max_epochs} epochs" + (f" over {limit:,} training texts" if limit else "")
 
 
 if __name__ == "__main__":

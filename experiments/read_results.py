@@ -8,6 +8,7 @@ import statistics
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from common.errors import InputError
 from common.files import read_object
 from experiments import row_flags, tables
 from experiments.tables import TABLES, Row, Table
@@ -58,7 +59,11 @@ def results_of(table: str, row: str) -> list[dict[str, Any]]:
 
 def read(path: pathlib.Path) -> dict[str, Any]:
     """The result in a file. Raises `InputError` if there is none."""
-    return read_object(path, "remove it and run that row again", *_KEYS, loads=_loads)
+    do = "remove it and run that row again"
+    result = read_object(path, do, *_KEYS, loads=_loads)
+    if not isinstance(result["flags"], dict):
+        raise InputError(f"{path} is damaged (flags are no object): {do}")
+    return result
 
 
 _KEYS = ("flags", "seed", "records", "hardware")

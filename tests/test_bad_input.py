@@ -434,11 +434,11 @@ data
 {TRAIN_SENT} {RUN} --dataset=own --data_dir={{p}}/data/trees
     | .*trees: expected train.tsv or train.jsonl, found neither; add it
 {TRAIN_SENT} {RUN} --dataset=imdb --data_dir={{p}}/data/trees
-    | .*trees: expected the data of --dataset imdb, found train.txt; give another folder.*
+    | .*trees: expected the data of --dataset imdb, found train.txt; give another folder, .* sst5
 {TRAIN_SENT} {RUN} --dataset=imdb --data_dir={{p}}/texts/short
-    | .*short: expected the data of --dataset imdb, found train.tsv; give another folder.*
+    | .*short: expected the data of --dataset imdb, found train.tsv; give another folder, .* own
 {TRAIN_SENT} {RUN} --dataset=sst2 --data_dir={{p}}/texts/short
-    | .*short: expected the data of --dataset sst2, found train.tsv; give another folder.*
+    | .*short: expected the data of --dataset sst2, found train.tsv; give another folder, .* own
 {TRAIN_SENT} {RUN} --dataset=own --data_dir={{p}}/texts/columns
     | .*train.tsv:1: expected a first line that names the columns, .*; write it so
 {TRAIN_SENT} {RUN} --dataset=own --data_dir={{p}}/texts/latin

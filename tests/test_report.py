@@ -543,7 +543,13 @@ def test_of_data_and_vectors_the_names_count(tmp_path, monkeypatch):
     assert row_of("ner", "lstm")[0] == "BiLSTM-CNN-CRF (vectors none)"
 
 
-@pytest.mark.parametrize("text", ['{"flags": {"cell"', "[1]", '{"seed": 0}', '{"flags": {}}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *('{"flags": {"cell"', "[1]", '{"seed": 0}', '{"flags": 1}', '{"flags": {}}'),
+        '{"flags": 1, "seed": 1, "records": [], "hardware": {}}',
+    ],
+)
 def test_a_broken_result_is_named(three_seeds, text):
     (three_seeds / "lstm-seed1.json").write_text(text)
     for reads in (
