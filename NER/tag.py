@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from common.config import main, setting  # noqa: E402
+from common.data.text import typed_lines  # noqa: E402
 from common.data.treebank import split_words  # noqa: E402
 from common.errors import InputError  # noqa: E402
 from common.figures import arcs  # noqa: E402
@@ -121,7 +122,7 @@ def _answers(experiment: types.ModuleType, trainer: "Trainer", encoder: "Encoder
     """Each line of standard input, answered before the next one is read."""
     from NER.reader import Sentence
 
-    for number, line in enumerate(sys.stdin):
+    for number, line in enumerate(typed_lines()):
         words = split_words(line)
         yield (
             [Sentence(words)],

@@ -12,6 +12,7 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from common.config import main, setting  # noqa: E402
+from common.data.text import typed_lines  # noqa: E402
 from common.errors import InputError  # noqa: E402
 from common.figures import arcs  # noqa: E402
 
@@ -50,7 +51,8 @@ def predict(config: PredictConfig) -> None:
     trainer.seed = config.seed
     classes = experiment.class_names(run_config, config.run_dir)
     picture = config.picture
-    for number, line in enumerate(own_texts.read_texts(config.file) if config.file else sys.stdin):
+    texts = own_texts.read_texts(config.file) if config.file else typed_lines()
+    for number, line in enumerate(texts):
         words = reader.split_text(line, run_config.dataset, run_config.max_tokens)
         if not words:
             print(flush=True)  # one line of output per line of input

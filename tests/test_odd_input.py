@@ -23,7 +23,8 @@ from Sentiment import imdb, sst
 from Sentiment import predict as sentiment_predict
 from Sentiment import reader as sentiment_reader
 
-NOT_UTF8 = "expected UTF-8 text, found byte 0xe9 (invalid continuation byte); convert it to UTF-8"
+TYPED = "from common.data.text import typed_lines\n    for line in typed_lines(): "
+NOT_UTF8 = "standard input:2: expected UTF-8 text, found byte 0xe9; convert it to UTF-8"
 
 
 @pytest.fixture(scope="module")
@@ -346,7 +347,7 @@ main(RunConfig, {{'paper': {{}}}}, work, ['x'])
 
 @pytest.mark.parametrize("locale", LOCALES, ids=str)
 def test_what_is_typed_and_printed_is_utf8_whatever_the_locale(locale, root):
-    code = PROGRAM.format("for line in sys.stdin: print(ascii(line), line, end='')")
+    code = PROGRAM.format(f"{TYPED}print(ascii(line), line, end='')")
     environment = os.environ | {"PYTHONPATH": str(root)} | locale
     # 0x81, which cp1252 does not have, is in the second word
     typed = "\ufeffZo\u00eb \u0101\u2028\r\u0103\n".encode()
@@ -363,21 +364,21 @@ def test_what_is_typed_and_printed_is_utf8_whatever_the_locale(locale, root):
 @pytest.mark.parametrize(
     "program, status, error",
     [
-        ("for line in sys.stdin: pass", 2, f"error: standard input: {NOT_UTF8}\n"),
+        (f"{TYPED}print(line, file=sys.stderr)", 2, f"a line\n\nerror: {NOT_UTF8}\n"),
         ("print('x' * 10**6, flush=True)", 141, ""),
         ("raise InputError('caf\\u00e9')", 2, "error: caf\u00e9\n"),
     ],
 )
 @pytest.mark.parametrize("locale", LOCALES, ids=str)
 def test_pipes(program, status, error, locale, root):
-    """What is typed is not UTF-8; whoever reads the output has left."""
+    """A line that is typed is not UTF-8, after one that is; whoever reads the output has left."""
     code = PROGRAM.format(program)
     read, write = os.pipe()
     os.close(read)
     environment = os.environ | {"PYTHONPATH": str(root)} | locale
     done = subprocess.run(
         [sys.executable, "-c", code],
-        input=b"caf\xe9 x\n",
+        input=b"a line\ncaf\xe9 x\n",
         stdout=write,
         stderr=subprocess.PIPE,
         env=environment,

@@ -82,14 +82,6 @@ def main(
     except KeyboardInterrupt as error:
         how = ": run the same command to go on" if isinstance(config, RunConfig) else ""
         _leave(f"interrupted{how}", 143 if isinstance(error, Terminated) else 130)
-    # files are read by `text.py`, which names the line: this is standard input
-    except UnicodeDecodeError as error:
-        byte = error.object[error.start]
-        _leave(
-            f"error: standard input: expected UTF-8 text, found byte 0x{byte:02x} ({error.reason});"
-            " convert it to UTF-8",
-            2,
-        )
     except BrokenPipeError:  # the reader of the output, such as `head`, has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(141) from None
@@ -113,15 +105,16 @@ def _speak_utf8() -> None:
     """Use UTF-8 for standard input and output, whatever the locale says.
 
     On Windows, under cron and in some containers it says otherwise. Input is read as a file would
-    be: checked, without a byte order mark, with lines that end only at a newline. File names that
-    are not UTF-8 are written unchanged. A closed stream is replaced by an empty one: otherwise the
-    next file that is opened would get its number, and what is printed.
+    be: without a byte order mark, with lines that end only at a newline; `typed_lines` checks it,
+    line by line. File names that are not UTF-8 are written unchanged. A closed stream is replaced
+    by an empty one: otherwise the next file that is opened would get its number, and what is
+    printed.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
     settings = {
-        sys.stdin: {"encoding": "utf-8-sig", "errors": "strict", "newline": "\n"},
+        sys.stdin: {"encoding": "utf-8-sig", "errors": "surrogateescape", "newline": "\n"},
         sys.stdout: {"encoding": "utf-8", "errors": "surrogateescape"},
         sys.stderr: {"encoding": "utf-8", "errors": "backslashreplace"},
     }

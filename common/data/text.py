@@ -6,7 +6,8 @@ import functools
 import os
 import pathlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -134,6 +135,22 @@ def read_lines(path: str | os.PathLike) -> list[str]:
             f"{path}: expected a text file, found a folder; give the file itself"
         ) from None
     return lines(decode(data, str(path)))
+
+
+def typed_lines() -> Iterator[str]:
+    """The lines of standard input, with their ends, each as soon as it is there.
+
+    Raises `InputError` with the line number at a line that is not UTF-8.
+    """
+    for number, line in enumerate(sys.stdin, 1):
+        try:
+            line.encode()
+        except UnicodeEncodeError as error:  # Python's mark for a byte that it could not decode
+            raise InputError(
+                f"standard input:{number}: expected UTF-8 text, found byte"
+                f" 0x{ord(line[error.start]) & 0xFF:02x}; convert it to UTF-8"
+            ) from None
+        yield line
 
 
 @dataclasses.dataclass(frozen=True)
