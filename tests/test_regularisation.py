@@ -269,6 +269,10 @@ def test_a_mixture_has_masks_as_in_training():
             "--regularisation=variational --cell=gru",
             "variational expects one of --cell dynamic_skip, lstm, .*; got gru: change one of them",
         ),
+        (
+            "--regularisation=awd --weight_dropout=0.3 --mc_dropout --eval_samples=2",
+            "--weight_dropout 0.3 drops the same numbers of U in all: leave --mc_dropout out",
+        ),
         ("--model=char --tied_embeddings", "--tied_embeddings belongs to --model word"),
     ],
 )
