@@ -208,6 +208,7 @@ SENTIMENT = {
         data="imdb",
         vectors=_WORD2VEC,
         hours=0.1,
+        seeds=5,
         note=f"{TUNED_NOTE} {_WORD2VEC_NOTE}",
         tuned=True,
     ),
