@@ -23,6 +23,10 @@ from Sentiment.reader import load, split_text
             "On 3.5.1999 Rolls-Royce -- in O'Neill 's ' View ' -- rose 0.5 percent ...",
         ),
         ("wait... the dogs' house", "wait ... the dogs ' house"),
+        (
+            "Let 'em play 'n' sing the '60s, '70s 'til we're deaf: 'no', 'nay'.",
+            "Let 'em play 'n' sing the '60s , '70s 'til we 're deaf : ' no ' , ' nay ' .",
+        ),
         ("  ", ""),
         (".", "."),
     ],
@@ -50,4 +54,4 @@ def test_text_of_the_corpora_stays_as_it_is(data_dir):
     for dataset in ("sst2", "sst5"):
         texts = [e.words for e in load(dataset, data_dir).test]
         changed = [words for words in texts if split_text(" ".join(words), dataset, 400) != words]
-        assert len(changed) <= 0.01 * len(texts)  # '60s, 'em, ol'
+        assert len(texts) > 1800 and len(changed) <= 2  # ol'
