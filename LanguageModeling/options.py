@@ -126,7 +126,7 @@ def check(config: Any) -> None:
             f"--regularisation {config.regularisation} expects one of --cell {', '.join(masked)};"
             f" got {config.cell}: change one of them"
         )
-    if config.mc_dropout and config.regularisation == "awd" and config.weight_dropout:
+    if config.mc_dropout and config.weight_dropout:
         raise InputError(
             "--mc_dropout expects other masks in each chain of a mixture, but --weight_dropout"
             f" {config.weight_dropout} drops the same numbers of U in all: leave --mc_dropout out"
