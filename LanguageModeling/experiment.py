@@ -183,7 +183,7 @@ def build(config: LanguageConfig) -> Experiment:
     keep_encoder(corpus.vocabulary, config.run_dir, VOCABULARY)
     print(
         f"corpus: {corpus.name}, {len(corpus.train):,} training tokens, {len(corpus.vocabulary):,}"
-        " words",
+        f" {'characters' if config.tokens == 'characters' else 'words'}",
         flush=True,
     )
 

@@ -28,9 +28,9 @@ class CharOptions:
 class SuffixOptions:
     """The options of --output suffix (Bojanowski et al. 2015)."""
 
-    suffix_length: int = setting(5, "longest suffix of the history, in words", minimum=1)
+    suffix_length: int = setting(5, "longest suffix of the history, in tokens", minimum=1)
     suffix_count: int = setting(
-        40, "a longer suffix than a word counts if the text has it more often", minimum=0
+        40, "a longer suffix than a token counts if the text has it more often", minimum=0
     )
 
 

@@ -28,4 +28,5 @@ class NumberConfig10(NumberConfig):
 
 
 if __name__ == "__main__":
-    main(NumberConfig10, PRESETS, "NumberPrediction.experiment:train")
+    of_ten = {name: flags for name, flags in PRESETS.items() if flags.get("length", 10) == 10}
+    main(NumberConfig10, of_ten, "NumberPrediction.experiment:train")

@@ -53,7 +53,7 @@ def draw(config: TrainingConfig) -> list[pathlib.Path]:
     """
     if not config.table:
         raise InputError(
-            "expected a table: python experiments/figure_training.py one of"
+            "expected a table, as in python experiments/figure_training.py numbers11; one of"
             f" {', '.join(tables.TABLES)}"
         )
     known = tables.TABLES[config.table].rows

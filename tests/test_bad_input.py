@@ -253,7 +253,9 @@ flags
 {NP}/RL_train.py {RUN} --strategy=multi_worker
     | --strategy multi_worker needs to know the workers: set TF_CONFIG, .*
 {NP}/train_RL10_1.py {RUN} --length=20
-    | --length expects a value from 10 to 10, got 20
+    | --length expects a value = 10, got 20
+{NP}/train_RL10_1.py {RUN} --preset=paper21
+    | --preset expects one of paper, released; got 'paper21' .*
 {NP}/RL_train.py {RUN} --dropout=.5
     | --dropout has no effect here \\(this network drops no units\\): leave it out
 {NP}/RL_train.py {RUN} --preset=released --rl_weight=2

@@ -5,6 +5,8 @@ The sizes are tiny; speed itself is not tested.
 
 import functools
 import json
+import runpy
+import sys
 import time
 
 import numpy as np
@@ -30,6 +32,17 @@ def test_runs_are_interleaved_and_ratios_are_of_one_round():
     }
     assert timing.ratio({"a": [1.0, 2.0, 30.0], "b": [2.0, 4.0, 10.0]}, "a", "b") == 0.5
     assert timing.milliseconds([0.003, 0.001, 0.002]) == 2.0
+
+
+def test_without_jax_one_line_says_what_is_missing(root, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "jax", None)  # as if it were not installed
+    with pytest.raises(SystemExit) as left:
+        runpy.run_path(str(root / "benchmarks" / "without_tensorflow" / "run_hlo.py"))
+    assert left.value.code == 2
+    assert (
+        capsys.readouterr().err
+        == "error: expected JAX, found none: pip install jax, or jax[cuda13]\n"
+    )
 
 
 OPERATIONS = {"lstm": 4, "gru": 3}  # of each unit's gates and candidate

@@ -431,9 +431,10 @@ def test_other_training_data_are_told(tmp_path, monkeypatch):
     train(toy(run_dir))
 
 
-def test_max_train_steps(whole, tmp_path):
+def test_max_train_steps(whole, tmp_path, capsys):
     """Stops within a call, at exactly that step; until then it is the same run."""
     train(toy(tmp_path / "run", max_train_steps=STEPS + 4))
+    assert re.search(r"epoch 2/\d+  4/4 .* 0:00:00 left", capsys.readouterr().out)
     found = records(tmp_path / "run")
     assert [record["step"] for record in found] == [STEPS, STEPS + 4]
     assert found[0] == records(whole)[0]

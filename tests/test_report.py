@@ -621,8 +621,12 @@ def test_the_scale_names_the_table():
     assert tables.at_scale("numbers11", "full") == "numbers11"
     with pytest.raises(
         InputError, match="--scale small expects a table that has a small scale .lm"
-    ):
+    ) as refused:
         tables.at_scale("recall", "small")
+    # each that is named has one
+    named = re.search(r"[(](.*?)[)]", str(refused.value))[1].split(", ")
+    assert all(tables.at_scale(name, "small") == f"{name}_small" for name in named)
+    assert set(named) < set(tables.TABLES)
 
 
 def test_a_chart_puts_values_where_they_belong():

@@ -18,7 +18,11 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent.parent))
 # leaves GPU memory for PyTorch
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
-import jax  # noqa: E402
+try:
+    import jax
+except ModuleNotFoundError:
+    print("error: expected JAX, found none: pip install jax, or jax[cuda13]", file=sys.stderr)
+    sys.exit(2)
 import numpy as np  # noqa: E402
 
 from benchmarks import timing  # noqa: E402

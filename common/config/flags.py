@@ -74,7 +74,7 @@ class Setting:
         low, high = self.minimum, self.maximum
         if low is None or high is None:
             return f">= {low}" if low is not None else f"<= {high}" if high is not None else ""
-        return f"from {low} to {high}"
+        return f"from {low} to {high}" if low < high else f"= {low}"
 
     @property
     def is_list(self) -> bool:

@@ -22,7 +22,7 @@ whatever uses it, also behind the write, and would then copy the whole buffer at
 have a buffer each, because XLA computes what is concatenated one number at a time.
 
 How TensorFlow is told of this gradient, and of its gradient, is in `sequence_gradient.py`,
-`second_order.py` and `pfor_patches.py`, none of which the method needs to be understood.
+`second_order.py` and `pfor_patches.py`, none of which is needed to understand the method.
 """
 
 from collections.abc import Callable

@@ -177,10 +177,10 @@ class TrainingLoop:
         chunks = self.experiment.train_batches(state.epoch)
         n_steps = sum(_length(chunk) for chunk in chunks)
         start, state.last_save = time.monotonic() - state.epoch_seconds, time.monotonic()
+        skip, limit = state.step_in_epoch, self.config.max_train_steps or math.inf
         title = f"epoch {state.epoch + 1}/{self.config.max_epochs}"
-        shown = {"print_every": self.config.print_every, "first_step": state.step_in_epoch}
-        with Progress(n_steps, title, **shown) as progress:
-            skip = state.step_in_epoch
+        shown = {"print_every": self.config.print_every, "first_step": skip}
+        with Progress(min(n_steps, skip + limit - state.step), title, **shown) as progress:
             for chunk in chunks:
                 length = _length(chunk)
                 if skip < length and not self._out_of_steps():

@@ -69,7 +69,7 @@ def at_scale(name: str, scale: str) -> str:
         return name
     if f"{name}_small" in TABLES:
         return f"{name}_small"
-    small = ", ".join(key.removesuffix("_small") for key in TABLES if key.endswith("_small"))
+    small = ", ".join(key for key in TABLES if f"{key}_small" in TABLES)
     raise InputError(
         f"--scale small expects a table that has a small scale ({small}), got {name}: "
         "leave --scale out"
