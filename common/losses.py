@@ -34,7 +34,8 @@ def masked_mean(a: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
 
     On several replicas, this replica's share of the mean (see `replicas.py`).
     """
-    mask = tf.cast(mask, (a := tf.convert_to_tensor(a)).dtype)
+    a = tf.convert_to_tensor(a)  # no `:=` here: AutoGraph, in a function of the user's, lacks it
+    mask = tf.cast(mask, a.dtype)
     return tf.math.divide_no_nan(tf.reduce_sum(a * mask), total(tf.reduce_sum(mask)))
 
 
@@ -63,7 +64,8 @@ def leave_one_out(values: tf.Tensor, mask: tf.Tensor, n_samples: int = 1) -> tf.
     With several samples of each input, [B * S, T], the mean over the other samples of the same
     input (Kool et al. 2019). 0 where there are no others.
     """
-    mask = tf.cast(mask, (values := tf.convert_to_tensor(values)).dtype)
+    values = tf.convert_to_tensor(values)
+    mask = tf.cast(mask, values.dtype)
     expect("[B, T] [B, T]", values, mask)
     shape, everywhere = tf.shape(values), total
     values *= mask
@@ -142,7 +144,8 @@ def policy_gradient(
 
 def at_last_step(value: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
     """One reward per sequence [B] as rewards [B, T], placed at its last unmasked step."""
-    mask = tf.cast(mask, (value := tf.convert_to_tensor(value)).dtype)
+    value = tf.convert_to_tensor(value)
+    mask = tf.cast(mask, value.dtype)
     expect("[B] [B, T]", value, mask)
     last = tf.cumsum(mask, axis=1, reverse=True, exclusive=True) == 0
     return value[:, None] * mask * tf.cast(last, mask.dtype)

@@ -774,6 +774,9 @@ def test_what_stands_at_masked_steps_reaches_nothing():
 def test_a_ragged_tensor_is_refused_with_what_to_give():
     layer = DynamicSkipLSTM(H, 2, jit_compile=False)
     x = tf.RaggedTensor.from_tensor(normal((2, 3, D), 1), lengths=[3, 1])
+    words = keras.layers.Embedding(9, D, mask_zero=True)(tf.ragged.constant([[1, 2], [3]]))
+    with pytest.raises(ValueError, match=r"a RaggedTensor x: give x.to_tensor\(\)"):
+        layer(words)  # whose mask is ragged, too
     with pytest.raises(ValueError, match=r"a RaggedTensor x: give x.to_tensor\(\)"):
         layer(x)
     found = layer(x.to_tensor(), mask=tf.sequence_mask(x.row_lengths()))

@@ -220,8 +220,8 @@ def test_the_table_of_cells_is_the_catalogue(root: pathlib.Path):
             assert set(re.findall(r"--(\w+)", flags.partition(": ")[0])) <= {*known}
             for flag, default in re.findall(r"`--(\w+)` ([\w.,-]*\w)", flags):
                 value = known[flag].default
-                shown = {None: "none", False: "no", 1e-4: "1e-4"}.get(
-                    tuple(value) if isinstance(value, list) else value, show(value)
+                shown = {"None": "none", "False": "no", "True": "yes", "0.0001": "1e-4"}.get(
+                    str(value), show(value)
                 )
                 assert default == shown, (name, flag)
             own = {name for name, one in settings(RunConfig).items() if one.default is None}

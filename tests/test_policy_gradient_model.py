@@ -712,6 +712,24 @@ def test_export(make, tmp_path):
     np.testing.assert_allclose(served.serve(tf.constant(X)), wanted, atol=1e-6)
 
 
+def test_a_misspelt_option_is_refused():
+    with pytest.raises(ValueError, match=r"no argument 'n_sample' .did you mean n_samples"):
+        classifier(n_sample=4)
+
+
+@pytest.mark.filterwarnings("ignore:Your input ran out of data")
+def test_the_agents_numbers_are_means_over_rows():
+    """However the rows are cut into batches, and where nobody knows how many there are."""
+    model = classifier(baseline="none")
+    model.compile(keras.optimizers.SGD(0.0), CROSS_ENTROPY)
+    x = X * np.array([1, 1, 1, 1, 9, 9], np.float32)[:, None, None]  # the last two are others
+    expected = model.evaluate(x, Y, batch_size=B, return_dict=True, verbose=0)
+    data = tf.data.Dataset.from_tensor_slices((x, Y)).batch(4)  # 4 and 2
+    for batches in (data, data.filter(lambda *_: True)):  # the second of unknown length
+        found = model.evaluate(batches, return_dict=True, verbose=0)
+        assert found == pytest.approx(expected, rel=1e-5)
+
+
 def test_copies():
     model = classifier(credit="to_go")
     for one in (pickle.loads(pickle.dumps(model)), type(model).from_config(model.get_config())):

@@ -6,11 +6,6 @@ import tensorflow as tf
 
 def of_call(sequences: tf.Tensor, initial_state: list | None, **of_steps: tf.Tensor | None) -> dict:
     """The shapes that `check` takes, of what a call was given."""
-    if isinstance(sequences, tf.RaggedTensor):
-        raise ValueError(
-            "sequences must be a tensor [B, T, D]; received a RaggedTensor x: give x.to_tensor()"
-            " and mask=tf.sequence_mask(x.row_lengths())"
-        )
     states = (
         initial_state
         if initial_state is None or isinstance(initial_state, list | tuple)
@@ -29,6 +24,11 @@ def mask_of_steps(mask: tf.Tensor | list | None, sequences: tf.Tensor) -> tf.Ten
 
     Keras' layers take [B, T, 1] too, [1, T] for all rows, and a list of one.
     """
+    if isinstance(sequences, tf.RaggedTensor):
+        raise ValueError(
+            "sequences must be a tensor [B, T, D]; received a RaggedTensor x: give x.to_tensor()"
+            " and mask=tf.sequence_mask(x.row_lengths())"
+        )
     # Keras hands it on by itself, but not where a call has a second tensor: states, seed, distances
     mask = getattr(sequences, "_keras_mask", None) if mask is None else mask
     if mask is None:

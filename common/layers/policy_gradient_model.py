@@ -12,6 +12,7 @@ from .. import objective
 from ..cells.agent_warnings import NOBODY_LEARNS, NOT_CALLED, warn_of_equal_seeds
 from ..cells.arguments import LayerArguments, WholeSignature
 from ..cells.checks import number, whole_number
+from ..cells.settings import check_known
 from ..choices import BASELINES, CREDITS, ENTROPIES, ESTIMATORS, POLICY_GRADIENT, one_of
 from ..ops import replicas
 from ..ops.mixture import repeated
@@ -122,6 +123,8 @@ class PolicyGradientModel(WholeSignature, keras.Model):
             super().__init__(**kwargs)
         else:
             check_tensors(inputs, outputs)
+            known = [*inspect.signature(PolicyGradientModel).parameters]  # Keras ignores all others
+            check_known("PolicyGradientModel", kwargs, known)
             network = keras.Model(inputs, outputs)
             self.__class__ = functional_class(type(self), type(network))
             super().__init__(network.input, network.output, **kwargs)
@@ -264,12 +267,11 @@ class PolicyGradientModel(WholeSignature, keras.Model):
         agents = {str(i): agent_of(*one, rewards, options) for i, one in enumerate(calls)}
         combined, metrics = objective.combine(loss, agents)
         n = replicas.count()  # of which each has its part of the losses
-        self.agent_loss_tracker.update_state(
-            n * tf.add_n([metrics[f"agent_loss_{i}"][0] for i in agents])
-        )
-        self.entropy_tracker.update_state(
-            n * tf.add_n([metrics[f"entropy_{i}"][0] for i in agents]) / len(calls)
-        )
+        # By rows, as `loss`; a constant weight TensorFlow counts once more where a dataset ends.
+        n_rows = replicas.total(tf.cast(tf.shape(calls[0][1].mask)[0], tf.float32))
+        for tracker, n_parts in ((self.agent_loss_tracker, 1), (self.entropy_tracker, len(calls))):
+            of_calls = tf.add_n([metrics[f"{tracker.name}_{i}"][0] for i in agents])
+            tracker.update_state(n * of_calls / n_parts, n_rows)
         return combined if training else loss
 
     def get_config(self) -> dict:
