@@ -30,7 +30,7 @@ demo: install
 	$(RUN) NumberPrediction/show_skips.py --run_dir $(DEMO)
 
 test: install
-	$(RUN) -m pytest -q -n auto --dist worksteal $(FLAGS)
+	$(RUN) -m pytest -q -n auto $(FLAGS)
 
 # The packages of an extra of pyproject.toml: make extra-ray. Where one has to be built, as seqeval,
 # an old pip needs the flag to get what building it takes.
