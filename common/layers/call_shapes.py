@@ -23,6 +23,7 @@ def mask_of_steps(mask: tf.Tensor | list | None, sequences: tf.Tensor) -> tf.Ten
     """A mask [B, T], by default the one that Keras attached to the sequences.
 
     Keras' layers take [B, T, 1] too, [1, T] for all rows, and a list of one.
+    ValueError for ragged sequences, whose mask is ragged, too.
     """
     if isinstance(sequences, tf.RaggedTensor):
         raise ValueError(
