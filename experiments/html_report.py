@@ -147,17 +147,21 @@ def _figure(path: pathlib.Path, caption: dict[str, str]) -> str:
 
 
 def _summary() -> str:
-    return _front(summary.TITLES, summary.rows(), summary.text())
+    return _front(summary.TITLES, summary.rows(), [summary.text()])
 
 
 def _trial() -> str:
-    return _front(trial.TITLES, trial.rows(), " ".join(trial.text()))
+    return _front(trial.TITLES, trial.rows(), trial.text())
 
 
-def _front(titles: Sequence[str], rows: Sequence[Sequence[str]], text: str) -> str:
-    """A table of several tables' rows, and a text below it."""
+def _front(titles: Sequence[str], rows: Sequence[Sequence[str]], below: Sequence[str]) -> str:
+    """A table of several tables' rows, and the paragraphs below it."""
     cells = [f"<tr>{''.join(f'<td>{_inline(cell)}</td>' for cell in row)}</tr>" for row in rows]
-    return f'{_grid(titles, cells)}\n<p class="note">{_inline(text)}</p>'
+    return "\n".join([_grid(titles, cells), *map(_note, below)])
+
+
+def _note(text: str) -> str:
+    return f'<p class="note">{_inline(text)}</p>'
 
 
 def _inline(text: str) -> str:
@@ -178,7 +182,7 @@ def _table_section(key: str, table: Table) -> str:
     if read_results.all_results(key):
         titles, lines = paired.shown(key)
         parts.append(_grid(["", *titles], [_row(line) for line in lines]))
-    parts += [f'<p class="note">{_inline(text)}</p>' for text in sentences.below(key)]
+    parts += map(_note, sentences.below(key))
     parts.append(_commands(key, table))
     parts.append(
         _curves(table, {row.label: found[name] for name, row in table.rows.items() if found[name]})

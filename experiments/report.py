@@ -79,7 +79,7 @@ def in_short() -> str:
 def of_trial() -> str:
     """The section on the trial: a table and what it shows."""
     table = "\n".join(_grid(trial.TITLES, trial.rows()))
-    return "\n\n".join([f"## {trial.TITLE}", table, " ".join(trial.text())])
+    return "\n\n".join([f"## {trial.TITLE}", table, *trial.text()])
 
 
 def _beside(cell: read_results.Cell) -> str:

@@ -156,5 +156,5 @@ def below(key: str) -> list[str]:
         )
     made = [f"`python experiments/run.py {key}`.", read_results.provenance(found)]
     made = " ".join([table.note, *made, read_results.times(found)])
-    paragraphs = [" ".join(comparison(key)), not_run(key), incomplete, made]
+    paragraphs = [*comparison(key), not_run(key), incomplete, made]
     return [text.strip() for text in paragraphs if text]
