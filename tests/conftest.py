@@ -3,11 +3,13 @@
 import gc
 import os
 import pathlib
+import random
 import shutil
 import subprocess
 import sys
 import tarfile
 
+import numpy as np
 import pytest
 from helpers.last_skipped import (  # noqa: F401  (pytest finds its hooks here)
     pytest_addoption,
@@ -26,6 +28,9 @@ if not os.environ.get("DYNAMIC_SKIP_LONG"):
     os.environ.setdefault(
         "XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
     )
+    # oneDNN writes code for each shape that it meets: a tenth of the time
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+SEED = int(os.environ.get("DYNAMIC_SKIP_SEED", 0))
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
@@ -90,13 +95,18 @@ def installed(built, tmp_path_factory) -> pathlib.Path:
 
 @pytest.hookimpl(tryfirst=True)  # before the fixtures of a whole file are made
 def pytest_runtest_setup(item):
-    """Every test draws the same first weights each time: how far rounding reaches is no chance."""
-    import keras  # not before the environment is set
+    """Every test draws the same first weights each time: how far rounding reaches is no chance.
 
-    keras.utils.set_random_seed(int(os.environ.get("DYNAMIC_SKIP_SEED", 0)))
+    Keras takes the seeds that nobody gave from Python's generator.
+    """
+    random.seed(SEED)
+    np.random.seed(SEED)
 
 
 def pytest_collection_finish(session):
+    import keras  # not before the environment is set
+
+    keras.utils.set_random_seed(SEED)  # once: TensorFlow forgets its kernels, a tenth of the time
     gc.collect()
     gc.freeze()  # what was imported stays: not to be searched again after every few graphs
     gc.set_threshold(20_000, 20, 20)
