@@ -434,8 +434,11 @@ def test_other_training_data_are_told(tmp_path, monkeypatch):
 def test_max_train_steps(whole, tmp_path, capsys):
     """Stops within a call, at exactly that step; until then it is the same run."""
     train(toy(tmp_path / "run", max_train_steps=STEPS + 4))
-    assert re.search(r"epoch 2/\d+  4/4 .* 0:00:00 left", capsys.readouterr().out)
-    found = records(tmp_path / "run")
+    shown, found = capsys.readouterr().out, records(tmp_path / "run")
+    assert re.search(r"epoch 2/\d+  4/4 .* 0:00:00 left", shown)
+    best = min(found, key=lambda record: record["dev_error"])
+    said = f"\nevaluating epoch {best['epoch']}, the best on dev\ntest_"
+    assert said in shown, "an evaluation of many chains takes as long as the training"
     assert [record["step"] for record in found] == [STEPS, STEPS + 4]
     assert found[0] == records(whole)[0]
     assert max(saved_steps(tmp_path / "run")) == STEPS + 4

@@ -268,6 +268,7 @@ class TrainingLoop:
         best = best_epoch(records, self.experiment.monitor)
         self.workers.any(False)  # waits until the first worker has written the last checkpoint
         self.state.restore_best()
+        print(f"evaluating epoch {best + 1}, the best on dev", flush=True)
         result = {n: v for n, v in records[best].items() if n.startswith(("dev_", "valid_"))}
         result |= self._evaluate("test")
         result |= {
@@ -285,9 +286,8 @@ class TrainingLoop:
         if not self.workers.is_chief:
             return result
         self.directory.write_result(result)
-        shown = [f"{n} {v:.5g}" for n, v in result.items() if n.startswith("test_")]
-        print("  ".join(shown), flush=True)
-        print(f"result: {self.directory.path / 'result.json'}", flush=True)
+        shown = "  ".join(f"{n} {v:.5g}" for n, v in result.items() if n.startswith("test_"))
+        print(f"{shown}\nresult: {self.directory.path / 'result.json'}", flush=True)
         return self.directory.result
 
 
