@@ -834,6 +834,16 @@ def test_bad_call_arguments():
     mask = np.random.default_rng(0).random((B, T)) < 0.5  # [B, T, 1] as for keras.layers.LSTM
     found = layer(normal((B, T, D), 1), mask=tf.constant(mask[..., None]))
     np.testing.assert_array_equal(found, layer(normal((B, T, D), 1), mask=tf.constant(mask)))
+    given = np.random.default_rng(1).integers(1, 4, (B, T))
+    found = layer(normal((B, T, D), 1), mask=mask.tolist(), distances=given.tolist())
+    np.testing.assert_array_equal(
+        found, layer(normal((B, T, D), 1), mask=tf.constant(mask), distances=given)
+    )
+    for seed in (3, "a", [1, 2, 3]):
+        with pytest.raises(ValueError, match=r"seed must be two integers, such as \(3, 0\)"):
+            layer(normal((B, T, D), 1), training=True, seed=seed)
+    with pytest.raises(ValueError, match=r"received \(\), \(\) \(of an LSTM's h and c"):
+        layer(normal((B, T, D), 1), initial_state=[1, 2])
     with pytest.raises(ValueError, match="would apply to the connections too: leave return_trace"):
         DynamicSkipLSTM(H, activity_regularizer="l2", return_trace=True)(normal((B, T, D), 1))
     with pytest.raises(RuntimeError, match="no trace yet: call the layer first"):

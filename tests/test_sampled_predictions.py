@@ -43,7 +43,10 @@ def test_a_seed_decides_and_nothing_changes():
     net = model(layer)
     before = [v.numpy() for v in net.variables], layer.cell.seed_generator.state.numpy()
     plain = net.predict(X, verbose=0)
-    first, again, other = (predict_sampled(net, X, 2, seed, batch_size=2) for seed in (1, 1, 2))
+    first, again, other, far = (
+        predict_sampled(net, X, 2, seed, batch_size=2) for seed in (1, 1, 2, 1 + 2**32)
+    )
+    assert (first != far).any()
     np.testing.assert_array_equal(first, again)
     assert (first != other).any() and first.shape == plain.shape
     np.testing.assert_array_equal(net.predict(X, verbose=0), plain)
@@ -84,6 +87,8 @@ def test_structures_and_what_is_not_random():
     np.testing.assert_allclose(found["plain"], net({"a": X, "b": X})["plain"], atol=1e-6)
     with pytest.raises(ValueError, match="n_samples must be a whole number of at least 1"):
         predict_sampled(net, {"a": X, "b": X}, n_samples=0)
+    with pytest.raises(ValueError, match="seed must be a whole number of at least 0; received 1.5"):
+        predict_sampled(net, {"a": X, "b": X}, seed=1.5)
     with pytest.raises(ValueError, match="x must be an array, or a structure of arrays"):
         predict_sampled(net, iter([X]))
     with_trace = keras.Sequential([keras.Input([T, D]), skip(return_trace=True)])

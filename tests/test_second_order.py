@@ -540,6 +540,18 @@ def test_distances_out_of_range_are_refused(wrong, replays):
         np.testing.assert_array_equal(np.isfinite(rows).reshape(*inside.shape, H).all(-1), inside)
 
 
+def test_parts_of_distances_are_refused(replays):
+    """1.7 is none of the distances; 2.0 is one."""
+    for (function, graph, by_xla), whole in zip(replays, (DISTANCES, DISTANCES[:, 0]), strict=True):
+        given = tf.constant(whole, tf.float32)
+        np.testing.assert_array_equal(function(given), function(tf.constant(whole, tf.int32)))
+        with pytest.raises(ValueError, match="distances must be whole numbers; received 1.7"):
+            function(0 * given + 1.7)
+        with pytest.raises(tf.errors.InvalidArgumentError, match=REFUSED):
+            graph(0 * given + 1.7)
+        assert np.isnan(by_xla(0 * given + 1.7)).all()
+
+
 def test_a_mask_hides_distances_and_a_plain_lstm_has_one():
     """What a trace has at masked steps can be replayed: zeros."""
     mask = np.array([[1, 1, 0, 1], [0, 1, 1, 0]], bool)

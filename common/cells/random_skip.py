@@ -5,6 +5,7 @@ from typing import Unpack
 import keras
 import tensorflow as tf
 
+from ..ops.random import whole_seed
 from ..ops.replicas import rows
 from .arguments import HistoryArguments
 from .history import HistoryCell
@@ -63,7 +64,7 @@ class RandomSkipLSTMCell(HistoryCell):
         if self.n_actions == 1:
             return None
         if seed is None:
-            seed = tf.constant([(self.seed or 0) % 2**31, 0])
+            seed = whole_seed(self.seed or 0)
         return rows(
             lambda shape: tf.random.stateless_uniform(shape, seed, 1, self.n_actions + 1, tf.int32),
             shape,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
-from ..ops.random import fold
+from ..ops.random import fold, whole_seed
 
 _chain: contextvars.ContextVar = contextvars.ContextVar("chain", default=None)
 
@@ -16,7 +16,7 @@ class _Chain:
 
     def __init__(self, seed: int, chain: int):
         self.eager = tf.executing_eagerly()
-        self.start = fold(tf.constant([seed, 0], tf.int32), chain)
+        self.start = fold(whole_seed(seed), chain)
         self.n_draws = 0
 
     def next_seed(self) -> tf.Tensor:

@@ -1,28 +1,28 @@
 """Shapes of what a layer is called on, checked of values and where there are none yet."""
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 
-def of_call(sequences: tf.Tensor, initial_state: list | None, **of_steps: tf.Tensor | None) -> dict:
+def of_call(sequences: tf.Tensor, initial_state: list | None, **others: tf.Tensor | None) -> dict:
     """The shapes that `check` takes, of what a call was given."""
     states = (
         initial_state
         if initial_state is None or isinstance(initial_state, list | tuple)
         else [initial_state]
     )
-    given = {"sequences": sequences, "initial_state": states, **of_steps}
-    return {
-        name: tf.nest.map_structure(lambda a: tf.TensorShape(a.shape), value)
-        for name, value in given.items()
-        if value is not None
-    }
+    given = {name: value for name, value in others.items() if value is not None}
+    shapes = {name: tf.convert_to_tensor(value).shape for name, value in given.items()}
+    if states is not None:
+        shapes["initial_state"] = [tf.convert_to_tensor(state).shape for state in states]
+    return {"sequences": sequences.shape, **shapes}
 
 
 def mask_of_steps(mask: tf.Tensor | list | None, sequences: tf.Tensor) -> tf.Tensor | None:
     """A mask [B, T], by default the one that Keras attached to the sequences.
 
-    Keras' layers take [B, T, 1] too, [1, T] for all rows, and a list of one.
+    Keras' layers take [B, T, 1] too, [1, T] for all rows, and a list of one. Nested lists are one.
     ValueError for ragged sequences, whose mask is ragged, too.
     """
     if isinstance(sequences, tf.RaggedTensor):
@@ -34,7 +34,8 @@ def mask_of_steps(mask: tf.Tensor | list | None, sequences: tf.Tensor) -> tf.Ten
     mask = getattr(sequences, "_keras_mask", None) if mask is None else mask
     if mask is None:
         return None
-    mask = tf.convert_to_tensor(tf.nest.flatten(mask)[0])
+    one = tf.nest.flatten(mask)[0]
+    mask = tf.convert_to_tensor(mask if np.isscalar(one) else one)
     if mask.shape.rank == 3 and mask.shape[2] in (1, None):
         mask = mask[..., 0]
     if mask.shape.rank == 2 and mask.shape[0] == 1 and sequences.shape[0] != 1:
@@ -61,11 +62,12 @@ def check(
     layer: keras.layers.RNN,
     sequences: tf.TensorShape,
     initial_state: list[tf.TensorShape] | None = None,
+    seed: tf.TensorShape | None = None,
     **of_steps: tf.TensorShape,
 ) -> None:
     """Raise ValueError unless `layer` takes sequences [B, T, D] with such states.
 
-    `of_steps`: mask and distances, [B, T].
+    `seed`: [2]. `of_steps`: mask and distances, [B, T].
     """
     batch, n_steps = sequences[:2]
     if layer.activity_regularizer is not None and layer.return_trace:
@@ -96,10 +98,13 @@ def check(
     if len(given) != len(expected) or not all(
         a.is_compatible_with(b) for a, b in zip(given, expected, strict=True)
     ):
+        wanted, found = (", ".join(map(str, shapes)) for shapes in (expected, given))
         raise ValueError(
-            f"initial_state must be tensors of shapes {expected}; received {given} (of an LSTM's"
-            " h and c: initial_state_from_lstm)"
+            f"initial_state must be tensors of shapes {wanted}; received {found or 'none'} (of an"
+            " LSTM's h and c: initial_state_from_lstm)"
         )
+    if seed is not None and not seed.is_compatible_with([2]):
+        raise ValueError(f"seed must be two integers, such as (3, 0); received shape {seed}")
     for name, shape in of_steps.items():
         if not shape.is_compatible_with([batch, n_steps]):
             raise ValueError(f"{name} must be of shape {sequences[:2]}; received {shape}")

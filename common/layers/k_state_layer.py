@@ -178,9 +178,8 @@ class KStateLSTM(CellSettings, SequenceOutputs):
                 draw.
         """
         cell, mask = self.cell, call_shapes.mask_of_steps(mask, sequences)
-        call_shapes.check(
-            self, **call_shapes.of_call(sequences, initial_state, mask=mask, distances=distances)
-        )
+        given = {"mask": mask, "distances": distances, "seed": seed}
+        call_shapes.check(self, **call_shapes.of_call(sequences, initial_state, **given))
         if initial_state is None and self.stateful:
             initial_state = self.states
         elif initial_state is None:

@@ -33,8 +33,8 @@ def predict_sampled(
         The outputs [N, ...], in the structure of the model's.
 
     Raises:
-        ValueError: a number below 1; other inputs than arrays of as many rows; a layer with
-            stateful=True; a model in which no layer draws, as where they are called in a
+        ValueError: a number below 1, a seed below 0; other inputs than arrays of as many rows; a
+            layer with stateful=True; a model in which no layer draws, as where they are called in a
             `tf.function`, which would draw only once; outputs of whole numbers, such as classes or
             the distances of `return_trace`.
 
@@ -49,6 +49,7 @@ def predict_sampled(
     """
     n_samples = whole_number("n_samples", n_samples)
     batch_size = whole_number("batch_size", batch_size)
+    seed = whole_number("seed", seed, minimum=0)
     try:
         x = tf.nest.map_structure(tf.convert_to_tensor, x)
     except (ValueError, TypeError) as error:

@@ -108,17 +108,19 @@ def checked(
             that runs finds it. XLA has no such errors: there the inputs of these steps, and all
             that follows from them, become NaN.
     """
-    distances = tf.cast(distances, tf.int32)
+    given = tf.convert_to_tensor(distances)
     if mask is not None:
-        distances = tf.where(tf.cast(mask, tf.bool), distances, first)
-    last = first + n_actions - 1
+        given = tf.where(tf.cast(mask, tf.bool), given, tf.cast(first, given.dtype))
+    distances, last = tf.cast(given, tf.int32), first + n_actions - 1
     message = f"{name} must lie in {first}..{last}; received"
-    if (known := tf.get_static_value(distances)) is not None:
+    if (known := tf.get_static_value(given)) is not None:
+        if (parts := known[known != np.floor(known)]).size:
+            raise ValueError(f"{name} must be whole numbers; received {parts[0]}")
         if known.size and not first <= known.min() <= known.max() <= last:
             raise ValueError(f"{message} {known.min()} to {known.max()}")
         return distances, x
-    within = (first <= distances) & (distances <= last)
-    tf.debugging.Assert(tf.reduce_all(within), [message, distances])
+    within = (first <= distances) & (distances <= last) & (tf.cast(distances, given.dtype) == given)
+    tf.debugging.Assert(tf.reduce_all(within), [message, given])
     return tf.clip_by_value(distances, first, last), tf.where(
         within[..., None], x, tf.constant(float("nan"), x.dtype)
     )

@@ -5,6 +5,11 @@ import tensorflow as tf
 from . import replicas
 
 
+def whole_seed(number: int) -> tf.Tensor:
+    """The seed int32 [2] of a whole number, another one for each of less than 2^62."""
+    return tf.constant([number % 2**31, number // 2**31 % 2**31], tf.int32)
+
+
 def hits(shape: tf.Tensor | list, rate: float, seed: tf.Tensor, axis: int | None = 0) -> tf.Tensor:
     """True with probability `rate`.
 
