@@ -39,8 +39,9 @@ distances drawn from the agent's distribution, as in training; *greedy*: the mos
 *mixture of 16*: the mean of the probabilities of 16 draws. *The paper's formula to the letter*:
 [RELEASE.md](RELEASE.md#the-papers-formula-to-the-letter). The rows of a table have one budget of
 epochs unless its text says otherwise; some of them still improve when it ends. The best epoch on
-dev counts; test is read once. Times are those of the shortest epoch and of the shortest run: the
-machines did other work, too. Weights are those of the first seed.
+dev counts; test is read once. Times are those of the shortest epoch and of the shortest run, on
+machines that did other work, too, and some runs were halted for hours: they say what to expect, not
+which row is faster ([Speed](../benchmarks/RESULTS.md) does). Weights are those of the first seed.
 
 {sentences.HOW_TO_READ}"""
 

@@ -11,8 +11,8 @@ the training examples, too, where a small scale has a part of them), in square b
 interval: Student's t of the pairs, not corrected for the number of comparisons, so that of twenty
 rows that equal the other one about one is called better or worse. A row is called so only where
 that interval excludes zero, which two seeds seldom allow; a single pair has its difference and no
-verdict. *Best on dev*: among the rows of a cell with the most seeds, the one with the best mean on
-dev."""
+verdict. *Best on dev*: among the rows of a cell that have all seeds of their table, or as many as
+any of them has, the one with the best mean on dev."""
 
 
 def comparison(key: str) -> list[str]:
@@ -75,16 +75,20 @@ def of_table(key: str, name: str, other: str, metric: str, with_seeds: bool = Tr
     """The same under the table's name, without the difference; of a single pair that, anyway."""
     found = verdict(key, name, other, metric)
     seeds = found.pairs if with_seeds or found.way == "single" else ""
-    pairs = ", ".join(filter(None, [seeds, _other_lamda(key, name, other)]))
+    pairs = ", ".join(filter(None, [seeds, _other_settings(key, name, other)]))
     return found._replace(name=f"`{key}`", amount="", pairs=pairs)
 
 
-def _other_lamda(key: str, name: str, other: str) -> str:
-    """Says that random skips, `other`, were run at another lamda than the row; else empty."""
-    if read_results.cell_of(key, other) != "random_skip":
+def _other_settings(key: str, name: str, other: str) -> str:
+    """Says that the row `other`, of K states too, was run at another K or lamda; else empty."""
+    ours, theirs = (read_results.results_of(key, one)[0]["flags"] for one in (name, other))
+    if read_results.cell_of(key, other) not in ("random_skip", "attention"):
         return ""
-    ours, theirs = (read_results.results_of(key, one)[0]["flags"]["lamda"] for one in (name, other))
-    return f"lamda {ours:g} against {theirs:g}" if ours != theirs else ""
+    return ", ".join(
+        f"{sign} {ours[flag]:g} against {theirs[flag]:g}"
+        for flag, sign in (("n_actions", "K ="), ("lamda", "lamda"))
+        if ours[flag] != theirs[flag]
+    )
 
 
 _SAYING = {
@@ -144,6 +148,21 @@ def not_run(key: str) -> str:
     return f"Not run: {listed(names)}; `{command}`, about {hours} a run on two CPU cores."
 
 
+def _on_gpu(key: str) -> str:
+    """A sentence on which rows have runs on a GPU, where other rows have none; else empty."""
+    with_results = [
+        name for name in read_results.shown_rows(key) if read_results.results_of(key, name)
+    ]
+    found = [
+        _name(key, name)
+        for name in with_results
+        if any(result["hardware"].get("gpus") for result in read_results.results_of(key, name))
+    ]
+    if not found or len(found) == len(with_results):
+        return ""
+    return f"On a GPU: {listed(found)}; the other rows on a CPU."
+
+
 def below(key: str) -> list[str]:
     """The paragraphs below a table; for a table without results, only its command."""
     table, found = TABLES[key], read_results.all_results(key)
@@ -155,6 +174,6 @@ def below(key: str) -> list[str]:
             f"Fewer seeds than the {table.seeds} asked for: `{selection.how_to_run(key, rows)}`."
         )
     made = [f"`python experiments/run.py {key}`.", read_results.provenance(found)]
-    made = " ".join([table.note, *made, read_results.times(found)])
+    made = " ".join(filter(None, [table.note, *made, _on_gpu(key), read_results.times(found)]))
     paragraphs = [*comparison(key), not_run(key), incomplete, made]
     return [text.strip() for text in paragraphs if text]

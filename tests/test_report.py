@@ -357,7 +357,7 @@ def test_a_tuned_table_asks_for_seeds_of_what_leads_at_seed_0(tmp_path, monkeypa
             write(name, seed, 0.4, 0.8 + 0.01 * i)
     assert asked() == [] and selection.rows_incomplete(key) == []
     (row,) = [row for row in trial.rows() if row[-1] == f"`{key}`"]
-    assert row[1] == "80.00 ± 0.00 (3)" and row[4].endswith("dropout 0.5 (of 4 rows)")
+    assert row[1] == "80.00 ± 0.00 (3)" and row[4].endswith("dropout 0.5 (of 4 settings)")
     assert row[5] == "+2.00 [-2.30, +6.30]"
     (against_lstm, against_random) = sentences.comparison(key)
     for said, name in ((against_lstm, chosen[0]), (against_random, chosen[1])):
@@ -368,7 +368,32 @@ def test_a_tuned_table_asks_for_seeds_of_what_leads_at_seed_0(tmp_path, monkeypa
     other = chosen[0].replace("_0.5", "_0.2")  # leads by its mean, not at seed 0
     for seed in (1, 2):
         write(other, seed, 0.45, 0.8)
+        write(chosen[3].replace("_0.5", "_0.2"), seed, 0.3, 0.8)
     assert selection.best_on_dev(key, "lstm") == other and asked() == []
+    (row,) = [row for row in trial.rows() if row[-1] == f"`{key}`"]
+    assert row[4].endswith("dropout 0.5 (of 4 settings, 2 of them with all seeds)")
+
+
+def test_another_k_or_lamda_is_named(tmp_path, monkeypatch):
+    """Of what is compared, whether distances are drawn or attended to."""
+    monkeypatch.setattr(read_results, "RESULTS", tmp_path)
+    key = "imdb_last_small"
+    names = "straight_through", "attention", "attention_10", "random_skip_10", "lstm"
+    for name in names:
+        for seed in (0, 1):
+            accuracy = {"test_accuracy_sampled": 0.8 + 0.01 * seed}
+            stand_in_results.write(tmp_path, *tables.source(key, name), seed, **accuracy)
+    metric, *_ = read_results.test_metric(key)
+    found = {
+        name: sentences.of_table(key, "straight_through", name, metric).pairs for name in names
+    }
+    assert found["attention"] == found["lstm"] == "2 seeds"
+    assert found["attention_10"] == found["random_skip_10"] == "2 seeds, K = 3 against 10"
+    cell = {"flags": {"cell": "attention", "lamda": 1.0, "n_actions": 3}}
+    for seed in (0, 1):
+        stand_in_results.change(tmp_path / key / f"attention-seed{seed}.json", **cell)
+    verdict = sentences.of_table(key, "straight_through", "attention", metric)
+    assert verdict.pairs == "2 seeds, lamda 0.5 against 1"
 
 
 def test_mean_and_deviation_over_seeds(three_seeds):
@@ -417,6 +442,7 @@ def test_times_are_of_the_shortest_epoch_and_run_on_one_kind_of_machine(three_se
         "on 1 core, a processor; 8 cores, a processor, a GPU; commit 0123456789, 0123456789-dirty, "
         "fedcba9876." in text
     )
+    assert "On a GPU: *LSTM* and *attention over the K states, lamda 1*; the other rows" in text
     assert "Times: on 1 core, a processor." in text and "Times: on 1 core" in html_report.render()
 
 

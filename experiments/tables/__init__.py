@@ -47,10 +47,12 @@ TRIAL = (
     "imdb_tuned_small",
     "imdb_last_small",
     "imdb",
+    "sst5",
     "lm_small",
     "lm_small_dropout",
     "lm",
     "charlm_small",
+    "char_text",
 )
 
 

@@ -7,11 +7,11 @@ from experiments.tables.table import (
     FIXED_5,
     MIXED,
     MIXTURE,
-    TUNED_NOTE,
     Row,
     Table,
     trial,
     tuned,
+    tuned_note,
     without_paper,
 )
 
@@ -99,6 +99,8 @@ _TUNED_ROWS = {
     )
 }
 
+_GRID = {"learning_rate": (0.015, 0.03, 0.06), "dropout": (0.5, 0.3, 0.1)}
+
 _GLOVE = "embeddings/glove.6B.100d.partial_conll.txt"
 _GLOVE_NOTE = "Word vectors: 10,877 of GloVe's, for 81 % of the tokens; the others random."
 
@@ -131,7 +133,7 @@ NER = {
         _F1,
         tuned(
             _TUNED_ROWS,
-            {"learning_rate": (0.015, 0.03, 0.06), "dropout": (0.5, 0.3, 0.1)},
+            _GRID,
             of="ner_small",
         ),
         _SMALL,
@@ -139,7 +141,7 @@ NER = {
         vectors=_GLOVE,
         hours=0.1,
         seeds=5,
-        note=f"{TUNED_NOTE} {_GLOVE_NOTE}",
+        note=f"{tuned_note(_GRID)} {_GLOVE_NOTE}",
         tuned=True,
     ),
     "ner": Table(

@@ -39,6 +39,8 @@ _CELL_ROWS = {
     "fixed_skip": Row("fixed_skip, distance 3, lamda 1", {"cell": "fixed_skip"}),
     "lstm": Row("lstm", {"cell": "lstm"}, of="numbers11/lstm"),
     "gru": Row("gru", {"cell": "gru"}),
+    "rnn": Row("rnn", {"cell": "rnn"}),
+    "deep_rnn": Row("deep_rnn", {"cell": "deep_rnn"}),
     "skip_lstm": Row("skip_lstm", {"cell": "skip_lstm"}),
     "skip_gru": Row("skip_gru", {"cell": "skip_gru"}),
     "time_delay": Row("time_delay, delay 5", {"cell": "time_delay"}),
@@ -110,7 +112,8 @@ NUMBERS = {
         hours=0.5,
         note=(
             "The same 40 epochs for every row, at three times the rate of T = 11 but for the "
-            "released program's, which keeps its own, .001 (NumberPrediction/README.md says why)."
+            "released program's, which keeps its own, .001 "
+            "([why](../NumberPrediction/README.md#twenty-digits))."
         ),
     ),
     "cells": Table(

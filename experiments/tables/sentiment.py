@@ -8,11 +8,11 @@ from experiments.tables.table import (
     FIXED_5,
     LSTM,
     MIXTURE,
-    TUNED_NOTE,
     Row,
     Table,
     trial,
     tuned,
+    tuned_note,
     without_paper,
 )
 
@@ -92,6 +92,8 @@ _TUNED_ROWS = {
     name: (_IMDB_ROWS | _IMDB_TRIAL)[name]
     for name in ("lstm", CONTROL, "attention", "straight_through")
 }
+
+_GRID = {"learning_rate": (0.002, 0.001), "dropout": (0.2, 0.5)}
 
 _WORD2VEC = "embeddings/googlenews_w2v_300d_8000w.npz"
 _WORD2VEC_NOTE = "Word vectors: the 8,000 of word2vec that were at hand, the others random."
@@ -201,7 +203,7 @@ SENTIMENT = {
         ACCURACY[:3],
         tuned(
             _TUNED_ROWS,
-            {"learning_rate": (0.002, 0.001), "dropout": (0.2, 0.5)},
+            _GRID,
             of="imdb_small",
         ),
         {**_SMALL, "eval_samples": 1},
@@ -209,7 +211,7 @@ SENTIMENT = {
         vectors=_WORD2VEC,
         hours=0.1,
         seeds=5,
-        note=f"{TUNED_NOTE} {_WORD2VEC_NOTE}",
+        note=f"{tuned_note(_GRID)} {_WORD2VEC_NOTE}",
         tuned=True,
     ),
     "imdb": Table(

@@ -129,8 +129,15 @@ def tuned(
     return found
 
 
-TUNED_NOTE = (
-    "As many settings of each cell, one seed of each; the best of them on dev has further seeds, "
-    "which the same command runs when it is given once more. Of the rows with all seeds, of which "
-    "a grid that was widened has several, the best mean on dev stands for its cell."
-)
+def tuned_note(grid: Mapping[str, Sequence[Any]]) -> str:
+    """How the rows of `tuned` were chosen."""
+    tried = "; ".join(
+        f"{flag.replace('_', ' ')} {', '.join(map(str, sorted(values)))}"
+        for flag, values in grid.items()
+    )
+    return (
+        f"The same settings of each cell ({tried}), one seed of each. The one that is best on dev "
+        "has further seeds, which the same command runs when it is given once more. Where the grid "
+        "was widened since, a cell may have two such settings: the one with the better mean on dev "
+        "stands for it."
+    )
