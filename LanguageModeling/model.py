@@ -207,9 +207,7 @@ class LanguageModel(keras.Model):
             "chain_loss": (-tf.reduce_sum(each * weights) / n_chains, n),
         }, state
 
-    def infer(
-        self, batch: NamedTensors, seed: tf.Tensor, greedy: bool, n_chains: int = 1
-    ) -> NamedTensors:
+    def infer(self, batch: NamedTensors, seed: tf.Tensor, greedy: bool) -> NamedTensors:
         """log p of each row's targets from a fresh state [B], in nats."""
         state = self.initial_state(tf.shape(batch["words"])[0])
         x, *_ = self.features(batch["words"], state, False, greedy, seed)

@@ -150,10 +150,11 @@ def write(found: "Skips", config: NumberConfig, stem: pathlib.Path) -> list[path
 def drawn(last_step: np.ndarray, asked: np.ndarray) -> tuple[int, int]:
     """The first and the last distance to draw: all of up to 20, of more those with anything in.
 
-    last_step: [10, K] probabilities. asked: see `asked_distance`.
+    last_step: [10, K] probabilities, NaN for a digit that no example has. asked: see
+    `asked_distance`.
     """
     n_actions = last_step.shape[1]
-    seen = np.union1d(np.flatnonzero(last_step.max(0) >= 0.01) + 1, asked[asked <= n_actions])
+    seen = np.union1d(np.flatnonzero((last_step >= 0.01).any(0)) + 1, asked[asked <= n_actions])
     if n_actions <= 20 or not seen.size:
         return 1, n_actions
     return int(seen[0]), int(seen[-1])

@@ -114,7 +114,8 @@ def policy_gradient(
     Warns (UserWarning) of a batch of one with "leave_one_out", where the size is known.
 
     Raises:
-        ValueError: an unknown option; rewards of another shape than the trace.
+        ValueError: an unknown option; a discount of the total; rewards of another shape than the
+            trace.
 
     Example:
         ```python

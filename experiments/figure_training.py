@@ -9,6 +9,7 @@ import dataclasses
 import math
 import pathlib
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 # A plain checkout is not installed: let the script find `common` from any directory.
@@ -44,6 +45,11 @@ def agents(table: str, rows: list[str]) -> dict[str, list[dict[str, Any]]]:
         for name, found in chosen.items()
         if found and read_results.entropy(found[0]["records"][-1]) is not None
     }
+
+
+def _choices(flags: Mapping[str, Any]) -> int:
+    """How many choices a run's agent has at each of its steps."""
+    return flags["max_jump"] + 1 if flags.get("model") == "jump" else flags["n_actions"]
 
 
 def draw(config: TrainingConfig) -> list[pathlib.Path]:
@@ -94,12 +100,12 @@ def draw(config: TrainingConfig) -> list[pathlib.Path]:
             columns["seed"] += [result["seed"]] * len(epochs)
             for column, values in (("epoch", epochs), ("entropy", entropies), ("reward", rewards)):
                 columns[column] += ["" if value is None else value for value in values]
-    actions = max(result["flags"]["n_actions"] for results in found.values() for result in results)
+    actions = max(_choices(result["flags"]) for results in found.values() for result in results)
     uniform = math.log(actions)
     left.axhline(uniform, color="0.5", ls=":", lw=1)
     where = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "ha": "right"}
     left.annotate(
-        f"uniform over K = {actions}", (1, uniform), (0, 3), fontsize=8, color="0.4", **where
+        f"uniform over {actions} choices", (1, uniform), (0, 3), fontsize=8, color="0.4", **where
     )
     left.set_ylim(0, 1.12 * uniform)
     left.set_ylabel("entropy of the agent (nats)")

@@ -50,7 +50,7 @@ def draw(config: LookConfig) -> list[pathlib.Path]:
             )
     names = [one.name for one in found]
     found = [  # two seeds, two lamdas
-        one._replace(name=f"{one.name}, {pathlib.Path(run).name}")
+        dataclasses.replace(one, name=f"{one.name}, {pathlib.Path(run).name}")
         if names.count(one.name) > 1
         else one
         for run, one in zip(config.runs, found, strict=True)

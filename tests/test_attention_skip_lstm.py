@@ -157,6 +157,19 @@ def test_the_trace_says_where_it_looked(drawn):
 
 
 @pytest.mark.filterwarnings("ignore:no layer of this model learns from its reward")
+def test_the_policy_is_computed_in_32_bits():
+    """In a cell of 16 bits, too, as in the layer: its odds are those of 32, rounded."""
+    policies = "mixed_bfloat16", "float32"
+    half, full = (AttentionSkipLSTMCell(H, n_actions=3, dtype=name) for name in policies)
+    half.build((B, D)), full.build((B, D))
+    randomise(half)
+    full.set_weights(half.get_weights())
+    x, *states = (tf.cast(normal((B, n), n), tf.bfloat16) for n in (D, 3 * H, 3 * H))
+    found = half.attention(x, states)
+    wide = full.attention(*tf.nest.map_structure(lambda a: tf.cast(a, tf.float32), (x, states)))
+    np.testing.assert_array_equal(found, tf.cast(wide, tf.bfloat16))
+
+
 def test_it_needs_no_policy_gradient():
     """In a `PolicyGradientModel` it trains as any layer does, and no agent is looked for in it."""
     inputs = keras.Input((T, D))

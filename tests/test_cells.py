@@ -329,6 +329,11 @@ def test_leaks_are_drawn_between_0_and_1(leak):
     a = cell.leak_weight.numpy() if leak == "fixed" else 1 / (1 + np.exp(-cell.leak_weight.numpy()))
     assert 0 < a.min() < 0.1 and 0.9 < a.max() < 1 and abs(a.mean() - 0.5) < 0.1
     assert len(cell.trainable_variables) == (3 if leak == "fixed" else 4)
+    drawn = keras.initializers.RandomUniform(0.0, 1.0)  # as Keras' cells: other numbers for each
+    both = [LeakyCell(20, leak=leak, leak_initializer=drawn) for _ in range(2)]
+    for cell in both:
+        cell.build((None, D))
+    assert (both[0].leak_weight.numpy() != both[1].leak_weight.numpy()).any()
 
 
 # ---------------------------------------------------------------------------------------- distances

@@ -193,6 +193,26 @@ def test_entropy_and_reward_are_drawn_from_results(tmp_path, monkeypatch):
         figure_training.draw(figure_training.TrainingConfig(table="numbers21"))
 
 
+def test_the_jump_agent_is_drawn_below_the_entropy_of_its_own_choices(tmp_path, monkeypatch):
+    """Jumps of 0 to 40 words, whatever the cell's K."""
+    monkeypatch.setattr(read_results, "RESULTS", tmp_path)
+    records = [{"epoch": 1, "train_task_loss": 0.5, "train_entropy": 3.7}]
+    stand_in_results.write(tmp_path, "skimming_small", "jump_20_5", 0, records=records)
+    axes = []
+    subplots = figure_training.plots.figure
+    monkeypatch.setattr(
+        figure_training.plots,
+        "figure",
+        lambda *given, **how: axes.append(subplots(*given, **how)) or axes[0],
+    )
+    figure_training.draw(
+        figure_training.TrainingConfig(table="skimming_small", out=str(tmp_path / "t"))
+    )
+    left = axes[0][1][0]
+    assert left.get_ylim()[1] > np.log(41) > 3.7
+    assert [text.get_text() for text in left.texts] == ["uniform over 41 choices"]
+
+
 FROM_RESULTS = {
     "figure_training.py": (figure_training, figure_training.TrainingConfig, ["table"]),
     "figure_sweep.py": (figure_sweep, figure_sweep.SweepConfig, ["table"]),

@@ -229,3 +229,16 @@ def test_a_setting_is_checked_whenever_it_is_set():
         layer.dropout = 1.5
     with pytest.raises(ValueError, match="greedy must be True or False; received 'no'"):
         layer.greedy = "no"
+
+
+def test_both_directions_of_a_random_skip_draw_other_distances():
+    """At inference, too, where a layer draws the same in each call."""
+    both = keras.layers.Bidirectional(RandomSkipLSTM(H, n_actions=3, seed=1, jit_compile=False))
+    x = np.zeros([4, 30, D], np.float32)
+    both(x)
+    forward, backward = (
+        layer.trace.distances.numpy() for layer in (both.forward_layer, both.backward_layer)
+    )
+    assert (forward != backward).mean() > 0.5
+    both(x)
+    np.testing.assert_array_equal(both.backward_layer.trace.distances, backward)

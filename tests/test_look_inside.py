@@ -1,6 +1,7 @@
 """What experiments/look_inside.py measures, against libraries, brute force and texts by hand."""
 
 import collections
+import dataclasses
 import io
 import json
 import pathlib
@@ -14,6 +15,7 @@ from helpers import tiny_runs
 from helpers.marks import LONG
 
 from common import AttentionSkipLSTM, DynamicSkipLSTM, FastLSTM
+from common.data.text import Vocabulary
 from common.errors import InputError
 from experiments import look_inside
 from experiments.looking import closings, errors, ngrams, pictures, reading, structure
@@ -196,6 +198,19 @@ def test_a_run_is_read_as_it_is_evaluated_and_drawn(monkeypatch, tmp_path):
         flags.write_text(json.dumps(stored))
         with pytest.raises(InputError, match=said):
             look_inside.draw(look_inside.LookConfig(runs=[run]))
+
+
+def test_two_runs_of_one_cell_have_the_names_of_their_folders(monkeypatch, tmp_path):
+    one = dict.fromkeys(field.name for field in dataclasses.fields(reading.Reading))
+    one |= {"name": "lstm", "text": "a", "train": np.array([0]), "vocabulary": Vocabulary(["a"])}
+    monkeypatch.setattr(reading, "read", lambda run, split: reading.Reading(**one))
+    names = []
+    monkeypatch.setattr(
+        pictures, "write", lambda found, stem: names.extend(one.name for one in found) or []
+    )
+    runs = [str(tmp_path / "lstm-seed0"), str(tmp_path / "lstm-seed1")]
+    look_inside.draw(look_inside.LookConfig(runs=runs))
+    assert names == ["lstm, lstm-seed0", "lstm, lstm-seed1"]
 
 
 def test_what_cannot_be_read():

@@ -264,6 +264,8 @@ def test_of_many_distances_those_with_anything_in_are_drawn():
     assert drawn(np.full((10, 100), 0.01), asked_distance(100, "released")) == (1, 100)
     assert drawn(np.full((10, 100), 0.009), asked_distance(200, "paper")) == (1, 100)
     assert drawn(np.eye(10), asked_distance(10, "paper")) == (1, 10)
+    one_hot[3] = np.nan  # a digit that no example has
+    assert drawn(one_hot, asked_distance(100, "released")) == (90, 99)
 
 
 def test_the_picture_and_its_numbers(learned, tmp_path):

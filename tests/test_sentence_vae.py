@@ -192,6 +192,43 @@ def test_cells_with_agents_and_with_counters(cell):
         assert len(model.first_state) == 1 and np.ptp(state[0]) > 0
 
 
+@pytest.mark.parametrize(
+    "cell, n", [("clockwork", 1), ("skip_lstm", 2), ("skip_rnn", 1), ("lstm", 2), ("grid_lstm", 4)]
+)
+def test_counters_as_wide_as_the_units_are_no_units(cell, n):
+    """A clockwork of four units has four counters, a Skip LSTM of one unit counters of one."""
+    model = network(f"--cell={cell}", f"--rnn_size={4 if cell == 'clockwork' else 2}")
+    assert len(model.first_state) == n
+    z, first = tf.constant([[0.5, -1.0]]), model.decoder.get_initial_state(1)
+    for made, counter in zip(model.start(z)[n:], first[n:], strict=True):
+        np.testing.assert_array_equal(made, counter)
+
+
+@pytest.mark.parametrize("history", ["carried", "window"])
+def test_sentences_are_decoded_as_they_are_read(history):
+    """Each word is the most probable one behind those before it, read at once."""
+    model = network("--cell=fixed_skip", "--skip=3", f"--history={history}")
+    z = np.random.default_rng(3).normal(size=[3, 2]).astype(np.float32)
+    model.end = N_WORDS - 1 if history == "carried" else END
+    for row, vector in zip(vae_experiment.decode(model, z, 6), z, strict=True):
+        words = np.append(row, model.end)[:6].astype(np.int32)
+        h = model.decode(model.read(tf.constant(words[None])), tf.constant(vector[None]))[0]
+        np.testing.assert_array_equal(np.argmax(model.softmax(h)[0], 1), words)
+
+
+def test_the_most_probable_sentence_has_the_most_probable_distances():
+    model = network("--cell=dynamic_skip", "--n_actions=5", "--lamda=1")
+    for weight in model.decoder.trainable_variables:  # so that distances matter
+        weight.assign(2 * weight)
+    z = np.random.default_rng(3).normal(size=[20, 2]).astype(np.float32)
+
+    def words(temperature: float, seed: int) -> list[list[int]]:
+        return [row.tolist() for row in vae_experiment.decode(model, z, 12, temperature, seed)]
+
+    assert words(0.0, 0) == words(0.0, 1)
+    assert words(1e-9, 0) != words(1e-9, 1)
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """The folder of a tiny run, and of its text."""

@@ -166,21 +166,27 @@ def decode(
 ) -> list[np.ndarray]:
     """The sentence of each vector z [N, Z]: ids without their end, at most `n_words`.
 
-    Word by word the most probable one, or with a temperature a draw.
+    Word by word the most probable one, at the most probable distances; or with a temperature a
+    draw, at drawn distances.
     """
     random = np.random.default_rng(seed)
+    greedy = temperature == 0
     step = tf.function(
-        lambda words, z, state, step_seed: model.decode(words, z, state, seed=step_seed)[:2],
-        autograph=False,
+        lambda *args: model.decode(*args[:3], seed=args[3], greedy=greedy)[:2], autograph=False
     )
     z = tf.constant(z)
-    state, words = model.start(z), np.full([len(z), 1], model.end, np.int32)
+    state, words = model.start(z), np.full([len(z), n_words + 1], model.end, np.int32)
+    # the states of a window are those of one call: it reads from the first word on each time
+    window = getattr(model.config, "history", "carried") == "window"
     for position in range(n_words):
-        h, state = step(tf.constant(words[:, -1:]), z, state, tf.constant([seed, position]))
-        scores = tf.cast(model.softmax(h[:, 0]), tf.float32).numpy().astype(np.float64)
+        begin, place = (0, position) if window else (position, 0)
+        read = words[:, :n_words] if window else words[:, position : position + 1]
+        h, after = step(tf.constant(read), z, state, tf.constant([seed, begin]))
+        state = state if window else after
+        scores = tf.cast(model.softmax(h[:, place]), tf.float32).numpy().astype(np.float64)
         scores += random.gumbel(size=scores.shape) * temperature
-        words = np.concatenate([words, scores.argmax(1)[:, None].astype(np.int32)], 1)
-        if (words[:, 1:] == model.end).any(1).all():
+        words[:, position + 1] = scores.argmax(1)
+        if (words[:, 1 : position + 2] == model.end).any(1).all():
             break
     return [row[: np.argmax(np.append(row, model.end) == model.end)] for row in words[:, 1:]]
 

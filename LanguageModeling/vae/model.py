@@ -82,15 +82,12 @@ class SentenceVAE(keras.Model):
             sizes = config.latent_size, config.rnn_size, config.highway_layers
             self.latent = Latent(*sizes, name="latent")
         self.decoder = make_layer(config, config.rnn_size, name="decoder")
-        # Of some cells the state has counters beside the units, which begin as the cell says.
-        self.of_units = [
-            i
-            for i, a in enumerate(self.decoder.get_initial_state(1))
-            if not a.shape[-1] % config.rnn_size
-        ]
+        # What a cell keeps beside its units begins as the cell says.
+        n_states = len(self.decoder.get_initial_state(1))
+        self.of_units = range(n_states - getattr(self.decoder.cell, "n_counters", 0))
         self.first_state = [
             keras.layers.Dense(config.rnn_size, "tanh", name=f"first_state_{i}")
-            for i in self.of_units * (config.latent_size > 0)
+            for i in (self.of_units if config.latent_size else ())
         ]
         self.softmax = keras.layers.Dense(n_words, name="softmax")
         one = tf.ones([1], tf.int32)
@@ -235,9 +232,7 @@ class SentenceVAE(keras.Model):
         kl = tf.reduce_sum(kl * weights)
         return {"nll": (nll, n), "kl": (kl, n), "loss": (nll, n_words)}, state
 
-    def infer(
-        self, batch: NamedTensors, seed: tf.Tensor, greedy: bool, n_chains: int = 1
-    ) -> NamedTensors:
+    def infer(self, batch: NamedTensors, seed: tf.Tensor, greedy: bool) -> NamedTensors:
         """The means of the sentences' vectors [B, Z]."""
         how = {"greedy": greedy, "seed": seed}
         return {"mean": self.encode(batch["words"], batch["lengths"], **how)[0]}

@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from ..ops.products import product
 from .policy import PolicyCell
 
 
@@ -41,13 +42,13 @@ class AttentionSkipLSTMCell(PolicyCell):
 
     def attention(self, inputs: tf.Tensor, states: list) -> tf.Tensor:
         """pi [B, K] over the distances 1..K, for inputs [B, D]."""
-        w = self.agent_weights
+        w, seen = self.wide_weights, self.observe(self._slots(states[0]))
+        inputs, seen = (tf.cast(a, self.wide_dtype) for a in (inputs, seen))
         hidden = tf.tanh(
-            inputs @ w.input_kernel
-            + self.observe(self._slots(states[0])) @ w.recurrent_kernel
-            + w.bias
+            product(inputs, w.input_kernel) + product(seen, w.recurrent_kernel) + w.bias
         )
-        return tf.nn.softmax(hidden @ w.action_kernel + w.action_bias)
+        probs = tf.nn.softmax(product(hidden, w.action_kernel) + w.action_bias)
+        return tf.cast(probs, states[0].dtype)
 
     def call(
         self, inputs: tf.Tensor, states: list[tf.Tensor], training: bool = False

@@ -73,7 +73,7 @@ class ClockworkCell(HoistedCell):
                 for g, part in enumerate(np.array_split(np.arange(units), len(self.periods)))
             ]
         )
-        self.state_size = [units, len(self.periods)]
+        self.state_size, self.n_counters = [units, len(self.periods)], 1
         self.settle()
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from ..choices import LEAKS, one_of
 from .arguments import Initializer, RecurrentArguments
+from .base import fresh
 from .hoisted import HoistedCell, Tensors, projected
 
 
@@ -69,7 +70,7 @@ class LeakyCell(HoistedCell):
         learned = self.leak == "learned"
 
         def initial(shape: tuple[int, ...], dtype: str | None = None):
-            a = self.leak_initializer(shape, dtype=dtype)
+            a = fresh(self.leak_initializer)(shape, dtype=dtype)
             if not learned:
                 return a
             a = tf.clip_by_value(a, 1e-3, 1 - 1e-3)

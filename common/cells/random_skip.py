@@ -21,9 +21,9 @@ class RandomSkipLSTMCell(HistoryCell):
         h_t, c_t = LSTM(x_t, h~, c~)
 
     At inference the draws are always the same, those of `seed` (of 0 without one), so that two
-    evaluations agree (in batches of the same size). The cell by itself does not know which step it
-    is at: there each sequence keeps one distance for all steps, where `RandomSkipLSTM`, much
-    faster, has one for each step.
+    evaluations agree (in batches of the same size); layers of one seed, or of none, draw alike. The
+    cell by itself does not know which step it is at: there each sequence keeps one distance for all
+    steps, where `RandomSkipLSTM`, much faster, has one for each step.
 
     Weights and states: as for `KStateCell`.
 

@@ -55,7 +55,7 @@ class UpdateSkippingCell(HoistedCell):
 
     def __init__(self, units: int, **kwargs: Unpack[RecurrentArguments]):
         super().__init__(units, **kwargs)
-        self.state_size = [units] * self.n_updated + [1, 1, 2]
+        self.state_size, self.n_counters = [units] * self.n_updated + [1, 1, 2], 3
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create the weights for inputs [..., D]."""

@@ -74,6 +74,7 @@ class SkipRNNCell(HoistedCell):
         self.take(n_matrices=n_matrices, skip=skip, base=base)
         self.delay = skip or 1
         self.state_size = [self.delay * units] + [units] * (base == "lstm") + [2]
+        self.n_counters = 1
         self.settle()
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:

@@ -112,7 +112,7 @@ class Objective:
         POLICY_GRADIENT.entropy, "entropy of the policy: exact, or from samples", choices=ENTROPIES
     )
     rl_weight: float = setting(
-        POLICY_GRADIENT.rl_weight, "weight of the policy-gradient loss", minimum=0
+        POLICY_GRADIENT.rl_weight, "weight of the rewards in the agent's return", minimum=0
     )
     train_samples: int = setting(
         1, "samples of each training example, which leave_one_out compares", minimum=1

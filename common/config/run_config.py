@@ -92,7 +92,7 @@ class RunConfig(
     )
     tensorboard: bool = setting(True, "write summaries for TensorBoard", affects_result=False)
     jit_compile: bool | None = setting(
-        None, "yes: XLA compiles the whole step; no: its recurrences (default: the faster)"
+        None, "yes: XLA compiles the step; no: not even recurrences (default: the faster)"
     )
     mixed_precision: bool = setting(False, "compute in 16 bits, keep the weights in 32")
     deterministic: bool = setting(

@@ -34,7 +34,8 @@ class AgentWeights(NamedTuple):
 class Trace(NamedTuple):
     """What the agent did over a sequence; zeros at masked steps.
 
-    Without an agent log_probs are 0 and probs one-hot.
+    Without an agent log_probs are 0 and probs one-hot; of attention probs are its weights, and
+    nothing is differentiable.
     """
 
     distances: tf.Tensor  # [B, T] int32, 1..K

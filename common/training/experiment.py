@@ -28,8 +28,8 @@ class Experiment:
         monitor: the dev metric that selects the best epoch; with a leading "-" less is better.
         stop_early: (records so far) -> whether to end the training; by default never. See
             `out_of_patience`.
-        steps_per_call: batches in one call of the compiled step; the length of the chunks if those
-            are shorter.
+        steps_per_call: batches in one call of the compiled step; of shorter chunks give their
+            length, since they are padded to this one.
         many_shapes: the chunks have many shapes; see `make_trainer`.
         tokens_per_epoch: for the speed in the result, if the task counts tokens.
     """

@@ -40,4 +40,7 @@ class TaskModel(Protocol):
     def infer(
         self, batch: NamedTensors, seed: tf.Tensor, greedy: bool, n_chains: int = 1
     ) -> NamedTensors:
-        """Predictions for each example, under the same conditions."""
+        """Predictions for each example, under the same conditions.
+
+        A model whose predictions have no mixture takes no `n_chains`.
+        """
