@@ -11,7 +11,7 @@ import sys
 # directory.
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from common.config import main, setting  # noqa: E402
+from common.config import Evaluation, main, setting  # noqa: E402
 from common.errors import InputError  # noqa: E402
 from LanguageModeling import reader  # noqa: E402
 from LanguageModeling.corpora import reviews  # noqa: E402
@@ -19,11 +19,9 @@ from LanguageModeling.vae.presets import is_vae  # noqa: E402
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class EvaluateConfig:
+class EvaluateConfig(Evaluation):
     """Perplexity of a language model or bound of a VAE, distances most probable and sampled."""
 
-    run_dir: str = setting("", "folder of the run", path=True)
-    checkpoint: str = setting("", "checkpoint file (empty: the best epoch of the run)", path=True)
     split: str = setting("test", "split of the data", choices=reader.SPLITS)
     data_dir: str = setting(
         "", "folder with the data (empty: the one that the run was trained with)", path=True
@@ -38,9 +36,6 @@ class EvaluateConfig:
         None,
         "sampled chains in a mixture, or a VAE's bound (none: --eval_samples of the run)",
         minimum=1,
-    )
-    mc_dropout: bool | None = setting(
-        None, "masks of dropout in that mixture, as in training (none: as in the run)"
     )
 
 

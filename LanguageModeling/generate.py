@@ -16,7 +16,7 @@ import numpy as np
 # directory.
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from common.config import main, setting, settings  # noqa: E402
+from common.config import TrainedRun, main, setting, settings  # noqa: E402
 from common.data.text import EOS, Vocabulary, words_of  # noqa: E402
 from common.errors import InputError  # noqa: E402
 from LanguageModeling.vae.presets import is_vae  # noqa: E402
@@ -27,11 +27,9 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class GenerateConfig:
+class GenerateConfig(TrainedRun):
     """Generate text with a trained language model, or sentences with a sentence VAE."""
 
-    run_dir: str = setting("", "folder of the run", path=True)
-    checkpoint: str = setting("", "checkpoint file (empty: the best epoch of the run)", path=True)
     prompt: str = setting("", "words that the text begins with")
     between: str = setting(
         "", "of a sentence VAE: decode vectors between this sentence and the next argument"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 # directory.
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from common.config import main, setting  # noqa: E402
+from common.config import TrainedRun, main, setting  # noqa: E402
 from common.data.text import typed_lines  # noqa: E402
 from common.data.treebank import split_words  # noqa: E402
 from common.errors import InputError  # noqa: E402
@@ -29,11 +29,9 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TagConfig:
+class TagConfig(TrainedRun):
     """Tag the entities of sentences, and show which word's state each word connects to."""
 
-    run_dir: str = setting("", "folder of the run", path=True)
-    checkpoint: str = setting("", "checkpoint file (empty: the best epoch of the run)", path=True)
     file: str = setting(
         "", "file to tag, in CoNLL-2003's format (empty: lines of standard input)", path=True
     )

@@ -11,16 +11,14 @@ import sys
 # directory.
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from common.config import main, setting  # noqa: E402
+from common.config import TrainedRun, main, setting  # noqa: E402
 from NumberPrediction.reader import LABEL_RULES, SPLITS  # noqa: E402
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class EvaluateConfig:
+class EvaluateConfig(TrainedRun):
     """Accuracy of a trained network, with the most probable and with sampled distances."""
 
-    run_dir: str = setting("", "folder of the run", path=True)
-    checkpoint: str = setting("", "checkpoint file (empty: the best epoch of the run)", path=True)
     split: str = setting("test", "split of the data", choices=SPLITS)
     data_dir: str = setting(
         "", "folder that produce_data.py wrote (empty: the data of the run)", path=True

@@ -16,7 +16,7 @@ import numpy as np
 # directory.
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from common.config import main, setting  # noqa: E402
+from common.config import TrainedRun, main, setting  # noqa: E402
 from common.figures import plots  # noqa: E402
 from NumberPrediction.presets import NumberConfig  # noqa: E402
 
@@ -25,11 +25,9 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ShowConfig:
+class ShowConfig(TrainedRun):
     """Draw which earlier step a trained network connects to."""
 
-    run_dir: str = setting("", "folder of the run", path=True)
-    checkpoint: str = setting("", "checkpoint file (empty: the best epoch of the run)", path=True)
     out: str = setting(
         "", "output file without extension (empty: skips in the folder of the run)", path="stem"
     )

@@ -11,27 +11,17 @@ import sys
 # directory.
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from common.config import main, setting  # noqa: E402
+from common.config import Evaluation, main, setting  # noqa: E402
 from common.errors import InputError  # noqa: E402
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class EvaluateConfig:
+class EvaluateConfig(Evaluation):
     """Accuracy of a trained classifier, with the most probable and with sampled distances."""
 
-    run_dir: str = setting("", "folder of the run", path=True)
-    checkpoint: str = setting("", "checkpoint file (empty: the best epoch of the run)", path=True)
     split: str = setting("test", "split of the data", choices=("train", "dev", "test"))
     data_dir: str = setting(
         "", "folder with the data (empty: the one that the run was trained with)", path=True
-    )
-    samples: int | None = setting(
-        None,
-        "sampled chains in an additional mixture (none: --eval_samples of the run)",
-        minimum=1,
-    )
-    mc_dropout: bool | None = setting(
-        None, "masks of dropout in that mixture, as in training (none: as in the run)"
     )
 
 

@@ -11,18 +11,16 @@ import sys
 # directory.
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from common.config import main, setting  # noqa: E402
+from common.config import TrainedRun, main, setting  # noqa: E402
 from common.data.text import typed_lines  # noqa: E402
 from common.errors import InputError  # noqa: E402
 from common.figures import arcs  # noqa: E402
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PredictConfig:
+class PredictConfig(TrainedRun):
     """Classify texts, and show which word's state each word connects to."""
 
-    run_dir: str = setting("", "folder of the run", path=True)
-    checkpoint: str = setting("", "checkpoint file (empty: the best epoch of the run)", path=True)
     file: str = setting(
         "",
         "text file with a text per line, or .tsv or .jsonl with texts (empty: standard input)",

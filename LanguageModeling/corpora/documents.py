@@ -52,12 +52,12 @@ def log_likelihoods(trainer: Trainer, texts: list[np.ndarray], end: int) -> np.n
     return found
 
 
-def pairs(tokens: np.ndarray, end: int, seed: int = 0) -> list[tuple[np.ndarray, np.ndarray]]:
+def pairs(tokens: np.ndarray, end: int) -> list[tuple[np.ndarray, np.ndarray]]:
     """Each document of two sentences or more, and with its sentences in a random other order.
 
     Of a longer one the first 200 sentences are taken. Raises `InputError` where there is none.
     """
-    random, found = np.random.default_rng(seed), []
+    random, found = np.random.default_rng(0), []
     for sentences in split(tokens, end):
         sentences = sentences[:_MOST]
         if len({one.tobytes() for one in sentences}) < 2:
@@ -74,7 +74,7 @@ def pairs(tokens: np.ndarray, end: int, seed: int = 0) -> list[tuple[np.ndarray,
     return found
 
 
-def coherence(trainer: Trainer, tokens: np.ndarray, end: int, seed: int = 0) -> float:
+def coherence(trainer: Trainer, tokens: np.ndarray, end: int) -> float:
     """The share of documents more probable than with their sentences in a random other order.
 
     The coherence test of Ji et al. 2015, section 5.3, of what `pairs` returns. Those that are as
@@ -82,7 +82,7 @@ def coherence(trainer: Trainer, tokens: np.ndarray, end: int, seed: int = 0) -> 
     """
     originals, shuffled = (
         log_likelihoods(trainer, list(texts), end)
-        for texts in zip(*pairs(tokens, end, seed), strict=True)
+        for texts in zip(*pairs(tokens, end), strict=True)
     )
     even = np.abs(originals - shuffled) <= 1e-5 * np.abs(originals)
     return float(np.mean(np.where(even, 0.5, originals > shuffled)))

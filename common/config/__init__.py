@@ -28,12 +28,15 @@ from .command_line import Presets, help_text, parse  # noqa: E402
 from .entrypoint import Terminated, main  # noqa: E402
 from .flags import from_dict, setting, settings  # noqa: E402
 from .run_config import RunConfig, of_today  # noqa: E402
+from .trained_run import Evaluation, TrainedRun  # noqa: E402
 
 __all__ = [
     "CELLS",
+    "Evaluation",
     "Presets",
     "RunConfig",
     "Terminated",
+    "TrainedRun",
     "from_dict",
     "help_text",
     "main",

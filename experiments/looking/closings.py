@@ -17,17 +17,16 @@ class Closings(NamedTuple):
     shuffled: np.ndarray  # [1000] mean weight if the distances belonged to other closings
 
 
-def measure(
-    weights: np.ndarray, opening: np.ndarray, of: np.ndarray | None = None, seed: int = 0
-) -> Closings:
-    """What connects closing characters to their opening ones.
+def measure(weights: np.ndarray, opening: np.ndarray, of: np.ndarray | None = None) -> Closings:
+    """What connects closing characters to their opening ones, beside what chance would give.
+
+    Chance is the mean of shuffled openings: closings connect in their own manner wherever they were
+    opened.
 
     Args:
         weights: of the distances 1 .. K at each step, [N, K].
         opening: where what is closed at a step was opened, -1 for nothing, [N].
         of: which closing characters count, [N] bool; by default all.
-        seed: of the shuffling, whose mean is what chance would give: closings connect in their own
-            manner wherever they were opened.
     """
     n_steps, n_actions = weights.shape
     distance = np.where(opening >= 0, np.arange(n_steps) - opening, n_actions + 1)
@@ -41,7 +40,7 @@ def measure(
             if len(chosen):
                 rows[row, k] = weights[chosen, k].mean()
     rows[2] = weights.mean(0)
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(0)
     shuffled = np.full(_SHUFFLES, np.nan)
     for i in range(_SHUFFLES if len(steps) else 0):
         shuffled[i] = weights[steps, random.permutation(found)].mean()
