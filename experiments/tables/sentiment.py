@@ -154,7 +154,7 @@ SENTIMENT = {
                 "Jump LSTM, 8 rounds of 80 words", {"preset": "jump"}, of="imdb_small/jump_lstm"
             ),
         },
-        _SMALL,
+        {**_SMALL, "eval_samples": 1},
         data="imdb",
         vectors=_WORD2VEC,
         hours=0.2,
