@@ -50,7 +50,7 @@ _SPEED_HEAD = """# Speed
 Written by `python experiments/report.py` from what `python benchmarks/speed.py` measured (for
 `gpu_step`, `run_hlo.py` of `without_tensorflow/`): medians. The rows of a table took turns in one
 process (but for `compilation`, one after another, and `memory`, a process for each case), so
-compare within a table: those measured on different days differ by what else the machine did. *first
+compare within a table: two of them, even of one hour, differ by what else the machine did. *first
 row / this row* is the median, over the rounds, of the first row's time divided by this row's: below
 1 this row is the slower."""
 
@@ -167,7 +167,7 @@ def _speed_table(record: dict) -> list[str]:
             cell: {name: f"{text} ({shares[cell][name]:.2f})" for name, text in row.items()}
             for cell, row in found.items()
         }
-        return _crossed("milliseconds (per operation of its products, of `lstm`'s)", both)
+        return _crossed("milliseconds (time per multiplication, as a multiple of `lstm`'s)", both)
     if "ways" in record:  # compiled one way and another
         units = {
             "compile_seconds": "seconds to compile",
