@@ -156,7 +156,6 @@ def test_the_trace_says_where_it_looked(drawn):
     assert not trace.log_probs.numpy().any()
 
 
-@pytest.mark.filterwarnings("ignore:no layer of this model learns from its reward")
 def test_the_policy_is_computed_in_32_bits():
     """In a cell of 16 bits, too, as in the layer: its odds are those of 32, rounded."""
     policies = "mixed_bfloat16", "float32"
@@ -170,6 +169,7 @@ def test_the_policy_is_computed_in_32_bits():
     np.testing.assert_array_equal(found, tf.cast(wide, tf.bfloat16))
 
 
+@pytest.mark.filterwarnings("ignore:no layer of this model learns from its reward")
 def test_it_needs_no_policy_gradient():
     """In a `PolicyGradientModel` it trains as any layer does, and no agent is looked for in it."""
     inputs = keras.Input((T, D))
