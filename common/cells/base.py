@@ -24,9 +24,8 @@ class RecurrentCell(Settings, keras.layers.Layer):
         use_bias: whether there are biases b; a gate that is not the LSTM's or GRU's keeps its own.
     """
 
-    n_counters = (
-        0  # how many of the states, the last ones, are numbers that the cell keeps for itself
-    )
+    # how many of the states, the last ones, are numbers that the cell keeps beside its units
+    n_counters = 0
     checks = {"units": whole_number, "use_bias": flag}
 
     def __init__(
