@@ -81,9 +81,9 @@ def of_table(key: str, name: str, other: str, metric: str, with_seeds: bool = Tr
 
 def _other_settings(key: str, name: str, other: str) -> str:
     """Says that the row `other`, of K states too, was run at another K or lamda; else empty."""
-    ours, theirs = (read_results.results_of(key, one)[0]["flags"] for one in (name, other))
     if read_results.cell_of(key, other) not in ("random_skip", "attention"):
         return ""
+    ours, theirs = (read_results.results_of(key, one)[0]["flags"] for one in (name, other))
     return ", ".join(
         f"{sign} {ours[flag]:g} against {theirs[flag]:g}"
         for flag, sign in (("n_actions", "K ="), ("lamda", "lamda"))

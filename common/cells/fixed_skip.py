@@ -48,6 +48,8 @@ class FixedSkipLSTMCell(HistoryCell):
         self.take(skip=skip, lamda=lamda)
         self.settle()
 
-    def given_distances(self, shape: tf.Tensor | list, seed: tf.Tensor | None) -> tf.Tensor | None:
+    def given_distances(
+        self, shape: tf.Tensor | list, seed: tf.Tensor | None, backwards: bool = False
+    ) -> tf.Tensor | None:
         """s everywhere."""
         return tf.fill(shape, self.n_actions) if self.n_actions > 1 else None

@@ -197,7 +197,9 @@ class KStateCell(Dropping, RecurrentCell):
         """
         return self.drops(training)
 
-    def given_distances(self, shape: tf.Tensor | list, seed: tf.Tensor | None) -> tf.Tensor | None:
+    def given_distances(
+        self, shape: tf.Tensor | list, seed: tf.Tensor | None, backwards: bool = False
+    ) -> tf.Tensor | None:
         """What a cell without agent chooses, int32 of that shape; None: the previous state."""
         return None
 

@@ -5,7 +5,7 @@ from typing import Unpack
 import keras
 import tensorflow as tf
 
-from ..ops.random import whole_seed
+from ..ops.random import fold, whole_seed
 from ..ops.replicas import rows
 from .arguments import HistoryArguments
 from .history import HistoryCell
@@ -56,7 +56,9 @@ class RandomSkipLSTMCell(HistoryCell):
         anew = training or sampling()
         return super().draws(training) or bool(anew and self.n_actions > 1)
 
-    def given_distances(self, shape: tf.Tensor | list, seed: tf.Tensor | None) -> tf.Tensor | None:
+    def given_distances(
+        self, shape: tf.Tensor | list, seed: tf.Tensor | None, backwards: bool = False
+    ) -> tf.Tensor | None:
         """Uniform draws.
 
         Without a seed of the call they are always the same, which the cell's seed decides.
@@ -65,6 +67,8 @@ class RandomSkipLSTMCell(HistoryCell):
             return None
         if seed is None:
             seed = whole_seed(self.seed or 0)
+            # `Bidirectional` gives both directions one `seed`
+            seed = fold(seed, 0) if backwards else seed
         return rows(
             lambda shape: tf.random.stateless_uniform(shape, seed, 1, self.n_actions + 1, tf.int32),
             shape,

@@ -250,7 +250,7 @@ class KStateLSTM(CellSettings, SequenceOutputs):
         seed: tf.Tensor | None,
     ) -> Choice | None:
         """How the recurrence chooses; None: the previous state at each step."""
-        given = self.cell.given_distances(tf.shape(x)[:2], seed)
+        given = self.cell.given_distances(tf.shape(x)[:2], seed, self.go_backwards)
         return None if given is None else Choice(given if distances is None else distances)
 
     def _entries(self, choice: Choice | None, states: State, distances: tf.Tensor) -> tuple:

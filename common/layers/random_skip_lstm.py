@@ -3,12 +3,9 @@
 from typing import Unpack
 
 import keras
-import tensorflow as tf
 
 from ..cells.arguments import HistoryLSTMArguments
 from ..cells.random_skip import RandomSkipLSTMCell
-from ..ops.random import fold, whole_seed
-from ..ops.skip_recurrence import Choice
 from .k_state_layer import KStateLSTM
 
 
@@ -43,15 +40,3 @@ class RandomSkipLSTM(KStateLSTM):
         **kwargs: Unpack[HistoryLSTMArguments],
     ):
         super().__init__(units, n_actions, lamda, **kwargs)
-
-    def _choice(
-        self,
-        x: tf.Tensor,
-        distances: tf.Tensor | None,
-        greedy: bool | None,
-        training: bool,
-        seed: tf.Tensor | None,
-    ) -> Choice | None:
-        if seed is None and self.go_backwards:  # `Bidirectional` gives both directions one `seed`
-            seed = fold(whole_seed(self.cell.seed or 0), 0)
-        return super()._choice(x, distances, greedy, training, seed)

@@ -131,11 +131,7 @@ NER = {
         "each row: F1 (%)",
         "NER",
         _F1,
-        tuned(
-            _TUNED_ROWS,
-            _GRID,
-            of="ner_small",
-        ),
+        tuned(_TUNED_ROWS, _GRID, of="ner_small"),
         _SMALL,
         data="conll2003",
         vectors=_GLOVE,

@@ -201,11 +201,7 @@ SENTIMENT = {
         "Sentiment, IMDB, small scale, rate and dropout chosen on dev for each row: accuracy (%)",
         "Sentiment",
         ACCURACY[:3],
-        tuned(
-            _TUNED_ROWS,
-            _GRID,
-            of="imdb_small",
-        ),
+        tuned(_TUNED_ROWS, _GRID, of="imdb_small"),
         {**_SMALL, "eval_samples": 1},
         data="imdb",
         vectors=_WORD2VEC,
