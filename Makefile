@@ -1,4 +1,4 @@
-# make demo    a network that learns where to look, from nothing, in a few minutes
+# make demo    a network that learns where to look, from nothing, in a minute or two
 # make test    the tests
 # make docs    pages of the package's classes, from their docstrings: build/docs/index.html
 # make reproduce TABLE=ner    the runs that a table of the paper lacks, then the table; without TABLE what is done of all of them

@@ -1,6 +1,6 @@
 """Trains a tagger of named entities.
 
-python NER/RL_train.py --data_dir data/conll2003 --vectors data/glove.6B.100d.txt
+python NER/RL_train.py --data_dir data/conll2003 --vectors data/embeddings/glove.6B.100d.txt
 """
 
 import pathlib

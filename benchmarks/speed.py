@@ -207,7 +207,8 @@ PARTS = {
         ("taggers",),
     ),
     "inference": Part(
-        "One sentence of 25 words through tagger and language model, and a generated word: a word",
+        "Inference, a word: of a sentence of 25 words that is tagged, of one that the language"
+        " model reads, and of 25 that it generates one by one",
         elsewhere,
         ("inference",),
     ),
@@ -233,7 +234,7 @@ PARTS = {
     ),
     "memory": Part(
         "Peak memory of the layer, forward and backward, above weights and inputs, beside autodiff"
-        " through the cell",
+        " through the cell; a plain graph without oneDNN",
         memory,
     ),
     "systems": Part(

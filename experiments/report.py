@@ -32,10 +32,10 @@ BENCHMARKS = ROOT / "benchmarks" / "results"
 _RESULTS_HEAD = f"""# Results
 
 Written by `python experiments/report.py` from the files below `results/`. Each number is a mean
-over seeds ± the sample standard deviation. In brackets stands, in the first table, the number of
-seeds, in the others the number of the paper (Gui et al., AAAI 2019) or of the source named, behind
-a row's name the flags in which a result differs from what the row's command runs now. *Sampled*:
-distances drawn from the agent's distribution, as in training; *greedy*: the most probable ones;
+over seeds ± the sample standard deviation. The number in brackets behind it is, in the first table,
+the number of seeds, in the others that of the paper (Gui et al., AAAI 2019) or of the source named.
+Brackets behind a row's name have the flags in which a result differs from what the row's command
+runs now. *Sampled*: distances drawn from the agent's distribution, as in training; *greedy*: the most probable ones;
 *mixture of 16*: the mean of the probabilities of 16 draws. *The paper's formula to the letter*:
 [RELEASE.md](RELEASE.md#the-papers-formula-to-the-letter). The rows of a table have one budget of
 epochs unless its text says otherwise; some of them still improve when it ends. The best epoch on
@@ -49,10 +49,12 @@ _SPEED_HEAD = """# Speed
 
 Written by `python experiments/report.py` from what `python benchmarks/speed.py` measured (for
 `gpu_step`, `run_hlo.py` of `without_tensorflow/`): medians. The rows of a table took turns in one
-process (but for `compilation`, one after another, and `memory`, a process for each case), so
-compare within a table: two of them, even of one hour, differ by what else the machine did. *first
+process (but for `compilation`, one after another, and `memory`, a process for each case). Compare
+rows of one table only: two tables differ by what else the machine did, even within an hour. *first
 row / this row* is the median, over the rounds, of the first row's time divided by this row's: below
-1 this row is the slower."""
+1 this row is the slower. *keras LSTM, fit* is a Sequential model; each timed call of its `fit` makes
+a few steps, and what `fit` does before the first counts. In `tagger_step`, and for the tagger in
+`inference`, *keras LSTM* is our tagger with that layer. *torch LSTM* is eager PyTorch."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -157,7 +159,7 @@ def _speed_table(record: dict) -> list[str]:
         found = {cell: {name: f"{value:.1f}" for name, value in row.items()} for cell, row in cells}
         if over := record.get("reference_over_of"):
             found = {
-                one: {name: f"{value:.3f} ({over[one][name]:.2f})" for name, value in row.items()}
+                one: {name: f"{value:.3g} ({over[one][name]:.2f})" for name, value in row.items()}
                 for one, row in cells
             }
             return _crossed("milliseconds (first row / this row)", found)

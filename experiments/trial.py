@@ -75,8 +75,8 @@ def text() -> list[str]:
     empty = {f"`{key}`" for key in TRIAL if not read_results.all_results(key)}
     said.append(
         "In `ner_tuned_small`, `imdb_small`, `imdb_tuned_small`, `imdb_last_small` and, of"
-        " attention, `lm_small_dropout` two seeds were added once three had not told two of these"
-        " rows apart, which their intervals do not allow for."
+        " attention, `lm_small_dropout` two seeds were added since three did not tell two of these"
+        " rows apart; the intervals do not account for that choice."
         " An empty cell was not run, is no row of the table, or has not two seeds in common."
     )
     return said + ([f"Not run at all: {_tables(empty)}."] if empty else [])
