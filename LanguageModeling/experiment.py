@@ -63,9 +63,9 @@ def evaluate(
     `SPLIT_perplexity_greedy` is with the most probable distances, `SPLIT_perplexity_mixtureS` that
     of the mixture of S > 1 chains; with `--tokens characters` also their logarithms, bits per
     character. The text is read as `n_streams` parts, by default as many as a batch has rows. With
-    `--model document` also `SPLIT_coherence` (`documents.coherence`), with `--condition`
-    `SPLIT_accuracy` (`classifier.accuracies`), with `--model mixed` `SPLIT_word_perplexity`, that
-    of its word level with the most probable distances.
+    `--model document` also `SPLIT_coherence` (`documents.coherence`), if the text has documents of
+    several sentences; with `--condition` `SPLIT_accuracy` (`classifier.accuracies`); with `--model
+    mixed` `SPLIT_word_perplexity`, that of its word level with the most probable distances.
     """
     config = trainer.model.config
     size = n_streams or config.batch_size, config.num_unroll_steps
@@ -83,8 +83,9 @@ def evaluate(
         of_words = perplexity(trainer, tokens, *size, greedy=True, of="word_loss")
         if of_words > 1:  # else the text has no whole word
             found[f"{split}_word_perplexity"] = of_words
-    if config.model == "document":
-        found[f"{split}_coherence"] = documents.coherence(trainer, tokens, trainer.model.end)
+    end = trainer.model.end
+    if config.model == "document" and (texts := documents.pairs(tokens, end)):
+        found[f"{split}_coherence"] = documents.coherence(trainer, texts, end)
     if config.condition != "none":
         right = classifier.accuracies(trainer, tokens, config.condition)
         found |= {f"{split}_{name}": value for name, value in right.items()}
@@ -149,8 +150,12 @@ def build(config: LanguageConfig) -> Experiment:
     """The data, model and schedule of a run."""
     corpus = load_data(config)
     if config.model == "document":
-        for tokens in (corpus.valid, corpus.test):
-            documents.pairs(tokens, corpus.vocabulary.ids[EOS])  # now, not when it has trained
+        for name, tokens in (("valid", corpus.valid), ("test", corpus.test)):
+            if not documents.pairs(tokens, corpus.vocabulary.ids[EOS]):
+                raise InputError(
+                    f"{corpus.name}, {name}: expected documents of several sentences, an empty line"
+                    " between them, found none; give such a text, or another --model"
+                )
     for name, tokens in (("valid", corpus.valid), ("test", corpus.test)):
         if len(tokens) <= config.batch_size:
             raise InputError(

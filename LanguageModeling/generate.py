@@ -52,6 +52,7 @@ def generate(config: GenerateConfig) -> tuple[list[str], np.ndarray]:
     if config.between or config.to or is_vae(config.run_dir):
         return sentences(config), None
     # imports TensorFlow, so only after the flags were read
+    from common.figures import arcs
     from LanguageModeling import experiment, reader
     from LanguageModeling.corpora import reviews
 
@@ -71,13 +72,8 @@ def generate(config: GenerateConfig) -> tuple[list[str], np.ndarray]:
     print(between.join(words[1:]).replace(EOS, "\n"))
     if distances is None:
         if config.picture:
-            raise InputError(
-                "--picture needs a network that chooses connections; this one is --cell"
-                f" {run_config.cell}"
-            )
+            raise arcs.unconnected(run_config)
         return words, None
-    from common.figures import arcs
-
     if run_config.model == "mixed":
         words, distances = at_words(trainer.model, ids, distances, vocabulary)
         if not words and config.picture:
@@ -88,12 +84,7 @@ def generate(config: GenerateConfig) -> tuple[list[str], np.ndarray]:
             return words, distances
     print("\n" + arcs.as_text(words, distances))
     if config.picture:
-        title = (
-            f"Connections of {run_config.cell}, K = {run_config.n_actions}, lamda"
-            f" {run_config.lamda:g}: each word to the state it took;"
-            f" {arcs.LEFT_OUT}"
-        )
-        for path in arcs.draw(words, distances, config.picture, title):
+        for path in arcs.draw(words, distances, config.picture, arcs.caption(run_config)):
             print(path)
     return words, distances
 
@@ -135,7 +126,7 @@ def sentences(config: GenerateConfig) -> list[list[str]]:
         z, temperature = vae_experiment.homotopy(trainer.model, *ends), 0.0
     else:
         shape = 1, run_config.latent_size
-        z = np.random.default_rng(config.seed).normal(size=shape).astype(np.float32)
+        z = np.random.default_rng([config.seed, 1]).normal(size=shape).astype(np.float32)
         temperature = config.temperature
     made = vae_experiment.decode(trainer.model, z, config.n_words, temperature, config.seed)
     found = [vocabulary.decode(ids) for ids in made]
@@ -179,6 +170,7 @@ def continue_text(
     )
     total = len(ids) + n_words
     window = getattr(model.config, "history", "carried") == "window"
+    by_word = model.config.model == "mixed"  # its trace's steps are words
     for position in range(total):
         begin, place = (0, position) if window else (position, 0)
         words = np.zeros(total if window else 1, np.int32)  # what is to come changes nothing
@@ -189,7 +181,8 @@ def continue_text(
         )
         state = state if window else after
         if trace is not None:
-            distances.append(int(trace.distances[0, place]))
+            at = max(len(model.word_ends(words[: place + 1])) - 1, 0) if by_word else place
+            distances.append(int(trace.distances[0, at]))
         if position + 1 == len(ids) < total:
             scores = logits[0, place].numpy().astype(np.float64)
             # the largest of scores + T * Gumbel noise is a draw at temperature T

@@ -135,6 +135,7 @@ def check(config: Any) -> None:
         "document": {
             "--cell lstm, gru or rnn": config.cell in ("lstm", "gru", "rnn"),
             "--zoneout 0,0": not any(config.zoneout or []),
+            "--rnn_layers 1, or --dropout 0": config.rnn_layers == 1 or not config.dropout,
         },
         "mixed": {
             "--tokens characters": config.tokens == "characters",

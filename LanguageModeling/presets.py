@@ -68,7 +68,9 @@ class LanguageConfig(
     )
     rnn_size: int = setting(650, minimum=1)
     rnn_layers: int = setting(
-        2, "recurrent layers: the last is of --cell, those below plain LSTMs", minimum=1
+        2,
+        "recurrent layers: the last is of --cell, those below plain LSTMs (document: all alike)",
+        minimum=1,
     )
     dropout: float = setting(
         0.5,
@@ -120,7 +122,9 @@ class LanguageConfig(
     @classmethod
     def readers(cls) -> dict[str, dict[str, list[Any]]]:
         """As of `RunConfig`."""
-        return super().readers() | {"decay_when": {"decay_after": [0]}}
+        found = super().readers()
+        of_attention = found["context_sentences"] | {"context": ["attention"]}
+        return found | {"decay_when": {"decay_after": [0]}, "context_sentences": of_attention}
 
     @property
     def draws_masks(self) -> bool:

@@ -120,6 +120,17 @@ class NERConfig(cells.flags_of([DilatedOptions]), _Model, RunConfig):
         """Raises `InputError` for columns or scores that there are not."""
         super().__post_init__()
         check_columns(self.columns)
+        if not self.data_dir and tuple(self.columns) != COLUMNS:
+            raise InputError(
+                "--columns are those of the files in --data_dir, which is not given: name it, or"
+                " leave --columns out"
+            )
+        if self.unknown_singletons and self.min_count > 1 and not self.vectors:
+            raise InputError(
+                f"--unknown_singletons {self.unknown_singletons} expects words seen once that are"
+                f" known, which --min_count {self.min_count} rules out: give --min_count 1 or"
+                " --vectors, or leave --unknown_singletons out"
+            )
         if self.scores == "directions" and not (self.bidirectional and self.model == "rnn"):
             raise InputError(
                 "--scores directions expects a layer in each direction, found one: leave out"
@@ -140,6 +151,7 @@ class NERConfig(cells.flags_of([DilatedOptions]), _Model, RunConfig):
             "char_filters": {"char_encoder": ["cnn"]},
             "char_width": {"char_encoder": ["cnn"]},
             "char_rnn_size": {"char_encoder": ["lstm"]},
+            "max_chars": {"char_encoder": ["cnn", "lstm", "shape"]},
             "momentum": {"model": ["rnn", "linear"]},
         }
         of_cells = {name for cell in cells.CELLS.values() for name in cells.names(cell.options)}

@@ -99,18 +99,12 @@ def tag(config: TagConfig) -> None:
                 print(bracketed(sentence.words, tagged.tags[i]))
             if tagged.forward is None:
                 if picture:
-                    raise InputError(
-                        "--picture needs a network that chooses connections; this one is --model"
-                        f" {run_config.model} --cell {run_config.cell}"
-                    )
+                    raise arcs.unconnected(run_config)
                 continue
             if config.connections and not config.output:
                 print(connections(sentence.words, *_directions(tagged, i)), flush=True)
             if picture:
-                title = (
-                    f"Connections, K = {run_config.n_actions}, lamda {run_config.lamda:g}: each"
-                    f" word to the state it took; {arcs.LEFT_OUT}"
-                )
+                title = arcs.caption(run_config)
                 for path in draw(sentence.words, *_directions(tagged, i), picture, title):
                     print(path)
                 picture = ""

@@ -11,12 +11,12 @@ import sys
 # directory.
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from common.config import TrainedRun, main, setting  # noqa: E402
+from common.config import Mixture, main, setting  # noqa: E402
 from NumberPrediction.reader import LABEL_RULES, SPLITS  # noqa: E402
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class EvaluateConfig(TrainedRun):
+class EvaluateConfig(Mixture):
     """Accuracy of a trained network, with the most probable and with sampled distances."""
 
     split: str = setting("test", "split of the data", choices=SPLITS)
@@ -26,11 +26,6 @@ class EvaluateConfig(TrainedRun):
     length: int = setting(0, "digits before the index of other data (0: as in the run)", minimum=0)
     label_rule: str = setting(
         "", "label rule of other data (empty: as in the run)", choices=("", *LABEL_RULES)
-    )
-    samples: int | None = setting(
-        None,
-        "sampled chains in an additional mixture (none: --eval_samples of the run)",
-        minimum=1,
     )
 
 

@@ -49,7 +49,7 @@ class NumberConfig(RunConfig):
         if self.reward == "released" and self.estimator != "policy_gradient":
             raise InputError(
                 f"--reward released expects --estimator policy_gradient, got {self.estimator}: "
-                "leave one of them out"
+                "give --reward log_likelihood, or leave --estimator out"
             )
 
     @classmethod

@@ -170,6 +170,8 @@ def _read(path: pathlib.Path, length: int, label_rule: str) -> Examples:
     if path.parent.is_file():
         raise InputError(f"{path.parent}: expected a folder, found a file; name the folder of it")
     if not path.is_file():
+        if others := [one.name for one in sorted(path.parent.glob("*.npz"))]:
+            produce += f", with the sizes and the seed of {' and '.join(others)}, or delete these"
         raise InputError(f"{path}: expected number data, found no file; run {produce}")
     try:
         file = read_npz(path)

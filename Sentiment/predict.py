@@ -13,7 +13,6 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from common.config import TrainedRun, main, setting  # noqa: E402
 from common.data.text import typed_lines  # noqa: E402
-from common.errors import InputError  # noqa: E402
 from common.figures import arcs  # noqa: E402
 
 
@@ -64,20 +63,12 @@ def predict(config: PredictConfig) -> None:
         )
         if found.distances is None:
             if picture:
-                raise InputError(
-                    "--picture needs a network that chooses connections; this one is --model"
-                    f" {run_config.model} --cell {run_config.cell}"
-                )
+                raise arcs.unconnected(run_config)
             continue
         if config.connections:
             print(arcs.as_text(words, found.distances[0]) + "\n", flush=True)
         if picture:
-            title = (
-                f"Connections, K = {run_config.n_actions}, lamda {run_config.lamda:g}: each word to"
-                " the state it took;"
-                f" {arcs.LEFT_OUT}"
-            )
-            for path in arcs.draw(words, found.distances[0], picture, title):
+            for path in arcs.draw(words, found.distances[0], picture, arcs.caption(run_config)):
                 print(path)
             picture = ""
 

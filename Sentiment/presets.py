@@ -106,14 +106,20 @@ class SentimentConfig(cells.flags_of([JumpOptions]), _Model, RunConfig):
                 f"--model jump has the only agent, got --cell {self.cell} with another: give"
                 " --cell lstm, or another without"
             )
-        if self.baseline == "learned" and self.model != "jump":
+        if self.baseline == "learned" and self.model != "jump" and self.has_agent:
             raise InputError(
-                f"--baseline learned expects --model jump, got {self.model}: change one of them"
+                f"--baseline learned expects --model jump, got {self.model}: give another"
+                f" --baseline, such as {POLICY_GRADIENT.baseline}, or change the model"
             )
         if self.phrases and self.dataset not in ("sst5", "sst2"):
             raise InputError(
                 "--phrases belongs to --dataset sst5 or sst2, the data set here is "
                 f"{self.dataset}: leave it out, or change the data set"
+            )
+        if self.phrases and not self.data_dir:
+            raise InputError(
+                "--phrases are those of the trees in --data_dir, which is not given: name it, or"
+                " leave --phrases out"
             )
         if self.dataset == "own" and not self.data_dir:
             raise InputError(
@@ -134,6 +140,7 @@ class SentimentConfig(cells.flags_of([JumpOptions]), _Model, RunConfig):
             "pooling": whole,
             "mc_dropout": whole,
             "sentences": {**whole, "pooling": ["attention"]},
+            "estimator": super().readers()["estimator"] | whole,
         }
 
     @property

@@ -35,13 +35,14 @@ Written by `python experiments/report.py` from the files below `results/`. Each 
 over seeds ± the sample standard deviation. The number in brackets behind it is, in the first table,
 the number of seeds, in the others that of the paper (Gui et al., AAAI 2019) or of the source named.
 Brackets behind a row's name have the flags in which a result differs from what the row's command
-runs now. *Sampled*: distances drawn from the agent's distribution, as in training; *greedy*: the most probable ones;
-*mixture of 16*: the mean of the probabilities of 16 draws. *The paper's formula to the letter*:
-[RELEASE.md](RELEASE.md#the-papers-formula-to-the-letter). The rows of a table have one budget of
-epochs unless its text says otherwise; some of them still improve when it ends. The best epoch on
-dev counts; test is read once. Times are those of the shortest epoch and of the shortest run, on
-machines that did other work, too, and some runs were halted for hours: they say what to expect, not
-which row is faster ([Speed](../benchmarks/RESULTS.md) does). Weights are those of the first seed.
+runs now. *Sampled*: distances drawn from the agent's distribution, as in training; *greedy*: the
+most probable ones; *mixture of 16*: the mean of the probabilities of 16 draws. *The paper's formula
+to the letter*: [RELEASE.md](RELEASE.md#the-papers-formula-to-the-letter). The rows of a table have
+one budget of epochs unless its text says otherwise; some of them still improve when it ends. The
+best epoch on dev counts; test is read once. Times are those of the shortest epoch and of the
+shortest run, on machines that did other work, too, and some runs were halted for hours: they say
+what to expect, not which row is faster ([Speed](../benchmarks/RESULTS.md) does). Weights are those
+of the first seed.
 
 {sentences.HOW_TO_READ}"""
 
@@ -52,8 +53,8 @@ Written by `python experiments/report.py` from what `python benchmarks/speed.py`
 process (but for `compilation`, one after another, and `memory`, a process for each case). Compare
 rows of one table only: two tables differ by what else the machine did, even within an hour. *first
 row / this row* is the median, over the rounds, of the first row's time divided by this row's: below
-1 this row is the slower. *keras LSTM, fit* is a Sequential model; each timed call of its `fit` makes
-a few steps, and what `fit` does before the first counts. In `tagger_step`, and for the tagger in
+1 this row is the slower. *keras LSTM, fit* is a Sequential model; a timed call of its `fit` makes a
+few steps, and what `fit` does before the first counts. In `tagger_step`, and for the tagger in
 `inference`, *keras LSTM* is our tagger with that layer. *torch LSTM* is eager PyTorch."""
 
 

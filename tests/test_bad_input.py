@@ -313,6 +313,22 @@ flags
     | --dataset own needs --data_dir, the folder that has train.tsv or .*
 {SENT}/RL_train.py {RUN} --dataset=own --data_dir={{p}} --phrases
     | --phrases belongs to --dataset sst5 or sst2, the data set here is own: .*
+{SENT}/RL_train.py {RUN} --dataset=sst5 --phrases
+    | --phrases are those of the trees in --data_dir, which is not given: name it, or .*
+{NER}/RL_train.py {RUN} --columns=1,2
+    | --columns are those of the files in --data_dir, which is not given: name it, or .*
+{NER}/RL_train.py {RUN} --unknown_singletons=.5
+    | --unknown_singletons 0.5 expects words seen once that are known, .* give --min_count 1 or .*
+{NER}/RL_train.py {RUN} --char_encoder=none --max_chars=5
+    | --max_chars belongs to --char_encoder cnn or .*, the char_encoder here is none: .*
+{LM}/RL_train.py {RUN} --preset=documents --context=sentence --context_sentences=3
+    | --context_sentences belongs to --context attention, the context here is sentence: .*
+{LM}/RL_train.py {RUN} --preset=documents --rnn_layers=2 --dropout=.5
+    | --model document expects --rnn_layers 1, or --dropout 0: add that, or change --model
+{LM}/VAE_train.py {RUN} --latent_size=0 --eval_samples=50
+    | --eval_samples has no effect with --latent_size 0 .*: leave one of them out
+{NP}/RL_train.py {RUN} --preset=released --estimator=straight_through
+    | --reward released expects --estimator policy_gradient, .*: give --reward log_likelihood, .*
 {NER}/RL_train.py {RUN} --columns=1
     | --columns expects two numbers, .* such as 1,4; got 1
 {NER}/tag.py --run_dir={{p}}/{NER} --columns=1,2

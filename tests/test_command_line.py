@@ -431,6 +431,15 @@ def test_what_an_agent_without_reward_does_not_read():
     assert command_line.parse(Config, presets, ["x"]).agent_options["rl_weight"] == 2
 
 
+def test_the_default_takes_back_a_preset_s_value_that_nothing_reads():
+    presets = {"paper": {"rl_weight": 2.0}}
+    default = Config().rl_weight
+    arguments = ["x", "--cell=lstm", f"--rl_weight={default}"]
+    assert command_line.parse(Config, presets, arguments).rl_weight == default
+    with pytest.raises(InputError, match="--rl_weight belongs to --cell dynamic_skip"):
+        command_line.parse(Config, presets, ["x", "--cell=lstm", "--rl_weight=3"])
+
+
 def test_a_discount_of_the_total():
     line = "--discount 0.5 expects --credit to_go, got total: leave one of them out"
     with pytest.raises(InputError, match=f"^{line}$"):

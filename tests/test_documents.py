@@ -96,7 +96,7 @@ def context(model: LanguageModel, before: list[list[int]], sentence: list[int]) 
 
 @pytest.mark.parametrize("kind", ["input", "output", "attention"])
 def test_contexts_by_hand(kind):
-    model = network(kind, "--context_sentences=2")
+    model = network(kind, *["--context_sentences=2"] * (kind == "attention"))
     last = [7, 8, 3]  # the word 3 is not read
     places = {12: ([], [1, 2]), 16: ([[1, 2, 0]], [3, 4, 0]), 9: (FIRST[:2], FIRST[2])}
     found = logits(model, TEXT)
@@ -159,21 +159,21 @@ def test_log_likelihoods_and_coherence():
         expected.append(log_p.numpy()[np.arange(len(text)), text].sum())
     found = documents.log_likelihoods(trainer, texts, END)
     np.testing.assert_allclose(found, expected, rtol=1e-5)
-    share = documents.coherence(trainer, TEXT, END)
+    found = documents.pairs(TEXT, END)
+    share = documents.coherence(trainer, found, END)
     assert share in (0.0, 0.5, 1.0)
     without = Trainer(network("sentence"), jit_compile=False)
-    assert documents.coherence(without, TEXT, END) == 0.5
+    assert documents.coherence(without, found, END) == 0.5
     # with the order of the text itself as the more probable one
     old = documents.log_likelihoods
     try:
         documents.log_likelihoods = lambda t, texts, end: np.array(
             [-1.0 if "4 2 0 3 0 5 5 6 0" in str(x)[1:-1] else -2.0 for x in texts]
         )
-        assert documents.coherence(trainer, TEXT, END) == 0.75  # the second: both -2, even
+        assert documents.coherence(trainer, found, END) == 0.75  # the second: both -2, even
     finally:
         documents.log_likelihoods = old
-    with pytest.raises(InputError, match="expected documents of several sentences"):
-        documents.coherence(trainer, np.array([1, 2, 0], np.int32), END)
+    assert documents.pairs(np.array([1, 2, 0], np.int32), END) == []
 
 
 STORY = "-DOCSTART- -X- O O\n\nAnna NNP B-NP I-PER\nleft VBD B-VP O\n\n"
@@ -192,6 +192,12 @@ def test_a_run_on_stories(tmp_path):
     run = tiny_runs.make("LanguageModeling", tmp_path / "run", tmp_path, *flags)
     found = evaluate(EvaluateConfig(run_dir=str(run)))
     assert found["test_perplexity"] > 1 and 0 <= found["test_coherence"] <= 1
+    (tmp_path / "own.txt").write_text("anna left\n")  # nothing to put into another order
+    text = evaluate(EvaluateConfig(run_dir=str(run), text=str(tmp_path / "own.txt")))
+    assert {*text} & {"text_coherence", "test_coherence"} == set() and min(text.values()) > 1
+    (tmp_path / conll.FILES["test"]).write_text(STORY.split("She")[0])
+    with pytest.raises(InputError, match="conll2003, test: expected documents of several sent"):
+        tiny_runs.make("LanguageModeling", tmp_path / "other", tmp_path, *flags)
     (tmp_path / "eng.train").write_text("-DOCSTART- -X- O O\n\n")
     with pytest.raises(InputError, match="expected sentences, found none"):
         reader.load(str(tmp_path))

@@ -202,13 +202,23 @@ def test_what_the_layer_draws_and_reports_is_of_all_rounds(monkeypatch):
         (["--model=whole"], "--jumps belongs to --model jump"),
         (["--pooling=attention"], "--pooling belongs to --model whole, the model here is jump"),
         (["--estimator=straight_through"], "--estimator belongs to --cell dynamic_skip"),
+        (
+            ["--cell=dynamic_skip", "--n_actions=1", "--estimator=reinmax"],
+            "--estimator belongs to --model whole",
+        ),
         (["--jumps=1"], "--jumps expects a value >= 2, got 1"),
     ],
 )
 def test_flags_that_do_not_go_together(arguments, message):
     with pytest.raises(InputError, match=message):
         config(*arguments)
-    with pytest.raises(InputError, match="--baseline learned expects --model jump, got whole"):
+    with pytest.raises(InputError, match="expects --model jump, got whole: give another") as error:
         parse(SentimentConfig, PRESETS, ["RL_train.py", "--baseline=learned"])
+    assert "such as leave_one_out" in str(error.value)
+    agent = ["RL_train.py", "--preset=jump", "--model=whole", "--cell=dynamic_skip"]
+    with pytest.raises(InputError, match="give another --baseline"):
+        parse(SentimentConfig, PRESETS, agent)
+    assert parse(SentimentConfig, PRESETS, [*agent, "--baseline=leave_one_out"]).has_agent
+    assert not parse(SentimentConfig, PRESETS, agent[:3]).has_agent  # the control without jumps
     assert config("--train_samples=3", "--baseline=leave_one_out").n_train_samples == 3
     assert config("--eval_samples=4").n_chains == 4

@@ -250,8 +250,20 @@ def test_a_run(tmp_path, capsys, monkeypatch):
         connections.load(run)
 
 
+def test_connections_of_continued_text_are_those_of_its_words_in_a_window_too():
+    flags = "--cell=dynamic_skip --n_actions=3 --agent_units=2 --lamda=1 --history=window".split()
+    model = network(*flags)
+    start = CHARACTERS.encode([EOS, *"ab a bca ab "])
+    ids, distances = script.continue_text(model, start, 6, 1.0, 5)
+    words, found = at_words(model, ids, distances, CHARACTERS)
+    whole = tf.constant(ids[None], tf.int32)
+    trace = model(whole, model.initial_state(1), seed=tf.constant([5, 0]))[2]
+    assert len(found) >= 4 and len(found) <= len(words) + 1 and (found > 1).any()
+    np.testing.assert_array_equal(found, trace.distances[0, : len(found)])
+
+
 def test_a_text_without_a_whole_word_has_no_perplexity_of_words(monkeypatch):
-    trainer = types.SimpleNamespace(model=types.SimpleNamespace(config=config()))
+    trainer = types.SimpleNamespace(model=types.SimpleNamespace(config=config(), end=0))
     for of_words in (1.0, 3.0):  # 1 is that of no word at all
         values = {"loss": 2.0, "word_loss": of_words}
         monkeypatch.setattr(

@@ -213,7 +213,11 @@ def test_missing_truncated_and_other_data(tmp_path):
     ):
         load(str(tmp_path), 10, "released")
     path = tmp_path / "test.npz"
-    for data in (path.read_bytes()[:100], b"", b"\x80\x04K\x01."):
+    content = path.read_bytes()
+    path.unlink()
+    with pytest.raises(InputError, match="with the sizes and the seed of dev.npz and train.npz"):
+        load(str(tmp_path), 10)
+    for data in (content[:100], b"", b"\x80\x04K\x01."):
         path.write_bytes(data)
         with pytest.raises(InputError, match="test.npz: .*broken file"):
             load(str(tmp_path), 10)

@@ -22,7 +22,7 @@ from NER.model import NERModel
 from NER.network import SparseScores
 from NER.presets import PRESETS, NERConfig
 
-TINY = "--word_size=3 --dropout=0 --max_chars=6 --nojit_compile --notensorboard".split()
+TINY = "--word_size=3 --dropout=0 --nojit_compile --notensorboard".split()
 CLASSES = [("NNP", "I-NP"), ("VBZ", "I-VP"), ("NNP", "I-NP")]
 SENTENCES = [
     reader.Sentence(["Anna", "visits", "IBM"], ["S-PER", "O", "S-ORG"], CLASSES),
@@ -108,7 +108,7 @@ def test_parts_of_speech_are_read_where_context_asks(tmp_path):
     assert experiment.load_data(asked).train[0].classes == CLASSES
     assert experiment.read_file(asked, str(tmp_path / "eng.testa"))[0].classes == CLASSES
     assert experiment.load_data(config(f"--data_dir={tmp_path}")).train[0].classes == ()
-    assert config("--preset=huang", "--columns=1,3").kept_columns == ()
+    assert config("--preset=huang", "--columns=1,3", "--data_dir=x").kept_columns == ()
 
 
 def test_features_of_the_training_sentences_alone(tmp_path):

@@ -6,7 +6,6 @@ In a stream of tokens each sentence ends in `<eos>`, so that of an empty line is
 import numpy as np
 
 from common.data import bucketing
-from common.errors import InputError
 from common.training.compiled_steps import Trainer
 
 _BATCH, _BUCKETS = 16, 6  # documents side by side, and their padded lengths
@@ -55,7 +54,7 @@ def log_likelihoods(trainer: Trainer, texts: list[np.ndarray], end: int) -> np.n
 def pairs(tokens: np.ndarray, end: int) -> list[tuple[np.ndarray, np.ndarray]]:
     """Each document of two sentences or more, and with its sentences in a random other order.
 
-    Of a longer one the first 200 sentences are taken. Raises `InputError` where there is none.
+    Of a longer one the first 200 sentences are taken.
     """
     random, found = np.random.default_rng(0), []
     for sentences in split(tokens, end):
@@ -66,23 +65,17 @@ def pairs(tokens: np.ndarray, end: int) -> list[tuple[np.ndarray, np.ndarray]]:
         while np.array_equal(text, other):
             other = np.concatenate([sentences[i] for i in random.permutation(len(sentences))])
         found.append((text, other))
-    if not found:
-        raise InputError(
-            "expected documents of several sentences, an empty line between them, found none;"
-            " give such a text, or another --model"
-        )
     return found
 
 
-def coherence(trainer: Trainer, tokens: np.ndarray, end: int) -> float:
+def coherence(trainer: Trainer, texts: list[tuple[np.ndarray, np.ndarray]], end: int) -> float:
     """The share of documents more probable than with their sentences in a random other order.
 
-    The coherence test of Ji et al. 2015, section 5.3, of what `pairs` returns. Those that are as
+    The coherence test of Ji et al. 2015, section 5.3, of the `pairs` of a text. Those that are as
     probable, to 1e-5 of the log-likelihood, count for one half.
     """
     originals, shuffled = (
-        log_likelihoods(trainer, list(texts), end)
-        for texts in zip(*pairs(tokens, end), strict=True)
+        log_likelihoods(trainer, list(side), end) for side in zip(*texts, strict=True)
     )
     even = np.abs(originals - shuffled) <= 1e-5 * np.abs(originals)
     return float(np.mean(np.where(even, 0.5, originals > shuffled)))

@@ -28,11 +28,12 @@ from .command_line import Presets, help_text, parse  # noqa: E402
 from .entrypoint import Terminated, main  # noqa: E402
 from .flags import from_dict, setting, settings  # noqa: E402
 from .run_config import RunConfig, of_today  # noqa: E402
-from .trained_run import Evaluation, TrainedRun  # noqa: E402
+from .trained_run import Evaluation, Mixture, TrainedRun  # noqa: E402
 
 __all__ = [
     "CELLS",
     "Evaluation",
+    "Mixture",
     "Presets",
     "RunConfig",
     "Terminated",

@@ -14,14 +14,20 @@ class TrainedRun:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Evaluation(TrainedRun):
-    """How to evaluate it anew."""
+class Mixture(TrainedRun):
+    """How many of its predictions to mix."""
 
     samples: int | None = setting(
         None,
         "sampled chains in an additional mixture (none: --eval_samples of the run)",
         minimum=1,
     )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Evaluation(Mixture):
+    """How to evaluate it anew."""
+
     mc_dropout: bool | None = setting(
         None, "masks of dropout in that mixture, as in training (none: as in the run)"
     )

@@ -3,9 +3,11 @@
 import os
 import pathlib
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
+from ..errors import InputError
 from . import plots
 
 LEFT_OUT = (  # for a caption
@@ -13,6 +15,22 @@ LEFT_OUT = (  # for a caption
 )
 _WIDTH, _NARROWEST, _INCHES_A_LETTER = 11.0, 5.0, 0.085
 _LONGEST = 60  # letters of a word that are drawn
+
+
+def caption(config: Any) -> str:
+    """The caption of a picture of a run's connections."""
+    return (
+        f"Connections of {config.cell}, K = {config.n_actions}, lamda {config.lamda:g}: each word"
+        f" to the state it took; {LEFT_OUT}"
+    )
+
+
+def unconnected(config: Any) -> InputError:
+    """The error of a `--picture` for a run that has no connections to draw."""
+    return InputError(
+        "--picture needs a network that chooses connections; this one is --model"
+        f" {config.model} --cell {config.cell}"
+    )
 
 
 def as_text(words: Sequence[str], distances: Sequence[int]) -> str:

@@ -54,6 +54,11 @@ def load_run(
     changes = {name: value for name, value in changes.items() if value is not None}
     config = dataclasses.replace(load_config(run_dir, config_class), **changes)
     config.check_read(changes)
+    if changes.get("eval_samples", 1) > 1 and not config.is_random:
+        raise InputError(
+            "--samples mixes predictions that differ by what is drawn, and in this run nothing is:"
+            " leave it out"
+        )
     best = pathlib.Path(run_dir, "checkpoints", "best.npz")
     if not (checkpoint_file or best.is_file()):
         raise InputError(
