@@ -235,6 +235,6 @@ def test_one_sentence_at_a_time(monkeypatch):
     lines = report._speed_table(inference.measure(3))
     assert lines[0].startswith("| milliseconds (first row / this row) | tagging a sentence | ")
     assert lines[2:] == [
-        "| dynamic_skip | 3.000 (1.00) | 3.000 (1.00) | 3.000 (1.00) |",
-        "| torch LSTM | 1.000 (3.00) | 1.000 (3.00) | 1.000 (3.00) |",
+        "| dynamic_skip | 3.00 (1.00) | 3.00 (1.00) | 3.00 (1.00) |",
+        "| torch LSTM | 1.00 (3.00) | 1.00 (3.00) | 1.00 (3.00) |",
     ]
