@@ -168,6 +168,7 @@ def test_a_reward_that_no_layer_learns_from():
         (FastLSTM(H, jit_compile=False), {}, [NOBODY_LEARNS]),
         (straight, {}, [NOBODY_LEARNS]),
         (straight, {"entropy_weight": 0.1}, []),
+        (skip(lamda=0.0), {}, [NOBODY_LEARNS]),  # choices that change nothing
     ):
         outputs = keras.layers.Dense(1)(layer(inputs))
         model = PolicyGradientModel(inputs, outputs, **options)

@@ -8,7 +8,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers.arrays import normal
 from helpers.marks import long_but
+from helpers.modes import MODES
 
 from common.cells.attention import AttentionSkipLSTMCell
 from common.layers.attention_skip_lstm import AttentionSkipLSTM
@@ -17,18 +19,6 @@ from common.ops.gates import State
 from common.ops.masks import Masks
 
 B, T, D, H, A = 3, 6, 2, 4, 5
-
-
-def normal(shape, seed, scale=1.0):
-    return np.random.default_rng(seed).normal(size=shape, scale=scale).astype(np.float32)
-
-
-def compiled(function, mode):
-    return {
-        "eager": lambda f: f,
-        "graph": tf.function,
-        "xla": lambda f: tf.function(f, jit_compile=True),
-    }[mode](function)
 
 
 def randomise(layer):
@@ -110,7 +100,7 @@ def test_the_layer_is_the_cell(case):
                 tape.gradient(loss, {"x": x, "h": states[0], "c": states[1], **variables}),
             )
 
-        return compiled(run, case.mode)(tf.constant(x), [tf.constant(s) for s in states])
+        return MODES[case.mode](run)(tf.constant(x), [tf.constant(s) for s in states])
 
     output, final, gradients = everything(layer)
     expected, expected_final, expected_gradients = everything(reference)

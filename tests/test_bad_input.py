@@ -325,8 +325,6 @@ flags
     | --context_sentences belongs to --context attention, the context here is sentence: .*
 {LM}/RL_train.py {RUN} --preset=documents --rnn_layers=2 --dropout=.5
     | --model document expects --rnn_layers 1, or --dropout 0: add that, or change --model
-{LM}/VAE_train.py {RUN} --latent_size=0 --eval_samples=50
-    | --eval_samples has no effect with --latent_size 0 .*: leave one of them out
 {NP}/RL_train.py {RUN} --preset=released --estimator=straight_through
     | --reward released expects --estimator policy_gradient, .*: give --reward log_likelihood, .*
 {NER}/RL_train.py {RUN} --columns=1

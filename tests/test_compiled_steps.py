@@ -10,15 +10,19 @@ import pytest
 import tensorflow as tf
 from helpers.marks import LONG
 
-from common.training.compiled_steps import Trainer
+from common.ops.random import fold
+from common.training.compiled_steps import EVALUATE, Trainer
 from common.training.metrics import add, greedy_and_sampled, means
 
 N, B, D = 7, 4, 3
-RANDOM = np.random.default_rng(0)
-BATCHES = {
-    "x": RANDOM.normal(size=(N, B, D)).astype(np.float32),
-    "y": RANDOM.normal(size=(N, B)).astype(np.float32),
-}
+
+
+def draw(*shapes):
+    random = np.random.default_rng(0)
+    return [random.normal(size=shape).astype(np.float32) for shape in shapes]
+
+
+BATCHES = dict(zip("xy", draw((N, B, D), (N, B)), strict=True))
 START = np.array([[1.0], [-2.0], [0.5]], np.float32)
 
 
@@ -39,7 +43,7 @@ class Regression(keras.Model):
         return tf.zeros([D])
 
     def residual(self, batch, seed):
-        noise = self.noise * tf.random.stateless_normal([B], seed)
+        noise = self.noise * tf.random.stateless_normal(tf.shape(batch["y"]), seed)
         return (batch["x"] @ tf.convert_to_tensor(self.w))[:, 0] - batch["y"] + noise
 
     def training_loss(self, batch, state, seed, schedule):
@@ -72,11 +76,11 @@ def trainer(noise=0.0, **options):
 KNOBS = {"learning_rate": 0.1, "scale": 2.0}
 
 
-def train(noise=0.0, start=0, stop=None, first_step=0, **options):
+def train(noise=0.0, start=0, stop=None, first_step=0, batches=BATCHES, **options):
     """Weights, state and totals after training."""
     one = trainer(noise, **options)
     state, totals = one.train(
-        BATCHES, one.model.initial_state(B), first_step, KNOBS, None, start, stop
+        batches, one.model.initial_state(B), first_step, KNOBS, None, start, stop
     )
     return one.model.w.numpy(), np.asarray(state), totals
 
@@ -146,6 +150,15 @@ def test_random_numbers_follow_from_seed_and_step():
     assert (train(noise=1.0, first_step=1)[0] != first).any()
 
 
+def test_samples_of_each_example():
+    """Rows side by side, each with noise of its own."""
+    found = train(noise=1.0, n_samples=3)
+    repeated = {name: np.repeat(a, 3, axis=1) for name, a in BATCHES.items()}
+    wanted = train(noise=1.0, batches=repeated)
+    np.testing.assert_equal(found, wanted)
+    assert (found[0] != train(noise=1.0)[0]).any()
+
+
 def test_evaluate():
     one = trainer()
     error = BATCHES["x"] @ START[:, 0] - BATCHES["y"]
@@ -161,6 +174,35 @@ def test_evaluate():
     found = [noisy.evaluate(BATCHES, tf.zeros([]), sample=i)["error"][0] for i in (0, 0, 1)]
     assert found[0] == found[1] != found[2]
     np.testing.assert_array_equal(noisy.model.w.numpy(), START)
+
+
+def test_every_batch_has_a_seed_of_its_own():
+    """Wherever a call, or a chunk of predictions, begins."""
+    one = trainer(noise=1.0, seed=5)
+    seed = fold(tf.constant([5, EVALUATE]), 2)
+    expected = [
+        one.model.residual({name: a[i] for name, a in BATCHES.items()}, fold(seed, i))
+        for i in range(N)
+    ]
+    found = one.evaluate(BATCHES, tf.zeros([]), sample=2)["error"]
+    np.testing.assert_allclose(found, [np.sum(expected), N * B], rtol=1e-4)
+    predicted = one.infer(BATCHES, sample=2)["residual"]
+    np.testing.assert_allclose(predicted, expected, rtol=1e-4, atol=1e-5)
+    rest = {name: a[3:] for name, a in BATCHES.items()}
+    np.testing.assert_array_equal(one.infer(rest, sample=2, first=3)["residual"], predicted[3:])
+
+
+@pytest.mark.parametrize("size", [1, 3, 50])
+def test_an_evaluation_carries_the_state(size):
+    """From batch to batch, and from call to call."""
+
+    class Counting(Regression):
+        def evaluation_metrics(self, batch, state, seed, greedy):
+            return {"before": (state, 1.0)}, state + 1.0
+
+    one = Trainer(Counting(), jit_compile=False, steps_per_call=size)
+    found = one.evaluate(BATCHES, tf.zeros([]))["before"]
+    assert found.tolist() == [sum(range(N)), N]
 
 
 def test_infer():
@@ -198,7 +240,7 @@ def test_lengths_share_a_graph():
         found = [one.infer({**BATCHES, "x": x})["residual"] for x in chunks]
         return [model.w.numpy(), *found]
 
-    chunks = [RANDOM.normal(size=(N, B, n_steps, D)).astype(np.float32) for n_steps in (2, 3)]
+    chunks = draw(*((N, B, n_steps, D) for n_steps in (2, 3)))
     traced = []
     apart = run(False)
     assert traced == [2, 3] * 2

@@ -6,17 +6,12 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers.modes import WITHOUT_AUTOGRAPH as MODES
 
 from common.cells.grid_lstm import GridLSTMCell
 from common.layers.grid_stack import GridStack
 from common.layers.highway import Highway
 from common.ops.grid import grid_block
-
-MODES = {
-    "eager": lambda f: f,
-    "graph": lambda f: tf.function(f, autograph=False),
-    "xla": lambda f: tf.function(f, autograph=False, jit_compile=True),
-}
 
 
 def numbers(*shape, seed=0):

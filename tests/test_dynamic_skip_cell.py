@@ -6,16 +6,13 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers.arrays import normal
 from oracles import numpy_skip_lstm as oracle
 
 from common.cells.dynamic_skip import DynamicSkipLSTMCell
 from common.layers.dynamic_skip_lstm import DynamicSkipLSTM
 
 B, D, H, A = 3, 2, 4, 5
-
-
-def normal(shape, seed, scale=1.0):
-    return np.random.default_rng(seed).normal(size=shape, scale=scale).astype(np.float32)
 
 
 def make(**options):
@@ -106,12 +103,10 @@ def test_call_samples_the_policy_and_greedy_takes_its_mode():
     assert not np.allclose(cell(x, states, training=True)[0], options[probs.argmax()])
 
 
-def test_under_keras_rnn():
+def test_under_keras_rnn(tmp_path):
     """Mask, initial state, fit and save; the choices are the cell's own."""
-    layer = keras.layers.RNN(
-        DynamicSkipLSTMCell(H, n_actions=3, dropout=0.3, recurrent_dropout=0.3, greedy=True),
-        return_sequences=True,
-    )
+    cell = DynamicSkipLSTMCell(H, n_actions=3, dropout=0.3, recurrent_dropout=0.3, greedy=True)
+    layer = keras.layers.RNN(cell, return_sequences=True)
     inputs = keras.Input((None, D))
     model = keras.Model(inputs, keras.layers.Dense(1)(layer(keras.layers.Masking()(inputs))))
     model.compile("sgd", "mse", jit_compile=False)
@@ -119,10 +114,13 @@ def test_under_keras_rnn():
     model.fit(x, np.ones((B, 5, 1)), verbose=0)
     outputs = layer(x, mask=tf.constant((x != 0).any(-1))).numpy()
     np.testing.assert_array_equal(outputs[:, 3], outputs[:, 2])
-    copy = keras.layers.RNN.from_config(layer.get_config())
-    copy.build(x.shape)
-    copy.set_weights(layer.get_weights())
-    np.testing.assert_allclose(copy(x), layer(x), atol=1e-6)
+    whole = layer(x).numpy()
+    first, states = cell(x[:, 0], cell.get_initial_state(B))
+    np.testing.assert_allclose(first, whole[:, 0], atol=1e-6)
+    np.testing.assert_allclose(layer(x[:, 1:], initial_state=states), whole[:, 1:], atol=1e-6)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(loaded(x), model(x), atol=1e-6)
 
 
 def test_initial_weights():

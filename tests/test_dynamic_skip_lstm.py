@@ -8,12 +8,15 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers.arrays import normal
 from helpers.marks import LONG, long_but
+from helpers.modes import MODES
 from oracles import numpy_skip_lstm as oracle
 
 from common.cells.dynamic_skip import DynamicSkipLSTMCell
 from common.layers.dynamic_skip_lstm import DynamicSkipLSTM
 from common.layers.fast_lstm import FastLSTM
+from common.layers.k_state_layer import KStateLSTM
 from common.ops.gates import State
 from common.ops.masks import Masks
 
@@ -28,10 +31,6 @@ MASK = np.array(
     ],
     bool,
 )
-
-
-def normal(shape, seed, scale=1.0):
-    return np.random.default_rng(seed).normal(size=shape, scale=scale).astype(np.float32)
 
 
 def randomise(layer, seed=0):
@@ -63,14 +62,6 @@ class ReplayCell(DynamicSkipLSTMCell):
             tf.cast(distances[:, 0], tf.int32) if self.n_actions > 1 else None,
             Masks(candidate=mask),
         )
-
-
-def compiled(function, mode):
-    return {
-        "eager": lambda f: f,
-        "graph": tf.function,
-        "xla": lambda f: tf.function(f, jit_compile=True),
-    }[mode](function)
 
 
 class Case(NamedTuple):
@@ -183,7 +174,7 @@ def test_layer_equals_numpy(case, estimator):
         normal((B, T, n_actions), 108),
     )
 
-    @lambda f: compiled(f, "eager" if mode == "plain" else mode)
+    @MODES["eager" if mode == "plain" else mode]
     def everything(x, states, distances, mask):
         with tf.GradientTape() as tape:
             tape.watch((x, states))
@@ -635,17 +626,21 @@ def test_config_round_trip():
 
 
 def test_stateful_goes_on_and_resets():
+    """Also masked: each row goes on behind its last step that counts."""
     whole = DynamicSkipLSTM(H, n_actions=3, return_sequences=True, greedy=True, jit_compile=False)
     parts = DynamicSkipLSTM(
         H, n_actions=3, return_sequences=True, greedy=True, jit_compile=False, stateful=True
     )
     x = normal((B, T, D), 1)
-    wanted = whole(x).numpy()
-    parts.build((B, T // 2, D))
+    whole.build(x.shape), parts.build((B, T // 2, D))
     parts.set_weights(whole.get_weights())
-    for _ in range(2):
-        np.testing.assert_allclose(parts(x[:, : T // 2]), wanted[:, : T // 2], atol=1e-6)
-        np.testing.assert_allclose(parts(x[:, T // 2 :]), wanted[:, T // 2 :], atol=1e-6)
+    for mask in (None, MASK):
+        on = np.ones_like(MASK) if mask is None else mask
+        wanted = whole(x, mask=mask).numpy()
+        for half in (slice(None, T // 2), slice(T // 2, None)):
+            found = parts(x[:, half], mask=None if mask is None else mask[:, half]).numpy()
+            wanted_half = wanted[:, half][on[:, half]]
+            np.testing.assert_allclose(found[on[:, half]], wanted_half, atol=1e-6)
         parts.reset_state()
 
 
@@ -839,7 +834,11 @@ def test_bad_call_arguments():
     np.testing.assert_array_equal(
         found, layer(normal((B, T, D), 1), mask=tf.constant(mask), distances=given)
     )
-    for seed in (3, "a", [1, 2, 3]):
+    with pytest.raises(ValueError, match="behind TimeDistributed, .* give one: mask="):
+        layer(normal((B, T, D), 1), mask=np.ones((B, T, 2), bool))
+    with pytest.raises(TypeError, match="KStateLSTM has no cell_class: use a subclass that has"):
+        KStateLSTM(H)
+    for seed in (3, "a", [1, 2, 3], (1.5, 2)):
         with pytest.raises(ValueError, match=r"seed must be two integers, such as \(3, 0\)"):
             layer(normal((B, T, D), 1), training=True, seed=seed)
     with pytest.raises(ValueError, match=r"received \(\), \(\) \(of an LSTM's h and c"):

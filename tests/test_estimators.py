@@ -4,17 +4,15 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers.arrays import normal
 from helpers.marks import LONG
+from helpers.modes import MODES
 
 from common.choices import ESTIMATORS
 from common.layers.dynamic_skip_lstm import DynamicSkipLSTM
 from common.ops.estimators import SURROGATES
 
 B, T, D, H, K = 3, 4, 2, 3, 3
-
-
-def normal(shape, seed):
-    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
 
 
 def softmax(a):
@@ -35,24 +33,25 @@ def by_hand(name, logits, k, g):
     return 2 * jacobian(halfway) @ g - jacobian(pi) @ g / 2
 
 
+def gradient(name, logits, distances, g):
+    """dL/da of one draw a row: the code's."""
+    with tf.GradientTape() as tape:
+        tape.watch(logits)
+        mixed = SURROGATES[name](logits, tf.constant(distances))
+    return tape.gradient(mixed, logits, tf.constant(g))
+
+
 def test_every_name_has_its_surrogate():
     assert set(SURROGATES) == {name for name, of in ESTIMATORS.items() if of == "loss"}
 
 
 @pytest.mark.parametrize("name", SURROGATES)
-@pytest.mark.parametrize("mode", ["eager", "graph", "xla"])
+@pytest.mark.parametrize("mode", MODES)
 def test_gradient_by_hand(name, mode):
     logits, g = normal((5, K), 0), normal((5, K), 1)
     logits[4] = [300, -300, 0]  # certain: no gradient, and no NaN
     distances = np.array([1, 2, 3, 1, 1])
-
-    def gradient(logits):
-        with tf.GradientTape() as tape:
-            tape.watch(logits)
-            mixed = SURROGATES[name](logits, tf.constant(distances))
-        return tape.gradient(mixed, logits, tf.constant(g))
-
-    run = gradient if mode == "eager" else tf.function(gradient, jit_compile=mode == "xla")
+    run = MODES[mode](lambda logits: gradient(name, logits, distances, g))
     expected = [by_hand(name, a, k - 1, b) for a, k, b in zip(logits, distances, g, strict=True)]
     np.testing.assert_allclose(run(tf.constant(logits)), expected, atol=1e-6)
 
@@ -64,13 +63,14 @@ def test_mean_over_all_draws(name, exact):
     q = (q + q.T) * (exact == "quadratic")
     pi, draws = softmax(logits), np.eye(K)
     f = np.array([d @ q @ d / 2 + b @ d for d in draws])
-    found = sum(p * by_hand(name, logits, k, q @ draws[k] + b) for k, p in enumerate(pi))
-    np.testing.assert_allclose(found, jacobian(pi) @ f, atol=1e-12)
+
+    def mean(name):
+        each = tf.constant(np.tile(logits, (K, 1)))
+        return pi @ gradient(name, each, np.arange(1, K + 1), draws @ q + b).numpy()
+
+    np.testing.assert_allclose(mean(name), jacobian(pi) @ f, atol=1e-12)
     if exact == "quadratic":  # and there the other one is not
-        other = sum(
-            p * by_hand("straight_through", logits, k, q @ draws[k] + b) for k, p in enumerate(pi)
-        )
-        assert np.abs(other - jacobian(pi) @ f).max() > 0.01
+        assert np.abs(mean("straight_through") - jacobian(pi) @ f).max() > 0.01
 
 
 @pytest.mark.parametrize("name", SURROGATES)
@@ -119,8 +119,7 @@ def test_the_layer_s_gradient_is_the_cell_s(name, mode, options):
             h, states = layer.cell.step(x[:, t], states, distances[:, t], None, logits)
             loss += tf.reduce_sum(h * weights[:, t])
     expected = tape.gradient(loss, [x, *variables])
-    run = of_layer if mode == "eager" else tf.function(of_layer, jit_compile=mode == "xla")
-    found = run(x)
+    found = MODES[mode](of_layer)(x)
     assert all(np.abs(a).max() > 1e-5 for a in expected)
     for a, b in zip(found, expected, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9)

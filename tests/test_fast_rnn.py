@@ -124,6 +124,15 @@ def test_it_is_keras_own(name):
     close(run(layer, x, states, mask=MASK), found(reference, x, states, mask=MASK))
 
 
+@pytest.mark.parametrize("name, n_steps", [("time_delay", 1), ("time_delay", 2), ("skip_rnn", 1)])
+def test_fewer_steps_than_the_delay(name, n_steps):
+    """Some states before the sequence then reach nothing, and are among those behind it."""
+    layer, reference = pair(name, return_state=True)
+    x, *states = given(name, layer)
+    x = x[:, :n_steps]
+    close(found(layer, x, states), found(reference, x, states))
+
+
 @pytest.mark.parametrize("name", ["time_delay", "highway_lstm"])
 def test_second_derivatives(name):
     """Of an edge of several steps, of several levels."""

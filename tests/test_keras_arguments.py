@@ -106,7 +106,7 @@ def test_the_defaults_of_keras_are_taken():
         ),
         ({"use_bias": "no"}, "use_bias must be True or False; received 'no'"),
         ({"return_sequences": "yes"}, "return_sequences must be True or False; received 'yes'"),
-        ({"jit_compile": "auto"}, "jit_compile must be True or False; received 'auto'"),
+        ({"jit_compile": "auto"}, "jit_compile must be True, False or None; received 'auto'"),
         (
             {"unit_forget_bias": False, "forget_bias": 0.5},
             "forget_bias must be left at 1 .*; received 0.5",
@@ -244,29 +244,51 @@ def test_biases_and_unrolled_steps_are_those_of_keras(options):
         np.testing.assert_allclose(a, b, atol=1e-6)
 
 
-@pytest.mark.parametrize("kind", [DynamicSkipLSTM, AttentionSkipLSTM])
-def test_without_bias_and_unrolled_nothing_else_changes(kind):
-    """As a bias of zeros and a loop: outputs and gradients.
+WINDOW = {"history": "window"}
+LEARNS = {"estimator": "straight_through"}
+
+
+@pytest.mark.parametrize(
+    "kind, choices",
+    [
+        (DynamicSkipLSTM, {"given": True}),
+        (DynamicSkipLSTM, WINDOW),
+        (DynamicSkipLSTM, LEARNS),
+        (DynamicSkipLSTM, LEARNS | WINDOW),
+        (AttentionSkipLSTM, {}),
+    ],
+    ids=lambda value: value.__name__ if isinstance(value, type) else "-".join(map(str, value)),
+)
+def test_without_bias_and_unrolled_nothing_else_changes(kind, choices):
+    """As a bias of zeros and a loop: outputs, distances and all gradients, given or drawn.
 
     Unrolled there is no loop left, nor what one keeps its states in.
     """
-    found, given = (
-        [],
-        {} if kind is AttentionSkipLSTM else {"distances": tf.constant([[1, 2, 3, 1, 2]] * B)},
-    )
+    x, found = X[:, :4], []
+    call = {"training": True, "seed": tf.constant([1, 2])}
+    if "given" in choices:
+        call["distances"] = tf.constant([[1, 2, 3, 1]] * B)
+    choices = {name: value for name, value in choices.items() if name != "given"} | {"n_actions": 3}
+    choices |= {"agent_units": 3, "return_trace": True, "jit_compile": False}
     for options in ({"unit_forget_bias": False}, {"use_bias": False, "unroll": True}):
-        layer = kind(H, n_actions=3, agent_units=3, jit_compile=False, **options)
-        layer.build(X.shape)
-        for n, v in enumerate(v for v in layer.trainable_variables if v.name != "bias"):
+        layer = kind(H, **choices, **options)
+        layer.build(x.shape)
+        weights = [v for v in layer.trainable_variables if v.name != "bias"]
+        for n, v in enumerate(weights):
             v.assign(np.random.default_rng(n).normal(size=v.shape))
-        forward = tf.function(lambda x, layer=layer: layer(x, **given))
+        forward = tf.function(lambda x, layer=layer: layer(x, **call))
         with tf.GradientTape() as tape:
-            loss = tf.reduce_sum(forward(X) ** 2)
-        found.append([loss, *tape.gradient(loss, [v.value for v in layer.trainable_variables[:2]])])
-        graph = forward.get_concrete_function(tf.TensorSpec(X.shape)).graph
+            h, trace = forward(x)
+            # in training an agent by reward has its gradient from here alone
+            loss = tf.reduce_sum(h**2) + tf.reduce_sum(tf.sin(trace["log_probs"]))
+        gradients = tape.gradient(loss, [v.value for v in weights], unconnected_gradients="zero")
+        found.append([h, trace["distances"], trace["log_probs"], *gradients])
+        graph = forward.get_concrete_function(tf.TensorSpec(x.shape)).graph
         operations = set(re.findall(r'\bop: "(\w+)"', str(graph.as_graph_def())))
         of_loops = [one for one in operations if "While" in one or "TensorList" in one]
         assert operations and bool(of_loops) == (not layer.unroll)
+    assert len(found[0]) == 3 + 2 + 5 and len(np.unique(found[0][1])) > 1
+    assert all(np.abs(gradient).max() > 0 for gradient in found[0][3:])
     for a, b in zip(*found, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5, rtol=1e-5)
 

@@ -10,6 +10,7 @@ import errno
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from helpers.marks import LONG
+from tensorflow.core.util import event_pb2
 
 from common import files
 from common.config import RunConfig, main, setting
@@ -29,6 +31,7 @@ from common.training import checkpoint, loop, summaries
 from common.training.compiled_steps import Trainer
 from common.training.experiment import Experiment, best_epoch
 from common.training.interrupts import Interrupt
+from common.training.make_trainer import make_trainer, set_precision
 from common.training.metrics import means
 from common.training.restore import restore
 from common.training.run_directory import RunDirectory
@@ -185,10 +188,14 @@ def assert_same_end(run_dir, whole):
     assert records(run_dir) == records(whole)
     assert result(run_dir) == result(whole)
     for name in (f"checkpoint-{EPOCHS * STEPS}", "best"):
-        a, b = weights(run_dir, name), weights(whole, name)
-        assert a.keys() == b.keys()
-        for key in a:
-            assert a[key].dtype == b[key].dtype and a[key].tobytes() == b[key].tobytes(), key
+        assert_same_weights(run_dir, whole, name)
+
+
+def assert_same_weights(run_dir, other, name):
+    a, b = weights(run_dir, name), weights(other, name)
+    assert a.keys() == b.keys()
+    for key in a:
+        assert a[key].dtype == b[key].dtype and a[key].tobytes() == b[key].tobytes(), key
 
 
 @pytest.fixture(scope="module")
@@ -358,12 +365,20 @@ def spoil_at(epoch):
     return spoil
 
 
-def test_a_signal_waits_for_the_number_of_its_step(tmp_path, monkeypatch):
+@pytest.fixture
+def ctrl_c():
+    """Heard, and what hears it put back: tests in the background of a shell begin with it
+    ignored.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield signal.SIGINT
+    signal.signal(signal.SIGINT, before)
+
+
+def test_a_signal_waits_for_the_number_of_its_step(ctrl_c, tmp_path, monkeypatch):
     """The signal comes while the compiled call runs: what is saved must be the step after it, with
     its weights.
     """
-    # tests in the background of a shell begin with it ignored
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     trains = Trainer.train
 
     def train_(self, *args):
@@ -372,7 +387,7 @@ def test_a_signal_waits_for_the_number_of_its_step(tmp_path, monkeypatch):
         def call(*args):
             found = inner(*args)
             if int(args[4]) == 3:
-                os.kill(os.getpid(), signal.SIGINT)
+                os.kill(os.getpid(), ctrl_c)
             return found
 
         self._train = call
@@ -386,7 +401,23 @@ def test_a_signal_waits_for_the_number_of_its_step(tmp_path, monkeypatch):
     path = tmp_path / "run" / "checkpoints" / "checkpoint-6.npz"
     iterations = [a for name, a in checkpoint.load(path)[1].items() if "iteration" in name]
     assert iterations == [6]  # the optimizer's own count
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(ctrl_c) is signal.default_int_handler
+
+
+def test_a_second_signal_is_raised_at_once(ctrl_c):
+    with pytest.raises(KeyboardInterrupt), Interrupt():
+        signal.raise_signal(ctrl_c)
+        signal.raise_signal(ctrl_c)
+        pytest.fail("it was held back")
+    assert signal.getsignal(ctrl_c) is signal.default_int_handler
+
+
+def test_a_signal_behind_the_last_step_is_raised(ctrl_c):
+    held_back = []
+    with pytest.raises(KeyboardInterrupt), Interrupt() as interrupt:
+        signal.raise_signal(ctrl_c)
+        held_back.append(interrupt.has_come)
+    assert held_back == [ctrl_c] and signal.getsignal(ctrl_c) is signal.default_int_handler
 
 
 def test_what_is_ignored_stays_so():
@@ -416,7 +447,7 @@ def test_a_finished_run_is_left_alone(whole, capsys):
 
 
 def test_other_training_data_are_told(tmp_path, monkeypatch):
-    """Of a run that goes on; checkpoints of before data were looked at go on as they did."""
+    """Of a run that goes on; checkpoints of before data were looked at go on with any."""
 
     def changed(epoch, batches):
         batches["y"][0, 0] += 1
@@ -428,7 +459,62 @@ def test_other_training_data_are_told(tmp_path, monkeypatch):
         train(toy(run_dir))
     with pytest.raises(InputError, match=r"training data are others now .* give those of then"):
         loop.run(toy(run_dir), lambda config: build(config, changed))
+    old = shutil.copytree(run_dir, tmp_path / "old")
     train(toy(run_dir))
+    step, arrays, meta = checkpoint.load_latest(old / "checkpoints")
+    del meta["data"]
+    checkpoint.save(old / "checkpoints", step, arrays, meta)
+    loop.run(toy(old), lambda config: build(config, changed))
+
+
+def test_the_weights_of_the_best_epoch_are_kept_and_tested(tmp_path):
+    """Though another epoch came after it: as if the run had ended with the best."""
+
+    def worse_and_worse(config):
+        experiment, errors = build(config), iter([1.0, 2.0])
+
+        def evaluate(trainer, split):
+            if split == "dev":
+                return {"dev_error": next(errors)}
+            return experiment.evaluate(trainer, split)
+
+        return dataclasses.replace(experiment, evaluate=evaluate)
+
+    for n in (1, 2):
+        loop.run(toy(tmp_path / f"{n}", max_epochs=n), worse_and_worse)
+    assert_same_weights(tmp_path / "2", tmp_path / "1", "best")
+    found = result(tmp_path / "2")
+    assert (found["best_epoch"], found["epochs"]) == (1, 2)
+    assert found == result(tmp_path / "1") | {"epochs": 2}
+
+
+def test_a_run_that_stops_early(tmp_path):
+    """One that goes on knows from the metrics that it has stopped."""
+
+    def stops(config):
+        return dataclasses.replace(build(config), stop_early=lambda records: len(records) == 2)
+
+    def killed(config):
+        experiment = stops(config)
+
+        def evaluate(trainer, split):
+            if split == "test":
+                raise Killed
+            return experiment.evaluate(trainer, split)
+
+        return dataclasses.replace(experiment, evaluate=evaluate)
+
+    with pytest.raises(Killed):
+        loop.run(toy(tmp_path / "run"), killed)
+    assert len(records(tmp_path / "run")) == 2
+    loop.run(toy(tmp_path / "run"), stops)
+    assert result(tmp_path / "run")["epochs"] == 2
+
+
+def test_checkpoints_are_seconds_apart(tmp_path):
+    """But for those at the ends of epochs; the newest two are kept."""
+    train(toy(tmp_path / "run", checkpoint_seconds=600.0, max_epochs=2))
+    assert saved_steps(tmp_path / "run") == [STEPS, 2 * STEPS]
 
 
 def test_max_train_steps(whole, tmp_path, capsys):
@@ -535,12 +621,28 @@ def test_summaries_that_cannot_be_written_end_no_run(tmp_path, capsys):
     assert line.count("\n") == 1 and line.endswith("or give --notensorboard\n")
 
 
+def test_summaries_are_read_back(tmp_path):
+    """The floats alone, at the number of the epoch."""
+    summaries.write(tmp_path, {"epoch": 3, "step": 60, "dev_error": 0.5, "learning_rate": 0.25})
+    (path,) = tmp_path.iterdir()
+    written = tf.data.TFRecordDataset(str(path)).as_numpy_iterator()
+    found = [
+        (value.tag, event.step, tf.make_ndarray(value.tensor))
+        for event in map(event_pb2.Event.FromString, written)
+        for value in event.summary.value
+    ]
+    assert found == [("dev_error", 3, 0.5), ("learning_rate", 3, 0.25)]
+
+
 def test_recover_goes_back_with_half_the_learning_rate(whole, tmp_path, capsys):
     """In the second epoch, twice; the metrics say so, and a run that is killed in between ends the
-    same.
+    same. What was computed twice counts once in its time.
     """
-    run_dir = tmp_path / "run"
-    loop.run(toy(run_dir, recover=2), lambda config: build(config, not_finite(1, 5, times=2)))
+    run_dir, began = tmp_path / "run", time.monotonic()
+    ended = loop.run(
+        toy(run_dir, recover=2), lambda config: build(config, not_finite(1, 5, times=2))
+    )
+    assert ended["wall_seconds"] < time.monotonic() - began + 0.01
     assert f"went back to step {STEPS + 3}, learning rate times 0.25" in capsys.readouterr().out
     found = records(run_dir)
     assert found[0] == records(whole)[0]
@@ -551,6 +653,21 @@ def test_recover_goes_back_with_half_the_learning_rate(whole, tmp_path, capsys):
     assert found[1]["recoveries"] == [{"what": what, "epoch": 2}] * 2
     assert [n for n, record in enumerate(found) if "recoveries" in record] == [1]
     assert result(run_dir)["recoveries"] == 2
+
+    def killed(config):
+        experiment = build(config, not_finite(1, 5, times=2))
+
+        def evaluate(trainer, split):
+            if trainer.optimizer.iterations.numpy() > STEPS:
+                raise Killed
+            return experiment.evaluate(trainer, split)
+
+        return dataclasses.replace(experiment, evaluate=evaluate)
+
+    with pytest.raises(Killed):
+        loop.run(toy(tmp_path / "killed", recover=2), killed)
+    train(toy(tmp_path / "killed", recover=2))
+    assert_same_end(tmp_path / "killed", run_dir)
 
 
 def test_recover_gives_up_and_starts_from_step_0(tmp_path, capsys):
@@ -637,12 +754,11 @@ def test_a_test_that_is_not_finite_is_the_end(tmp_path, capsys):
     assert "went back" not in capsys.readouterr().out
 
 
-def test_a_signal_is_heard_though_the_step_was_not_finite(tmp_path, monkeypatch, capsys):
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+def test_a_signal_is_heard_though_the_step_was_not_finite(ctrl_c, tmp_path, monkeypatch, capsys):
     trains = Trainer.train
 
     def train_(self, *args):
-        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), ctrl_c)
         return trains(self, *args)
 
     monkeypatch.setattr(Trainer, "train", train_)
@@ -655,14 +771,28 @@ def test_a_signal_is_heard_though_the_step_was_not_finite(tmp_path, monkeypatch,
 
 
 def test_the_seed_alone_decides(whole, tmp_path):
+    """The first weights, and also what is drawn later."""
     train(toy(tmp_path / "same"))
-    train(toy(tmp_path / "other", seed=1))
     assert_same_end(tmp_path / "same", whole)
-    assert result(tmp_path / "other") != result(whole)
+
+    def first_weights(seed):
+        set_precision(toy(tmp_path, seed=seed))
+        return Toy().w.numpy()
+
+    assert (first_weights(0) != first_weights(1)).any()
+
+    def from_zeros(config):
+        experiment = build(config)
+        experiment.model.w.assign(tf.zeros([SIZE, 1]))
+        return experiment
+
+    for seed in (0, 1):
+        loop.run(toy(tmp_path / f"{seed}", seed=seed, max_epochs=1), from_zeros)
+    assert result(tmp_path / "0") != result(tmp_path / "1")
 
 
 def test_a_step_is_compiled_once(tmp_path, monkeypatch):
-    """However long a run is, and however often it goes on."""
+    """In each process, however long a run is, and wherever in an epoch it goes on."""
     traced, losses = [0], Toy.training_loss
 
     def counted(self, *args):
@@ -670,8 +800,12 @@ def test_a_step_is_compiled_once(tmp_path, monkeypatch):
         return losses(self, *args)
 
     monkeypatch.setattr(Toy, "training_loss", counted)
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        kill_at(patch, 37)
+        train(toy(tmp_path / "run"))
+    assert traced[0] == 1 and STEPS < max(saved_steps(tmp_path / "run")) < 2 * STEPS
     train(toy(tmp_path / "run"))
-    assert traced[0] == 1
+    assert traced[0] == 2
 
 
 # ------------------------------------------------------------------------------------------ devices
@@ -690,12 +824,27 @@ def test_a_strategy_with_one_device_and_its_resumption(whole, tmp_path, capsys):
     assert result(run_dir) == pytest.approx(result(whole), rel=1e-5)
 
 
+def test_a_strategy_and_a_loss_that_is_not_finite(tmp_path):
+    expected = "^step 4: task_loss, extra, loss, gradient_norm not finite; the last good checkpoint"
+    with pytest.raises(InputError, match=expected):
+        loop.run(
+            toy(tmp_path / "run", strategy="mirrored"),
+            lambda config: build(config, not_finite(0, 4)),
+        )
+    assert saved_steps(tmp_path / "run") == [3]
+
+
 # -------------------------------------------------------------------------------------------- parts
 
 
 def test_best_epoch():
     found = [{"a": 1.0}, {"a": 3.0}, {"a": 3.0}, {"a": 2.0}]
     assert best_epoch(found, "a") == 1 and best_epoch(found, "-a") == 0
+
+
+def test_a_trainer_is_made_as_the_flags_say(tmp_path):
+    made = make_trainer(Toy(), toy(tmp_path, seed=5, max_grad_norm=1.5, train_samples=3))
+    assert (made.seed, made.max_grad_norm, made.n_samples) == (5, 1.5, 3)
 
 
 def test_a_checkpoint_of_another_model(whole):

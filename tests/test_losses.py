@@ -178,7 +178,12 @@ def pick(trace, indices):
     return Trace(*(tf.gather(a, indices) for a in trace))
 
 
-def mean_estimates(trace, rewards, probs, baseline, n_samples=1):
+def in_one(trace):
+    """Batches [n, B, T] as one, [n * B, T]."""
+    return Trace(*(tf.reshape(a, [-1, *a.shape[2:]]) for a in trace))
+
+
+def mean_estimates(trace, rewards, probs, baseline):
     """For each of OPTIONS the mean of `policy_gradient` over batches: trace and rewards [n, B, T],
     their probabilities [n].
     """
@@ -193,7 +198,6 @@ def mean_estimates(trace, rewards, probs, baseline, n_samples=1):
                     baseline=baseline,
                     rl_weight=RL_WEIGHT,
                     entropy_weight=ENTROPY_WEIGHT,
-                    n_samples=n_samples,
                 ),
                 (tuple(trace), rewards),
             )
@@ -261,19 +265,20 @@ def test_unbiased_for_one_sequence(layer, rewards):
         assert_same(estimate, wanted)
 
 
-def pairs(first, second):
-    """All pairs of sequences of choices of two independent sequences: traces and rewards [pairs, 2,
-    T], probabilities [pairs].
+def batches(*sequences):
+    """All choices of independent sequences, side by side: traces and rewards [n, B, T],
+    probabilities [n].
     """
-    i, j = (a.ravel() for a in np.meshgrid(np.arange(first.n), np.arange(second.n), indexing="ij"))
-    trace = Trace(
-        *(
-            tf.stack([tf.gather(a, i), tf.gather(b, j)], 1)
-            for a, b in zip(first.trace, second.trace, strict=True)
-        )
-    )
-    rewards = tf.stack([tf.gather(first.rewards, i), tf.gather(second.rewards, j)], 1)
-    return trace, rewards, tf.stop_gradient(tf.gather(first.probs, i) * tf.gather(second.probs, j))
+    at = np.meshgrid(*(np.arange(one.n) for one in sequences), indexing="ij")
+
+    def chosen(arrays):
+        return [tf.gather(a, i.ravel()) for a, i in zip(arrays, at, strict=True)]
+
+    traces = zip(*(one.trace for one in sequences), strict=True)
+    trace = Trace(*(tf.stack(chosen(arrays), 1) for arrays in traces))
+    rewards = tf.stack(chosen([one.rewards for one in sequences]), 1)
+    probs = tf.reduce_prod(chosen([one.probs for one in sequences]), 0)
+    return trace, rewards, tf.stop_gradient(probs)
 
 
 @pytest.mark.parametrize("baseline", long_but(["leave_one_out"], ["none", "leave_one_out"]))
@@ -285,7 +290,7 @@ def test_unbiased_for_two_sequences(layer, baseline):
         with tf.GradientTape(persistent=True) as tape:
             first, second = Enumeration(layer, T, 12, "each"), Enumeration(layer, T - 1, 13, "each")
             objective = -(first.objective(2 * T - 1) + second.objective(2 * T - 1))
-            trace, rewards, probs = pairs(first, second)
+            trace, rewards, probs = batches(first, second)
             estimates = mean_estimates(trace, rewards, probs, baseline)
         return [tape.gradient(a, agent_weights(layer)) for a in (objective, *estimates)]
 
@@ -355,21 +360,51 @@ def test_leave_one_out_of_samples_by_hand():
         )
 
 
-def test_unbiased_for_two_samples_of_one_input(layer):
-    """Every credit x entropy, over all pairs of choices; and less noise than without a baseline."""
-
-    @tf.function
-    def gradients():
-        with tf.GradientTape(persistent=True) as tape:
-            every = Enumeration(layer, T, 11, "end")
-            trace, rewards, probs = pairs(every, every)
-            estimates = mean_estimates(trace, rewards, probs, "leave_one_out", n_samples=2)
-            objective = -every.objective(T)
-        return [tape.gradient(a, agent_weights(layer)) for a in (objective, *estimates)]
-
-    wanted, *found = gradients()
+@pytest.mark.parametrize("lengths", [(T,), (2, 1)], ids=["one", "two"])
+def test_unbiased_for_two_samples_of_each_input(layer, lengths):
+    """Every credit x entropy, over all choices of all samples; two inputs are of unequal length."""
+    with tf.GradientTape(persistent=True) as tape:
+        inputs = [Enumeration(layer, n, 11 + n, "end") for n in lengths]
+        trace, rewards, probs = batches(*(one for one in inputs for _ in range(2)))
+        # all batches in one, where the samples of an input are side by side too; its mean is that
+        # over batches, each with its probability as its weight
+        weighted = in_one(trace._replace(mask=probs[:, None, None] * trace.mask))
+        estimates = [
+            losses.policy_gradient(
+                weighted,
+                tf.reshape(rewards, [-1, T]),
+                **options,
+                baseline="leave_one_out",
+                rl_weight=RL_WEIGHT,
+                entropy_weight=ENTROPY_WEIGHT,
+                n_samples=2,
+            )
+            for options in OPTIONS
+        ]
+        objective = -sum(one.objective(sum(lengths)) for one in inputs)
+    wanted, *found = (tape.gradient(a, agent_weights(layer)) for a in (objective, *estimates))
     for estimate in found:
         assert_same(estimate, wanted)
+
+
+def test_leave_one_out_of_samples_lowers_the_variance(layer):
+    """Exactly, over all choices of two samples of two inputs; in the bias behind the policy's
+    logits, where the slope of log pi(k) is onehot(k) - pi. Rewards are far from zero.
+    """
+    inputs = [Enumeration(layer, n, 11 + n, "each") for n in (2, 1)]
+    trace, rewards, probs = batches(*(one for one in inputs for _ in range(2)))
+    slopes = (tf.one_hot(trace.distances - 1, K) - trace.probs).numpy()
+    rows = in_one(trace)
+    rewards = (tf.reshape(rewards, [-1, T]) - 3) * rows.mask
+    p, variances = probs.numpy().astype(np.float64)[:, None], []
+    for baseline in ("none", "leave_one_out"):
+        with tf.GradientTape() as tape:
+            tape.watch(rows.log_probs)
+            loss = losses.policy_gradient(rows, rewards, baseline=baseline, n_samples=2)
+        d = len(p) * tape.gradient(loss, rows.log_probs).numpy().reshape(slopes.shape[:-1])
+        each = (d[..., None] * slopes).sum((1, 2))  # of a batch, [n, K]
+        variances.append((p * (each - (p * each).sum(0)) ** 2).sum())
+    assert variances[1] < 0.01 * variances[0]
 
 
 def test_arrays_lists_and_masks_of_other_types():

@@ -717,6 +717,22 @@ def test_a_misspelt_option_is_refused():
         classifier(n_sample=4)
 
 
+@pytest.mark.parametrize("baseline", ["none", "leave_one_out"])
+def test_the_agents_loss_in_evaluation_by_hand(baseline):
+    """Of examples that are there once, whatever `n_samples`: compared with the whole batch."""
+    options = dict(credit="total", rl_weight=0.5, entropy_weight=0.1)
+    model = classifier(n_samples=3, baseline=baseline, **options)
+    model.compile("sgd", CROSS_ENTROPY, run_eagerly=True)
+    shown = model.evaluate(X, Y, batch_size=B, verbose=0, return_dict=True)
+    logits, trace = model(X), model.skip_layers[0].trace
+    log_probs, entropies = trace.log_probs.numpy(), trace.entropies.numpy()
+    value = 0.5 * log_likelihood(logits, Y) + 0.1 * entropies.sum(1)
+    if baseline == "leave_one_out":
+        value = value - (value.sum() - value) / (B - 1)
+    expected = -(log_probs * value[:, None]).mean() - 0.1 * entropies.mean()
+    assert shown["agent_loss"] == pytest.approx(expected, rel=1e-4)
+
+
 @pytest.mark.filterwarnings("ignore:Your input ran out of data")
 def test_the_agents_numbers_are_means_over_rows():
     """However the rows are cut into batches, and where nobody knows how many there are."""
@@ -874,6 +890,19 @@ def test_the_rewards_are_the_compiled_loss(loss):
             (rewards,) = rewards_of(loss, 2.0, tf.constant(y), y_pred, weight)
             assert rewards.shape[0] == B and rewards.dtype == tf.float32
             assert float(-tf.reduce_mean(rewards)) == pytest.approx(2 * float(expected), rel=1e-5)
+
+
+@pytest.mark.parametrize("loss", ["mse", keras.losses.MeanAbsoluteError()])
+def test_an_output_without_a_last_axis(loss):
+    """Keras takes the mean of the batch for that of an example's numbers."""
+    y, y_pred = tf.constant([1.0, 2.0, 4.0]), tf.constant([1.5, 2.0, 1.0])
+    (rewards,) = rewards_of(loss, None, y, y_pred, tf.constant([1.0, 1.0, 2.0]))
+    power = 2 if loss == "mse" else 1
+    np.testing.assert_allclose(rewards, -(np.array([0.5, 0, 3.0]) ** power) * [1, 1, 2])
+    inputs = keras.Input((T, D))
+    model = PolicyGradientModel(inputs, skip()(inputs)[:, 0])
+    model.compile("sgd", loss)
+    assert losses_of(model, X, Y)[1] != 0
 
 
 def test_an_agent_that_would_never_learn():

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers.modes import WITHOUT_AUTOGRAPH as MODES
 
 from common.config import parse
 from common.errors import InputError
@@ -12,7 +13,6 @@ from Sentiment.pooling import AttentionPooling, HierarchicalPooling, Sentences
 from Sentiment.presets import PRESETS, SentimentConfig
 
 TINY = "--rnn_size=5 --word_size=4 --dropout=0 --cell=lstm --nojit_compile".split()
-WAYS = ["eager", "graph", "xla"]
 rng = np.random.default_rng(0)
 H = tf.constant(rng.normal(size=(3, 6, 5)), tf.float32)
 MASK = tf.sequence_mask([6, 1, 4], 6)
@@ -20,13 +20,6 @@ MASK = tf.sequence_mask([6, 1, 4], 6)
 
 def config(*arguments) -> SentimentConfig:
     return parse(SentimentConfig, PRESETS, ["RL_train.py", *TINY, *arguments])
-
-
-def run(function, how):
-    """A function of tensors, in one of `WAYS`."""
-    if how == "eager":
-        return function
-    return tf.function(function, jit_compile=how == "xla", autograph=False)
 
 
 @pytest.fixture(scope="module")
@@ -38,9 +31,9 @@ def pooling():
     return layer
 
 
-@pytest.mark.parametrize("how", WAYS)
+@pytest.mark.parametrize("how", MODES)
 def test_attention_in_numpy(pooling, how):
-    found = run(lambda h: pooling(h, MASK), how)(H).numpy()
+    found = MODES[how](lambda h: pooling(h, MASK))(H).numpy()
     kernel, bias = pooling.hidden.get_weights()
     for row, n, s in zip(H.numpy(), (6, 1, 4), found, strict=True):
         e = np.exp(np.tanh(row[:n] @ kernel + bias) @ pooling.query.numpy())
@@ -82,7 +75,7 @@ def test_a_hierarchy_by_loops():
         g = pool.sentence_layer(tf.stack(states, 1))[0]
         text = pool.of_sentences(g, tf.ones(g.shape[:2], tf.bool))
         np.testing.assert_allclose(found, pool.output_layer(text)[0], atol=1e-5)
-    compiled = run(lambda h: pool(h, tf.constant(words), mask), "xla")(H)
+    compiled = MODES["xla"](lambda h: pool(h, tf.constant(words), mask))(H)
     np.testing.assert_allclose(compiled, pooled, atol=1e-5)
 
 

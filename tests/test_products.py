@@ -5,6 +5,7 @@ products.
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers.modes import MODES
 
 from common.ops.products import product, through, weight_gradient
 
@@ -43,7 +44,7 @@ def test_blocks_side_by_side():
     np.testing.assert_allclose(weight_gradient(x, d, w), wanted)
 
 
-@pytest.mark.parametrize("mode", ["eager", "graph", "xla"])
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("transpose_b", [False, True])
 def test_narrow_products_have_wide_sums(mode, transpose_b):
     """Of the numbers rounded to 16 bits the product is exact: it is not rounded again.
@@ -66,11 +67,7 @@ def test_narrow_products_have_wide_sums(mode, transpose_b):
             loss = tf.reduce_sum(y * tf.cast(d, y.dtype))
         return y, *tape.gradient(loss, [x, w])
 
-    y, d_x, d_w = {
-        "eager": lambda f: f,
-        "graph": tf.function,
-        "xla": lambda f: tf.function(f, jit_compile=True),
-    }[mode](run)(x, w)
+    y, d_x, d_w = MODES[mode](run)(x, w)
     assert y.dtype == tf.float32 and {d_x.dtype, d_w.dtype} == {tf.bfloat16}
     np.testing.assert_allclose(y, exact_x @ exact_w, atol=1e-5)
     np.testing.assert_allclose(tf.cast(d_x, tf.float64), exact_d @ exact_w.T, rtol=0.01, atol=1e-2)

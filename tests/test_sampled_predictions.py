@@ -56,6 +56,13 @@ def test_a_seed_decides_and_nothing_changes():
     assert layer.greedy
 
 
+def test_each_batch_has_draws_of_its_own():
+    """Equal rows, one draw each; as a second draw of the first batch would be no new one."""
+    rows = np.repeat(X[:1], 12, 0)
+    first, second = np.split(predict_sampled(model(skip()), rows, n_samples=1, batch_size=6), 2)
+    assert (first != second).any()
+
+
 @pytest.mark.parametrize("called", [False, True])
 def test_a_function_that_would_draw_once_is_refused(called):
     """It has the draws of the call that made it, or none."""

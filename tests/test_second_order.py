@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from helpers.marks import LONG
+from helpers.modes import WITHOUT_AUTOGRAPH as MODES
 
 from common.cells.attention import AttentionSkipLSTMCell
 from common.cells.dynamic_skip import DynamicSkipLSTMCell
@@ -26,11 +27,6 @@ from common.ops.softmax import log_likelihood
 B, T, D, H, A = 2, 4, 5, 3, 2
 X = tf.constant(np.random.default_rng(0).normal(size=(B, T, D)), tf.float32)
 DISTANCES = np.array([[3, 1, 2, 2], [1, 1, 3, 1]])
-MODES = {
-    "eager": lambda f: f,
-    "graph": lambda f: tf.function(f, autograph=False),
-    "xla": lambda f: tf.function(f, autograph=False, jit_compile=True),
-}
 
 
 def randomise(layer):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers.modes import MODES
 
 from common.ops.softmax import log_likelihood
 
@@ -17,7 +18,7 @@ def values_and_gradients(function, h, kernel, bias, weights):
     return value, *tape.gradient(total, (h, kernel, bias))
 
 
-@pytest.mark.parametrize("mode", ["eager", "graph", "xla"])
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("scale", [1.0, 100.0])
 def test_equals_tensorflows_cross_entropy(mode, scale):
     random = np.random.default_rng(0)
@@ -34,11 +35,7 @@ def test_equals_tensorflows_cross_entropy(mode, scale):
             lambda h, kernel, bias: log_likelihood(h, kernel, bias, targets), *arguments
         )
 
-    run = {
-        "eager": lambda f: f,
-        "graph": tf.function,
-        "xla": lambda f: tf.function(f, jit_compile=True),
-    }[mode](ours)
+    run = MODES[mode](ours)
     arguments = scale * h, kernel, bias, weights
     for found, wanted in zip(
         run(*arguments), values_and_gradients(expected, *arguments), strict=True

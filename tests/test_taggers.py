@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from helpers.marks import LONG
+from helpers.modes import WITHOUT_AUTOGRAPH as MODES
 
 from common.config import from_dict, parse
 from common.data.text import Vocabulary
@@ -28,7 +29,12 @@ SENTENCES = [
     reader.Sentence(["Anna", "visits", "IBM"], ["S-PER", "O", "S-ORG"], CLASSES),
     reader.Sentence(["She", "left"], ["O", "O"], [("PRP", "I-NP"), ("VBD", "I-VP")]),
 ]
-rng = np.random.default_rng(0)
+
+
+@pytest.fixture
+def rng():
+    """Of one test: what it draws does not depend on those that ran before."""
+    return np.random.default_rng(0)
 
 
 def config(*arguments) -> NERConfig:
@@ -44,10 +50,6 @@ def encoder_of(**options) -> reader.Encoder:
 def batch_of(encoder) -> dict:
     arrays = encoder.encode(SENTENCES)._asdict() | {"weights": np.ones(2, np.float32)}
     return {name: tf.constant(array) for name, array in arrays.items()}
-
-
-def compiled(function):
-    return tf.function(function, jit_compile=True, autograph=False)
 
 
 # ----------------------------------------------------------------------------------------- features
@@ -124,7 +126,7 @@ def test_features_of_the_training_sentences_alone(tmp_path):
     assert not found[0, 2].any()  # padding
 
 
-def test_sparse_scores_are_a_product_of_counts():
+def test_sparse_scores_are_a_product_of_counts(rng):
     layer = SparseScores(6, 3)
     ids = rng.integers(0, 6, [2, 4, 5])
     layer(ids)
@@ -132,11 +134,11 @@ def test_sparse_scores_are_a_product_of_counts():
     counts = np.eye(6)[ids].sum(2)
     counts[..., 0] = 0  # no feature
     expected = counts @ layer.scores.numpy()
-    for run in (layer, tf.function(layer, autograph=False), compiled(layer)):
+    for run in (mode(layer) for mode in MODES.values()):
         np.testing.assert_allclose(run(tf.constant(ids)), expected, rtol=1e-5, atol=1e-6)
 
 
-def test_with_features_alone_it_is_a_linear_crf():
+def test_with_features_alone_it_is_a_linear_crf(rng):
     """Against all paths of a sentence, each scored feature by feature."""
     encoder = encoder_of(feature_sets=["spelling"], scheme="BIO")
     network = NERModel(config("--preset=huang", "--model=linear", "--features=spelling"), encoder)
@@ -169,7 +171,7 @@ def test_with_features_alone_it_is_a_linear_crf():
     assert tuple(found["tags"][0].numpy()) == paths[scores.argmax()]
 
 
-def test_the_gradient_figure_has_the_scores_of_features(monkeypatch):
+def test_the_gradient_figure_has_the_scores_of_features(monkeypatch, rng):
     encoder = encoder_of(feature_sets=["spelling"])
     network = NERModel(config("--features=spelling", "--char_encoder=none"), encoder)
     network.feature_scores.scores.assign(rng.normal(size=network.feature_scores.scores.shape))
@@ -206,12 +208,12 @@ def test_huang_s_rows():
         assert np.array_equal(found["tags"][row, :n], log_p[row, :n].argmax(-1))
 
 
-def test_the_character_lstm_is_one_lstm_a_word():
+def test_the_character_lstm_is_one_lstm_a_word(rng):
     layer = CharLSTM(config("--zoneout=.5,.5"), 3)  # which is of the layers above
     x, lengths = tf.constant(rng.normal(size=(3, 5, 2)), tf.float32), [5, 2, 0]
     real = tf.sequence_mask(lengths, 5)
     found = layer(x, real)
-    np.testing.assert_allclose(compiled(layer)(x, real), found, atol=1e-6)
+    np.testing.assert_allclose(MODES["xla"](layer)(x, real), found, atol=1e-6)
     for own, read, columns in (
         (layer.ahead, x, slice(0, 3)),
         (layer.back, tf.reverse_sequence(x, lengths, 1), slice(3, 6)),
@@ -231,11 +233,11 @@ def test_shapes_of_words():
         row[: len(word)] = chars.encode(word)
     layer = WordShape(chars)
     assert layer.kinds(tf.constant(ids)).numpy().tolist() == [0, 0, 1, 2, 1, 3, 4, 0, 3]
-    assert compiled(layer)(tf.constant(ids)).shape == (9, 5)
+    assert MODES["xla"](layer)(tf.constant(ids)).shape == (9, 5)
 
 
 @LONG
-def test_singletons_and_a_tanh_layer():
+def test_singletons_and_a_tanh_layer(rng):
     encoder = encoder_of()
     train = [*SENTENCES, reader.Sentence(["Anna", "left"], ["S-PER", "O"])]
     once = encoder.seen_once(train)
@@ -257,7 +259,7 @@ def test_singletons_and_a_tanh_layer():
     np.testing.assert_allclose(network.scores_of(tf.constant(h)), expected, atol=1e-5)
 
 
-def test_scores_of_each_direction():
+def test_scores_of_each_direction(rng):
     network = NERModel(config("--scores=directions"), encoder_of())
     h = rng.normal(size=(2, 3, 8)).astype(np.float32)
 
@@ -271,7 +273,7 @@ def test_scores_of_each_direction():
     np.testing.assert_allclose(network.scores_of(tf.constant(h)), expected, rtol=1e-5)
 
 
-def test_the_block_begins_as_the_identity():
+def test_the_block_begins_as_the_identity(rng):
     layer = IteratedDilations(4, [1, 2, 1], 3)
     x = tf.constant(rng.normal(size=(2, 6, 3)), tf.float32)
     real = tf.sequence_mask([6, 4], 6)
@@ -283,7 +285,7 @@ def test_the_block_begins_as_the_identity():
     assert len(layer.trainable_variables) == 8  # whatever the number of passes
 
 
-def test_convolutions_in_numpy_and_how_far_they_see():
+def test_convolutions_in_numpy_and_how_far_they_see(rng):
     layer, n = IteratedDilations(4, [1, 2, 1], 2), 2
     x = tf.constant(rng.normal(size=(1, 25, 3)), tf.float32)
     real = tf.sequence_mask([23], 25)
@@ -302,7 +304,7 @@ def test_convolutions_in_numpy_and_how_far_they_see():
     for _ in range(n):
         for one, dilation in zip(layer.block, (1, 2, 1), strict=True):
             h = convolve(h, one, dilation)
-    for run in (layer, tf.function(layer, autograph=False), compiled(layer)):
+    for run in (mode(layer) for mode in MODES.values()):
         np.testing.assert_allclose(run(x, real)[-1][0, :23], h, rtol=1e-4)
     with tf.GradientTape() as tape:
         tape.watch(x)

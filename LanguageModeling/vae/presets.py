@@ -87,7 +87,6 @@ class VAEConfig(cells.flags_of([Sigmoid]), _Annealing, RunConfig):
         """As of `RunConfig`; settings of sentences' vectors are read where there are any."""
         super().check_read(given)
         of_vectors = {"latent_input", "highway_layers", "kl_weight", "annealing"}
-        of_vectors |= set() if self.is_random else {"eval_samples"}
         of_vectors |= {*cells.names(Sigmoid)}
         for name in sorted(of_vectors.intersection(given) if not self.latent_size else ()):
             raise InputError(

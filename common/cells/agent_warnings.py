@@ -21,7 +21,7 @@ UNDER_KERAS_RNN = (
 )
 NOBODY_LEARNS = (
     "no layer of this model learns from its reward: PolicyGradientModel trains it as keras.Model "
-    "does. Use keras.Model, or a DynamicSkipLSTM with n_actions above 1 and "
+    "does. Use keras.Model, or a DynamicSkipLSTM with n_actions above 1, lamda above 0 and "
     "estimator='policy_gradient'"
 )
 NOT_CALLED = (

@@ -72,13 +72,13 @@ def whole_number_or_none(name: str, value: int | None) -> int | None:
 
 def flag_or_none(name: str, value: bool | None) -> bool | None:
     """`value`, or ValueError where it is neither True or False nor None."""
-    return None if value is None else flag(name, value)
+    return None if value is None else flag(name, value, ", False or None")
 
 
-def flag(name: str, value: bool) -> bool:
+def flag(name: str, value: bool, others: str = " or False") -> bool:
     """`value`, or ValueError where it is not True or False."""
     if not isinstance(value, int | np.bool_) or value not in (0, 1):
-        raise ValueError(f"{name} must be True or False; received {value!r}")
+        raise ValueError(f"{name} must be True{others}; received {value!r}")
     return bool(value)
 
 

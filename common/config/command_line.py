@@ -71,7 +71,7 @@ def parse(
     changed = {name: known[name].convert(text) for name, text in given.items()}
     changed = {name: value for name, value in changed.items() if value != stands[name]}
     # the default again, in place of a preset's value that does not suit what else is given
-    config.check_read(name for name, value in changed.items() if value != known[name].default)
+    config.check_read([name for name, value in changed.items() if value != known[name].default])
     if not config.run_dir:
         name = _run_name(config, changed)
         config = dataclasses.replace(config, run_dir=os.path.join("runs", config.task, name))

@@ -4,16 +4,21 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+_SEED = "seed must be two integers, such as (3, 0)"
+
 
 def of_call(sequences: tf.Tensor, initial_state: list | None, **others: tf.Tensor | None) -> dict:
-    """The shapes that `check` takes, of what a call was given."""
+    """The shapes that `check` takes, of what a call was given; ValueError for a seed of reals."""
     states = (
         initial_state
         if initial_state is None or isinstance(initial_state, list | tuple)
         else [initial_state]
     )
     given = {name: value for name, value in others.items() if value is not None}
-    shapes = {name: tf.convert_to_tensor(value).shape for name, value in given.items()}
+    given = {name: tf.convert_to_tensor(value) for name, value in given.items()}
+    if "seed" in given and not given["seed"].dtype.is_integer:
+        raise ValueError(f"{_SEED}; received {others['seed']}")
+    shapes = {name: value.shape for name, value in given.items()}
     if states is not None:
         shapes["initial_state"] = [tf.convert_to_tensor(state).shape for state in states]
     return {"sequences": sequences.shape, **shapes}
@@ -37,7 +42,7 @@ def mask_of_steps(mask: tf.Tensor | list | None, sequences: tf.Tensor) -> tf.Ten
     one = tf.nest.flatten(mask)[0]
     mask = tf.convert_to_tensor(mask if np.isscalar(one) else one)
     if mask.shape.rank == 3 and mask.shape[2] in (1, None):
-        mask = mask[..., 0]
+        mask = tf.ensure_shape(mask, [None, None, 1])[..., 0]
     if mask.shape.rank == 2 and mask.shape[0] == 1 and sequences.shape[0] != 1:
         mask = tf.repeat(mask, tf.shape(sequences)[0], 0)
     return mask
@@ -104,7 +109,9 @@ def check(
             " LSTM's h and c: initial_state_from_lstm)"
         )
     if seed is not None and not seed.is_compatible_with([2]):
-        raise ValueError(f"seed must be two integers, such as (3, 0); received shape {seed}")
+        raise ValueError(f"{_SEED}; received shape {seed}")
     for name, shape in of_steps.items():
         if not shape.is_compatible_with([batch, n_steps]):
-            raise ValueError(f"{name} must be of shape {sequences[:2]}; received {shape}")
+            inner = "; behind TimeDistributed, which hands on its layer's mask, give one: mask="
+            why = inner if name == "mask" and shape.rank == 3 else ""
+            raise ValueError(f"{name} must be of shape {sequences[:2]}; received {shape}{why}")

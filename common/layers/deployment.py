@@ -58,10 +58,11 @@ def step_by_step(model: keras.Model) -> keras.Model:
         ```
     """
     network = getattr(model, "network", model)  # of a PolicyGradientModel
-    if not (network.built and getattr(network, "inputs", None)):
+    if not (getattr(network, "built", False) and getattr(network, "inputs", None)):
         raise ValueError(
             "expected a keras.Sequential or functional model that is built, received"
-            f" {type(model).__name__} {model.name!r}: make one of its layers, from a keras.Input on"
+            f" {type(model).__name__} {getattr(model, 'name', model)!r}: make one of its layers,"
+            " from a keras.Input on"
         )
     made = keras.models.clone_model(network, clone_function=_of_steps)
     made.set_weights(network.get_weights())

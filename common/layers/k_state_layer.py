@@ -69,7 +69,8 @@ class KStateLSTM(CellSettings, SequenceOutputs):
             first data, nor for a large plain LSTM on a CPU.
 
     Raises:
-        ValueError: see the cell; tensors of a wrong shape; what is not there (see above).
+        TypeError: no `cell_class`. ValueError: see the cell; tensors of a wrong shape; what is not
+            there (see above).
 
     Example:
         ```python
@@ -109,6 +110,8 @@ class KStateLSTM(CellSettings, SequenceOutputs):
         activity_regularizer: Regularizer = None,
         **kwargs: Any,
     ):
+        if not hasattr(self, "cell_class"):
+            raise TypeError(f"{type(self).__name__} has no cell_class: use a subclass that has one")
         of_keras = {name: kwargs.pop(name) for name in OF_ANY_LAYER if name in kwargs}
         check_known(type(self).__name__, kwargs, self.cell_class.arguments())
         cell = self.cell_class(

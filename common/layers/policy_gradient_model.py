@@ -243,7 +243,7 @@ class PolicyGradientModel(WholeSignature, keras.Model):
         check_cells(self._flatten_layers(include_self=False))
         with_agent, options = self.skip_layers, self.agent_options
         calls = heard_of(with_agent, training, options["entropy_weight"])
-        learn = {ESTIMATORS[layer.cell.estimator] for layer, _ in calls}
+        learn = {ESTIMATORS[layer.cell.estimator] for layer, _ in calls if layer.cell.lamda}
         if training and "reward" not in learn and not (calls and options["entropy_weight"]):
             message = NOT_CALLED if with_agent and not calls else NOBODY_LEARNS
             warnings.warn(message, stacklevel=1)

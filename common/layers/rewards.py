@@ -217,6 +217,8 @@ class _OfEachExample(keras.losses.Loss):
                 ) from None
         else:
             values = self.loss(*same_rank(y, y_pred))
+        if len(values.shape) == 0 and y_pred.shape.rank == 1:  # Keras' take the batch's mean then
+            return self.call(y[:, None], y_pred[:, None])
         if len(values.shape) == 0:
             raise ValueError(
                 f"the agents are rewarded with the loss of each example; {self.given!r} gives one"
