@@ -160,7 +160,10 @@ def _speed_table(record: dict) -> list[str]:
         found = {cell: {name: f"{value:.1f}" for name, value in row.items()} for cell, row in cells}
         if over := record.get("reference_over_of"):
             found = {
-                one: {name: f"{value:#.3g} ({over[one][name]:.2f})" for name, value in row.items()}
+                one: {
+                    name: f"{value:#.3g}".rstrip(".") + f" ({over[one][name]:.2f})"
+                    for name, value in row.items()
+                }
                 for one, row in cells
             }
             return _crossed("milliseconds (first row / this row)", found)
