@@ -168,7 +168,7 @@ def test_results_are_written_and_shown(results, monkeypatch):
     assert f"| milliseconds | {found['milliseconds_at']['35']:.1f} | " in text
     assert (
         "| FastLSTM | " in text
-        and "torch LSTM" not in text
+        and "| torch LSTM" not in text
         and "## units" in text
         and "## step" not in text
     )

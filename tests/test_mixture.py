@@ -227,7 +227,12 @@ def test_the_final_evaluation_mixes_what_is_random(cell, expected, tmp_path):
     assert (names <= set(result)) == expected and (names & set(result) != set()) == expected
     from NumberPrediction.evaluate import EvaluateConfig, evaluate
 
-    later = evaluate(EvaluateConfig(run_dir=str(tmp_path / "run"), samples=3))
+    again = EvaluateConfig(run_dir=str(tmp_path / "run"), samples=3)
+    if not expected:
+        with pytest.raises(InputError, match="in this run nothing is: leave it out"):
+            evaluate(again)
+        again = dataclasses.replace(again, samples=None)
+    later = evaluate(again)
     assert {name: result[name] for name in later} == later and (
         "test_loss_mixture3" in later
     ) == expected
