@@ -834,8 +834,16 @@ def test_bad_call_arguments():
     np.testing.assert_array_equal(
         found, layer(normal((B, T, D), 1), mask=tf.constant(mask), distances=given)
     )
-    with pytest.raises(ValueError, match="behind TimeDistributed, .* give one: mask="):
+    with pytest.raises(ValueError, match="as of the steps within TimeDistributed: give mask="):
         layer(normal((B, T, D), 1), mask=np.ones((B, T, 2), bool))
+    words = np.array([[[1, 2], [3, 0], [0, 0]]])
+    inputs = keras.Input([None, None], dtype="int32")
+    inner = keras.layers.TimeDistributed(DynamicSkipLSTM(H))(
+        keras.layers.Embedding(5, D, mask_zero=True)(inputs)
+    )
+    mask = keras.ops.any(keras.ops.not_equal(inputs, 0), -1)  # what the message says
+    network = keras.Model(inputs, DynamicSkipLSTM(H)(inner, mask=mask))
+    np.testing.assert_allclose(network(words), network(words[:, :2]), rtol=1e-5)
     with pytest.raises(TypeError, match="KStateLSTM has no cell_class: use a subclass that has"):
         KStateLSTM(H)
     for seed in (3, "a", [1, 2, 3], (1.5, 2)):

@@ -112,6 +112,6 @@ def check(
         raise ValueError(f"{_SEED}; received shape {seed}")
     for name, shape in of_steps.items():
         if not shape.is_compatible_with([batch, n_steps]):
-            inner = "; behind TimeDistributed, which hands on its layer's mask, give one: mask="
+            inner = ", as of the steps within TimeDistributed: give mask=keras.ops.any(those, -1)"
             why = inner if name == "mask" and shape.rank == 3 else ""
             raise ValueError(f"{name} must be of shape {sequences[:2]}; received {shape}{why}")
