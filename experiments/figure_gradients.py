@@ -220,11 +220,13 @@ def draw(config: GradientsConfig) -> list[pathlib.Path]:
     steps = np.arange(1, n_steps + 1)
     names, common = run_labels.describe(all_flags)
     for one, title in zip(axes, titles, strict=True):
-        for marker, name, rows in zip(_MARKERS * len(names), names, values, strict=False):
+        each = zip(_MARKERS * len(names), names, values, strict=False)
+        for i, (marker, name, rows) in enumerate(each):
             row = rows[title]
             if row is None:
                 continue
-            one.plot(steps, np.where(row > 0, row, np.nan), f"{marker}-", ms=4, label=name)
+            shown = np.where(row > 0, row, np.nan)
+            one.plot(steps, shown, f"{marker}-", color=f"C{i}", ms=4, label=name)
             columns["panel"] += [title] * n_steps
             columns["run"] += [name] * n_steps
             columns["step"] += steps.tolist()

@@ -6,6 +6,7 @@ The numbers are those of the committed results.
 """
 
 import dataclasses
+import math
 import pathlib
 import statistics
 import sys
@@ -81,7 +82,7 @@ def draw(config: SweepConfig) -> list[pathlib.Path]:
                 [result[metric] for result in results if result[metric] is not None]
                 for _, results in found[name]
             ]
-            means = [statistics.fmean(one) for one in values]
+            means = [statistics.fmean(one) if one else math.nan for one in values]
             deviations = [statistics.stdev(one) if len(one) > 1 else 0.0 for one in values]
             ax.errorbar(
                 [x for x, _ in found[name]],

@@ -43,7 +43,7 @@ def agents(table: str, rows: list[str]) -> dict[str, list[dict[str, Any]]]:
     return {
         name: found
         for name, found in chosen.items()
-        if found and read_results.entropy(found[0]["records"][-1]) is not None
+        if any(read_results.entropy(one) is not None for run in found for one in run["records"])
     }
 
 

@@ -106,7 +106,7 @@ def render() -> str:
         "style": _STYLE,
         "summary": _summary(),
         "contents": contents,
-        "how_to_read": sentences.HOW_TO_READ,
+        "how_to_read": _inline(sentences.HOW_TO_READ),
     }
     parts = [_HEAD.format(**head)]
     parts += [
@@ -165,8 +165,9 @@ def _note(text: str) -> str:
 
 
 def _inline(text: str) -> str:
-    """A line of Markdown: `code` and *emphasis*."""
+    """A line of Markdown: `code`, *emphasis*, and of a link its words: it leads nowhere here."""
     text = re.sub(r"`([^`]*)`", r"<code>\1</code>", html.escape(text))
+    text = re.sub(r"\[([^][]*)\]\([^()]*\)", r"\1", text)
     return re.sub(r"\*([^*]*)\*", r"<em>\1</em>", text)
 
 
@@ -241,7 +242,7 @@ def _curves(table: Table, found: dict[str, list[dict[str, Any]]]) -> str:
             found,
             lambda _, record: _scaled(record.get(metric), factor),
             f"{title}: {unit[1] if unit else metric}",
-            factor == 1.0,
+            read_results.lower_is_better(metric),
         ),
         _chart(
             with_agent, lambda _, record: read_results.entropy(record), "agent's entropy (nats)"

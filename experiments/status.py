@@ -54,7 +54,8 @@ def overview(
     below = (
         "Hours: one run after another, as long as finished runs took on this kind of processor, or "
         "as the table says; a run of two tables is in both lines, and once in the last.\n"
-        "python experiments/run.py TABLE ... runs what is stale or missing."
+        "python experiments/run.py TABLE ... runs what is stale or missing; delete the folder of a"
+        " stale run in --runs_dir before."
     )
     return f"{grid(lines)}\n{below}"
 

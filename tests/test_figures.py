@@ -149,12 +149,18 @@ def test_the_sweep_is_drawn_from_results(tmp_path, monkeypatch):
                 valid_perplexity=value + seed,
                 test_perplexity=value - 2,
             )
+    not_finite = {"valid_perplexity": None, "test_perplexity": None}
+    stand_in_results.write(tmp_path, "lm_sweep_small", "K3", 0, **not_finite)
     paths = figure_sweep.draw(figure_sweep.SweepConfig(out=str(tmp_path / "sweep")))
     table = [
         row for row in csv.DictReader(paths[2].read_text().splitlines()) if row["split"] == "valid"
     ]
-    rows = [(row["against"], float(row["value"]), float(row["perplexity"])) for row in table]
-    assert rows == [
+    rows = [
+        (row["against"], float(row["value"]), float(row["perplexity"]))
+        for row in table
+        if row["seeds"] != "0"
+    ]
+    assert len(rows) == len(table) - 1 and rows == [
         ("K", 1, 115.5),
         ("K", 2, 113.5),
         ("K", 5, 112.5),
@@ -166,6 +172,11 @@ def test_the_sweep_is_drawn_from_results(tmp_path, monkeypatch):
 def test_entropy_and_reward_are_drawn_from_results(tmp_path, monkeypatch):
     monkeypatch.setattr(read_results, "RESULTS", tmp_path)
     records = [{"epoch": i, "train_task_loss": 2.0 / i, "train_entropy": 1.0 / i} for i in (1, 2)]
+    gone = [*records[:1], records[1] | {"train_entropy": None}]  # not finite at the end
+    assert figure_training.agents("numbers11", []) == {}
+    stand_in_results.write(tmp_path, "numbers11", "dynamic_skip_lamda0.5", 0, records=gone)
+    assert list(figure_training.agents("numbers11", [])) == ["dynamic_skip_lamda0.5"]
+    (tmp_path / "numbers11" / "dynamic_skip_lamda0.5-seed0.json").unlink()
     stand_in_results.write(tmp_path, "numbers11", "dynamic_skip_lamda1", 3, records=records)
     # whose reward is not its loss
     stand_in_results.write(tmp_path, "numbers11", "released", 0, records=records)

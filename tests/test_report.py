@@ -456,6 +456,15 @@ def test_a_row_of_other_data_is_compared_with_none(tmp_path, monkeypatch):
     assert "-0.07000 (each of 2 pairs)" in row_of("recall", "C")
     assert "" in row_of("recall", "special")
     assert "skip 4" not in " ".join(sentences.comparison("recall"))
+    for name in ("dynamic_skip_lamda1", "released"):
+        stand_in_results.write(tmp_path, "numbers11", name, 0, dev_accuracy_sampled=0.5)
+    assert selection.candidates("numbers11", "dynamic_skip") == ["dynamic_skip_lamda1"]
+
+
+def test_a_line_of_the_page():
+    assert html_report._inline("*x* [why](../a.md#b), `c` 1 [2, 3]") == (
+        "<em>x</em> why, <code>c</code> 1 [2, 3]"
+    )
 
 
 def test_a_metric_that_is_newer_than_a_result(three_seeds):

@@ -19,6 +19,7 @@ def _released(**flags: Any) -> dict[str, Row]:
         "released": Row(
             "the released program as it is (its labels are noise)",
             {**released, "label_rule": "released"},
+            other_data=True,
         ),
     }
 
