@@ -156,6 +156,7 @@ class Subclass(keras.Model):
     ("make", "message"),
     [
         (Subclass, "functional model that is built, received Subclass"),
+        (lambda: "a", "functional model that is built, received str 'a'"),
         (lambda: keras.Sequential([L.Dense(2)]), "is built, received Sequential"),
         (lambda: of(common.DynamicSkipLSTM(4, greedy=False)), "with greedy=False: set greedy=True"),
         (stateful_window, "is given, returns or keeps its states"),
