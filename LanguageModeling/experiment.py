@@ -83,9 +83,8 @@ def evaluate(
         of_words = perplexity(trainer, tokens, *size, greedy=True, of="word_loss")
         if of_words > 1:  # else the text has no whole word
             found[f"{split}_word_perplexity"] = of_words
-    end = trainer.model.end
-    if config.model == "document" and (texts := documents.pairs(tokens, end)):
-        found[f"{split}_coherence"] = documents.coherence(trainer, texts, end)
+    if config.model == "document" and (texts := documents.pairs(tokens, trainer.model.end)):
+        found[f"{split}_coherence"] = documents.coherence(trainer, texts, trainer.model.end)
     if config.condition != "none":
         right = classifier.accuracies(trainer, tokens, config.condition)
         found |= {f"{split}_{name}": value for name, value in right.items()}
@@ -149,14 +148,12 @@ def load_data(config: LanguageConfig) -> reader.Corpus:
 def build(config: LanguageConfig) -> Experiment:
     """The data, model and schedule of a run."""
     corpus = load_data(config)
-    if config.model == "document":
-        for name, tokens in (("valid", corpus.valid), ("test", corpus.test)):
-            if not documents.pairs(tokens, corpus.vocabulary.ids[EOS]):
-                raise InputError(
-                    f"{corpus.name}, {name}: expected documents of several sentences, an empty line"
-                    " between them, found none; give such a text, or another --model"
-                )
     for name, tokens in (("valid", corpus.valid), ("test", corpus.test)):
+        if config.model == "document" and not documents.pairs(tokens, corpus.vocabulary.ids[EOS]):
+            raise InputError(
+                f"{corpus.name}, {name}: expected documents of several sentences, an empty line"
+                " between them, found none; give such a text, or another --model"
+            )
         if len(tokens) <= config.batch_size:
             raise InputError(
                 f"{corpus.name}, {name}: expected at least --batch_size + 1 ="

@@ -170,7 +170,7 @@ def continue_text(
     )
     total = len(ids) + n_words
     window = getattr(model.config, "history", "carried") == "window"
-    by_word = model.config.model == "mixed"  # its trace's steps are words
+    by_word = window and model.config.model == "mixed"  # its trace's steps are a window's words
     for position in range(total):
         begin, place = (0, position) if window else (position, 0)
         words = np.zeros(total if window else 1, np.int32)  # what is to come changes nothing

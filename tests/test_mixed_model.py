@@ -263,7 +263,7 @@ def test_connections_of_continued_text_are_those_of_its_words_in_a_window_too():
 
 
 def test_a_text_without_a_whole_word_has_no_perplexity_of_words(monkeypatch):
-    trainer = types.SimpleNamespace(model=types.SimpleNamespace(config=config(), end=0))
+    trainer = types.SimpleNamespace(model=types.SimpleNamespace(config=config()))
     for of_words in (1.0, 3.0):  # 1 is that of no word at all
         values = {"loss": 2.0, "word_loss": of_words}
         monkeypatch.setattr(
