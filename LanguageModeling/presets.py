@@ -120,6 +120,11 @@ class LanguageConfig(
         check(self)
 
     @classmethod
+    def choosers(cls) -> list[str]:
+        """As of `RunConfig`."""
+        return [*super().choosers(), "context", "decay_after"]
+
+    @classmethod
     def readers(cls) -> dict[str, dict[str, list[Any]]]:
         """As of `RunConfig`."""
         found = super().readers()

@@ -222,3 +222,14 @@ def test_a_text_without_documents_is_refused_before_training(tmp_path):
         (tmp_path / f"{split}.txt").write_text("a b\n\nb a\n\n" * 20)
     with pytest.raises(InputError, match="expected documents of several sentences"):
         experiment.build(config(f"--data_dir={tmp_path}", "--num_unroll_steps=2"))
+
+
+def test_the_help_of_a_context_shows_what_it_reads(capsys):
+    for context, shown in (("attention", True), ("sentence", False)):
+        with pytest.raises(SystemExit):
+            parse(
+                LanguageConfig,
+                PRESETS,
+                ["RL_train.py", "--preset=documents", f"--context={context}", "--help"],
+            )
+        assert ("--context_sentences" in capsys.readouterr().out) == shown
