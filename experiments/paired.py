@@ -65,7 +65,7 @@ def shown(key: str) -> tuple[list[str], list[read_results.Line]]:
     """A table's column titles and rows, without metrics that none of its results has.
 
     After the metrics, if any two rows have two seeds in common, the paired difference of the test
-    metric to that of the row in `base`.
+    metric to that of the row in `against`.
     """
     results, rows = read_results.all_results(key), read_results.lines(key)
     there = [any(name in result for result in results) for name, *_ in TABLES[key].metrics]
@@ -83,19 +83,22 @@ def shown(key: str) -> tuple[list[str], list[read_results.Line]]:
 
 
 def _differences(key: str) -> tuple[str, list[str]]:
-    """The title of a column, and for each row of `shown_rows` the difference to that in `base`.
+    """The title of a column, and for each row of `shown_rows` the difference to that in `against`.
 
     Nothing without a metric on the test set.
     """
     if not any(metric.startswith("test") for metric, *_ in TABLES[key].metrics):
         return "", []
     metric, title, decimals, _ = read_results.test_metric(key)
-    against = base(key, metric)
-    found = [difference(key, name, against, metric) for name in read_results.shown_rows(key)]
-    label = TABLES[key].rows[against].label if against else ""
-    return f"{title}: difference to {label} [95 %]", [
-        one.text(decimals) if one else "" for one in found
-    ]
+    rows, of_table = TABLES[key].rows, base(key, metric)
+    texts = []
+    for name in read_results.shown_rows(key):
+        found = difference(key, name, against(key, name, metric), metric)
+        text = found.text(decimals) if found else ""
+        own = rows[name].control
+        texts.append(f"{text} to {rows[own].label}" if text and own else text)
+    label = rows[of_table].label if of_table else ""
+    return f"{title}: difference to {label} [95 %]", texts
 
 
 def lstm(key: str, metric: str) -> str:
@@ -117,6 +120,11 @@ def base(key: str, metric: str) -> str:
     """
     found = (name for name in TABLES[key].rows if read_results.by_seed(key, name, metric))
     return lstm(key, metric) or next(found, "")
+
+
+def against(key: str, name: str, metric: str) -> str:
+    """The row that one of a table is compared with: its `control`, or else the table's `base`."""
+    return TABLES[key].rows[name].control or base(key, metric)
 
 
 def difference(key: str, name: str, other: str, metric: str) -> Difference | None:

@@ -78,6 +78,9 @@ class RunTableConfig:
     gpus: int = setting(0, "with --launcher ray: GPUs of a run", minimum=0)
 
 
+_OF_RUNS = ("rows", "scale", "shard", "jobs", "launcher")  # what the list of tables does not read
+
+
 def chosen(config: RunTableConfig) -> list[RunTableConfig]:
     """The config of each table that is asked for, at its scale.
 
@@ -153,12 +156,17 @@ def run_tables(config: RunTableConfig) -> None:
     for name in ("data_dir", "runs_dir"):
         if not getattr(config, name):
             raise InputError(f"--{name} expects a folder, got ''")
+    for name in ("cpus", "gpus"):
+        if config.launcher != "ray" and getattr(config, name) != getattr(RunTableConfig, name):
+            raise InputError(f"--{name} has no effect without --launcher ray: leave it out")
     asked = chosen(config)
     if not asked:
-        if config.rows:
-            raise InputError(
-                "--rows expects a table beside it: python experiments/run.py TABLE --rows ROW,ROW"
-            )
+        for name in _OF_RUNS:
+            if getattr(config, name) != getattr(RunTableConfig, name, []):
+                raise InputError(
+                    f"--{name} expects a table beside it: python experiments/run.py TABLE"
+                    f" --{name} ..."
+                )
         print(
             status.overview(
                 config.seeds, config.vectors, functools.partial(_run_dir, config.runs_dir)

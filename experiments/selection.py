@@ -22,13 +22,17 @@ def rows_of(key: str, cell: str) -> list[str]:
 
 
 def candidates(key: str, cell: str) -> list[str]:
-    """The rows of a cell, on the table's own data, that dev chooses among: with the most seeds.
+    """The rows of a cell that dev chooses among: with the most seeds.
 
-    No more count than the table asks for. A mean of fewer is the luckiest too easily, and that of
+    Not those of other data than the table's, nor of settings that need a control of their own. No
+    more count than the table asks for. A mean of fewer is the luckiest too easily, and that of
     one seed has no interval.
     """
-    same = [name for name in rows_of(key, cell) if not TABLES[key].rows[name].other_data]
-    found = {name: len(_on_dev(key, name)) for name in same}
+    found = {
+        name: len(_on_dev(key, name))
+        for name in rows_of(key, cell)
+        if not (TABLES[key].rows[name].other_data or TABLES[key].rows[name].control)
+    }
     most = min(TABLES[key].seeds, max(found.values(), default=0))
     return [name for name, n in found.items() if n >= most > 0]
 

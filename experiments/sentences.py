@@ -17,7 +17,7 @@ any of them has, the one with the best mean on dev."""
 
 def comparison(key: str) -> list[str]:
     """Sentences: a table's learned connections against its LSTM, then against its random skips
-    (the row of these that dev chose).
+    (the row of these that dev chose); those with a control of their own against that.
 
     Without learned connections, all rows; without an LSTM, against the first row; of a tuned table
     the row of each cell that dev chose. Empty for a table without results.
@@ -32,23 +32,34 @@ def comparison(key: str) -> list[str]:
     if TABLES[key].tuned:
         others = [name for name in others if selection.is_best_of_cell(key, name)]
     if not others:
-        return [f"{_name(key, base)} alone was run: there is nothing to compare it with."]
+        return [f"No other row has a result to compare {_name(key, base)} with."]
     cells = {name: read_results.cell_of(key, name) for name in others}
     learned = [name for name in others if cells[name] in ("attention", "dynamic_skip")]
     control = selection.best_on_dev(key, "random_skip")
-    # the intervals of the first stand in the table
-    said = [verdict(key, name, base, metric)._replace(amount="") for name in learned or others]
-    found = [f"Compared with {_name(key, base)} ({title}), {clauses(said, _SAYING)}."]
+    against = {name: paired.against(key, name, metric) for name in learned or others}
+    found = []
+    for one in dict.fromkeys([base, *against.values()]):
+        if not read_results.by_seed(key, one, metric):
+            continue  # a row's own control, which was not run
+        # the intervals stand in the table
+        said = [
+            verdict(key, name, one, metric)._replace(amount="")
+            for name, other in against.items()
+            if other == one
+        ]
+        if said:
+            found.append(f"Compared with {_name(key, one)} ({title}), {clauses(said, _SAYING)}.")
     if learned and control in others:
-        said = [verdict(key, name, control, metric) for name in learned]
+        same = [name for name in learned if against[name] == base]
+        said = [verdict(key, name, control, metric) for name in same]
         found.append(f"Compared with {_name(key, control)}, {clauses(said, _SAYING)}.")
     return found
 
 
 class Verdict(NamedTuple):
-    """A row against another: "better", "worse", "level" or "single" (pair), and the evidence.
+    """A row against another: "better", "worse", "level", "single" or "no" (pair), and the evidence.
 
-    `amount` is the difference with its interval, empty for a single pair; `pairs` says how many
+    `amount` is the difference with its interval, empty without two pairs; `pairs` says how many
     seeds both have, or the difference in a single one.
     """
 
@@ -63,7 +74,7 @@ def verdict(key: str, name: str, other: str, metric: str) -> Verdict:
     decimals = next(digits for one, _, digits, _ in TABLES[key].metrics if one == metric)
     found, label = paired.difference(key, name, other, metric), _name(key, name)
     if found is None:
-        return Verdict(label, "single", "", "no seed in common")
+        return Verdict(label, "no", "", "")
     way = "better" if (found.mean < 0) == read_results.lower_is_better(metric) else "worse"
     if found.pairs == 1:
         return Verdict(label, "single", "", f"{found.mean:+z.{decimals}f}")
@@ -95,7 +106,8 @@ _SAYING = {
     "better": "{0} {1} better",
     "worse": "{0} {1} worse",
     "level": "{0} cannot be told apart from it",
-    "single": "with fewer than two seeds in common nothing can be told apart: {0}",
+    "single": "with one seed in common nothing can be told apart: {0}",
+    "no": "no seed in common: {0}",
 }
 
 
@@ -105,6 +117,7 @@ IN_TABLES = {
     "worse": "worse in {0}",
     "level": "not told apart in {0}",
     "single": "one seed in {0}",
+    "no": "no seed in common in {0}",
 }
 
 

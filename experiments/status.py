@@ -24,7 +24,9 @@ def overview(
         folder: (table, row, seed) -> the folder of that run, of the row that it belongs to.
     """
     kind = hardware()
-    left: dict[pathlib.Path, float] = {}  # by run: one that two tables have is to be made once
+    # by run, since one that two tables have is made once
+    left: dict[pathlib.Path, float] = {}
+    state_of: dict[pathlib.Path, str] = {}
     lines = [["table", *STATES, "hours left"]]
     for name in TABLES:
         runs = [
@@ -33,21 +35,21 @@ def overview(
             for seed in range(seeds or selection.seeds_of(name, row))
         ]
         states = [state(name, row, seed, vectors, folder(name, row, seed)) for row, seed in runs]
+        paths = [read_results.result_path(name, *run) for run in runs]
         own = {
-            read_results.result_path(name, row, seed): hours_left(
-                name, row, folder(name, row, seed), kind
-            )
-            for (row, seed), found in zip(runs, states, strict=True)
+            path: hours_left(name, row, folder(name, row, seed), kind)
+            for path, (row, seed), found in zip(paths, runs, states, strict=True)
             if found != "done"
         }
         left |= own
+        state_of |= zip(paths, states, strict=True)
         lines.append(
             [name, *(str(states.count(one)) for one in STATES), _HOURS.format(sum(own.values()))]
         )
     lines.append(
         [
             "all",
-            *(str(sum(int(line[i]) for line in lines[1:])) for i in range(1, 5)),
+            *(str([*state_of.values()].count(one)) for one in STATES),
             _HOURS.format(sum(left.values())),
         ]
     )

@@ -5,7 +5,7 @@ The best row is the one with the best mean on dev, never on test, of the `select
 
 from collections.abc import Callable, Collection
 
-from experiments import paired, read_results, selection, sentences
+from experiments import paired, read_results, selection, sentences, tables
 from experiments.tables import TABLES, TRIAL
 
 TITLE = "Do learned connections help?"
@@ -72,6 +72,18 @@ def text() -> list[str]:
         f"It is better than LSTM and random skips in {_tables(two)}, than all three in"
         f" {_tables(three)}."
     )
+    once: dict[tuple, list[str]] = {}
+    for key in TRIAL:
+        metric, *_ = read_results.test_metric(key)
+        best, lstm = selection.best_on_dev(key, "dynamic_skip"), paired.lstm(key, metric)
+        if best and lstm:
+            runs = (tables.source(key, best), tables.source(key, lstm))
+            once.setdefault(runs, []).append(f"`{key}`")
+    said += [
+        f"{_tables(names)} have the same runs of both: one result, not {len(names)}."
+        for names in once.values()
+        if len(names) > 1
+    ]
     empty = {f"`{key}`" for key in TRIAL if not read_results.all_results(key)}
     said.append(
         "In `ner_tuned_small`, `imdb_small`, `imdb_tuned_small`, `imdb_last_small` and, of"

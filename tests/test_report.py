@@ -203,7 +203,7 @@ def test_what_a_table_shows(three_seeds):
             stand_in_results.write(*path, **accuracies, records=[{"epoch": 1}])
 
     # the table `cells` has random skips, and lstm's runs are those of numbers11
-    alone = "*lstm* alone was run: there is nothing to compare it with."
+    alone = "No other row has a result to compare *lstm* with."
     assert sentences.comparison("cells") == [alone] and sentences.comparison("lm") == []
     assert "difference" not in report.markdown("cells")
     write("straight_through", 0.91, 0.93)
@@ -231,10 +231,9 @@ def test_what_a_table_shows(three_seeds):
         three_seeds.parent, "cells", "straight_through", 2, test_accuracy_sampled=0.5
     )
     assert sentences.comparison("cells") == [
-        "Compared with *lstm* (test, sampled), with fewer than two seeds in common nothing can be"
-        f" told apart: *{straight}* (-47.00).",
-        "Compared with *random_skip, lamda 1*, with fewer than two seeds in common nothing can be"
-        f" told apart: *{straight}* (no seed in common).",
+        "Compared with *lstm* (test, sampled), with one seed in common nothing can be told apart:"
+        f" *{straight}* (-47.00).",
+        f"Compared with *random_skip, lamda 1*, no seed in common: *{straight}*.",
     ]
 
 
@@ -459,6 +458,50 @@ def test_a_row_of_other_data_is_compared_with_none(tmp_path, monkeypatch):
     for name in ("dynamic_skip_lamda1", "released"):
         stand_in_results.write(tmp_path, "numbers11", name, 0, dev_accuracy_sampled=0.5)
     assert selection.candidates("numbers11", "dynamic_skip") == ["dynamic_skip_lamda1"]
+
+
+def test_a_row_with_a_control_of_its_own_is_compared_with_that_alone(tmp_path, monkeypatch):
+    """Settings that the table's LSTM does not have would look like what skips gain.
+
+    By hand: 58, 60 of the modern rows less 61, 61; the control less the LSTM: 61, 61 less 80, 84.
+    """
+    monkeypatch.setattr(read_results, "RESULTS", tmp_path)
+    rows = {
+        "lstm": (80.0, 84.0),
+        "random_skip": (79.0, 79.0),
+        "dynamic_skip": (81.0, 83.0),
+        "dynamic_skip_modern": (58.0, 60.0),
+    }
+
+    def write(name, values):
+        for seed, value in enumerate(values):
+            found = {"test_perplexity": value, "valid_perplexity": value, "records": [{"epoch": 1}]}
+            stand_in_results.write(tmp_path, "lm", name, seed, **found)
+
+    for name, values in rows.items():
+        write(name, values)
+    label = "dynamic skips, K = 5, preset modern"
+    assert label not in " ".join(sentences.comparison("lm"))  # nothing to compare it with yet
+    assert row_of("lm", "dynamic_skip_modern")[3] == ""
+    write("lstm_modern", (61.0, 61.0))
+    assert row_of("lm", "lstm_modern")[3] == "-21.0 [-46.4, +4.4]"
+    assert row_of("lm", "dynamic_skip_modern")[3] == "-2.0 [-14.7, +10.7] to LSTM, preset modern"
+    said = sentences.comparison("lm")
+    assert said[1].startswith(f"Compared with *LSTM, preset modern* (test, sampled), *{label}* (2")
+    assert label not in said[0] + said[2] and len(said) == 3
+    assert selection.best_on_dev("lm", "dynamic_skip") == "dynamic_skip"
+    assert "of 2 rows" not in trial.rows()[-3][4]
+
+
+def test_a_control_is_a_row_of_its_table_with_other_flags_for_the_cell_alone():
+    cells = {"cell", "rl_weight", "entropy_weight", "previous_bias", "topics"}
+    found = [(key, name) for key, name in ROWS if TABLES[key].rows[name].control]
+    assert ("lm_small_systems", "dynamic_skip_awd") in found
+    for key, name in found:
+        rows = TABLES[key].rows
+        ours, theirs = rows[name].flags, rows[rows[name].control].flags
+        differing = {one for one, _ in ours.items() ^ theirs.items()}
+        assert differing and differing <= cells, (key, name)
 
 
 def test_a_line_of_the_page():

@@ -287,7 +287,7 @@ def test_every_table_is_listed(own_tables, capsys, monkeypatch, file, lock):
         "0",
         "2.0",
     ]
-    assert lines["all"] == ["1", "1", "2", "0", "3.5"]  # recall's run is one of numbers11
+    assert lines["all"] == ["1", "1", "1", "0", "3.5"]  # recall's run is one of numbers11
     other.stdin.close()
     other.wait()
     metrics.write_text('{"seconds"\n{"seconds": 800.0}\n')
@@ -301,8 +301,11 @@ def test_every_table_is_listed(own_tables, capsys, monkeypatch, file, lock):
     experiments.run_tables(listed)
     lines = {line.split()[0]: line.split()[1:] for line in capsys.readouterr().out.splitlines()}
     assert lines["numbers11"] == ["1", "0", "1", "1", "0.2"]
-    with pytest.raises(InputError, match="--rows expects a table beside it"):
-        experiments.run_tables(dataclasses.replace(listed, rows=["a"]))
+    for flags in ({"rows": ["a"]}, {"scale": "small"}, {"shard": "0/2"}, {"jobs": 2}):
+        with pytest.raises(InputError, match=f"--{[*flags][0]} expects a table beside it"):
+            experiments.run_tables(dataclasses.replace(listed, **flags))
+    with pytest.raises(InputError, match="--cpus has no effect without --launcher ray"):
+        experiments.run_tables(dataclasses.replace(listed, table="numbers11", cpus=4))
 
 
 def test_hours_prefer_runs_with_as_many_cores(own_tables, monkeypatch):

@@ -105,6 +105,7 @@ GENERATION = {
             "mixed_dynamic_skip": Row(
                 "LSTM, given dynamic skips of 200 units over words",
                 {**_MIXED, "cell": "dynamic_skip", "rl_weight": 0.01, "entropy_weight": 0.01},
+                control="mixed",
             ),
         },
         {"preset": "suffix"},

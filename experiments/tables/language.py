@@ -104,7 +104,9 @@ _SYSTEMS = {
         perplexity(61.2, 58.8),
         "Merity et al. 2018, their program",
     ),
-    "dynamic_skip_modern": Row("dynamic skips, K = 5, preset modern", _MODERN),
+    "dynamic_skip_modern": Row(
+        "dynamic skips, K = 5, preset modern", _MODERN, control="lstm_modern"
+    ),
 }
 
 
@@ -117,7 +119,7 @@ def _small_systems() -> dict[str, Row]:
         "lstm": Row(LSTM, {"cell": "lstm"}, of="lm_small/lstm"),
         "dynamic_skip": Row("dynamic skips, K = 5, lamda 1", {}, of="lm_small/dynamic_skip"),
         "rnn": Row("RNN, one layer", _RNN),
-        "rnn_topics": Row("RNN, one layer, 40 topics", {**_RNN, "topics": 40}),
+        "rnn_topics": Row("RNN, one layer, 40 topics", {**_RNN, "topics": 40}, control="rnn"),
         "deep_rnn": Row("deep RNN, DOT(S), one layer", _DEEP),
     }
     for name, label, flags in (
@@ -129,7 +131,9 @@ def _small_systems() -> dict[str, Row]:
     ):
         rows[f"lstm_{name}"] = Row(f"{LSTM}, {label}", {"cell": "lstm", **flags})
         if flags is not gates:
-            rows[f"dynamic_skip_{name}"] = Row(f"dynamic skips, K = 5, lamda 1, {label}", flags)
+            rows[f"dynamic_skip_{name}"] = Row(
+                f"dynamic skips, K = 5, lamda 1, {label}", flags, control=f"lstm_{name}"
+            )
     return rows
 
 

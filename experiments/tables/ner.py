@@ -85,6 +85,7 @@ _HUANG_ROWS = {
     "dynamic_skip": Row(
         "BiLSTM-CRF with dynamic skips, K = 5, lamda 1",
         {"cell": "dynamic_skip", "previous_bias": 2.0},
+        control="bilstm_crf",
     ),
 }
 

@@ -13,7 +13,9 @@ class Row:
     The numbers are the paper's own, or those of `source`. `of` names the row ("table/row") whose
     runs this row uses, if another table has the same ones. A row that is `quoted` is only shown for
     comparison and cannot be run: others' numbers, or results of something that is no longer here.
-    One with `other_data` than the rest of its table is compared with none of them.
+    One with `other_data` than the rest of its table is compared with none of them; one with a
+    `control`, a row of the same table, with that one alone: both have settings that the other rows
+    do not have, so that dev does not choose it for the table's agent either.
     """
 
     label: str
@@ -23,6 +25,7 @@ class Row:
     of: str = ""
     quoted: bool = False
     other_data: bool = False
+    control: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
