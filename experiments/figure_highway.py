@@ -190,9 +190,9 @@ def draw(config: HighwayConfig) -> list[pathlib.Path]:
     caption = (
         f"Networks on {config.n_train:,} generated digits of {_SIZE} x {_SIZE} dots, the best of"
         f" {len(config.rates)} learning rates each; layers are {_PLAIN} units wide in plain"
-        f" networks and {_HIGHWAY} in highway networks, for as many weights. From the second"
-        f" picture on: the {depth} layers with a gate for each unit, of which the first is plain."
-        " Dotted: with all layers."
+        f" networks and {_HIGHWAY} in highway networks, for as many weights (half as many with one"
+        f" gate a layer). From the second picture on: the {depth} layers with a gate for each unit,"
+        " of which the first is plain. Dotted: with all layers."
     )
     paths = figure_files.write(
         figure, config.out, "Deep plain and highway networks", caption, columns, tested=errors

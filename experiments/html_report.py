@@ -16,6 +16,7 @@ from experiments import (
     selection,
     sentences,
     summary,
+    tables,
     trial,
 )
 from experiments.tables import TABLES, Table
@@ -214,7 +215,11 @@ def _commands(key: str, table: Table) -> str:
     lines = []
     for name in selection.rows_not_run(key):
         command = row_flags.command(
-            table, table.rows[name], 0, f"runs/experiments/{key}/{name}-seed0", "data"
+            table,
+            table.rows[name],
+            0,
+            f"runs/experiments/{'/'.join(tables.source(key, name))}-seed0",
+            "data",
         )
         lines.append(f"<code>{html.escape(shlex.join(['python', *command]))}</code>")
     if not lines:

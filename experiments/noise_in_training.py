@@ -30,11 +30,24 @@ def variants(n_samples: int) -> dict[str, dict[str, Any]]:
     }
 
 
+def objective(config: Any) -> dict[str, Any]:
+    """The flags of the objective that all estimators are measured with."""
+    flags = {"entropy_weight": 0.0, "reward": "log_likelihood", "discount": 1.0}
+    flags |= {"credit": "to_go", "baseline": "leave_one_out", "entropy": "analytic"}
+    flags |= {"rl_weight": float(config.num_unroll_steps), "train_samples": 1}
+    regularisation = (
+        *("dropout", "word_dropout", "state_dropout", "weight_dropout"),
+        *("activation_l2", "slowness_l2"),
+    )
+    flags |= {name: 0.0 for name in regularisation if getattr(config, name) is not None}
+    return flags if config.zoneout is None else flags | {"zoneout": [0.0, 0.0]}
+
+
 def measure(run_dir: str, n_draws: int, n_samples: int) -> tuple[Any, dict[str, Noise]]:
     """The run's flags, and the noise of each estimator at the weights of its best epoch.
 
     All estimate the gradient of one objective, the loss of a batch summed over its steps: the
-    reward has its full weight, and entropy and dropout have none. Estimators take turns, so that
+    reward has its full weight, entropy and regularisation have none. Estimators take turns, so that
     all have the same share of a busy machine.
 
     Raises:
@@ -57,16 +70,14 @@ def measure(run_dir: str, n_draws: int, n_samples: int) -> tuple[Any, dict[str, 
     unknown = {"--output suffix": config.output, "--model mixed": config.model}
     for name in [name for name, value in unknown.items() if name.endswith(f" {value}")]:
         raise InputError(f"{run_dir}: expected a run without {name}; name another")
-    plain = {"dropout": 0.0, "entropy_weight": 0.0, "reward": "log_likelihood", "discount": 1.0}
-    plain |= {"credit": "to_go", "baseline": "leave_one_out", "entropy": "analytic"}
-    plain |= {"rl_weight": float(config.num_unroll_steps), "train_samples": 1}
     corpus = experiment.load_data(config)
     size = config.batch_size, config.num_unroll_steps
     words, targets = reviews.with_classes(reader.streams, corpus.train, *size)
     before, draws = tf.constant(words[0]), {}
     batch = {"words": tf.constant(words[1]), "targets": tf.constant(targets[1])}
     for name, flags in variants(n_samples).items():
-        model = experiment.make_model(dataclasses.replace(config, **plain | flags), vocabulary)
+        flags = objective(config) | flags
+        model = experiment.make_model(dataclasses.replace(config, **flags), vocabulary)
         model.set_weights(trainer.model.get_weights())
         n = model.config.n_train_samples
         state = model.initial_state(config.batch_size * n)

@@ -50,7 +50,7 @@ def _chosen_of(key: str) -> str:
     n = len(selection.candidates(key, "dynamic_skip"))
     if TABLES[key].tuned:
         tried = len(selection.rows_of(key, "dynamic_skip"))
-        return f" (of {tried} settings{f', {n} of them with all seeds' if n > 1 else ''})"
+        return f" (of {tried} settings{f', {n} of them with as many seeds' if n > 1 else ''})"
     return f" (of {n} rows)" if n > 1 else ""
 
 

@@ -1,6 +1,7 @@
 """Bias and noise of the estimators: draws agree with the exact gradient."""
 
 import csv
+import dataclasses
 import json
 
 import numpy as np
@@ -9,6 +10,7 @@ from helpers.marks import LONG
 
 from experiments import figure_noise, noise_in_training
 from experiments.figure_noise import NoiseConfig
+from LanguageModeling.presets import LanguageConfig
 from tests.helpers import tiny_runs
 
 
@@ -58,6 +60,17 @@ def test_mean_noise_and_time_of_draws():
     found = noise_in_training.noise_of(draws, [0.1, 0.3, 0.2] * 3)
     assert found == pytest.approx((5, 3, 0.2), rel=0.03)
     assert noise_in_training.noise_of([[1.0], [-1.0]], [1])[:2] == pytest.approx((0, 2**0.5))
+
+
+@pytest.mark.parametrize("regularisation", ["dropout", "variational", "awd"])
+def test_nothing_is_dropped_or_penalised_in_what_is_measured(regularisation):
+    """Masks are noise, but none of the estimators', and penalties belong to no reward."""
+    config = LanguageConfig(regularisation=regularisation, zoneout=[0.5, 0.05], dropout=0.3)
+    found = dataclasses.replace(config, **noise_in_training.objective(config))
+    model = {"dropout", "word_dropout", "state_dropout", "weight_dropout", "zoneout"}
+    rates = [getattr(found, name) for name in (*model, "activation_l2", "slowness_l2")]
+    assert not any(np.any(rate) for rate in rates if rate is not None)
+    assert found.regularisation == regularisation and found.rl_weight == found.num_unroll_steps
 
 
 @LONG

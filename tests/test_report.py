@@ -370,7 +370,7 @@ def test_a_tuned_table_asks_for_seeds_of_what_leads_at_seed_0(tmp_path, monkeypa
         write(chosen[3].replace("_0.5", "_0.2"), seed, 0.3, 0.8)
     assert selection.best_on_dev(key, "lstm") == other and asked() == []
     (row,) = [row for row in trial.rows() if row[-1] == f"`{key}`"]
-    assert row[4].endswith("dropout 0.5 (of 4 settings, 2 of them with all seeds)")
+    assert row[4].endswith("dropout 0.5 (of 4 settings, 2 of them with as many seeds)")
 
 
 def test_another_k_or_lamda_is_named(tmp_path, monkeypatch):
