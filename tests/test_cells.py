@@ -215,6 +215,39 @@ def test_no_two_matrices_start_with_the_same_numbers(case):
         assert abs(np.corrcoef(x[:n], y[:n])[0, 1]) < 0.99, (a, b)
 
 
+class Fill(keras.initializers.Initializer):
+    """As a user writes it: without `get_config`, so that no copy of it can be made."""
+
+    def __init__(self, value):
+        self.value = value
+
+    def __call__(self, shape, dtype=None):
+        return tf.fill(shape, tf.cast(self.value, dtype))
+
+
+@pytest.mark.parametrize("case", [*KINDS, ("dynamic_skip", {}), ("lstm", {})], ids=name_of)
+def test_an_initializer_of_the_users_own_is_used_as_it_is(case):
+    layer = make_layer(
+        RunConfig(cell=case[0], rnn_size=4, agent_units=5, **case[1]),
+        4,
+        kernel_initializer=Fill(0.25),
+    )
+    layer.build((B, T, 6))
+    assert any(np.all(np.equal(v, 0.25)) for v in layer.weights)
+
+
+@pytest.mark.parametrize("case", [*KINDS, ("dynamic_skip", {}), ("lstm", {})], ids=name_of)
+def test_whole_numbers_are_inputs_too(case):
+    """As of Keras' LSTM: in a layer over sequences, and in the cell, step by step."""
+    config = RunConfig(cell=case[0], rnn_size=4, agent_units=5, **case[1])
+    x = np.random.default_rng(0).integers(0, 3, (B, T, 6))
+    layer = make_layer(config, 4)
+    wanted = run_layer(layer, tf.constant(x, tf.float32), greedy=True)[0]
+    np.testing.assert_array_equal(run_layer(layer, tf.constant(x), greedy=True)[0], wanted)
+    steps = keras.layers.RNN(layer.cell, return_sequences=True)
+    np.testing.assert_allclose(steps(tf.constant(x)), wanted, atol=1e-6)
+
+
 # -------------------------------------------------------------------- where they are plain networks
 
 LSTM = keras.layers.LSTM

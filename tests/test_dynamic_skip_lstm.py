@@ -523,6 +523,22 @@ def test_inputs_are_dropped_once_for_all_steps_and_not_for_the_agent():
     )
 
 
+@pytest.mark.parametrize("dtype", ["int32", "bool"])
+def test_dropout_scales_whole_numbers_too(dtype):
+    """1 / (1 - .4) is no whole number: what remains would be too small by .4 of it."""
+    layer = DynamicSkipLSTM(H, n_actions=3, dropout=0.4, return_sequences=True)
+    x, seed = tf.cast(normal((B, T, 8), 1) > 0, dtype), tf.constant([3, 4])
+    wanted = layer(tf.cast(x, tf.float32), training=True, seed=seed)
+    np.testing.assert_array_equal(layer(x, training=True, seed=seed), wanted)
+    cell = layer.cell
+    kept, _ = cell.drop(tf.cast(x[:, 0], tf.float32), True, seed)
+    states = cell.get_initial_state(B)
+    cell.new_seed = lambda: seed
+    outputs = [cell(a, states, training=True)[0] for a in (x[:, 0], tf.cast(x[:, 0], tf.float32))]
+    np.testing.assert_array_equal(*outputs)
+    assert set(np.unique(kept)) == {0.0, np.float32(1 / 0.6)}
+
+
 def test_recurrent_dropout_draws_a_mask_each_step_and_only_in_training():
     layer = DynamicSkipLSTM(
         64, n_actions=1, recurrent_dropout=0.25, jit_compile=False, return_sequences=True

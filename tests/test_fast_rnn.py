@@ -124,6 +124,21 @@ def test_it_is_keras_own(name):
     close(run(layer, x, states, mask=MASK), found(reference, x, states, mask=MASK))
 
 
+@pytest.mark.parametrize("name", ["skip_lstm", "time_delay", "highway_lstm", "gru"])
+def test_where_functions_run_eagerly_to_be_debugged(name, functions_run_eagerly):
+    """The same gradients, and those of forward mode, in which no tape records."""
+    layer, reference = pair(name)
+    x, *states = given(name, layer)
+    close(found(layer, x, states), found(reference, x, states))
+    jvps = []
+    for one in (layer, reference):
+        with tf.autodiff.ForwardAccumulator(x, tf.cos(x)) as accumulator:
+            gradient = found(one, x, states)[1]["x"]
+        jvps.append(accumulator.jvp(gradient))
+    close(*jvps, tolerance=2e-5)
+    assert tf.config.functions_run_eagerly()
+
+
 @pytest.mark.parametrize("name, n_steps", [("time_delay", 1), ("time_delay", 2), ("skip_rnn", 1)])
 def test_fewer_steps_than_the_delay(name, n_steps):
     """Some states before the sequence then reach nothing, and are among those behind it."""

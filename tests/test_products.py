@@ -44,13 +44,15 @@ def test_blocks_side_by_side():
     np.testing.assert_allclose(weight_gradient(x, d, w), wanted)
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", [*MODES, "functions_run_eagerly"])
 @pytest.mark.parametrize("transpose_b", [False, True])
-def test_narrow_products_have_wide_sums(mode, transpose_b):
+def test_narrow_products_have_wide_sums(mode, transpose_b, request):
     """Of the numbers rounded to 16 bits the product is exact: it is not rounded again.
 
     Gradients are of 16 bits, as their weights are.
     """
+    if mode not in MODES:
+        request.getfixturevalue(mode)
     random = np.random.default_rng(0)
     x, w, d = (
         tf.cast(random.normal(size=s), tf.bfloat16)
@@ -67,7 +69,7 @@ def test_narrow_products_have_wide_sums(mode, transpose_b):
             loss = tf.reduce_sum(y * tf.cast(d, y.dtype))
         return y, *tape.gradient(loss, [x, w])
 
-    y, d_x, d_w = MODES[mode](run)(x, w)
+    y, d_x, d_w = MODES.get(mode, tf.function)(run)(x, w)
     assert y.dtype == tf.float32 and {d_x.dtype, d_w.dtype} == {tf.bfloat16}
     np.testing.assert_allclose(y, exact_x @ exact_w, atol=1e-5)
     np.testing.assert_allclose(tf.cast(d_x, tf.float64), exact_d @ exact_w.T, rtol=0.01, atol=1e-2)

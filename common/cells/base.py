@@ -1,7 +1,7 @@
 """What the comparators' cells share: initialisers, zero states, configuration, and a clock."""
 
 from collections.abc import Callable
-from typing import Unpack
+from typing import Any, Unpack
 
 import keras
 import tensorflow as tf
@@ -48,6 +48,10 @@ class RecurrentCell(Settings, keras.layers.Layer):
         self.output_size = self.units
         self.settle()
 
+    def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        """As of any layer; inputs may be whole numbers or bools."""
+        return super().__call__(as_floats(inputs, self.compute_dtype), *args, **kwargs)
+
     def add_kernel(self, name: str, n_inputs: int, n_blocks: int = 1) -> keras.Variable:
         """A weight [n_inputs, n_blocks * H] on inputs."""
         return self.add_weight(
@@ -90,6 +94,12 @@ class RecurrentCell(Settings, keras.layers.Layer):
         return {**super().get_config(), **self.taken()}
 
 
+def as_floats(a: Any, dtype: str) -> Any:
+    """A tensor as it is, whole numbers and bools in this dtype, in which they can be scaled."""
+    given = getattr(a, "dtype", None)
+    return a if given is None or keras.backend.is_float_dtype(given) else keras.ops.cast(a, dtype)
+
+
 def biased(z: tf.Tensor, bias: tf.Tensor | None) -> tf.Tensor:
     """z + b, or z where there is no bias."""
     return z if bias is None else z + bias
@@ -112,13 +122,11 @@ def tick(clock: tf.Tensor, periods: tuple[int, ...]) -> tf.Tensor:
 def fresh(initializer: Callable) -> Callable:
     """The initializer with a seed of its own unless it was given one.
 
-    Keras' initializers repeat their numbers for each weight.
+    Keras' initializers repeat their numbers for each weight. One of a user's class stays as it is.
     """
-    return (
-        initializer.clone()
-        if isinstance(initializer, keras.initializers.Initializer)
-        else initializer
-    )
+    whole = type(initializer).__module__.startswith("keras.")  # others' may lack a whole config
+    own = isinstance(initializer, keras.initializers.Initializer) and whole
+    return initializer.clone() if own else initializer
 
 
 def with_block(initializer: Callable, units: int, block: int, value: float) -> Callable:

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from ..cells.agent_warnings import IN_A_MODEL, warn_unless
 from ..cells.arguments import Regularizer
+from ..cells.base import as_floats
 from ..cells.checks import flag, flag_or_none
 from ..cells.k_state import KStateCell
 from ..cells.keras_arguments import OF_ANY_LAYER, use_cudnn
@@ -181,12 +182,12 @@ class KStateLSTM(CellSettings, SequenceOutputs):
                 draw.
         """
         cell, mask = self.cell, call_shapes.mask_of_steps(mask, sequences)
+        sequences = as_floats(sequences, self.compute_dtype)
         given = {"mask": mask, "distances": distances, "seed": seed}
         call_shapes.check(self, **call_shapes.of_call(sequences, initial_state, **given))
-        if initial_state is None and self.stateful:
-            initial_state = self.states
-        elif initial_state is None:
-            initial_state = self.get_initial_state(tf.shape(sequences)[0])
+        if initial_state is None:
+            batch = tf.shape(sequences)[0]
+            initial_state = self.states if self.stateful else self.get_initial_state(batch)
         if seed is None and cell.draws(training, greedy, distances is not None):
             seed = self.new_seed()
         self.hold(), cell.hold()
@@ -201,8 +202,7 @@ class KStateLSTM(CellSettings, SequenceOutputs):
             sequences = order.compact(order.clear(sequences))
             distances = None if distances is None else order.compact(distances)
         x = tf.transpose(sequences, [1, 0, 2])  # [T, B, D]
-        if distances is not None:
-            distances = tf.transpose(distances)
+        distances = None if distances is None else tf.transpose(distances)
 
         past = self._read_states(initial_state)
         states, entries = self._recur(x, past, distances, greedy, training, seed)

@@ -22,7 +22,7 @@ import tensorflow as tf
 
 from .loops import buffer, empty, loop, written
 from .products import as_rows, product, through, weight_gradient
-from .second_order import second_order
+from .second_order import second_order, vjp
 from .sequence_gradient import Tensors, TwoLoops, differentiable
 
 
@@ -118,13 +118,16 @@ class HoistedRecurrence(TwoLoops):
             t = n_steps - 1 - i  # the loop counts up, so that XLA knows its trip count
             seen = self._seen(kept, lambda a, slot: a[slot + t])
             at = seen, [a[t] for a in kept.z], [a[t] for a in others], list(vectors)
-            at = states, z, other, vector = tf.nest.map_structure(tf.identity, at)
-            products = [_known(a, back) for a, back in zip(z, transposed, strict=True)]
-            new = list(self.step(states, products, other, vector))
+
+            def new(*tensors: tf.Tensor):
+                states, z, other, vector = tf.nest.pack_sequence_as(at, tensors)
+                products = [_known(a, back) for a, back in zip(z, transposed, strict=True)]
+                return list(self.step(states, products, other, vector))
+
             d_new = [a + d[delay + t] for a, d in zip(adjoint, d_states, strict=True)]
             for a in sent:
                 d_new[0] += a.gather([delay + t])[0]
-            found = tf.gradients(new, tf.nest.flatten(at), d_new, unconnected_gradients="zero")
+            _, found = vjp(new, tf.nest.flatten(at), d_new)
             d_seen, d_z, d_other, d_vector = tf.nest.pack_sequence_as(at, found)
             d_vectors = [a + b for a, b in zip(d_vectors, d_vector, strict=True)]
             adjoint = [tf.ensure_shape(d, a.shape) for d, a in zip(d_seen, adjoint, strict=False)]

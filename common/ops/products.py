@@ -98,5 +98,9 @@ def _narrow(a: tf.Tensor, b: tf.Tensor, transpose_b: bool) -> tf.Tensor:
 
 @tf.function(jit_compile=True, autograph=False)
 def _with_wide_sums(a: tf.Tensor, b: tf.Tensor, transpose_b: bool) -> tf.Tensor:
-    # By XLA, also where the caller is eager or a plain graph: those have no such product.
+    # By XLA, also where the caller is eager or a plain graph: those have no such product. Where
+    # functions run eagerly, to be debugged, of wide factors: the same sums.
+    if tf.config.functions_run_eagerly():
+        a, b = tf.cast(a, tf.float32), tf.cast(b, tf.float32)
+        return tf.matmul(a, b, transpose_b=transpose_b)
     return tf.matmul(a, b, transpose_b=transpose_b, output_type=tf.float32)

@@ -41,19 +41,35 @@ def second_order(
 
     def run():
         def tangents(*tensors: tf.Tensor):
-            return _tangents(
-                vjp, n_actions, step, given, split(refilled(inputs, tensors)), split(w)
-            )
+            return _tangents(n_actions, step, given, split(refilled(inputs, tensors)), split(w))
 
         along, gradients = vjp(tangents, present(inputs), d_outputs)
         return [*gradients, *along]
 
-    vjp = _taped if tf.executing_eagerly() and _tapes_record() else _symbolic
-    return run() if vjp is _taped else tf.function(run, autograph=False)()
+    return run() if tf.executing_eagerly() and _tapes_record() else _in_graph(run)
+
+
+def vjp(function: Callable, at: Tensors, upstream: Tensors) -> tuple[Tensors, Tensors]:
+    """function(*at) and J^T upstream, in a graph or eagerly."""
+    if not tf.executing_eagerly():
+        return _symbolic(function, at, upstream)
+    if _tapes_record():
+        return _taped(function, at, upstream)
+    return _in_graph(lambda: _symbolic(function, at, upstream))
+
+
+def _in_graph(run: Callable) -> Tensors:
+    """run() in a graph, also where `tf.config.run_functions_eagerly(True)` would make it eager."""
+    eagerly = tf.config.functions_run_eagerly()
+    tf.config.run_functions_eagerly(False)
+    try:
+        return tf.function(run, autograph=False)()
+    finally:
+        tf.config.run_functions_eagerly(eagerly)
 
 
 def _tangents(
-    vjp: Callable, n_actions: int, step: Callable, given: tuple, at: tuple, along: tuple
+    n_actions: int, step: Callable, given: tuple, at: tuple, along: tuple
 ) -> list[tf.Tensor]:
     """J(at) along: h and c [K + T, B, H]."""
     (past, of_steps, of_all), (d_past, d_of_steps, d_of_all) = at, along
@@ -72,7 +88,7 @@ def _tangents(
         def new(*tensors: tf.Tensor):
             return list(step(*refilled(inputs, tensors), own_given))
 
-        state, d_state = _jvp(vjp, new, present(inputs), present((d_window, d_own, d_of_all)))
+        state, d_state = _jvp(new, present(inputs), present((d_window, d_own, d_of_all)))
         written = [a.write(t, b) for a, b in zip(written, d_state, strict=True)]
         return t + 1, [*window[1:], tuple(state)], [*d_window[1:], tuple(d_state)], written
 
@@ -88,7 +104,7 @@ def _tangents(
     return [tf.concat([a, b.stack()], 0) for a, b in zip(d_past, written, strict=True)]
 
 
-def _jvp(vjp: Callable, function: Callable, at: Tensors, along: Tensors) -> tuple[Tensors, Tensors]:
+def _jvp(function: Callable, at: Tensors, along: Tensors) -> tuple[Tensors, Tensors]:
     """function(*at) and J along: the gradient of J^T v, of whatever v."""
     at = [tf.identity(a) for a in at]  # in the graph of the loop's body
     outputs = function(*at)
