@@ -22,7 +22,7 @@ from LanguageModeling.vae.presets import is_vae  # noqa: E402
 class EvaluateConfig(Evaluation):
     """Perplexity of a language model or bound of a VAE, distances most probable and sampled."""
 
-    split: str = setting("test", "split of the data", choices=reader.SPLITS)
+    split: str | None = setting(None, "split of the data (none: test)", choices=reader.SPLITS)
     data_dir: str = setting(
         "", "folder with the data (empty: the one that the run was trained with)", path=True
     )
@@ -48,8 +48,11 @@ def evaluate(config: EvaluateConfig) -> dict[str, float]:
     from LanguageModeling import experiment
     from LanguageModeling.vae import experiment as vae_experiment
 
-    if config.text and config.data_dir:
-        raise InputError("--text is read in place of a split of --data_dir: leave one of them out")
+    for other in ("data_dir", "split"):
+        if config.text and getattr(config, other):
+            raise InputError(
+                f"--text is read in place of a split, so not with --{other}: leave one of them out"
+            )
     vae = is_vae(config.run_dir)
     if vae and config.streams:
         raise InputError("--streams belongs to a language model, this run is a VAE's: leave it out")
@@ -66,9 +69,9 @@ def evaluate(config: EvaluateConfig) -> dict[str, float]:
         name = pathlib.Path(config.text).name
         tokens = reader.read_tokens(config.text, vocabulary, run_config.tokens)
     else:
-        name, data_dir = config.split, config.data_dir or run_config.data_dir
+        name, data_dir = config.split or "test", config.data_dir or run_config.data_dir
         tokens = reader.load_split(data_dir, name, vocabulary, run_config.tokens, condition)
-    chains, text = run_config.n_chains, config.text or config.split
+    chains, text = run_config.n_chains, config.text or name
     if vae:
         data = vae_experiment.arrays(tokens, trainer.model.end)
         metrics = vae_experiment.evaluate(trainer, data, name, chains)

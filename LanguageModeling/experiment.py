@@ -169,7 +169,7 @@ def build(config: LanguageConfig) -> Experiment:
     if config.model == "mixed":
         found = kept[word_tree.FILE] = find_words(config, corpus)
     model = make_model(config, corpus.vocabulary, found)
-    if config.topics:
+    if config.topics and not config.load_model:  # with those of a model its first layer was trained
         found = topics.fit(
             corpus.train,
             topics.documents(corpus.train, corpus.vocabulary.ids[EOS]),

@@ -38,7 +38,7 @@ class GenerateConfig(TrainedRun):
     rating: str = setting("", "of a run with --condition: the rating or label to write a review of")
     n_words: int = setting(30, "number of words to generate", minimum=1)
     temperature: float = setting(
-        1.0, "temperature of the draws; 0: always the most probable word", minimum=0
+        1.0, "temperature of the draws; 0: the most probable words and distances", minimum=0
     )
     seed: int = setting(0, "seed of the sampled words and distances", minimum=0, maximum=2**31 - 1)
     picture: str = setting("", "picture file of the connections, without extension", path="stem")
@@ -156,7 +156,8 @@ def continue_text(
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """`ids` [N] followed by `n_words` sampled ones, and the distance at each word.
 
-    Distances are [N + n_words], None without an agent. `given`: the class, if words have one.
+    At temperature 0 both are the most probable ones. Distances are [N + n_words], None without an
+    agent. `given`: the class, if words have one.
 
     A network with --history window connects within a call alone: it reads the text as one window,
     anew for each word.
@@ -165,8 +166,10 @@ def continue_text(
 
     random = np.random.default_rng(seed)
     state, distances, ids = model.initial_state(1), [], list(ids)
+    greedy = temperature == 0
     step = tf.function(
-        lambda word, state, step_seed: model(word, state, seed=step_seed), autograph=False
+        lambda word, state, step_seed: model(word, state, seed=step_seed, greedy=greedy),
+        autograph=False,
     )
     total = len(ids) + n_words
     window = getattr(model.config, "history", "carried") == "window"

@@ -19,7 +19,9 @@ from common.errors import InputError  # noqa: E402
 class EvaluateConfig(Evaluation):
     """Precision, recall and F1 of a trained tagger, with most probable and sampled distances."""
 
-    split: str = setting("test", "split of the data", choices=("train", "dev", "test"))
+    split: str | None = setting(
+        None, "split of the data (none: test)", choices=("train", "dev", "test")
+    )
     data_dir: str = setting(
         "", "folder with the data (empty: the one that the run was trained with)", path=True
     )
@@ -34,8 +36,11 @@ def evaluate(config: EvaluateConfig) -> dict[str, float]:
 
     Raises `InputError` for a run, a checkpoint or data that cannot be used.
     """
-    if config.file and config.data_dir:
-        raise InputError("--file is read in place of a split of --data_dir: leave one of them out")
+    for other in ("data_dir", "split"):
+        if config.file and getattr(config, other):
+            raise InputError(
+                f"--file is read in place of a split, so not with --{other}: leave one of them out"
+            )
 
     # imports TensorFlow, so only after the flags were read
     from common.training.metrics import random_and_mixed
@@ -46,7 +51,8 @@ def evaluate(config: EvaluateConfig) -> dict[str, float]:
         config.run_dir, config.checkpoint, eval_samples=config.samples, mc_dropout=config.mc_dropout
     )
     if config.columns is not None:
-        run_config = dataclasses.replace(run_config, columns=config.columns)
+        read = config.file or config.data_dir or run_config.data_dir
+        run_config = dataclasses.replace(run_config, columns=config.columns, data_dir=read)
     if config.file:
         name, sentences = (
             pathlib.Path(config.file).name,
@@ -54,8 +60,9 @@ def evaluate(config: EvaluateConfig) -> dict[str, float]:
         )
     else:
         corpus = experiment.load_data(run_config, config.data_dir)
-        name, sentences = config.split, getattr(corpus, config.split)
-    print(f"{config.run_dir}: {len(sentences)} sentences of {config.file or config.split}")
+        name = config.split or "test"
+        sentences = getattr(corpus, name)
+    print(f"{config.run_dir}: {len(sentences)} sentences of {config.file or name}")
     gold = [sentence.tags for sentence in sentences]
 
     def measure(greedy: bool, n_chains: int = 1) -> dict[str, float]:

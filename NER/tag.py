@@ -73,7 +73,8 @@ def tag(config: TagConfig) -> None:
     run_config, trainer, encoder = experiment.load(config.run_dir, config.checkpoint)
     trainer.seed = config.seed
     if config.columns is not None:
-        run_config = dataclasses.replace(run_config, columns=config.columns)
+        here = {"columns": config.columns, "data_dir": config.file}
+        run_config = dataclasses.replace(run_config, **here)
     if config.file:
         sentences = experiment.read_file(run_config, config.file)
         tagged = experiment.tag(

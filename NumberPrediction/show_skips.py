@@ -19,6 +19,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from common.config import TrainedRun, main, setting  # noqa: E402
 from common.figures import plots  # noqa: E402
 from NumberPrediction.presets import NumberConfig  # noqa: E402
+from NumberPrediction.reader import rule_labels  # noqa: E402
 
 if TYPE_CHECKING:
     from NumberPrediction.inspection import Skips
@@ -56,8 +57,9 @@ def asked_distance(length: int, label_rule: str) -> np.ndarray:
 
     NaN if the inputs do not determine it.
     """
-    index = np.arange(10.0)
-    return {"paper": length - index, "last_ten": 10 - index}.get(label_rule, np.full(10, np.nan))
+    places = np.tile(np.arange(length), (10, 1))  # as digits, which the rule then picks from
+    asked = rule_labels(np.column_stack([places, np.arange(10)]), label_rule)
+    return np.full(10, np.nan) if asked is None else length - asked.astype(float)
 
 
 def write(found: "Skips", config: NumberConfig, stem: pathlib.Path) -> list[pathlib.Path]:

@@ -33,7 +33,7 @@ _CACHE_VERSION = 1
 def read_imdb(
     source: str | os.PathLike,
     max_tokens: int = 400,
-    per_class: int | None = PER_CLASS,
+    per_class: int = PER_CLASS,
     cache_dir: str | os.PathLike = "",
 ) -> tuple[list[Example], list[Example]]:
     """The training and the test reviews, each sorted by label, negative first, then by file name.
@@ -41,8 +41,7 @@ def read_imdb(
     Args:
         source: aclImdb_v1.tar.gz, which is never extracted, or the folder aclImdb.
         max_tokens: of a longer review the last `max_tokens` tokens are kept.
-        per_class: the number of reviews that each class of each part must have; None for any
-            number.
+        per_class: the number of reviews that each class of each part must have.
         cache_dir: where to store the tokens for the next time; "" for no cache.
 
     Raises:
@@ -55,11 +54,10 @@ def read_imdb(
         )
     counts, words, ids, ends = _cached_tokens(source, cache_dir)
     for (part, sign), found in zip(_CLASSES, counts, strict=True):
-        if found != per_class and (per_class is not None or not found):
-            wanted = "some" if per_class is None else f"{per_class:,}"
+        if found != per_class:
             raise InputError(
-                f"{source}: expected {wanted} reviews in {part}/{sign}, found {found:,}; get it"
-                " again"
+                f"{source}: expected {per_class:,} reviews in {part}/{sign}, found {found:,}; get"
+                " it again"
             )
     starts = np.maximum(np.concatenate([[0], ends[:-1]]), ends - max_tokens)
     labels = np.repeat([_LABELS[sign] for _, sign in _CLASSES], counts)

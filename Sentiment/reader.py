@@ -69,7 +69,7 @@ def load(
             sentences.
         cache_dir: where to store IMDB's tokens, which take a while to make; "" for no cache.
         names: of the classes of own data, where they are known: a part may then be missing, and
-            is empty.
+            is empty. Without test data the training texts are no data set to keep dev data of.
 
     Raises:
         InputError: if the files are missing, not of their format, or incomplete.
@@ -95,7 +95,7 @@ def load(
     if dataset == "own":
         known = bool(names)
         parts, names = own_texts.read_parts(folder, max_tokens, names)
-        if "train" in parts and "dev" not in parts:
+        if {"train", "test"} <= parts.keys() and "dev" not in parts:
             parts["train"], parts["dev"] = split(parts["train"], DEV_SHARE, seed)
         if not known and not parts["dev"]:
             raise InputError(

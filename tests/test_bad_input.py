@@ -332,9 +332,13 @@ flags
 {NER}/tag.py --run_dir={{p}}/{NER} --columns=1,2
     | --columns are those of a --file, standard input has none: leave them out
 {NER}/evaluate.py --run_dir={{p}}/{NER} --file={{p}}/x --data_dir={{p}}
-    | --file is read in place of a split of --data_dir: leave one of them out
+    | --file is read in place of a split, so not with --data_dir: leave one of them out
+{NER}/evaluate.py --run_dir={{p}}/{NER} --file={{p}}/x --split=test
+    | --file is read in place of a split, so not with --split: leave one of them out
+{LM}/evaluate.py --run_dir={{p}}/{LM} --text={{p}}/x --split=train
+    | --text is read in place of a split, so not with --split: leave one of them out
 {LM}/evaluate.py --run_dir={{p}}/{LM} --text={{p}}/x --data_dir={{p}}
-    | --text is read in place of a split of --data_dir: leave one of them out
+    | --text is read in place of a split, so not with --data_dir: leave one of them out
 {NER}/RL_train.py {RUN} --columns=2,2
     | --columns expects two numbers, .* such as 1,4; got 2,2
 {NP}/RL_train.py {RUN} --data_dir={{p}} --n_train=7

@@ -270,6 +270,18 @@ def test_continued_text_follows_from_the_seed(trained):
     assert one == same != other
 
 
+def test_at_temperature_0_distances_are_the_most_probable_ones_too(trained):
+    """Or the text would depend on the seed."""
+    model = lm_experiment.load(str(trained))[1].model
+    for variable in model.trainable_variables:
+        variable.assign(np.random.default_rng(0).normal(0, 0.5, variable.shape))
+    found = [np.stack(continue_text(model, [0, 1], 12, 0.0, seed)) for seed in range(3)]
+    np.testing.assert_array_equal(found[0], found[1])
+    np.testing.assert_array_equal(found[0], found[2])
+    _, _, trace = model(tf.constant(found[0][:1], tf.int32), model.initial_state(1), greedy=True)
+    np.testing.assert_array_equal(found[0][1], trace.distances[0])
+
+
 def test_continued_text_of_windows_is_read_as_one(corpus, tmp_path):
     """With --history window a call of one step connects to nothing, whatever its distance."""
     arguments = [f"--data_dir={corpus}", *TINY, "--history=window", "--lamda=1"]
@@ -277,12 +289,15 @@ def test_continued_text_of_windows_is_read_as_one(corpus, tmp_path):
     for variable in model.trainable_variables:
         variable.assign(np.random.default_rng(0).normal(0, 0.5, variable.shape))
     ids, distances = continue_text(model, [0, 1, 2], 9, 0.0, 5)
-    logits, _, trace = model(
-        tf.constant(ids[None], tf.int32), model.initial_state(1), seed=tf.constant([5, 0])
-    )
+    words, state = tf.constant(ids[None], tf.int32), model.initial_state(1)
+    logits, _, trace = model(words, state, greedy=True)
     np.testing.assert_array_equal(distances, trace.distances[0])
     np.testing.assert_array_equal(ids[3:], np.argmax(logits[0, 2:-1], -1))
     assert len(ids) == 12 and (distances > 1).any()
+    ids, distances = continue_text(model, [0, 1, 2], 9, 1.0, 5)
+    words = tf.constant(ids[None], tf.int32)
+    _, _, trace = model(words, state, seed=tf.constant([5, 0]))
+    np.testing.assert_array_equal(distances, trace.distances[0])
 
 
 def test_weights_can_be_taken_from_another_run(trained, corpus, tmp_path):

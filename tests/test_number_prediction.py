@@ -250,7 +250,7 @@ def test_skips_by_brute_force(learned):
 
 
 def test_the_asked_digit_stands_where_the_rule_says():
-    for length, rule in ((10, "paper"), (20, "paper"), (20, "last_ten")):
+    for length, rule in ((10, "paper"), (20, "paper"), (20, "last_ten"), (100, "released")):
         row = np.arange(length + 1)[None] + 100  # digits that tell their position
         for digit, distance in enumerate(asked_distance(length, rule)):
             row[0, -1] = digit
@@ -261,11 +261,11 @@ def test_the_asked_digit_stands_where_the_rule_says():
 def test_of_many_distances_those_with_anything_in_are_drawn():
     one_hot = np.eye(100)[89:99]  # each index digit one step short of the asked one
     assert drawn(one_hot, asked_distance(100, "paper")) == (90, 100)
-    assert drawn(np.full((10, 100), 0.01), asked_distance(100, "released")) == (1, 100)
+    assert drawn(np.full((10, 100), 0.01), asked_distance(99, "released")) == (1, 100)
     assert drawn(np.full((10, 100), 0.009), asked_distance(200, "paper")) == (1, 100)
     assert drawn(np.eye(10), asked_distance(10, "paper")) == (1, 10)
     one_hot[3] = np.nan  # a digit that no example has
-    assert drawn(one_hot, asked_distance(100, "released")) == (90, 99)
+    assert drawn(one_hot, asked_distance(99, "released")) == (90, 99)
 
 
 def test_the_picture_and_its_numbers(learned, tmp_path):

@@ -61,6 +61,15 @@ def test_labelled_texts(tmp_path):
     assert [e.label for e in sentiment_reader.load("own", tmp_path, names=names).train] == [0, 1, 2]
 
 
+def test_training_texts_alone_are_evaluated_whole(tmp_path):
+    """A folder of these is no data set of which a part is kept as dev data."""
+    rows = [(f"text {i}", "ab"[i % 2]) for i in range(100)]
+    corpus = sentiment_reader.load("own", write(tmp_path, train_tsv=tsv(rows)), names=("a", "b"))
+    assert [len(part) for part in (corpus.train, corpus.dev, corpus.test)] == [100, 0, 0]
+    corpus = sentiment_reader.load("own", write(tmp_path, test_tsv=tsv(rows)), names=("a", "b"))
+    assert [len(part) for part in (corpus.train, corpus.dev, corpus.test)] == [84, 16, 100]
+
+
 def test_classes_that_are_numbers_are_in_their_order(tmp_path):
     rows = [("a", 10), ("b", 9), ("c", -1)]
     write(tmp_path, **dict.fromkeys(("train_jsonl", "dev_jsonl", "test_jsonl"), jsonl(rows)))
@@ -273,6 +282,21 @@ def test_a_tagger_of_own_columns(tmp_path, monkeypatch, capsys):
     (tmp_path / "four").write_text("Anna NNP B-NP B-PER\n")
     flags = f"--run_dir={run}", f"--file={tmp_path / 'four'}", "--columns=1,4"
     assert "Anna" in script(monkeypatch, capsys, "NER/tag.py", *flags)
+
+
+@LONG
+def test_other_columns_than_those_of_a_run_on_generated_data(tmp_path, monkeypatch, capsys):
+    """Which has none: the file to read has."""
+    sentences = "--max_train_examples=20", "--data_dir="
+    run = tiny_runs.make("NER", tmp_path / "run", tmp_path, *sentences)
+    capsys.readouterr()
+    (tmp_path / "two").write_text("Anna B-PER\nleft O\n\n")
+    flags = f"--run_dir={run}", f"--file={tmp_path / 'two'}", "--columns=1,2"
+    assert "Anna" in script(monkeypatch, capsys, "NER/tag.py", *flags)
+    assert "1 sentences of " in script(monkeypatch, capsys, "NER/evaluate.py", *flags)
+    with pytest.raises(SystemExit) as left:
+        script(monkeypatch, capsys, "NER/evaluate.py", flags[0], flags[2])
+    assert left.value.code == 2 and "--data_dir, which is not given" in capsys.readouterr().err
 
 
 @LONG

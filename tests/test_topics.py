@@ -4,9 +4,11 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers import tiny_runs
 
 from common.config import parse
 from common.errors import InputError
+from LanguageModeling import experiment
 from LanguageModeling.model import LanguageModel
 from LanguageModeling.parts import topics
 from LanguageModeling.presets import PRESETS, LanguageConfig
@@ -98,6 +100,20 @@ def test_in_16_bits(flags):
     for a, b in zip(tf.nest.flatten(before), tf.nest.flatten(after), strict=True):
         assert a.dtype == b.dtype
     assert model(words, before)[0].dtype == tf.float32
+
+
+def test_a_model_that_is_loaded_brings_its_topics(tmp_path, monkeypatch):
+    """Its first layer was trained with them: none are fitted to be thrown away."""
+    data = tiny_runs.write_texts(tmp_path / "data")
+    run = tiny_runs.make("LanguageModeling", tmp_path / "run", data, "--topics=2")
+    monkeypatch.setattr(topics, "fit", None)
+    (tmp_path / "other").mkdir()
+    flags = tiny_runs.arguments("LanguageModeling", data, "--topics=2", f"--load_model={run}")
+    flags = ["RL_train.py", *flags, "--seed=1", f"--run_dir={tmp_path / 'other'}"]
+    model = experiment.build(parse(LanguageConfig, PRESETS, flags)).model
+    loaded = experiment.load(str(run)).trainer.model
+    np.testing.assert_array_equal(model.topics.of_words, loaded.topics.of_words)
+    assert np.std(loaded.topics.of_words) > 0
 
 
 def test_topics_with_another_softmax_are_refused():
