@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers.marks import long_but
 
 from common import cells
 from common.cells.clockwork import ClockworkCell
@@ -124,7 +125,9 @@ def test_it_is_keras_own(name):
     close(run(layer, x, states, mask=MASK), found(reference, x, states, mask=MASK))
 
 
-@pytest.mark.parametrize("name", ["skip_lstm", "time_delay", "highway_lstm", "gru"])
+@pytest.mark.parametrize(
+    "name", long_but(["time_delay"], ["skip_lstm", "time_delay", "highway_lstm", "gru"])
+)
 def test_where_functions_run_eagerly_to_be_debugged(name, functions_run_eagerly):
     """The same gradients, and those of forward mode, in which no tape records."""
     layer, reference = pair(name)
