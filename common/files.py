@@ -102,7 +102,12 @@ def make_folder(folder: pathlib.Path) -> None:
 
 def check_writable(path: str | os.PathLike) -> None:
     """Raise `InputError` where a file of that name cannot be made; nothing is made yet."""
-    folder = pathlib.Path(os.path.abspath(path)).parent
+    target = os.path.realpath(path)  # as `atomic_write`, which writes into a device, not beside it
+    if os.path.exists(target) and not os.path.isfile(target) and not os.path.isdir(target):
+        if not os.access(target, os.W_OK):
+            raise InputError(f"{path}: expected a device to write to; name another, or give access")
+        return
+    folder = pathlib.Path(target).parent
     while not folder.exists():
         folder = folder.parent
     if not folder.is_dir():

@@ -38,9 +38,11 @@ class GrowthConfig:
 def _read(folder: str, part: str) -> dict:
     path = pathlib.Path(folder, f"{part}.json")
     if not path.is_file():
+        parts, place = ",".join([*_PARTS, "memory"]), ""
+        if folder != GrowthConfig.results:
+            place = f" --results {folder}"
         raise InputError(
-            f"expected {path}, found none: python benchmarks/speed.py --parts"
-            f" {','.join([*_PARTS, 'memory'])}"
+            f"expected {path}, found none: python benchmarks/speed.py --parts {parts}{place}"
         )
     measured = "mib" if part == "memory" else "milliseconds_at"
     return read_object(path, "measure that part again", measured)

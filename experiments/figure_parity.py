@@ -92,7 +92,7 @@ def draw(config: ParityConfig) -> list[pathlib.Path]:
         found = []
         for n_bits in config.bits:
             tried = [accuracies(kind, n_bits, rate, config) for rate in config.rates]
-            found.append(max(tried)[1])
+            found.append(max(tried, key=lambda one: one[0])[1])  # of those as good, the first
             print(f"{kind}, {n_bits} bits: accuracy {found[-1]:.1%}", flush=True)
         ax.plot(config.bits, [100 * one for one in found], "os^D"[number] + "-", label=kind)
         columns["network"] += [kind] * len(found)

@@ -213,7 +213,7 @@ def is_running(run_dir: pathlib.Path) -> bool:
         return True
     if not lock.exists():
         return False
-    with open(lock, "ab") as file:
+    with open(lock, "rb") as file:  # so others' runs can be asked about, too
         return not _take(file)
 
 
@@ -263,9 +263,9 @@ def _take(lock: IO) -> bool:
 
 
 def _in_use(run_dir: pathlib.Path) -> bool:
-    """Whether a process trains in a folder; False on a file system without locks."""
+    """Whether a process trains in a folder; False where locks cannot be had or asked for."""
     file = run_dir / ".lock"
-    if fcntl is None or not file.exists():
+    if fcntl is None or not os.access(file, os.W_OK):
         return False
     with open(file, "ab") as lock:
         try:

@@ -35,6 +35,7 @@ def objective(config: Any) -> dict[str, Any]:
     flags = {"entropy_weight": 0.0, "reward": "log_likelihood", "discount": 1.0}
     flags |= {"credit": "to_go", "baseline": "leave_one_out", "entropy": "analytic"}
     flags |= {"rl_weight": float(config.num_unroll_steps), "train_samples": 1}
+    flags |= {"mc_dropout": False}  # which would ask for dropout
     regularisation = (
         *("dropout", "word_dropout", "state_dropout", "weight_dropout"),
         *("activation_l2", "slowness_l2"),

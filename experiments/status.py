@@ -37,7 +37,9 @@ def overview(
         states = [state(name, row, seed, vectors, folder(name, row, seed)) for row, seed in runs]
         paths = [read_results.result_path(name, *run) for run in runs]
         own = {
-            path: hours_left(name, row, folder(name, row, seed), kind)
+            path: hours(name, row, kind)
+            if found == "stale"  # what its folder holds is not wanted
+            else hours_left(name, row, folder(name, row, seed), kind)
             for path, (row, seed), found in zip(paths, runs, states, strict=True)
             if found != "done"
         }

@@ -602,6 +602,12 @@ experiments/figure_gradients.py {{p}}/{NP} --steps 12
     | --steps 12 has no effect on .*, whose loss is at step 11: leave it out
 experiments/figure_highway.py --out={{p}}/file/in
     | .*file: expected a folder, found a file in its way; name another
+experiments/figure_parity.py --rates=
+    | --rates expects one value or more, got none
+experiments/figure_highway.py --depths=
+    | --depths expects one value or more, got none
+experiments/figure_growth.py --results={{p}}/nowhere --out={{new}}
+    | .*length.json, found none: python benchmarks/speed.py --parts .* --results .*/nowhere
 experiments/figure_growth.py --results={{p}}/speed --out={{new}}
     | .*length.json is damaged \\(milliseconds_at missing\\): measure that part again
 experiments/report.py --out={{new}}

@@ -5,6 +5,7 @@ import os
 import numpy as np
 import pytest
 
+from common import files
 from common.errors import InputError
 from common.files import atomic_write, read_npz
 from common.training import checkpoint
@@ -200,6 +201,20 @@ def test_atomic_write_of_what_is_no_plain_file(tmp_path):
         assert os.read(reader, 9) in (b"bytes", b"text")
         os.close(reader)
     assert (tmp_path / "pipe").is_fifo() and names(tmp_path) == ["far", "link", "pipe"]
+
+
+def test_what_can_be_written_is_what_the_name_leads_to(tmp_path, monkeypatch):
+    """A link's target, and a device itself: neither is made beside what is there."""
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "mine" / "to_theirs").symlink_to(tmp_path / "theirs" / "file")
+    (tmp_path / "theirs" / "to_mine").symlink_to(tmp_path / "mine" / "file")
+    refused = str(tmp_path / "theirs"), "/dev"
+    monkeypatch.setattr(files.os, "access", lambda path, mode: str(path) not in refused)
+    files.check_writable(tmp_path / "theirs" / "to_mine")
+    files.check_writable("/dev/null")
+    with pytest.raises(InputError, match="theirs: expected a folder to write to"):
+        files.check_writable(tmp_path / "mine" / "to_theirs")
 
 
 def test_atomic_write_names_the_file_that_could_not_be_written(tmp_path):

@@ -131,7 +131,6 @@ def test_a_long_name_is_cut_and_still_its_own():
         (["--jit_compile=false"], "jit_compile", False),
         (["--mixed_precision"], "mixed_precision", True),
         (["--widths=3,4,5"], "widths", [3, 4, 5]),
-        (["--widths="], "widths", []),
         (["--limit=7"], "limit", 7),
         (["--limit=none"], "limit", None),
         (["--learning_rate", "1e-2"], "learning_rate", 0.01),
@@ -297,6 +296,7 @@ def test_every_flag_that_names_a_file_or_a_folder_is_a_path(root):
         (["--n_actions=2.5"], "--n_actions expects a whole number, got '2.5'"),
         (["--widths=3,x"], "--widths expects whole numbers separated by commas, got '3,x'"),
         (["--widths=3,0"], "--widths expects a value >= 1, got 0"),
+        (["--widths="], "--widths expects one value or more, got none"),
         (["--widths=,"], "--widths expects whole numbers separated by commas, got ','"),
         (["--tensorboard=maybe"], "--tensorboard expects true or false, got 'maybe'"),
         (["--limit=many"], "--limit expects a whole number or none, got 'many'"),
@@ -553,6 +553,11 @@ GO_ON = "interrupted: run the same command to go on\n"
             raises(OSError(errno.ENOSPC, "No space left on device", "/x/y")),
             2,
             "error: No space left on device: /x/y; make room, then run the same command again\n",
+        ),
+        (
+            raises(OSError(errno.ELOOP, "Too many levels of symbolic links", "x/y")),
+            2,
+            "error: Too many levels of symbolic links: x/y; name another file or folder\n",
         ),
         (
             raises(OSError(errno.EFBIG, "File too large")),

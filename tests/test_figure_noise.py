@@ -65,7 +65,8 @@ def test_mean_noise_and_time_of_draws():
 @pytest.mark.parametrize("regularisation", ["dropout", "variational", "awd"])
 def test_nothing_is_dropped_or_penalised_in_what_is_measured(regularisation):
     """Masks are noise, but none of the estimators', and penalties belong to no reward."""
-    config = LanguageConfig(regularisation=regularisation, zoneout=[0.5, 0.05], dropout=0.3)
+    more = {"mc_dropout": True, "eval_samples": 2} if regularisation == "dropout" else {}
+    config = LanguageConfig(regularisation=regularisation, zoneout=[0.5, 0.05], dropout=0.3, **more)
     found = dataclasses.replace(config, **noise_in_training.objective(config))
     model = {"dropout", "word_dropout", "state_dropout", "weight_dropout", "zoneout"}
     rates = [getattr(found, name) for name in (*model, "activation_l2", "slowness_l2")]

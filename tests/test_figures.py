@@ -29,6 +29,7 @@ from experiments import (
     figure_gradients,
     figure_growth,
     figure_numbers,
+    figure_parity,
     figure_sweep,
     figure_training,
     html_report,
@@ -222,6 +223,16 @@ def test_the_jump_agent_is_drawn_below_the_entropy_of_its_own_choices(tmp_path, 
     left = axes[0][1][0]
     assert left.get_ylim()[1] > np.log(41) > 3.7
     assert [text.get_text() for text in left.texts] == ["uniform over 41 choices"]
+
+
+def test_rates_that_are_as_good_are_not_told_apart_by_what_is_shown(monkeypatch, tmp_path):
+    """Or the best of the shown accuracies would be shown."""
+    found = {0.1: [1.0, 0.9], 0.03: [1.0, 0.99]}
+    monkeypatch.setattr(figure_parity, "accuracies", lambda kind, n, rate, config: found[rate])
+    config = figure_parity.ParityConfig(bits=[4], rates=[0.1, 0.03], out=str(tmp_path / "p"))
+    figure_parity.draw(config)
+    rows = (tmp_path / "p.csv").read_text().splitlines()[1:]
+    assert len(rows) == 3 and all(row.endswith("0.9") for row in rows)
 
 
 FROM_RESULTS = {

@@ -14,7 +14,13 @@ import pytest
 from helpers import tiny_runs
 from helpers.marks import LONG
 
-from common import AttentionSkipLSTM, DynamicSkipLSTM, FastLSTM
+from common import (
+    AttentionSkipLSTM,
+    DynamicSkipLSTM,
+    FastLSTM,
+    FixedSkipLSTM,
+    RandomSkipLSTM,
+)
 from common.data.text import Vocabulary
 from common.errors import InputError
 from experiments import look_inside
@@ -178,6 +184,10 @@ def test_a_run_is_read_as_it_is_evaluated_and_drawn(monkeypatch, tmp_path):
     )
     look_inside.draw(look_inside.LookConfig(runs=[run], out=str(tmp_path / "a")))
     (read,) = reads
+    assert read.weighs and not drawn.clear()
+    write([dataclasses.replace(read, weighs=False)], tmp_path / "b")
+    assert list(drawn) == ["b-saturation", "b-cells", "b-errors"] and not drawn.clear()
+    write(reads, tmp_path / "a")
     trainer = loaded[0].trainer
     found = experiment.evaluate(trainer, read.tokens, "test")
     assert found["test_bits"] == pytest.approx(-np.log2(read.p).mean(), rel=1e-5)
@@ -219,6 +229,15 @@ def test_what_cannot_be_read():
     assert reading.is_known(FastLSTM(2)) and not reading.is_known(FastLSTM(2, zoneout=(0.1, 0.0)))
     window = DynamicSkipLSTM(2, history="window")
     assert not reading.is_known(window) and not reading.is_known(keras.layers.GRU(2))
+
+
+def test_the_probabilities_that_are_drawn_are_an_agents_or_attentions():
+    """Not the distances of a fixed skip, nor draws that nothing has learned."""
+    with_weights = DynamicSkipLSTM(2, 3), AttentionSkipLSTM(2, 3)
+    without = FastLSTM(2), FixedSkipLSTM(2, 3), RandomSkipLSTM(2, 3), AttentionSkipLSTM(2, 1)
+    assert all(map(reading.has_weights, with_weights)) and not any(
+        map(reading.has_weights, without)
+    )
 
 
 def test_the_text_is_the_same_each_time(tmp_path, monkeypatch):

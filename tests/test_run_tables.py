@@ -276,6 +276,9 @@ def test_every_table_is_listed(own_tables, capsys, monkeypatch, file, lock):
     (own_tables / "runs" / "numbers11" / "b-seed0").mkdir(exist_ok=True)
     metrics = own_tables / "runs" / "numbers11" / "b-seed0" / "metrics.jsonl"
     metrics.write_text('{"seconds": 1000.0}\n{"seconds": 800.0}\n{"seco')
+    stale = own_tables / "runs" / "numbers11" / "c-seed0"  # its epochs are those of other flags
+    stale.mkdir()
+    (stale / "metrics.jsonl").write_text('{"seconds": 3600.0}\n')
     listed = dataclasses.replace(config(own_tables), table="")
     experiments.run_tables(listed)
     lines = {line.split()[0]: line.split()[1:] for line in capsys.readouterr().out.splitlines()}
@@ -306,6 +309,22 @@ def test_every_table_is_listed(own_tables, capsys, monkeypatch, file, lock):
             experiments.run_tables(dataclasses.replace(listed, **flags))
     with pytest.raises(InputError, match="--cpus has no effect without --launcher ray"):
         experiments.run_tables(dataclasses.replace(listed, table="numbers11", cpus=4))
+
+
+def test_runs_of_others_are_listed_without_their_locks(tmp_path, monkeypatch):
+    """In a folder that can only be read."""
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / ".lock").touch()
+    launchers._launcher_lock(tmp_path / "run").touch()
+    monkeypatch.setattr(launchers.os, "access", lambda path, mode: mode == os.R_OK)
+    modes, of_python = [], open
+
+    def opened(path, mode):
+        modes.append(mode)
+        return of_python(path, mode)
+
+    monkeypatch.setattr(launchers, "open", opened, raising=False)
+    assert not launchers.is_running(tmp_path / "run") and modes == ["rb"]
 
 
 def test_hours_prefer_runs_with_as_many_cores(own_tables, monkeypatch):

@@ -38,8 +38,11 @@ class Terminated(KeyboardInterrupt):
 _ENVIRONMENT = (
     errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS
 )  # fmt: skip
-# ... or by a given path: it exists, is not a folder, is a folder, does not exist, is too long.
-_PATH = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENOENT, errno.ENAMETOOLONG)
+# ... or by a given path: it exists, is not a folder, is a folder, does not exist, is too long, is
+# a link to itself.
+_PATH = (
+    errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENOENT, errno.ENAMETOOLONG, errno.ELOOP
+)  # fmt: skip
 
 
 def main(

@@ -32,7 +32,7 @@ def setting(
     marks the common name of files with different extensions, which is given without one: an
     extension is removed. `path="output"` marks a file. Either is refused, before any work, where it
     cannot be written. A subclass that declares the field again, with `setting` or a bare
-    default, inherits what it does not give.
+    default, inherits what it does not give. A list that is not empty by default must not be.
     """
     given = {
         "help": help,
@@ -88,6 +88,8 @@ class Setting:
             raise InputError(
                 f"--{self.name} expects {_describe(self.type)}, got {value!r}"
             ) from None
+        if value == [] and self.default:
+            raise InputError(f"--{self.name} expects one value or more, got none")
         for text in value if isinstance(value, list | tuple) else [value]:
             if isinstance(text, str) and not text.isprintable() and not _is_utf8(text):
                 raise InputError(

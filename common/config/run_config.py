@@ -122,7 +122,8 @@ class RunConfig(
         if self.mc_dropout and (self.eval_samples == 1 or self.dropout == 0):
             raise InputError(
                 "--mc_dropout mixes predictions of networks without some of their units: give"
-                " --eval_samples (evaluate.py: --samples), 2 or more, and a --dropout above 0"
+                " --eval_samples (evaluate.py: --samples), 2 or more, and a --dropout above 0, or"
+                " --nomc_dropout"
             )
         if self.discount != 1 and self.credit == "total":
             raise InputError(

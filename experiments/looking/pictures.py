@@ -34,7 +34,7 @@ def write(found: Sequence[Reading], stem: pathlib.Path) -> list[pathlib.Path]:
     of_text = structure.of(text)
     paths = saturation(found, what, stem) + cells(found, of_text, what, stem)
     paths += not_predicted(found, what, stem)
-    with_states = [one for one in found if one.layers[-1].probs.shape[1] > 1]
+    with_states = [one for one in found if one.weighs]
     closed = np.array(list(text))[of_text.opening >= 0]
     pairs = [pair for pair, closing in _PAIRS.items() if np.isin(closed, list(closing)).any()]
     if with_states and pairs:

@@ -41,6 +41,7 @@ class Reading:
     tokens: np.ndarray  # [N] ids of the text
     train: np.ndarray  # ids of the training text
     vocabulary: Vocabulary
+    weighs: bool  # whether the last layer's probabilities are an agent's, or attention's
 
     @property
     def training_text(self) -> str:
@@ -80,7 +81,14 @@ def read(run_dir: str, split: str = "test") -> Reading:
     ]
     name = {"lstm": "LSTM", "dynamic_skip": "dynamic skips"}.get(config.cell, config.cell)
     text = as_text(tokens, trained.encoder)
-    return Reading(name, text, layers, p, tokens, corpus.train, trained.encoder)
+    weighs = has_weights(trained.model.recurrent[-1])
+    return Reading(name, text, layers, p, tokens, corpus.train, trained.encoder, weighs)
+
+
+def has_weights(layer: KStateLSTM) -> bool:
+    """Whether there are an agent's probabilities of past states, or attention's weights."""
+    attends = isinstance(layer, AttentionSkipLSTM) and layer.cell.n_actions > 1
+    return layer.cell.has_agent or attends
 
 
 def is_known(layer: object) -> bool:
