@@ -49,8 +49,8 @@ def comparison(key: str) -> list[str]:
         ]
         if said:
             found.append(f"Compared with {_name(key, one)} ({title}), {clauses(said, _SAYING)}.")
-    if learned and control in others:
-        same = [name for name in learned if against[name] == base]
+    same = [name for name in learned if against[name] == base]
+    if same and control in others:
         said = [verdict(key, name, control, metric) for name in same]
         found.append(f"Compared with {_name(key, control)}, {clauses(said, _SAYING)}.")
     return found
