@@ -160,7 +160,7 @@ NER = {
         without_paper(_HUANG_ROWS),
         {"preset": "huang", "max_train_examples": 3000, **MIXTURE},
         data="conll2003",
-        hours=0.2,
+        hours=0.05,
     ),
     "ner_features": Table(
         "Named-entity recognition with hand-made features, CoNLL-2003, random word vectors: F1 (%)",
@@ -169,6 +169,6 @@ NER = {
         _HUANG_ROWS,
         {"preset": "huang", **MIXTURE},
         data="conll2003",
-        hours=0.5,
+        hours=0.2,
     ),
 }
