@@ -4,6 +4,7 @@ import gc
 import itertools
 import warnings
 import weakref
+from contextlib import nullcontext
 
 import keras
 import numpy as np
@@ -207,6 +208,11 @@ def test_a_trace_without_values_is_refused():
         match="skip has no trace yet: call the layer first, with values .on a keras",
     ):
         layer.trace  # noqa: B018
+    both = keras.layers.Bidirectional(layer)
+    both(X)
+    with pytest.raises(RuntimeError, match="calls copies of the layer, its forward_layer and"):
+        layer.trace  # noqa: B018
+    assert both.forward_layer.trace.mask.shape == both.backward_layer.trace.mask.shape
     model.predict(X, verbose=0)
     with pytest.raises(
         RuntimeError,
@@ -356,8 +362,54 @@ def test_equal_seeds_of_two_layers_are_told():
 
 
 def test_choices_that_would_be_drawn_anew_for_the_gradient_are_refused():
+    x = np.ones([2, 5, 3], np.float32)
     with keras.RematScope(mode="full"):
         layer = DynamicSkipLSTM(4, n_actions=3)
-    layer(np.ones([2, 5, 3], np.float32))  # without random numbers all is well
-    with pytest.raises(ValueError, match="make the layer outside of that scope"):
-        layer(np.ones([2, 5, 3], np.float32), training=True)
+    layer(x)  # without random numbers all is well
+    with pytest.raises(ValueError, match="make the layer, and models and wrappers that it is in, "):
+        layer(x, training=True)
+    for names in (["other"], ["mine"]):
+        with keras.RematScope(mode="list_of_layers", layer_names=names):
+            layer = DynamicSkipLSTM(4, n_actions=3, name="mine")
+        with pytest.raises(ValueError, match="Remat") if "mine" in names else nullcontext():
+            layer(x, training=True)
+
+
+@pytest.mark.parametrize("around", ["model", "inner model", "wrapper"])
+def test_choices_that_a_layer_around_would_draw_anew_are_refused(around):
+    inputs, layer = keras.Input([5, 3]), DynamicSkipLSTM(4, n_actions=3)
+    scope = keras.RematScope(mode="full")
+    if around == "inner model":
+        with scope:
+            inner = keras.Sequential([layer, keras.layers.Dense(1)])
+        model = PolicyGradientModel(inputs, inner(inputs))
+    elif around == "wrapper":
+        with scope:
+            both = keras.layers.Bidirectional(layer)
+        model = PolicyGradientModel(inputs, both(inputs))
+    else:
+        outputs = layer(inputs)
+        with scope:
+            model = PolicyGradientModel(inputs, outputs)
+    model.compile("sgd", "mse", run_eagerly=True)
+    x, y = np.ones([2, 5, 3]), np.ones([2, 1])
+    model.evaluate(x, y, verbose=0)
+    with pytest.raises(ValueError, match="keras.RematScope would draw others for the gradient"):
+        model.fit(x, y, verbose=0)
+
+
+def test_a_seed_given_draws_the_same_where_the_call_is_computed_again():
+    layer, x = DynamicSkipLSTM(4, n_actions=3), tf.random.stateless_normal([8, 5, 3], [1, 2])
+
+    def call(x):
+        return layer(x, training=True, seed=tf.constant([3, 0]))
+
+    layer(x)
+    found = []
+    for f in (call, tf.recompute_grad(call)):
+        with tf.GradientTape() as tape, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tape.watch(x)
+            y = tf.reduce_sum(f(x) ** 2)
+        found.append(tape.gradient(y, x))
+    np.testing.assert_array_equal(*found)

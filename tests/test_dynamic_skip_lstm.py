@@ -850,6 +850,8 @@ def test_bad_call_arguments():
     np.testing.assert_array_equal(
         found, layer(normal((B, T, D), 1), mask=tf.constant(mask), distances=given)
     )
+    found = layer(normal((B, T, D), 1), mask=[None])  # as for keras.layers.LSTM: there is none
+    np.testing.assert_array_equal(found, layer(normal((B, T, D), 1)))
     with pytest.raises(ValueError, match="as of the steps within TimeDistributed: give mask="):
         layer(normal((B, T, D), 1), mask=np.ones((B, T, 2), bool))
     words = np.array([[[1, 2], [3, 0], [0, 0]]])

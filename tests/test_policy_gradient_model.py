@@ -450,6 +450,55 @@ def test_choices_that_were_not_drawn_have_no_reward(how):
     assert model.evaluate(X, Y, verbose=0, return_dict=True)["entropy"] > 0
 
 
+@pytest.mark.parametrize("estimator", ["straight_through", "reinmax"])
+def test_choices_that_were_not_drawn_have_the_entropy_alone(estimator):
+    """They tell nothing about the choices of the others, whose entropy returns to them."""
+
+    class Greedy(PolicyGradientModel):
+        def __init__(self):
+            super().__init__(baseline="none", entropy_weight=0.1)
+            self.layer, self.dense = skip(estimator=estimator), keras.layers.Dense(2)
+
+        def call(self, x, training=False):
+            return self.dense(self.layer(x, training=training, greedy=True))
+
+    model = Greedy()
+    model.compile("sgd", CROSS_ENTROPY)
+    _, found, _ = losses_of(model, X, Y)
+    assert found == pytest.approx(-0.1 * model.layer.trace.entropies.numpy().mean(), rel=1e-4)
+
+
+def test_rewards_to_go_of_a_backward_layer_are_exact():
+    """By all choices, for outputs turned round before the loss, as `Bidirectional` does."""
+    layer = DynamicSkipLSTM(
+        3, n_actions=2, agent_units=3, return_sequences=True, go_backwards=True, jit_compile=False
+    )
+    random, dense = np.random.default_rng(0), keras.layers.Dense(1)
+    x, y = random.normal(size=(1, 3, D)).astype(np.float32), random.normal(size=(1, 3))
+    dense(layer(x))
+    for weight in [*layer.weights, *dense.weights]:
+        weight.assign(random.normal(size=weight.shape))
+    agent = [w for w in layer.trainable_weights if w.name.startswith(("agent", "action"))]
+    estimated = [0.0] * len(agent)
+    with tf.GradientTape() as tape:
+        expected = 0.0
+        for distances in itertools.product((1, 2), repeat=3):
+            with tf.GradientTape() as of_one:
+                outputs = dense(layer(x, distances=[distances], training=True))[:, ::-1, 0]
+                trace, rewards = layer.trace, -(tf.cast(outputs - y, tf.float32) ** 2)
+                at_steps = on_steps([rewards], trace.mask, layer)
+                loss = losses.policy_gradient(
+                    trace, at_steps, credit="to_go", baseline="none", rl_weight=1, entropy_weight=0
+                )
+            probability = tf.exp(tf.reduce_sum(trace.log_probs))
+            expected -= probability * tf.stop_gradient(tf.reduce_mean(rewards))
+            each = of_one.gradient(loss, agent)
+            estimated = [a + float(probability) * g for a, g in zip(estimated, each, strict=True)]
+    for a, b in zip(estimated, tape.gradient(expected, agent), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+        assert np.abs(a).max() > 1e-4
+
+
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 def test_gradients_where_a_distance_is_ruled_out(estimator):
     layer = skip(estimator=estimator)

@@ -40,6 +40,8 @@ def mask_of_steps(mask: tf.Tensor | list | None, sequences: tf.Tensor) -> tf.Ten
     if mask is None:
         return None
     one = tf.nest.flatten(mask)[0]
+    if one is None:  # as Keras masks the only one of a list of inputs
+        return None
     mask = tf.convert_to_tensor(mask if np.isscalar(one) else one)
     if mask.shape.rank == 3 and mask.shape[2] in (1, None):
         mask = tf.ensure_shape(mask, [None, None, 1])[..., 0]

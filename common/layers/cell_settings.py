@@ -3,11 +3,25 @@
 from collections.abc import Callable
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from ..cells.k_state import KStateCell
 from ..cells.settings import Settings
 from ..ops.random import fold
+
+DRAWN_ANEW = (
+    "{name} draws random numbers, of which keras.RematScope would draw others for the gradient:"
+    " make the layer, and models and wrappers that it is in, outside of that scope"
+)
+
+
+def computed_again(layer: keras.Layer | None) -> bool:
+    """Whether `keras.RematScope` may have a layer's call computed again for the gradient."""
+    scope = getattr(layer, "_remat_mode", None)
+    if getattr(scope, "mode", None) == "list_of_layers":
+        return layer.name in scope.layer_names
+    return getattr(scope, "mode", None) in ("full", "larger_than")
 
 
 def _of_the_cell(name: str):
@@ -45,11 +59,8 @@ class CellSettings(Settings):
         depend neither on each other nor on the other direction's masks. Raises ValueError where
         what is drawn would be drawn anew.
         """
-        if getattr(getattr(self, "_remat_mode", None), "mode", None) is not None:
-            raise ValueError(
-                f"{self.name} draws random numbers, of which keras.RematScope would draw others for"
-                " the gradient: make the layer outside of that scope"
-            )
+        if computed_again(self) or computed_again(self._get_call_context().entry_layer):
+            raise ValueError(DRAWN_ANEW.format(name=self.name))
         seed = self.cell.new_seed()
         # a mask is folded in from 1 on (`Dropping`)
         return tf.cast(fold(seed, 0), tf.int32) if self.go_backwards else seed

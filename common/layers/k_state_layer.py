@@ -178,8 +178,8 @@ class KStateLSTM(CellSettings, SequenceOutputs):
             greedy: take the most probable distances; default: the layer's `greedy` when `training`
                 is false.
             seed: int32 [2], determines dropout and samples (code that XLA compiles draws others
-                from it); default: the next of the layer's own stream, if there is something to
-                draw.
+                from it), also where the call is computed again (`tf.recompute_grad`); default: the
+                next of the layer's own stream, if there is something to draw.
         """
         cell, mask = self.cell, call_shapes.mask_of_steps(mask, sequences)
         sequences = as_floats(sequences, self.compute_dtype)

@@ -68,8 +68,9 @@ class PolicyGradientModel(WholeSignature, keras.Model):
             `summary`, `export` and the rest, and `model.network` is the plain `keras.Model` of the
             same layers. None in a subclass with a `call` of its own.
         credit: "total", each choice is credited with the rewards of all steps; "to_go", with those
-            from its step on: less noise, right only where no loss depends on a later choice (no
-            backward or bidirectional layer, no layer that mixes steps).
+            from its step on as the layer reads: less noise, right only where no loss depends on a
+            later choice (no layer above that mixes steps or reads the other way; the outputs of a
+            backward layer are turned round before the loss, as `Bidirectional` does).
         baseline: "leave_one_out", the mean of the batch's other sequences is subtracted from the
             returns (nothing where there are none: a batch of one, of which a warning tells, where
             the size is known as the step is traced); or "none".
@@ -240,7 +241,7 @@ class PolicyGradientModel(WholeSignature, keras.Model):
         In evaluation the agents' loss is shown, but no part of the sum.
         """
         loss = super().compute_loss(x, y, y_pred, sample_weight, training)
-        check_cells(self._flatten_layers(include_self=False))
+        check_cells(self._flatten_layers(include_self=False), training)
         with_agent, options = self.skip_layers, self.agent_options
         calls = heard_of(with_agent, training, options["entropy_weight"])
         learn = {ESTIMATORS[layer.cell.estimator] for layer, _ in calls if layer.cell.lamda}

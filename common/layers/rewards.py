@@ -12,6 +12,7 @@ from ..cells.dynamic_skip import DynamicSkipLSTMCell
 from ..choices import ESTIMATORS
 from ..ops.agent import Trace
 from ..ops.products import wide
+from .cell_settings import DRAWN_ANEW, computed_again
 from .dynamic_skip_lstm import DynamicSkipLSTM
 
 _OTHER_ROWS = (
@@ -21,8 +22,15 @@ _OTHER_ROWS = (
 )
 
 
-def check_cells(layers: Sequence[keras.layers.Layer]) -> None:
-    """Raise ValueError for an agent among all layers of a model of which nobody would hear."""
+def check_cells(layers: Sequence[keras.layers.Layer], training: bool) -> None:
+    """Raise ValueError for an agent among all layers of a model of which nobody would hear.
+
+    In training also for choices that a layer around theirs would have drawn anew.
+    """
+    for layer in layers if training else ():
+        for inner in layer._flatten_layers(include_self=False) if computed_again(layer) else ():
+            if isinstance(inner, DynamicSkipLSTM) and inner.cell.has_agent:
+                raise ValueError(DRAWN_ANEW.format(name=inner.name))
     with_trace = [layer.cell for layer in layers if isinstance(layer, DynamicSkipLSTM)]
     for cell in layers:
         asks = isinstance(cell, DynamicSkipLSTMCell) and cell.built and cell.waits_for_reward

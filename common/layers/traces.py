@@ -60,15 +60,17 @@ class Traces:
         if not self._calls.get(replicas.index()):
             raise RuntimeError(
                 f"{name} has no trace yet: call the layer first, with values (on a keras.Input it "
-                "computes nothing), and read the trace right after that, in the same function"
+                "computes nothing), and read the trace right after that, in the same function; "
+                "Bidirectional calls copies of the layer, its forward_layer and backward_layer"
             )
         return self._read(self._calls[replicas.index()][-1], name)
 
     def read_all(self, name: str, needed: bool, rewarded: bool = False) -> list[agent.Trace]:
         """Those of the model's latest call; of the layer's calls in training, if there are any.
 
-        `rewarded`: only those that drew, of whose choices alone a reward tells anything. One made
-        in a loop has no values outside: it is left out, unless it is `needed`.
+        `rewarded`: only those that drew, of whose choices alone a reward tells anything. `needed`:
+        for a loss; of choices that were not drawn log_probs are zeros then. One made in a loop has
+        no values outside: it is left out, unless it is needed.
 
         Raises:
             RuntimeError: a needed one has no values here.
@@ -76,7 +78,14 @@ class Traces:
         calls = self._calls.get(replicas.index(), [])
         calls = [one for one in calls if one.training] or calls
         calls = [one for one in calls if one.drawn or not rewarded]
-        return [self._read(one, name) for one in calls if needed or _alive(one.trace.mask)]
+        found = [one for one in calls if needed or _alive(one.trace.mask)]
+        return [self._of_loss(one, name) if needed else self._read(one, name) for one in found]
+
+    def _of_loss(self, call: _Call, name: str) -> agent.Trace:
+        trace = self._read(call, name)
+        if call.drawn:
+            return trace
+        return trace._replace(log_probs=tf.zeros_like(trace.log_probs))
 
     def _read(self, call: _Call, name: str) -> agent.Trace:
         if not _alive(call.trace.mask):
