@@ -72,15 +72,21 @@ def evaluate(config: EvaluateConfig) -> dict[str, float]:
         name, data_dir = config.split or "test", config.data_dir or run_config.data_dir
         tokens = reader.load_split(data_dir, name, vocabulary, run_config.tokens, condition)
     chains, text = run_config.n_chains, config.text or name
-    if vae:
-        data = vae_experiment.arrays(tokens, trainer.model.end)
-        metrics = vae_experiment.evaluate(trainer, data, name, chains)
-        print(f"{config.run_dir}: {len(data['lengths'])} sentences of {text}")
-    else:
-        streams = config.streams or run_config.batch_size
-        metrics = experiment.evaluate(trainer, tokens, name, streams, chains)
-        several = "in order" if streams == 1 else f"as {streams} streams"
-        print(f"{config.run_dir}: {len(tokens) - 1} tokens of {text}, read {several}")
+    try:
+        if vae:
+            data = vae_experiment.arrays(tokens, trainer.model.end)
+            metrics = vae_experiment.evaluate(trainer, data, name, chains)
+            print(f"{config.run_dir}: {len(data['lengths'])} sentences of {text}")
+        else:
+            streams = config.streams or run_config.batch_size
+            metrics = experiment.evaluate(trainer, tokens, name, streams, chains)
+            several = "in order" if streams == 1 else f"as {streams} streams"
+            print(f"{config.run_dir}: {len(tokens) - 1} tokens of {text}, read {several}")
+    except OverflowError:
+        raise InputError(
+            f"{config.checkpoint or config.run_dir}: the loss on {text} is too large for a number:"
+            " these weights have diverged; name another --checkpoint or run"
+        ) from None
     for name, value in metrics.items():
         print(f"{name} {value:.5g}")
     return metrics

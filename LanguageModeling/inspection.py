@@ -100,7 +100,7 @@ def gradient_probe(
     }
     for name in [name for name, given in unknown.items() if given]:
         raise InputError(f"expected a run without {name}, which this figure does not know")
-    tokens = experiment.load_data(config).valid
+    tokens = reader.load_split(config.data_dir, "valid", trained.encoder, config.tokens)
     starts = range(0, len(tokens) - n_steps, n_steps + 1)
     if not starts:
         raise InputError(

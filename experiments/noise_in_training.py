@@ -71,9 +71,15 @@ def measure(run_dir: str, n_draws: int, n_samples: int) -> tuple[Any, dict[str, 
     unknown = {"--output suffix": config.output, "--model mixed": config.model}
     for name in [name for name, value in unknown.items() if name.endswith(f" {value}")]:
         raise InputError(f"{run_dir}: expected a run without {name}; name another")
-    corpus = experiment.load_data(config)
+    read = vocabulary, config.tokens, reviews.Condition.of(config)
+    tokens = reader.load_split(config.data_dir, "train", *read)
     size = config.batch_size, config.num_unroll_steps
-    words, targets = reviews.with_classes(reader.streams, corpus.train, *size)
+    words, targets = reviews.with_classes(reader.streams, tokens, *size)
+    if len(words) < 2:
+        raise InputError(
+            f"{run_dir}: expected a training text of two windows of {size[1]} words for each of"
+            f" {size[0]} streams, found one; name a run with more text"
+        )
     before, draws = tf.constant(words[0]), {}
     batch = {"words": tf.constant(words[1]), "targets": tf.constant(targets[1])}
     for name, flags in variants(n_samples).items():

@@ -14,6 +14,7 @@ import warnings
 
 import numpy as np
 import pytest
+from tensorflow.errors import ResourceExhaustedError
 
 from common.config import (
     CELLS,
@@ -579,6 +580,14 @@ GO_ON = "interrupted: run the same command to go on\n"
                 "error: too little memory (Unable to allocate 728. TiB for an array with shape"
                 " (100000000000000,) and data type float64): ask for less at a time, or for fewer"
                 " examples\n"
+            ),
+        ),
+        (
+            raises(ResourceExhaustedError(None, None, "OOM when allocating\ntensor")),
+            2,
+            (
+                "error: too little memory (OOM when allocating tensor): ask for less at a time, or"
+                " for fewer examples\n"
             ),
         ),
         (

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from helpers.marks import LONG
 
+from common.errors import InputError
 from experiments import figure_noise, noise_in_training
 from experiments.figure_noise import NoiseConfig
 from LanguageModeling.presets import LanguageConfig
@@ -72,6 +73,18 @@ def test_nothing_is_dropped_or_penalised_in_what_is_measured(regularisation):
     rates = [getattr(found, name) for name in (*model, "activation_l2", "slowness_l2")]
     assert not any(np.any(rate) for rate in rates if rate is not None)
     assert found.regularisation == regularisation and found.rl_weight == found.num_unroll_steps
+
+
+def test_a_text_of_one_window_is_told(tmp_path):
+    texts = tiny_runs.write_texts(tmp_path / "data")
+    run = tiny_runs.make("LanguageModeling", tmp_path / "run", texts)
+    path = tmp_path / "run" / "flags.json"
+    stored = json.loads(path.read_text())
+    n_tokens = len(" <eos> ".join(tiny_runs.SENTENCES).split()) + 1
+    stored["flags"] |= {"batch_size": 1, "num_unroll_steps": n_tokens - 1}
+    path.write_text(json.dumps(stored))
+    with pytest.raises(InputError, match="expected a training text of two windows of"):
+        noise_in_training.measure(str(run), 1, 2)
 
 
 @LONG

@@ -190,6 +190,15 @@ def test_a_text_shorter_than_the_streams(trained, tmp_path):
     assert evaluate(dataclasses.replace(config, streams=1))["short.txt_perplexity"] > 1
 
 
+def test_weights_that_have_diverged_are_told(trained, monkeypatch):
+    def measure(*_, **__):
+        raise OverflowError("math range error")
+
+    monkeypatch.setattr(lm_experiment, "perplexity", measure)
+    with pytest.raises(InputError, match="the loss on test is too large for a number: these"):
+        evaluate(EvaluateConfig(run_dir=str(trained)))
+
+
 def test_words_are_those_of_the_run(trained, corpus, monkeypatch):
     """Not those of the training text as it is now: an evaluation reads the same, so its perplexity
     is the same.

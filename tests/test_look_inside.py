@@ -25,7 +25,7 @@ from common.data.text import Vocabulary
 from common.errors import InputError
 from experiments import look_inside
 from experiments.looking import closings, errors, ngrams, pictures, reading, structure
-from LanguageModeling import experiment, produce_text
+from LanguageModeling import experiment, inspection, produce_text
 
 
 def test_structure_is_that_of_pythons_own_tokenizer():
@@ -208,6 +208,22 @@ def test_a_run_is_read_as_it_is_evaluated_and_drawn(monkeypatch, tmp_path):
         flags.write_text(json.dumps(stored))
         with pytest.raises(InputError, match=said):
             look_inside.draw(look_inside.LookConfig(runs=[run]))
+
+
+def test_characters_are_those_of_the_run(tmp_path):
+    """Whatever has become of its training text since; in the gradients' figure, too."""
+    data = tiny_runs.write_texts(tmp_path / "data")
+    more = "--tokens=characters", "--rnn_layers=2"
+    run = str(tiny_runs.make("LanguageModeling", tmp_path / "run", data, *more))
+
+    def seen():
+        trained = experiment.load(run)
+        return reading.read(run, "valid").p, inspection.gradient_probe(trained, 5, 3)[1].numpy()
+
+    before, train = seen(), data / "words" / "train.txt"
+    train.write_text(train.read_text()[::-1].replace("a", "e") + "eeee " * 50)
+    for a, b in zip(before, seen(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6)
 
 
 def test_two_runs_of_one_cell_have_the_names_of_their_folders(monkeypatch, tmp_path):

@@ -612,6 +612,19 @@ def test_a_start_that_fails_leaves_the_folder_free(error, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_too_little_memory_for_a_step_leaves_the_folder_free(tmp_path, monkeypatch):
+    """Nothing was trained yet: the command with a smaller batch can use the same folder."""
+
+    def train_(*_):
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "train", train_)
+        with pytest.raises(InputError, match="not enough memory .* try a smaller --batch_size"):
+            train(toy(tmp_path / "run"))
+    train(toy(tmp_path / "run", max_epochs=1))
+
+
 def test_summaries_that_cannot_be_written_end_no_run(tmp_path, capsys):
     path = tmp_path / "tensorboard"
     path.write_text("in the way")
@@ -635,15 +648,17 @@ def test_summaries_are_read_back(tmp_path):
 
 
 def test_recover_goes_back_with_half_the_learning_rate(whole, tmp_path, capsys):
-    """In the second epoch, twice; the metrics say so, and a run that is killed in between ends the
-    same. What was computed twice counts once in its time.
+    """In the second epoch, twice, further the second time; the metrics say so, and a run that is
+    killed in between ends the same. What was computed twice counts once in its time.
     """
     run_dir, began = tmp_path / "run", time.monotonic()
     ended = loop.run(
         toy(run_dir, recover=2), lambda config: build(config, not_finite(1, 5, times=2))
     )
     assert ended["wall_seconds"] < time.monotonic() - began + 0.01
-    assert f"went back to step {STEPS + 3}, learning rate times 0.25" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert f"went back to step {STEPS + 3}, learning rate times 0.5" in told
+    assert f"went back to step {STEPS}, learning rate times 0.25" in told
     found = records(run_dir)
     assert found[0] == records(whole)[0]
     assert [record["learning_rate"] for record in found] == pytest.approx(
@@ -668,6 +683,28 @@ def test_recover_goes_back_with_half_the_learning_rate(whole, tmp_path, capsys):
         loop.run(toy(tmp_path / "killed", recover=2), killed)
     train(toy(tmp_path / "killed", recover=2))
     assert_same_end(tmp_path / "killed", run_dir)
+
+
+def test_recover_goes_further_back_than_weights_that_have_diverged(tmp_path, capsys):
+    """The epoch's last checkpoint was saved before its loss on dev turned out not to be finite."""
+    failed = [0]
+
+    def diverged(config):
+        experiment = build(config)
+
+        def evaluate(trainer, split):
+            failed[0] += 1
+            if failed[0] <= 2:
+                raise OverflowError
+            return experiment.evaluate(trainer, split)
+
+        return dataclasses.replace(experiment, evaluate=evaluate)
+
+    loop.run(toy(tmp_path / "run", recover=3, max_epochs=2), diverged)
+    told = re.findall("went back to step ([0-9]+)", capsys.readouterr().out)
+    assert told[0] == str(STEPS) and 0 < int(told[1]) < STEPS and len(told) == 2
+    found = records(tmp_path / "run")
+    assert len(found) == 2 and found[0]["learning_rate"] == pytest.approx(0.05 / 4)
 
 
 def test_recover_gives_up_and_starts_from_step_0(tmp_path, capsys):

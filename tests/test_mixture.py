@@ -16,6 +16,7 @@ from common.config import parse
 from common.errors import InputError
 from common.ops import mixture
 from common.training import loop
+from common.training.metrics import random_and_mixed
 from NER.reader import Encoder, Sentence
 from NumberPrediction.reader import Examples
 from Sentiment.reader import Arrays
@@ -42,6 +43,24 @@ def test_the_mean_of_probabilities(compiled):
     np.testing.assert_array_equal(tf.sparse.to_dense(sparse), [[1, 0]] * 3 + [[0, 2]] * 3)
     ragged = mixture.repeated(tf.ragged.constant([[1], [2, 3]]), 2)
     assert ragged.to_list() == [[1], [1], [2, 3], [2, 3]]
+
+
+def test_too_little_memory_for_a_mixture_names_the_flag():
+    """With it the same command goes on where it is."""
+
+    def measure(greedy, n_chains=1):
+        if n_chains > 1:
+            raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+        return {"loss": 1.0}
+
+    assert set(random_and_mixed(measure, "test", True, 1)) == {
+        "test_loss_greedy",
+        "test_loss_sampled",
+    }
+    with pytest.raises(
+        InputError, match=r"for 16 samples \(OOM .*\): ask for fewer, --eval_samples"
+    ):
+        random_and_mixed(measure, "test", True, 16)
 
 
 @pytest.fixture(scope="module")

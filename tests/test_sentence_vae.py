@@ -270,6 +270,14 @@ def test_the_weight_of_the_kl_goes_on_from_epoch_to_epoch(trained):
     np.testing.assert_allclose(np.concatenate(weights), expected, rtol=1e-6)
 
 
+def test_fewer_sentences_than_a_batch_fill_one_up(trained):
+    """Several devices share the rows of a whole batch."""
+    flags = f"--data_dir={trained.parent} --cell=rnn --run_dir={trained} --batch_size=32"
+    (chunk,) = vae_experiment.build(config(*flags.split())).train_batches(0)
+    assert chunk["words"].shape[:2] == chunk["kl_weight"].shape == (1, 32)
+    assert chunk["weights"].sum() == 16
+
+
 def test_active_units():
     model, batch = network("--cell=rnn"), sentences(6)
     model.latent.mean.kernel.assign(model.latent.mean.kernel * [1.0, 0.01])

@@ -16,7 +16,7 @@ from common.training import loop
 from common.training.compiled_steps import Trainer
 from common.training.experiment import Experiment
 from common.training.make_trainer import make_trainer
-from common.training.metrics import add, greedy_and_sampled, means, named
+from common.training.metrics import add, greedy_and_sampled, means, named, room_for
 from common.training.restore import Trained, keep_encoder, load_run
 from LanguageModeling import reader
 from LanguageModeling.corpora import reviews
@@ -67,7 +67,8 @@ def evaluate(
 
     found = greedy_and_sampled(measure, split, config.has_agent)
     if n_samples > 1:
-        bound = measure(False, n_samples)
+        with room_for(n_samples):
+            bound = measure(False, n_samples)
         del bound["kl"]  # the same
         found |= named(bound, split, f"bound{n_samples}")
     found = {name.removesuffix("_sampled"): value for name, value in found.items()}
@@ -104,7 +105,7 @@ def build(config: VAEConfig) -> Experiment:
         f"corpus: {corpus.name}, {n:,} training sentences, {len(corpus.vocabulary):,} words",
         flush=True,
     )
-    size = min(config.batch_size, n)
+    size = config.batch_size
     buckets = bucketing.bucket_lengths(train["lengths"], config.n_buckets)
 
     def train_batches(epoch: int) -> list[dict[str, np.ndarray]]:

@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..backend import check_backend
-from ..errors import InputError, warn
+from ..errors import InputError, one_line, warn
 from .command_line import Presets, parse
 from .quiet import quiet_tensorflow
 from .run_config import RunConfig
@@ -43,6 +43,7 @@ _ENVIRONMENT = (
 _PATH = (
     errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENOENT, errno.ENAMETOOLONG, errno.ELOOP
 )  # fmt: skip
+_TENSORFLOW_MEMORY = "ResourceExhaustedError"  # by its name: nothing is imported for it
 
 
 def main(
@@ -99,8 +100,10 @@ def main(
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         do = "make room" if full else "give access there" if where else "give access"
         _leave(f"error: {error.strerror}{where}; {do}, then run the same command again", 2)
-    except MemoryError as error:
-        why = f" ({error})" if str(error) else ""
+    except Exception as error:
+        if not isinstance(error, MemoryError) and type(error).__name__ != _TENSORFLOW_MEMORY:
+            raise
+        why = f" ({one_line(error)[:200]})" if str(error) else ""
         _leave(f"error: too little memory{why}: ask for less at a time, or for fewer examples", 2)
 
 

@@ -118,6 +118,13 @@ def load_latest(folder: str | os.PathLike) -> Checkpoint | None:
     return None
 
 
+def drop_latest(folder: str | os.PathLike) -> None:
+    """Remove the newest numbered checkpoint of a folder, if there is one before it."""
+    *before, last = _numbered(pathlib.Path(folder)).values()
+    if before:
+        last.unlink()
+
+
 def _read(file: BinaryIO, path: pathlib.Path) -> Checkpoint:
     try:
         arrays = read_npz(file)

@@ -156,7 +156,7 @@ class TrainingLoop:
                 f" halves the learning rate, or try {_smaller(self.config)}"
             ) from None
         recoveries, seconds_before = self.state.recoveries, self.directory.seconds_before
-        self.state.resume()
+        self.state.go_back()
         # The steps that are lost count as time taken.
         self.directory.seconds_before = seconds_before
         self.state.recoveries = [*recoveries, {"what": what, "epoch": self.state.epoch + 1}]
@@ -222,6 +222,7 @@ class TrainingLoop:
         before = state.step
 
         def on_call(n_done: int, carried: Any, metrics: dict[str, np.ndarray]):
+            self.directory.begun = True
             state.advance(before + n_done - state.step, carried, metrics)
             state.epoch_seconds = time.monotonic() - start
             progress.update(state.step_in_epoch, **means(state.totals))
@@ -240,7 +241,6 @@ class TrainingLoop:
             interrupt.raise_if_it_has_come()
             raise Terminated  # another worker got the signal
 
-        self.directory.begun = True
         with Interrupt() as interrupt:
             try:
                 self.trainer.train(chunk, state.carried, before, schedule, on_call, first, stop)

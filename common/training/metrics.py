@@ -1,10 +1,12 @@
 """Metrics as (total, weight) pairs: both are summed over the batches, then divided."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import tensorflow as tf
 
+from ..errors import InputError, one_line
 from ..ops import mixture
 
 MOST_METRICS = 32  # of a model
@@ -48,8 +50,21 @@ def random_and_mixed(
     """`greedy_and_sampled`, and for S > 1 chains `SPLIT_NAME_mixtureS` from `measure(False, S)`."""
     found = greedy_and_sampled(measure, split, has_agent)
     if n_chains > 1:
-        found |= named(measure(False, n_chains), split, f"mixture{n_chains}")
+        with room_for(n_chains):
+            found |= named(measure(False, n_chains), split, f"mixture{n_chains}")
     return found
+
+
+@contextlib.contextmanager
+def room_for(n_samples: int) -> Iterator[None]:
+    """Raises `InputError` where memory ends, of samples that are computed beside each other."""
+    try:
+        yield
+    except tf.errors.ResourceExhaustedError as error:
+        raise InputError(
+            f"not enough memory for {n_samples:,} samples ({one_line(error.message)[:200]}): ask"
+            " for fewer, --eval_samples of a training, which goes on from here, --samples of others"
+        ) from None
 
 
 def judged(logits: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

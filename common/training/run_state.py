@@ -42,6 +42,7 @@ class RunState:
         self.records: Records = []
         self.recoveries: list[dict[str, Any]] = []
         self.epoch = self.step = 0
+        self._went_back_to: int | None = None
         self.last_save = time.monotonic()
         self._begin_epoch()
 
@@ -155,6 +156,21 @@ class RunState:
         self.records = self.directory.read_metrics(self.epoch)
         print(f"resuming after step {self.step}", flush=True)
         return True
+
+    def go_back(self) -> None:
+        """Resume from before a number that was not finite.
+
+        Where nothing was trained since the last such return, that checkpoint's weights may have
+        diverged already: the one before is taken, if it is of the same epoch or its beginning.
+        """
+        again, self._went_back_to = self.step == self._went_back_to, None
+        self.resume()
+        if again and self.step_in_epoch:  # else best.npz may be of an epoch after the one before
+            if self.workers.is_chief:
+                checkpoint.drop_latest(self.directory.checkpoints)
+            self.workers.any(False)  # waits until the first worker has dropped it
+            self.resume()
+        self._went_back_to = self.step
 
     def restore_best(self) -> None:
         """Load the weights of the best epoch."""

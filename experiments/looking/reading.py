@@ -72,8 +72,11 @@ def read(run_dir: str, split: str = "test") -> Reading:
             f"{run_dir}: expected LSTMs, plain or over past states that are carried over, without"
             f" zoneout and topics; found --cell {config.cell}: give another run"
         )
-    corpus = experiment.load_data(config)
-    tokens = getattr(corpus, split)
+    # in the ids that the network knows, whatever has become of its training text
+    tokens, training_text = (
+        reader.load_split(config.data_dir, name, trained.encoder, config.tokens)
+        for name in (split, "train")
+    )
     found, p = _run(trained, tokens)
     layers = [
         of_layer(layer.cell, *arrays)
@@ -82,7 +85,7 @@ def read(run_dir: str, split: str = "test") -> Reading:
     name = {"lstm": "LSTM", "dynamic_skip": "dynamic skips"}.get(config.cell, config.cell)
     text = as_text(tokens, trained.encoder)
     weighs = has_weights(trained.model.recurrent[-1])
-    return Reading(name, text, layers, p, tokens, corpus.train, trained.encoder, weighs)
+    return Reading(name, text, layers, p, tokens, training_text, trained.encoder, weighs)
 
 
 def has_weights(layer: KStateLSTM) -> bool:
