@@ -350,9 +350,9 @@ def test_each_call_of_a_layer_counts():
     assert len(made) == 6 and np.shape(value) == (B,)  # three in training, three behind it
     entropies = [tf.reduce_mean(trace.entropies) for trace in made[:3]]
     assert shown["entropy"] == pytest.approx(np.mean(entropies), rel=1e-5)
-    assert layer._traces.read_all("layer", True) == made[3:]
+    assert layer._traces.read_all("layer", False) == made[3:]
     layer(X)
-    assert layer._traces.read_all("layer", True) == made[6:] == [layer.trace]
+    assert layer._traces.read_all("layer", False) == made[6:] == [layer.trace]
 
 
 def test_each_call_of_a_layer_counts_in_a_model_that_is_built_by_its_first():
