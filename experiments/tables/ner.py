@@ -76,8 +76,8 @@ def _huang(label: str, f1: float, **flags: str | bool) -> Row:
 
 
 _HUANG_NOTE = (
-    "Preset huang: features, sizes and ten epochs are theirs; a rate of .3 in place of .1, dropout .5 "
-    "and words seen once that are unknown half of the time are ours, chosen on dev "
+    "Preset huang: features, sizes and ten epochs are theirs; a rate of .3 in place of .1, dropout "
+    ".5 and words seen once that are unknown half of the time are ours, chosen on dev "
     "([more](../NER/README.md))."
 )
 # Their five networks, all with hand-made features of words and of their surroundings.
