@@ -105,13 +105,12 @@ def build(config: VAEConfig) -> Experiment:
         f"corpus: {corpus.name}, {n:,} training sentences, {len(corpus.vocabulary):,} words",
         flush=True,
     )
-    size = config.batch_size
     buckets = bucketing.bucket_lengths(train["lengths"], config.n_buckets)
 
     def train_batches(epoch: int) -> list[dict[str, np.ndarray]]:
-        place = (size, STEPS_PER_CALL, config.seed, epoch)
+        place = (config.batch_size, STEPS_PER_CALL, config.seed, epoch)
         chunks = bucketing.epoch_chunks(train, PADDED, buckets, *place)
-        step = epoch * -(-n // size)
+        step = epoch * -(-n // config.batch_size)
         for chunk in chunks:
             n_steps, n_rows = chunk["lengths"].shape
             weights = [config.weight_of_kl(step + i) for i in range(n_steps)]

@@ -27,8 +27,9 @@ def check_cells(layers: Sequence[keras.layers.Layer], training: bool) -> None:
 
     In training also for choices that a layer around theirs would have drawn anew.
     """
-    for layer in layers if training else ():
-        for inner in layer._flatten_layers(include_self=False) if computed_again(layer) else ():
+    around = [layer for layer in layers if training and computed_again(layer)]
+    for layer in around:
+        for inner in layer._flatten_layers(include_self=False):
             if isinstance(inner, DynamicSkipLSTM) and inner.cell.has_agent:
                 raise ValueError(DRAWN_ANEW.format(name=inner.name))
     with_trace = [layer.cell for layer in layers if isinstance(layer, DynamicSkipLSTM)]

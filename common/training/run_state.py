@@ -163,7 +163,7 @@ class RunState:
         Where nothing was trained since the last such return, that checkpoint's weights may have
         diverged already: the one before is taken, if it is of the same epoch or its beginning.
         """
-        again, self._went_back_to = self.step == self._went_back_to, None
+        again = self.step == self._went_back_to
         self.resume()
         if again and self.step_in_epoch:  # else best.npz may be of an epoch after the one before
             if self.workers.is_chief:
